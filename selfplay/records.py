@@ -1,0 +1,224 @@
+"""Floor 0: the records every part speaks in. Frozen, standard library and pydantic only; they know nothing else.
+
+Words are the design's: task, attempt, verdict, outcome, decision, trace, row. A verdict is never a bool: asking
+for its truth value raises. A score is `float | None`; None means not scored, never 0.
+"""
+
+import hashlib
+import json
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+SCHEMA_VERSION = 1
+"""Stands in every run folder and record file; newer is refused, older is read."""
+
+EVIDENCE_CHARS = 4000
+"""Bound on the evidence text of one verdict."""
+
+
+class Record(BaseModel):
+    """Base of all records: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Outcome(StrEnum):
+    """What a verifier says of one attempt, and what the task's rule makes of several such words."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    """Wrong; a candidate's own time-out or crash included."""
+    INVALID = "invalid"
+    """No answer was found, or none that can be read."""
+    ABSTAIN = "abstain"
+    """No opinion: the next verifier decides."""
+    ERROR = "error"
+    """Ours: sandbox or teacher outage. Retried, counted nowhere, never trained on."""
+
+    def __bool__(self) -> bool:
+        """Refused: every word would be true, `fail` included."""
+        raise TypeError(f"an outcome is not a yes/no: compare it, as in `outcome is Outcome.PASS` (this one: {self.value})")
+
+
+class Message(Record):
+    """One chat message."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Task(Record):
+    """A prompt and how to verify an answer to it."""
+
+    id: str = Field(min_length=1)
+    prompt: str | None = None
+    messages: tuple[Message, ...] | None = None
+    """Exactly one of `prompt` and `messages` is given."""
+    check: dict[str, Any] = Field(alias="verifier")
+    """Data that says how to verify an answer: `type` and that verifier's own keys."""
+    reference: str | None = None
+    """A known right solution or answer; never shown to the student."""
+    source: str = ""
+    parents: tuple[str, ...] = ()
+    """Ids of the tasks this one was made from."""
+    tags: tuple[str, ...] = ()
+    """Words such as `operations:3` or `rare`; strata and quotas go by them. A mapping {k: v} is read as `k:v`."""
+    split: Literal["train", "anchor", "panel", "test"] = "train"
+
+    @field_validator("tags", mode="before")
+    @classmethod
+    def _tags_from_mapping(cls, value: Any) -> Any:
+        return tuple(f"{k}:{v}" for k, v in value.items()) if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _one_prompt(self) -> "Task":
+        if (self.prompt is None) == (self.messages is None):
+            raise ValueError("needs exactly one of prompt and messages")
+        if not isinstance(self.check.get("type"), str):
+            raise ValueError("verifier has no type; give verifier: {type: code_tests | math | judge | python:package.module:function}")
+        return self
+
+    @property
+    def text(self) -> str:
+        """The prompt as plain text: the messages' contents joined by blank lines where it is a chat."""
+        return self.prompt if self.prompt is not None else "\n\n".join(m.content for m in self.messages or ())
+
+    def tag(self, name: str) -> str | None:
+        """The value of the first tag `name:value`, or None."""
+        return next((t.partition(":")[2] for t in self.tags if t.startswith(f"{name}:")), None)
+
+
+class Sampling(Record):
+    """How completions are drawn; every field is set, so that no model default leaks in."""
+
+    temperature: float = Field(1.0, ge=0)
+    """0 is greedy."""
+    top_p: float = Field(1.0, gt=0, le=1)
+    top_k: int = Field(0, ge=0)
+    """0 keeps all tokens."""
+    max_new_tokens: int = Field(256, ge=1)
+    stop: tuple[str, ...] = ()
+
+
+class Request(Record):
+    """What a model backend is asked: one prompt, by the task's id."""
+
+    task_id: str
+    prompt: str | None = None
+    messages: tuple[Message, ...] | None = None
+
+    @classmethod
+    def of(cls, task: Task) -> "Request":
+        """The request that a task's own prompt makes."""
+        return cls(task_id=task.id, prompt=task.prompt, messages=task.messages)
+
+
+class Completion(Record):
+    """One sampled reply of a model backend."""
+
+    text: str
+    prompt_ids: tuple[int, ...] | None = None
+    completion_ids: tuple[int, ...] | None = None
+    """Token ids, the end token included where the model wrote it; None from servers that give none."""
+    logprobs: tuple[float, ...] | None = None
+    """Natural-log probabilities under the sampler's distribution, one a completion token."""
+    finish_reason: Literal["stop", "length", "error"] = "stop"
+    error: str | None = None
+    """Set where the backend failed on this one (finish_reason error): an outage, never the student's answer."""
+    usage: dict[str, int] = Field(default_factory=dict)
+    """Token counts as the backend gives them: prompt_tokens, completion_tokens."""
+    retokenised: bool = False
+    """Token ids were made from the text here, not given by the model that sampled it."""
+
+
+class Attempt(Record):
+    """One sampled solution of one task."""
+
+    task_id: str
+    attempt: int = Field(ge=0)
+    """Sample index within (task, round), corrections numbered on after the first turn's."""
+    round: int = Field(ge=0)
+    text: str
+    prompt_ids: tuple[int, ...] | None = None
+    completion_ids: tuple[int, ...] | None = None
+    logprobs: tuple[float, ...] | None = None
+    finish_reason: Literal["stop", "length", "error"] = "stop"
+    sampler: dict[str, Any] = Field(default_factory=dict)
+    model: str = ""
+    """Identity of what sampled it: a hash of weights, or a server's model name."""
+    chunk: int = 0
+    turn: int = 0
+    """0 first try, 1 the correction of a failed one."""
+    parent: int | None = None
+    """The `attempt` number that this one corrects."""
+    origin: Literal["student", "teacher", "human", "canary", "rollout"] = "student"
+    retokenised: bool = False
+
+    @property
+    def id(self) -> str:
+        """Unique within a run."""
+        return f"r{self.round}/{self.task_id}/{self.attempt}"
+
+
+class Verdict(Record):
+    """What one verifier says of one attempt."""
+
+    verifier: str
+    """Its name and version, such as `code_tests/1`."""
+    outcome: Outcome
+    reason: str = ""
+    """A short word or sentence: `wrong_answer`, `no answer found`."""
+    evidence: str = ""
+    """Bounded text that a correction may be shown; never the expected answer."""
+    score: float | None = None
+    """In [0, 1]; None means not scored."""
+    seconds: float = 0.0
+    details: dict[str, Any] = Field(default_factory=dict)
+    """Verifier-specific data such as tier and trust; JSON types only."""
+
+    @field_validator("evidence", mode="before")
+    @classmethod
+    def _bounded(cls, value: Any) -> Any:
+        return value[:EVIDENCE_CHARS] if isinstance(value, str) else value
+
+
+class Decision(Record):
+    """What curation made of one attempt."""
+
+    decision: Literal["accepted", "dropped"]
+    reason: str
+    """Why: `accepted`, or the first filter that dropped it (`failed`, `over_cap`, `exact_duplicate`, ...)."""
+    rank: int | None = None
+    """Place within the task's attempts, 0 best; None where it was never ranked."""
+
+
+class Trace(Record):
+    """The read-only join of a task, an attempt, its verdicts, the outcome and the decision."""
+
+    task: Task
+    attempt: Attempt
+    verdicts: tuple[Verdict, ...] = ()
+    outcome: Outcome | None = None
+    """None before verification."""
+    decision: Decision | None = None
+    """None before curation."""
+
+
+class Row(Record):
+    """What TRL sees: one training example on exact token ids."""
+
+    input_ids: tuple[int, ...]
+    labels: tuple[int, ...]
+    """-100 where no loss is taken (the prompt)."""
+    weight: float = 1.0
+    kind: Literal["new", "older", "anchor"] = "new"
+    source: str = ""
+    """Id of the attempt, or of the anchor task, that it came from."""
+
+
+def digest(value: Any, length: int = 16) -> str:
+    """Hex sha256 over canonical JSON (sorted keys), the first `length` digits. Raises TypeError on non-JSON values."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:length]
