@@ -7,7 +7,7 @@ import gzip
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from selfplay.errors import DataError
 from selfplay.records import Completion, Request, Sampling, digest
@@ -18,7 +18,8 @@ class Recorded:
 
     A line holds one task id and either one text or a list of texts; lines of one task add up. A task that is not in
     the file, or that has fewer than `n` texts, raises DataError with file and id: repeating texts would fake a sample.
-    A line's `finish_reason` (stop or length) is kept where it is given. `identity` defaults to file name and content hash.
+    A line's `finish_reason` (stop or length) is kept where it is given. `identity` defaults to file name and content
+    hash. Half surrogate pairs, which are no text, are read as `?`.
     """
 
     def __init__(
@@ -45,10 +46,9 @@ class Recorded:
         texts = row[text_field] if isinstance(row[text_field], list) else [row[text_field]]
         if not all(isinstance(text, str) for text in texts):
             raise DataError(f"{where}: {text_field} is no text, {str(texts)[:80]}; give a string or a list of strings")
-        finish = "length" if row.get("finish_reason") == "length" else "stop"
-        self._texts.setdefault(str(row[id_field]), []).extend(
-            Completion(text=text, finish_reason=finish) for text in texts
-        )
+        finish: Literal["stop", "length"] = "length" if row.get("finish_reason") == "length" else "stop"
+        clean = (text.encode("utf-8", "replace").decode() for text in texts)
+        self._texts.setdefault(str(row[id_field]), []).extend(Completion(text=t, finish_reason=finish) for t in clean)
 
     def complete(self, requests: Sequence[Request], *, n: int, sampling: Sampling, seed: int) -> list[list[Completion]]:
         """The first `n` recorded texts a request, in the order of the requests. Raises DataError, see the class."""
