@@ -1,0 +1,140 @@
+"""Floor 0: turns pydantic's findings into `file:line:col: key is value, what is wrong; what to do`."""
+
+import difflib
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ValidationError
+
+_REMEDIES = {
+    "missing": "add it",
+    "extra_forbidden": "remove it",
+    "int_parsing": "write a whole number",
+    "int_type": "write a whole number",
+    "int_from_float": "write a whole number",
+    "float_parsing": "write a number",
+    "float_type": "write a number",
+    "bool_parsing": "write true or false",
+    "bool_type": "write true or false",
+    "string_type": "write a text, in quotes if it looks like a number",
+    "dict_type": "write a block of keys",
+    "model_type": "write a block of keys",
+    "model_attributes_type": "write a block of keys",
+    "tuple_type": "write a list, as in [a, b]",
+}
+
+
+class Fault(NamedTuple):
+    """One thing wrong with a configuration."""
+
+    where: str
+    key: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.where}: {self.key} {self.problem}; {self.remedy}"
+            if self.key
+            else f"{self.where}: {self.problem}; {self.remedy}"
+        )
+
+
+def describe(
+    error: ValidationError, tree: type[BaseModel], marks: Mapping[tuple[str, ...], str], path: str
+) -> Iterator[Fault]:
+    """One fault for each of pydantic's findings, in the file's order; `marks` says where each key stood."""
+    found = [_one(dict(item), tree, marks, path) for item in error.errors()]
+    yield from dict.fromkeys(sorted(found, key=_file_order))
+
+
+def _file_order(fault: Fault) -> tuple[int, int]:
+    parts = fault.where.rsplit(":", 2)
+    return (int(parts[1]), int(parts[2])) if len(parts) == 3 and parts[1].isdigit() and parts[2].isdigit() else (0, 0)
+
+
+def _one(item: dict[str, Any], tree: type[BaseModel], marks: Mapping[tuple[str, ...], str], path: str) -> Fault:
+    place, sections = _walk(tuple(item["loc"]), tree)
+    where, key = _where(place, marks, path), ".".join(place)
+    kind, given, context = item["type"], _shown(item["input"]), item.get("ctx") or {}
+    if kind == "extra_forbidden":
+        names = sorted({name for section in sections for name in section.model_fields})
+        near = difflib.get_close_matches(place[-1], names, n=1, cutoff=0.6)
+        advice = f"did you mean {near[0]!r}?" if near else f"known keys here: {', '.join(names)}"
+        return Fault(where, key, f"is {given}, but there is no such key", advice)
+    if kind == "missing":
+        return Fault(where, key, "is missing", "add it")
+    if kind in ("union_tag_invalid", "union_tag_not_found", "literal_error"):
+        words = context.get("expected_tags") or context.get("expected", "")
+        word = context.get("discriminator", "").strip("'")
+        inner = f"{key}.{word}" if word else key
+        value = context.get("tag") if "tag" in context else given
+        return Fault(
+            where,
+            inner,
+            "is missing" if kind == "union_tag_not_found" else f"is {value}, which is not known",
+            f"use one of: {words or _tags(place, tree)}",
+        )
+    if kind == "value_error":
+        problem, _, remedy = str(context["error"]).partition("; ")
+        return Fault(where, key, problem, remedy or "change it")
+    wrong = item["msg"][:1].lower() + item["msg"][1:]
+    wrong = (
+        wrong.replace("input should be", "must be")
+        .replace("greater than or equal to", ">=")
+        .replace("less than or equal to", "<=")
+    )
+    return Fault(where, key, f"is {given}, {wrong}", _REMEDIES.get(kind, "change it to one that holds"))
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _where(place: tuple[str, ...], marks: Mapping[tuple[str, ...], str], path: str) -> str:
+    """The nearest known position at or above a key."""
+    for length in range(len(place), 0, -1):
+        if place[:length] in marks:
+            return marks[place[:length]]
+    return f"{path}:1:1"
+
+
+def _walk(loc: tuple[Any, ...], tree: type[BaseModel]) -> tuple[tuple[str, ...], list[type[BaseModel]]]:
+    """A pydantic location as the user's own keys (union tags left out), and the sections the last key may lie in."""
+    place: list[str] = []
+    sections = [tree]
+    for part in (str(p) for p in loc):
+        tagged = [s for s in sections if any(part in typing.get_args(f.annotation) for f in s.model_fields.values())]
+        known = [s for s in sections if part in s.model_fields]
+        if not known and tagged and place:
+            sections = tagged
+            continue
+        place.append(part)
+        inner = [m for s in known for m in _models(s.model_fields[part].annotation)]
+        sections = inner or sections
+    return tuple(place), sections
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """The section classes inside an annotation such as `A | B | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType, typing.Annotated):
+        return [model for part in typing.get_args(annotation) for model in _models(part)]
+    return []
+
+
+def _tags(place: tuple[str, ...], tree: type[BaseModel]) -> str:
+    """The words that a discriminated section at `place` may begin with."""
+    _, sections = _walk((*place, ""), tree)
+    words = [
+        w
+        for s in sections
+        for name in ("source", "kind")
+        if name in s.model_fields
+        for w in typing.get_args(s.model_fields[name].annotation)
+    ]
+    return ", ".join(repr(word) for word in words)

@@ -1,0 +1,182 @@
+"""Floor 0: the sections that say where tasks come from and who writes the attempts; and the base of all sections.
+
+Every key is *science* (it changes what a run finds; it is fingerprinted, and a run refuses to go on with another
+value) or *operation* (marked by `operation(...)`; free to change between two starts). Unknown keys are refused.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+OPERATION = {"operation": True}
+
+
+def operation(default: Any, **limits: Any) -> Any:
+    """A field that may change between two starts of one run without making its rounds incomparable."""
+    return Field(default, json_schema_extra=OPERATION, **limits)
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, unknown keys refused, a default is held to its limits too."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+# ---- where tasks come from ----
+
+
+class ListPrograms(Section):
+    """Procedural: write a Python function from a chain of list operations in English; endless, with tests."""
+
+    source: Literal["list_programs"]
+    anchor: Count = 400
+    """Seed tasks with a solution: the data of round 0."""
+    per_length: Count = 100
+    """Held-out tasks for each operation count, once for the panel and once for the test set."""
+    human_text: Count = 100
+    """Further seed solutions, never trained on, whose likelihood is followed."""
+
+
+class Arithmetic(Section):
+    """Procedural: compute a chain of additions and subtractions; checked as mathematics, needs no sandbox."""
+
+    source: Literal["arithmetic"]
+    anchor: Count = 64
+    held_out: Count = 40
+    """Tasks in the panel, and as many in the test set."""
+    max_operations: Count = 4
+
+
+class JsonlTasks(Section):
+    """Your own files, one task a line: id, prompt or messages, verifier, reference, tags, split."""
+
+    source: Literal["jsonl"]
+    train: str
+    """Path; a task's own `split` wins. A relative path counts from the config file."""
+    panel: str | None = None
+    """Path of the dev tasks; None takes the lines of `train` with `split: panel`, or every 10th line."""
+    test: str | None = None
+    anchor: str | None = None
+    """Path of tasks with a reference; None takes the training tasks that have one."""
+
+
+class Gsm8k(Section):
+    """Grade-school word problems (Cobbe et al. 2021): `question`, `answer` with `#### N` at the end."""
+
+    source: Literal["gsm8k"]
+    train: str
+    """A JSONL(.gz) file, or a hub data set such as openai/gsm8k."""
+    test: str
+    anchor: int = Field(200, ge=0)
+    """Training problems whose written solution is the anchor."""
+    panel: Count = 200
+    """Training problems held out as the dev panel."""
+    test_rows: int | None = Field(None, ge=1)
+    """None: all of them."""
+    train_rows: int | None = Field(None, ge=1)
+
+
+class Mbpp(Section):
+    """Short Python tasks with asserts (Austin et al. 2021), as `text`/`prompt`, `code`, `test_list`."""
+
+    source: Literal["mbpp"]
+    path: str
+    """A JSONL(.gz) file, or a hub data set such as google-research-datasets/mbpp."""
+    panel: Count = 50
+    test: Count = 50
+    """Tasks held out when the rows carry no split of their own."""
+
+
+class HumanEval(Section):
+    """Function completion with hidden tests (Chen et al. 2021): evaluation only, never trained on."""
+
+    source: Literal["humaneval"]
+    path: str
+
+
+Tasks = Annotated[
+    ListPrograms | Arithmetic | JsonlTasks | Gsm8k | Mbpp | HumanEval,
+    Field(discriminator="source"),
+]
+
+
+# ---- who writes ----
+
+
+class TinyStudent(Section):
+    """A decoder from random weights, its tokenizer trained on the anchor: made by the run, no download."""
+
+    kind: Literal["tiny"]
+    template: Literal["plain"] = "plain"
+    vocab_size: Annotated[int, Field(ge=280, le=100_000)] = 430
+    hidden_size: Count = 128
+    layers: Count = 4
+    heads: Count = 4
+    intermediate_size: Count = 384
+    max_positions: Count = 512
+    positions: Literal["rope", "none"] = "rope"
+    """`none`: no position encoding at all (NoPE), which generalises better in length (Kazemnejad et al. 2023)."""
+
+
+class PretrainedStudent(Section):
+    """A causal language model by hub name or path."""
+
+    kind: Literal["pretrained"]
+    model: str
+    revision: str | None = None
+    template: Literal["chat", "plain"] = "chat"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+
+
+class ScriptedStudent(Section):
+    """No network at all: solves arithmetic with probability `skill`, and learns from accepted rows. For trying a
+    loop, its resume and its speed in seconds."""
+
+    kind: Literal["scripted"]
+    skill: Share = 0.3
+    gain: Share = 0.3
+    """How much of the distance to 1 a round of accepted rows closes."""
+
+
+Student = Annotated[TinyStudent | PretrainedStudent | ScriptedStudent, Field(discriminator="kind")]
+
+
+class StudentBackend(Section):
+    """The student itself, in this process."""
+
+    kind: Literal["student"]
+
+
+class RecordedBackend(Section):
+    """Attempts played from a JSONL(.gz) file, so that real outputs of other models run through the loop."""
+
+    kind: Literal["recorded"]
+    path: str
+    id_field: str = "task_id"
+    text_field: str = "text"
+    layout: Literal["rows", "gsm8k_models"] = "rows"
+    """`rows`: one attempt a line; `gsm8k_models`: the four graded solutions a problem of OpenAI's release."""
+
+
+class HttpBackend(Section):
+    """Any OpenAI-compatible server."""
+
+    kind: Literal["http"]
+    url: str = operation(..., min_length=8)
+    """Base address up to and with `/v1`."""
+    model: str
+    key_env: str | None = operation(None)
+    """Name of the environment variable that holds the key; the key itself never stands in a file."""
+    concurrency: Count = operation(16)
+    timeout_seconds: float = operation(120.0, gt=0)
+    max_tokens_spent: int | None = operation(None, ge=1)
+    """Hard stop (exit 3) on prompt + completion tokens of the run; None: no limit."""
+    privacy: Literal["scrub", "none"] = "scrub"
+    """What leaves this machine is scrubbed of personal data, unless said otherwise."""
+
+
+Sampler = Annotated[StudentBackend | RecordedBackend | HttpBackend, Field(discriminator="kind")]

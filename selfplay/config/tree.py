@@ -1,0 +1,272 @@
+"""Floor 0: the whole configuration as one tree. Defaults live here and in `sections.py`, and nowhere else."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from selfplay.config.sections import Count, Sampler, Section, Share, Student, StudentBackend, Tasks, operation
+
+# ---- the phases ----
+
+
+class Curriculum(Section):
+    """Tasks at the edge of what the student can do: the edge moves up once it is mastered (Lee et al. 2025)."""
+
+    start: Count = 2
+    """Operation count of the edge in round 1."""
+    end: Count = 6
+    advance_at: Share = 0.5
+    """The edge moves on when this share of the attempts at the edge is accepted."""
+    edge_share: Share = 0.5
+    """Share of the tasks at the edge; the others are spread evenly below it."""
+    step: Count = 1
+
+
+class Propose(Section):
+    """Which tasks a round works on."""
+
+    tasks_per_round: Count | None = None
+    """None: every training task of the source, each round (not for endless sources)."""
+    curriculum: Curriculum | None = None
+    """Only for sources whose tasks are tagged by operation count."""
+
+
+class Generate(Section):
+    """How the student's attempts are drawn."""
+
+    backend: Sampler = StudentBackend(kind="student")
+    samples: Count = 4
+    """Attempts a task."""
+    temperature: float = Field(1.0, ge=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    top_k: int = Field(0, ge=0)
+    max_new_tokens: Count = 256
+    stop: tuple[str, ...] = ()
+    chunk_tasks: Count = 64
+    """Tasks a chunk: what one rank takes at once, and the most that a crash costs."""
+
+
+class Sandbox(Section):
+    """Where untrusted code runs."""
+
+    require_tier: Literal[0, 1, 2, 3, "best"] = 2
+    """Below this tier the run refuses to start; `best` takes what there is, and says so."""
+    cpu_seconds: float = Field(2.0, gt=0)
+    memory_bytes: int = Field(512 * 2**20, ge=2**24)
+    workers: Count | None = operation(None)
+    """None: the cores of this machine shared among its ranks."""
+
+
+class Verify(Section):
+    """How attempts are judged."""
+
+    sandbox: Sandbox = Sandbox()
+    max_error_share: Share = 0.05
+    """Above this share of `error` verdicts in a chunk the phase stops (exit 3) instead of scoring an outage."""
+
+
+class Curate(Section):
+    """Which attempts are trained on, and with what beside them."""
+
+    verified_only: bool = True
+    """False is the control arm: every complete attempt counts as accepted, unread."""
+    regime: Literal["accumulate", "replace", "accumulate_subsample"] = "accumulate"
+    """Rows of this round and all earlier ones; of this round alone; or a fixed number drawn from all."""
+    drop_share: Share = 0.5
+    """Bottom share of each task's ranked attempts that is dropped; never the last accepted one."""
+    cap: Count | None = 8
+    """Most accepted attempts a task and round, after dedup."""
+    dedup: tuple[Literal["exact", "signature", "near"], ...] = ("exact", "signature")
+    across_rounds: bool = False
+    """Also drop what repeats an accepted attempt of an earlier round."""
+    anchor_share: Share = 0.2
+    """Share of the training rows that is anchor, replayed every round; 0 in the replace regime means none."""
+    newest_share: Share | None = None
+    """Share of the training rows that this round's accepted rows make up, by repetition; None: as they come."""
+    rows: Count | None = None
+    """accumulate_subsample: rows drawn from the pool."""
+    decontaminate: bool = True
+    """Drop attempts and tasks that repeat an evaluation task."""
+    privacy: Literal["off", "drop"] = "drop"
+
+    @model_validator(mode="after")
+    def _settings_act(self) -> "Curate":
+        if (self.rows is None) == (self.regime == "accumulate_subsample"):
+            need = "needs rows" if self.rows is None else f"has no use for rows (it is {self.rows})"
+            raise ValueError(f"regime {self.regime} {need}; rows goes with accumulate_subsample, and only with it")
+        if self.regime == "replace" and self.newest_share is not None:
+            raise ValueError(
+                f"newest_share is {self.newest_share}, but regime replace has only the newest rows; remove it"
+            )
+        return self
+
+
+class Lora(Section):
+    """Low-rank adapters (Hu et al. 2021) instead of full fine-tuning."""
+
+    rank: Count = 32
+    alpha: Count = 64
+    dropout: Share = 0.0
+    target_modules: str | tuple[str, ...] = "all-linear"
+    rslora: bool = True
+
+
+class Warmup(Section):
+    """Round 0: training on the anchor alone, for a student that starts from random weights."""
+
+    steps: Count = 150
+    learning_rate: float = Field(2e-3, gt=0)
+
+
+class Train(Section):
+    """Fine-tuning with TRL on the exact token ids that were sampled."""
+
+    method: Literal["sft"] = "sft"
+    start: Literal["from_base", "continue"] = "from_base"
+    """Base weights (or a fresh LoRA) on all data so far, or the last round's weights."""
+    warmup: Warmup | None = None
+    """None: round 0 keeps the base model."""
+    steps: Count | None = None
+    """Optimizer steps a round; exactly one of steps and epochs is given."""
+    epochs: float | None = Field(None, gt=0)
+    batch_rows: Count = 64
+    """Rows of one optimizer step over all ranks; accumulation follows from it."""
+    micro_batch_rows: Count | None = operation(None)
+    """Rows of one forward pass on one rank; None: all of the rank's share."""
+    learning_rate: float = Field(1e-4, gt=0)
+    scheduler: str = "cosine"
+    """A transformers scheduler name: cosine, linear, constant_with_warmup, ..."""
+    warmup_steps: int = Field(0, ge=0)
+    """Steps over which the learning rate rises to its value."""
+    weight_decay: float = Field(0.0, ge=0)
+    max_length: Count | None = None
+    """Longer rows are left out, and counted; None: no limit."""
+    packing: bool = False
+    lora: Lora | None = None
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    save_steps: Count | None = operation(None)
+    """Steps between two training checkpoints; None: none within a round."""
+    args: dict[str, Any] = Field(default_factory=dict)
+    """Further arguments of TRL's SFTConfig, by its names."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "Train":
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError(f"steps is {self.steps} and epochs is {self.epochs}; give exactly one of them")
+        return self
+
+
+class Evaluate(Section):
+    """The panel that rounds are compared on, and the test set that is only reported."""
+
+    seed: int = Field(1, ge=0)
+    """Draws the held-out tasks and the evaluation's samples."""
+    samples: Annotated[int, Field(ge=0)] = 8
+    """Samples a panel task at temperature 1, top-p 1, for pass@k and diversity; 0: greedy alone."""
+    sample_tasks: Count | None = 100
+    """Panel tasks that are sampled, spread over the strata; None: all."""
+    max_new_tokens: Count | None = None
+    """None: as in generate."""
+    bootstrap: Count = 1000
+    """Resamples over tasks for an interval."""
+    test: bool = True
+    chunk_tasks: Count = 128
+
+
+class RollBack(Section):
+    """What changes when a round is abandoned and the next starts from an earlier parent."""
+
+    temperature_add: float = Field(0.1, ge=0)
+    anchor_add: Share = 0.1
+    cap_scale: float = Field(1.0, gt=0, le=1)
+
+
+class Gate(Section):
+    """What is done about collapse."""
+
+    action: Literal["observe", "roll_back", "stop"] = "roll_back"
+    """At alarm level 2; level 3 stops unless this is `observe`."""
+    roll_back: RollBack = RollBack()
+    plateau_rounds: Count | None = None
+    """Stop after this many rounds without a better panel accuracy; None: never."""
+
+
+class Tracking(Section):
+    """Weights & Biases. `WANDB_MODE` in the environment wins."""
+
+    mode: Literal["auto", "online", "offline", "disabled"] = operation("auto")
+    """auto: online with a key, else offline; never a prompt."""
+    project: str = operation("selfplay")
+    group: str | None = operation(None)
+    traces: int = operation(50, ge=0, le=200)
+    """Sampled traces in each round's table."""
+    privacy: Literal["scrub", "none"] = operation("scrub")
+
+
+class Keep(Section):
+    """Whose weights stay on disk; data and metrics always do."""
+
+    last: Count = operation(2)
+    best: bool = operation(True)
+    first: bool = operation(True)
+
+
+class Launch(Section):
+    """How many processes, on what."""
+
+    ranks: Count | None = operation(None)
+    """What the launcher must have started; None: whatever it started."""
+    device: Literal["auto", "cpu", "cuda"] = operation("auto")
+    threads: Count | None = operation(None)
+    """CPU threads a rank; None: cores / ranks."""
+
+
+class Config(Section):
+    """One run."""
+
+    name: str = operation("run", pattern=r"^[\w][\w.\-]{0,99}$")
+    runs_dir: str = operation("runs")
+    seed: int = Field(0, ge=0)
+    rounds: int = operation(4, ge=0)
+    """Rounds after round 0; raise it to go on."""
+    tasks: Tasks
+    student: Student
+    propose: Propose = Propose()
+    generate: Generate = Generate()
+    verify: Verify = Verify()
+    curate: Curate = Curate()
+    train: Train
+    eval: Evaluate = Evaluate()
+    gate: Gate = Gate()
+    tracking: Tracking = Tracking()
+    keep: Keep = Keep()
+    launch: Launch = Launch()
+    isolate: bool = operation(False)
+    """Each phase in a process of its own (plain `selfplay run` only)."""
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> "Config":
+        for fault in _misfits(self):
+            raise ValueError(fault)
+        return self
+
+
+def _misfits(config: Config) -> Iterator[str]:
+    """Settings that have no effect, or cannot work, in one another's company."""
+    source = config.tasks.source
+    if config.propose.curriculum and source not in ("list_programs", "arithmetic"):
+        yield f"propose.curriculum is set, but tasks of {source} have no operation count; remove it"
+    if config.propose.tasks_per_round is None and source in ("list_programs", "arithmetic"):
+        yield f"propose.tasks_per_round is not set, and {source} has no end; give a number such as 400"
+    if config.student.kind == "scripted" and source != "arithmetic":
+        yield f"student.kind is scripted, which can only do arithmetic, but tasks.source is {source}; use kind: tiny"
+    if config.student.kind == "scripted" and config.train.lora:
+        yield "train.lora is set, but a scripted student has no weights; remove it"
+    if config.student.kind == "tiny" and config.train.warmup is None and config.train.start == "from_base":
+        yield (
+            "train.start is from_base without train.warmup, so a tiny student would start each round from random "
+            "weights; add train.warmup or use continue"
+        )
+    if source == "humaneval":
+        yield "tasks.source is humaneval, an evaluation set: it is for `selfplay check`, never for training; use mbpp"
