@@ -1,0 +1,310 @@
+"""Floor 2: charts as plain inline SVG text, for pages that must open from disk and fetch nothing.
+
+Each function takes plain numbers and returns one `<svg>` element. Put `STYLE` once in the page for light and dark; for
+a file of its own (a picture in a README) pass the element through `standalone`. Lines and points are labelled where
+they end; labels are pushed apart, never drawn over one another. Values None or NaN leave a gap.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TypeGuard
+
+from selfplay.report.blocks import bar_matrix, funnel, histogram
+from selfplay.report.ink import (
+    DASHES,
+    INK,
+    LIGHT,
+    SIZE,
+    STYLE,
+    Frame,
+    apart,
+    chart,
+    clean,
+    heading,
+    label,
+    mark,
+    nothing,
+    num,
+    say,
+    shorten,
+    span,
+    tag,
+    text_width,
+    ticks,
+    y_axis,
+)
+
+__all__ = ["STYLE", "bar_chart", "bar_matrix", "funnel", "histogram", "line_chart", "scatter", "standalone"]
+
+Point = tuple[float, float | None, float | None, float | None]
+"""x, y and the interval's lo and hi; lo and hi None where there is none."""
+Value = float | None | tuple[float | None, float | None, float | None]
+"""A bar: y, or (y, lo, hi)."""
+
+
+def standalone(element: str) -> str:
+    """The chart as a file of its own, its style sheet inside; follows the viewer's light or dark setting."""
+    opened = element.index(">") + 1
+    return f"{element[:opened]}<style>{STYLE}</style>{element[opened:]}\n"
+
+
+def _real(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)
+
+
+def _runs(points: Sequence[Point]) -> list[list[Point]]:
+    """Stretches without a gap."""
+    runs: list[list[Point]] = [[]]
+    for point in sorted(points, key=lambda p: p[0]):
+        if _real(point[1]):
+            runs[-1].append(point)
+        elif runs[-1]:
+            runs.append([])
+    return [run for run in runs if run]
+
+
+def _hint(name: str, x_label: str, p: Point) -> str:
+    interval = f" [{say(p[2])}, {say(p[3])}]" if _real(p[2]) and _real(p[3]) else ""
+    return f"{name + ': ' if name else ''}{say(p[1])}{interval} at {x_label} {say(p[0])}"
+
+
+def _line(frame: Frame, index: int, run: Sequence[Point], hints: Sequence[str]) -> tuple[str, str]:
+    """One stretch: its band (below everything) and its line with marks."""
+    color = {"class_": f"sp-f{index % 6}", "fill": LIGHT[index % 6]}
+    stroke = {"class_": f"sp-s{index % 6}", "stroke": LIGHT[index % 6]}
+    banded = [(p[0], p[2], p[3]) for p in run if _real(p[2]) and _real(p[3])]
+    band = ""
+    if len(banded) > 1:
+        upper = [f"{num(frame.x(x))},{num(frame.y(hi))}" for x, _, hi in banded]
+        lower = [f"{num(frame.x(x))},{num(frame.y(lo))}" for x, lo, _ in reversed(banded)]
+        band = tag("polygon", points=" ".join(upper + lower), fill_opacity=0.14, **color)
+    elif banded:
+        x, lo, hi = banded[0]
+        at = frame.x(x)
+        band = tag("line", x1=at, x2=at, y1=frame.y(lo), y2=frame.y(hi), stroke_opacity=0.5, stroke_width=2, **stroke)
+    spots = [(frame.x(p[0]), frame.y(p[1] or 0.0)) for p in run]
+    line = ""
+    if len(spots) > 1:
+        path = "M" + "L".join(f"{num(x)} {num(y)}" for x, y in spots)
+        dash = DASHES[index % 6] or None
+        line = tag(
+            "path", d=path, fill="none", stroke_width=2, stroke_linejoin="round", stroke_dasharray=dash, **stroke
+        )
+    dots = "".join(mark(index, *spot, hint) for spot, hint in zip(spots, hints, strict=True)) if len(run) <= 40 else ""
+    return band, line + dots
+
+
+def _end_labels(frame: Frame, ends: Sequence[tuple[int, str, float, float]], room: float) -> str:
+    """Names at the right of the plot, pushed apart, joined to their line where they had to move."""
+    places = apart([y for *_, y in ends], SIZE + 3, frame.top + 4, frame.bottom)
+    parts = []
+    for (index, name, x, y), place in zip(ends, places, strict=True):
+        if abs(place - y) > 3:
+            stroke = {"class_": f"sp-s{index % 6}", "stroke": LIGHT[index % 6]}
+            lead = {
+                "x1": x + 5,
+                "y1": y,
+                "x2": frame.right + 9,
+                "y2": place,
+                "stroke_width": 0.8,
+                "stroke_opacity": 0.6,
+            }
+            parts.append(tag("line", **lead, **stroke))
+        at = frame.right + 12 if len(ends) > 1 else x + 12
+        parts.append(label(at, place + SIZE * 0.35, shorten(name, room), str(index % 6)))
+    return "".join(parts)
+
+
+def _legend(names: Sequence[str], y: float, width: float) -> tuple[str, float]:
+    """Names with their marks in rows below the plot, and the height they take."""
+    parts, x, row = [], 0.0, 0
+    for index, name in enumerate(names):
+        shown = shorten(name, width - 24)
+        need = 16 + text_width(shown) + 14
+        if x and x + need > width:
+            x, row = 0.0, row + 1
+        at = y + row * (SIZE + 6)
+        parts += [mark(index, x + 6, at - SIZE * 0.35, name, 4.2), label(x + 16, at, shown)]
+        x += need
+    return "".join(parts), (row + 1) * (SIZE + 6)
+
+
+def line_chart(
+    series: Mapping[str, Sequence[Point]],
+    title: str,
+    x_label: str,
+    y_label: str,
+    *,
+    y_range: tuple[float, float] | None = None,
+    width: float = 480,
+    height: float = 280,
+) -> str:
+    """Lines over x with their intervals as bands. A single point shows as a mark with its interval.
+
+    `series` maps a name to points (x, y, lo, hi); an empty name is not labelled. Up to eight series are labelled where
+    they end, more by a legend below. `y_range` None: the data's own range, from zero where they come near it.
+    """
+    drawn = {name: _runs(points) for name, points in series.items()}
+    points = [p for runs in drawn.values() for run in runs for p in run]
+    if not points:
+        return nothing(title, "Nothing to show yet.", width)
+    head, top = heading(title, y_label, width)
+    direct = len(drawn) <= 8
+    room = min(width * 0.34, max((text_width(n) for n in drawn if n), default=0)) if direct else 0.0
+    lo, hi = y_range or span([v for p in points for v in p[1:]])
+    y_marks, y_step = ticks(lo, hi)
+    xs = [p[0] for p in points]
+    whole = all(float(x).is_integer() for x in xs)
+    left = max(text_width(say(v, y_step), SIZE - 1) for v in y_marks) + 9
+    x0, x1 = (min(xs), max(xs)) if max(xs) > min(xs) else (xs[0] - 0.5, xs[0] + 0.5)
+    frame = Frame(left, top, width - (room + 14 if room else 10), height - 40, x0, x1, y_marks[0], y_marks[-1])
+    x_marks, x_step = ticks(x0, x1, 6, whole)
+    body = [head, y_axis(frame, y_marks, y_step)]
+    for value in (v for v in x_marks if x0 <= v <= x1 + 1e-9):
+        body.append(label(frame.x(value), frame.bottom + 18, say(value, x_step), "muted", "middle", size=SIZE - 1))
+    body.append(label((frame.left + frame.right) / 2, height - 5, x_label, "muted", "middle", size=SIZE - 1))
+    pieces = [
+        _line(frame, i, run, [_hint(name, x_label, p) for p in run])
+        for i, (name, runs) in enumerate(drawn.items())
+        for run in runs
+    ]
+    body += [band for band, _ in pieces] + [line for _, line in pieces]
+    summary = "; ".join(
+        f"{name or y_label}: {say(runs[0][0][1])} at {x_label} {say(runs[0][0][0])} to {say(runs[-1][-1][1])} at "
+        f"{say(runs[-1][-1][0])}"
+        for name, runs in drawn.items()
+        if runs
+    )
+    if not direct:
+        legend, tall = _legend(list(drawn), height + 14, width)
+        return chart(title, summary, width, height + tall + 4, "".join([*body, legend]))
+    ends = [
+        (i, n, frame.x(r[-1][-1][0]), frame.y(r[-1][-1][1] or 0)) for i, (n, r) in enumerate(drawn.items()) if n and r
+    ]
+    return chart(title, summary, width, height, "".join(body) + _end_labels(frame, ends, room))
+
+
+def scatter(
+    groups: Mapping[str, Sequence[tuple[float, float, str]]],
+    title: str,
+    x_label: str,
+    y_label: str,
+    *,
+    connect: bool = False,
+    width: float = 480,
+    height: float = 300,
+) -> str:
+    """Points (x, y, label), a colour and shape a group; `connect` joins them in the order given (a path over rounds).
+
+    Of each group the first and the last point carry their label, the others show it as a tooltip.
+    """
+    kept = {n: [p for p in ps if math.isfinite(p[0]) and math.isfinite(p[1])] for n, ps in groups.items()}
+    points = [p for ps in kept.values() for p in ps]
+    if not points:
+        return nothing(title, "Nothing to show yet.", width)
+    head, top = heading(title, y_label, width)
+    y_marks, y_step = ticks(*span([p[1] for p in points]))
+    x_marks, x_step = ticks(*span([p[0] for p in points]))
+    left = max(text_width(say(v, y_step), SIZE - 1) for v in y_marks) + 9
+    frame = Frame(left, top, width - 16, height - 40, x_marks[0], x_marks[-1], y_marks[0], y_marks[-1])
+    body = [head, y_axis(frame, y_marks, y_step)]
+    for value in x_marks:
+        body.append(label(frame.x(value), frame.bottom + 18, say(value, x_step), "muted", "middle", size=SIZE - 1))
+    body.append(label((frame.left + frame.right) / 2, height - 5, x_label, "muted", "middle", size=SIZE - 1))
+    ends: list[tuple[int, str, float, float]] = []
+    for i, (name, ps) in enumerate(kept.items()):
+        spots = [(frame.x(x), frame.y(y)) for x, y, _ in ps]
+        if connect and len(spots) > 1:
+            path = "M" + "L".join(f"{num(x)} {num(y)}" for x, y in spots)
+            stroke = {"class_": f"sp-s{i % 6}", "stroke": LIGHT[i % 6], "stroke_opacity": 0.5, "stroke_width": 1.6}
+            body.append(tag("path", d=path, fill="none", **stroke))
+        hints = [f"{name + ', ' if name else ''}{w}: {x_label} {say(x)}, {y_label} {say(y)}" for x, y, w in ps]
+        body += [mark(i, *spot, hint, 4.4) for spot, hint in zip(spots, hints, strict=True)]
+        ends += [(i, ps[k][2], *spots[k]) for k in sorted({0, len(ps) - 1}) if ps and ps[k][2]]
+    places = apart([y for *_, y in ends], SIZE + 3, frame.top + 4, frame.bottom - 4)
+    for (i, words, x, _), place in zip(ends, places, strict=True):
+        flip = x + 10 + text_width(words) > width
+        body.append(
+            label(
+                x - 9 if flip else x + 9, place + SIZE * 0.35, words, str(i % 6), "end" if flip else "start", halo=True
+            )
+        )
+    named = [n for n in kept if n]
+    legend, tall = _legend(list(kept), height + 14, width) if len(named) > 1 else ("", 0.0)
+    summary = f"{len(points)} points of {y_label} against {x_label}"
+    return chart(title, summary, width, height + tall, "".join([*body, legend]))
+
+
+def _triple(value: Value) -> tuple[float | None, float | None, float | None]:
+    return value if isinstance(value, tuple) else (value, None, None)
+
+
+def bar_chart(
+    groups: Mapping[str, Mapping[str, Value]],
+    title: str,
+    x_label: str,
+    y_label: str,
+    *,
+    stacked: bool = False,
+    y_range: tuple[float, float] | None = None,
+    width: float = 480,
+    height: float = 280,
+) -> str:
+    """Bars side by side (or stacked) for each group on the x axis: {group: {series: y or (y, lo, hi)}}.
+
+    Whiskers show the interval (not where stacked). Several series get a legend below; one alone gets none.
+    """
+    names = list(dict.fromkeys(name for bars in groups.values() for name in bars))
+    values = {g: {n: _triple(bars.get(n)) for n in names} for g, bars in groups.items()}
+    flat = [t for bars in values.values() for t in bars.values() if _real(t[0])]
+    if not flat:
+        return nothing(title, "Nothing to show yet.", width)
+    head, top = heading(title, y_label, width)
+    tops = (
+        [sum(t[0] or 0 for t in bars.values()) for bars in values.values()] if stacked else [v for t in flat for v in t]
+    )
+    lo, hi = y_range or span([0.0, *tops])
+    y_marks, y_step = ticks(lo, hi)
+    left = max(text_width(say(v, y_step), SIZE - 1) for v in y_marks) + 9
+    frame = Frame(left, top, width - 6, height - 40, 0, len(groups), y_marks[0], y_marks[-1])
+    body = [head, y_axis(frame, y_marks, y_step)]
+    slot = (frame.right - frame.left) / len(groups)
+    thick = min(46.0, slot * 0.72) / (1 if stacked else len(names))
+    every = max(1, math.ceil(max(text_width(g, SIZE - 1) + 6 for g in groups) / slot))
+    for k, (group, bars) in enumerate(values.items()):
+        middle = frame.left + slot * (k + 0.5)
+        if k % every == 0:
+            body.append(label(middle, frame.bottom + 18, group, "muted", "middle", size=SIZE - 1))
+        body.append(_bars(frame, bars, middle, thick, stacked, f"{x_label} {group}".strip()))
+    body.append(label((frame.left + frame.right) / 2, height - 5, x_label, "muted", "middle", size=SIZE - 1))
+    legend, tall = _legend(names, height + 14, width) if len(names) > 1 else ("", 0.0)
+    summary = "; ".join(f"{g}: " + ", ".join(f"{n} {say(t[0])}" for n, t in bars.items()) for g, bars in values.items())
+    return chart(title, summary[:600], width, height + tall, "".join([*body, legend]))
+
+
+def _bars(
+    frame: Frame,
+    bars: Mapping[str, tuple[float | None, float | None, float | None]],
+    middle: float,
+    thick: float,
+    stacked: bool,
+    where: str,
+) -> str:
+    """One group's bars with whiskers."""
+    parts, base = [], max(0.0, frame.y0)
+    across = thick * (1 if stacked else len(bars))
+    for i, (name, (y, lo, hi)) in enumerate(bars.items()):
+        if y is None or not math.isfinite(y):
+            continue
+        x = middle - across / 2 + (0 if stacked else i * thick)
+        upper, lower = sorted((frame.y(base + y if stacked else y), frame.y(base if stacked else max(0.0, frame.y0))))
+        tip = tag("title", clean(f"{name}: {say(y)}, {where}"))
+        look = {"class_": f"sp-f{i % 6}", "fill": LIGHT[i % 6], "rx": 1.5}
+        parts.append(
+            tag("rect", tip, x=x + 0.5, y=upper, width=max(0.5, thick - 1), height=max(0.4, lower - upper), **look)
+        )
+        if not stacked and _real(lo) and _real(hi):
+            at = x + thick / 2
+            parts.append(tag("line", class_="sp-whisker", stroke=INK, x1=at, x2=at, y1=frame.y(lo), y2=frame.y(hi)))
+        base += y if stacked else 0.0
+    return "".join(parts)
