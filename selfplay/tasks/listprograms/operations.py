@@ -1,0 +1,221 @@
+"""Floor 2: the list operations, their English and their Python; chains of them, run and tested for being tellable.
+
+The table's order is the Zipf rank: the first half is common in the anchor, the second half is the tail. Everything
+here is plain arithmetic on lists of small integers; nothing is ever evaluated from text.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+MAX_VALUE = 1_000_000
+"""A chain whose reference passes beyond this in size is refused: it would test big-integer arithmetic."""
+MAX_ITEMS = 48
+"""A chain whose reference makes a longer list is refused."""
+
+_DIGITS = (2, 3, 4, 5, 6, 7, 8, 9)
+_FEW = (1, 2, 3, 4)
+_FACTORS = (2, 3, 4, 5)
+_NONE: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation on a list of integers."""
+
+    name: str
+    phrase: str
+    """English; `{k}` stands for the argument."""
+    codes: tuple[str, ...]
+    """Right-hand sides that all compute it, the usual one first; `{k}` stands for the argument."""
+    apply: Callable[[list[int], int], list[int]]
+    """The reference; the second argument is 0 where the operation takes none."""
+    arguments: tuple[int, ...] = _NONE
+    """Possible values of the argument; empty: it takes none."""
+
+
+class Step(NamedTuple):
+    """An operation with its argument."""
+
+    operation: str
+    argument: int | None = None
+
+
+Chain = tuple[Step, ...]
+
+
+def _running_sum(xs: list[int], k: int) -> list[int]:
+    total, out = 0, []
+    for x in xs:
+        total += x
+        out.append(total)
+    return out
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation("add", "add {k} to every number", ("[x + {k} for x in xs]",), lambda xs, k: [x + k for x in xs], _DIGITS),
+    Operation("reverse", "reverse the list", ("xs[::-1]", "list(reversed(xs))"), lambda xs, k: xs[::-1]),
+    Operation(
+        "multiply",
+        "multiply every number by {k}",
+        ("[x * {k} for x in xs]",),
+        lambda xs, k: [x * k for x in xs],
+        _FACTORS,
+    ),
+    Operation("sort", "sort from small to large", ("sorted(xs)",), lambda xs, k: sorted(xs)),
+    Operation("drop_first", "drop the first {k} numbers", ("xs[{k}:]",), lambda xs, k: xs[k:], _FEW),
+    Operation(
+        "keep_even",
+        "keep only even numbers",
+        ("[x for x in xs if x % 2 == 0]", "[x for x in xs if not x % 2]"),
+        lambda xs, k: [x for x in xs if x % 2 == 0],
+    ),
+    Operation(
+        "subtract",
+        "subtract {k} from every number",
+        ("[x - {k} for x in xs]",),
+        lambda xs, k: [x - k for x in xs],
+        _DIGITS,
+    ),
+    Operation("take_first", "keep just the first {k} numbers", ("xs[:{k}]",), lambda xs, k: xs[:k], (3, 4, 5, 6)),
+    Operation("append", "append {k} at the end", ("xs + [{k}]", "[*xs, {k}]"), lambda xs, k: [*xs, k], _DIGITS),
+    Operation(
+        "keep_above",
+        "keep only numbers above {k}",
+        ("[x for x in xs if x > {k}]",),
+        lambda xs, k: [x for x in xs if x > k],
+        _DIGITS,
+    ),
+    Operation(
+        "negate",
+        "flip the sign of every number",
+        ("[-x for x in xs]", "[0 - x for x in xs]"),
+        lambda xs, k: [-x for x in xs],
+    ),
+    Operation("drop_last", "drop the last {k} numbers", ("xs[:-{k}]",), lambda xs, k: xs[:-k], _FEW),
+    Operation(
+        "square",
+        "square every number",
+        ("[x * x for x in xs]", "[x ** 2 for x in xs]"),
+        lambda xs, k: [x * x for x in xs],
+    ),
+    Operation(
+        "unique",
+        "remove repeats of a number",
+        ("list(dict.fromkeys(xs))",),
+        lambda xs, k: list(dict.fromkeys(xs)),
+    ),
+    # from here on: the tail
+    Operation(
+        "sort_down",
+        "sort from large to small",
+        ("sorted(xs, reverse=True)", "sorted(xs)[::-1]"),
+        lambda xs, k: sorted(xs, reverse=True),
+    ),
+    Operation(
+        "remainder",
+        "take every number modulo {k}",
+        ("[x % {k} for x in xs]",),
+        lambda xs, k: [x % k for x in xs],
+        _DIGITS,
+    ),
+    Operation("running_sum", "take running sums", ("[sum(xs[:i + 1]) for i in range(len(xs))]",), _running_sum),
+    Operation(
+        "keep_odd", "keep only odd numbers", ("[x for x in xs if x % 2]",), lambda xs, k: [x for x in xs if x % 2]
+    ),
+    Operation("rotate", "rotate to the left by {k}", ("xs[{k}:] + xs[:{k}]",), lambda xs, k: xs[k:] + xs[:k], _FEW),
+    Operation("every_second", "keep every second number", ("xs[::2]",), lambda xs, k: xs[::2]),
+    Operation("absolute", "take absolute values", ("[abs(x) for x in xs]",), lambda xs, k: [abs(x) for x in xs]),
+    Operation("prepend", "put {k} in front", ("[{k}] + xs", "[{k}, *xs]"), lambda xs, k: [k, *xs], _DIGITS),
+    Operation(
+        "keep_below",
+        "keep only numbers below {k}",
+        ("[x for x in xs if x < {k}]",),
+        lambda xs, k: [x for x in xs if x < k],
+        _DIGITS,
+    ),
+    Operation(
+        "differences",
+        "take differences of neighbours",
+        ("[b - a for a, b in zip(xs, xs[1:])]",),
+        lambda xs, k: [b - a for a, b in pairwise(xs)],
+    ),
+    Operation("take_last", "keep just the last {k} numbers", ("xs[-{k}:]",), lambda xs, k: xs[-k:], (3, 4, 5, 6)),
+    Operation(
+        "cap", "cap every number at {k}", ("[min(x, {k}) for x in xs]",), lambda xs, k: [min(x, k) for x in xs], _DIGITS
+    ),
+    Operation(
+        "twice",
+        "write every number twice",
+        ("[x for x in xs for _ in range(2)]",),
+        lambda xs, k: [x for x in xs for _ in (0, 1)],
+    ),
+    Operation(
+        "halve",
+        "divide every number by {k} rounding down",
+        ("[x // {k} for x in xs]",),
+        lambda xs, k: [x // k for x in xs],
+        _FACTORS,
+    ),
+)
+
+BY_NAME = {op.name: op for op in OPERATIONS}
+RARE = frozenset(op.name for op in OPERATIONS[len(OPERATIONS) // 2 :])
+"""The second half of the table: about 15 % of the uses in the anchor."""
+ZIPF = tuple(1.0 / (rank + 1) for rank in range(len(OPERATIONS)))
+"""Weights of the table's rows in the anchor: exponent 1."""
+
+_PATTERNS = tuple(
+    (op.name, re.compile(re.escape(op.phrase).replace(re.escape("{k}"), "(?P<k>[0-9]+)"))) for op in OPERATIONS
+)
+
+
+def english(step: Step) -> str:
+    """The step as it stands in a prompt."""
+    return BY_NAME[step.operation].phrase.replace("{k}", str(step.argument))
+
+
+def python(step: Step, variant: int = 0) -> str:
+    """The right-hand side that computes the step; `variant` counts modulo the ways there are to write it."""
+    codes = BY_NAME[step.operation].codes
+    return codes[variant % len(codes)].replace("{k}", str(step.argument))
+
+
+def read(phrase: str) -> Step:
+    """The step that `english` wrote. Raises ValueError where no operation has this phrase."""
+    for name, pattern in _PATTERNS:
+        if found := pattern.fullmatch(phrase):
+            return Step(name, int(found["k"]) if BY_NAME[name].arguments else None)
+    raise ValueError(f"list programs: {phrase!r} is none of the {len(OPERATIONS)} operations; see OPERATIONS")
+
+
+def run(chain: Sequence[Step], xs: Sequence[int]) -> list[int] | None:
+    """What the chain makes of `xs`; None beyond MAX_VALUE or MAX_ITEMS."""
+    out = list(xs)
+    for step in chain:
+        out = BY_NAME[step.operation].apply(out, step.argument or 0)
+        if len(out) > MAX_ITEMS or any(abs(x) > MAX_VALUE for x in out):
+            return None
+    return out
+
+
+def shortened_agrees(chain: Sequence[Step], inputs: Sequence[Sequence[int]], expected: Sequence[Sequence[int]]) -> bool:
+    """Whether some program with one or more steps left out gives `expected` on all inputs: then tests cannot tell.
+
+    All 2^n - 1 proper subsequences are tried, the empty one (return the list as it came) included.
+    """
+
+    def agrees(states: list[list[int]], at: int, left_out: bool) -> bool:
+        if at == len(chain):
+            return left_out and all(state == list(want) for state, want in zip(states, expected, strict=True))
+        apply, argument = BY_NAME[chain[at].operation].apply, chain[at].argument or 0
+        if agrees(states, at + 1, True):
+            return True
+        after = [apply(state, argument) for state in states]
+        if any(len(state) > MAX_ITEMS or any(abs(x) > MAX_VALUE for x in state) for state in after):
+            return False
+        return agrees(after, at + 1, left_out)
+
+    return agrees([list(xs) for xs in inputs], 0, False)
