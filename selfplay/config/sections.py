@@ -8,12 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-OPERATION = {"operation": True}
-
 
 def operation(default: Any, **limits: Any) -> Any:
     """A field that may change between two starts of one run without making its rounds incomparable."""
-    return Field(default, json_schema_extra=OPERATION, **limits)
+    return Field(default, json_schema_extra={"operation": True}, **limits)
 
 
 class Section(BaseModel):

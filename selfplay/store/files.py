@@ -1,0 +1,76 @@
+"""Floor 2: whole files or none: written beside their place, synced, and renamed into it."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from selfplay.errors import StoreError
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Gives a temporary path beside `path`; on a clean exit it is synced and renamed to `path`, else removed.
+
+    Raises StoreError where the disk is full or the folder cannot be written: what stood there stays as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        raise StoreError(
+            f"{path}: cannot be written ({error.strerror or error}); free the disk or its permissions and run the same command: "
+            "nothing that was committed is lost"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_whole(path: Path, data: bytes | str) -> None:
+    """Writes a file whole; a reader sees the old content or the new, never a part."""
+    with writing(path) as temporary:
+        temporary.write_bytes(data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a JSON file whole, keys in their given order. NaN is refused: it is no JSON."""
+    write_whole(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file of ours. Raises StoreError with the path where it is missing or broken."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise StoreError(
+            f"{path}: is missing; the run folder is not complete, restore it or start under a new --name"
+        ) from None
+    except ValueError as error:
+        raise StoreError(f"{path}: is no JSON ({error}); restore the file or start under a new --name") from None
+
+
+def sha256_of(path: Path) -> str:
+    """Hex sha256 of a file's bytes, or of a folder's files in name order with their names."""
+    whole = hashlib.sha256()
+    for file in [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()):
+        if file != path:
+            whole.update(f"{file.relative_to(path).as_posix()}\0".encode())
+        with file.open("rb") as handle:
+            while block := handle.read(2**20):
+                whole.update(block)
+    return whole.hexdigest()

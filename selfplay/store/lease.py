@@ -1,0 +1,120 @@
+"""Floor 2: one driver a run folder. The lease is renewed while the run lives and taken over once it is stale.
+
+A dead process on this machine is seen at once; one on another machine (a job that was requeued elsewhere) once its
+last renewal is older than STALE_SECONDS.
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from selfplay.errors import StoreError
+from selfplay.store.files import write_json
+
+RENEW_SECONDS = 5.0
+STALE_SECONDS = 60.0
+
+
+class Lease:
+    """Context manager that holds `lease.json` of a run folder. Raises StoreError where another process holds it."""
+
+    def __init__(self, folder: Path, stale_seconds: float = STALE_SECONDS) -> None:
+        self.path = folder / "lease.json"
+        self.stale_seconds = stale_seconds
+        self.nonce = uuid.uuid4().hex
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._renew, daemon=True, name="selfplay-lease")
+
+    def __enter__(self) -> "Lease":
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        holder = _read(self.path)
+        if holder is not None:
+            if not self._is_dead(holder):
+                raise StoreError(
+                    f"{self.path.parent}: is in use by process {holder.get('pid')} on {holder.get('host')}, seen "
+                    f"{time.time() - holder.get('renewed', 0):.0f} s ago; wait for it, or start under another --name"
+                )
+            self._clear(holder)
+        try:
+            handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        except FileExistsError:
+            raise StoreError(
+                f"{self.path.parent}: another process took it just now; wait for it, or use another --name"
+            ) from None
+        with os.fdopen(handle, "w") as file:
+            json.dump(self._content(), file)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        if self.held():
+            self.path.unlink(missing_ok=True)
+
+    def held(self) -> bool:
+        """Whether the file still names this lease: false once another process has taken it over."""
+        holder = _read(self.path)
+        return holder is not None and holder.get("nonce") == self.nonce
+
+    def _content(self) -> dict[str, Any]:
+        pid = os.getpid()
+        return {
+            "nonce": self.nonce,
+            "host": socket.gethostname(),
+            "pid": pid,
+            "started": _start_time(pid),
+            "renewed": time.time(),
+        }
+
+    def _renew(self) -> None:
+        while not self._stop.wait(RENEW_SECONDS):
+            if not self.held():
+                return
+            write_json(self.path, self._content())
+
+    def _is_dead(self, holder: dict[str, Any]) -> bool:
+        if holder.get("host") == socket.gethostname():
+            return _start_time(int(holder.get("pid", -1))) != holder.get("started")
+        return time.time() - float(holder.get("renewed", 0)) > self.stale_seconds
+
+    def _clear(self, holder: dict[str, Any]) -> None:
+        """Moves a dead holder's file aside: the rename succeeds for one of several that try."""
+        aside = self.path.with_name(f".lease.{holder.get('nonce', 'unknown')}.dead")
+        try:
+            self.path.rename(aside)
+        except FileNotFoundError:
+            return
+        aside.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """A lease file's content; an unreadable one (killed while being created) counts as a dead holder's."""
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return {"host": socket.gethostname(), "pid": -1, "started": "never"}
+    return value if isinstance(value, dict) else {}
+
+
+def _start_time(pid: int) -> str:
+    """When a process of this machine started, so that a reused number is not taken for it; "" where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        pass
+    try:  # no /proc: the number alone has to do
+        os.kill(pid, 0)
+    except (OSError, OverflowError):
+        return ""
+    return "alive"

@@ -1,0 +1,126 @@
+"""Floor 2: traces.parquet and train.parquet. The only file that imports pyarrow. One explicit schema, zstd."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from selfplay.records import SCHEMA_VERSION, Attempt, Decision, Outcome, Row, Task, Trace, Verdict
+from selfplay.store.files import writing
+
+_META = {b"schema_version": str(SCHEMA_VERSION).encode()}
+_STRING, _INT = pa.string(), pa.int32()
+
+TRACES = pa.schema(
+    [
+        ("task_id", _STRING),
+        ("attempt", _INT),
+        ("round", _INT),
+        ("turn", _INT),
+        ("parent", _INT),
+        ("origin", _STRING),
+        ("prompt", _STRING),
+        ("text", _STRING),
+        ("outcome", _STRING),
+        ("decision", _STRING),
+        ("reason", _STRING),
+        ("rank", _INT),
+        ("verdicts", _STRING),
+        ("finish_reason", _STRING),
+        ("tags", pa.list_(_STRING)),
+        ("source", _STRING),
+        ("model", _STRING),
+        ("sampler", _STRING),
+        ("chunk", _INT),
+        ("retokenised", pa.bool_()),
+        ("prompt_ids", pa.list_(_INT)),
+        ("completion_ids", pa.list_(_INT)),
+        ("logprobs", pa.list_(pa.float32())),
+        ("task", _STRING),
+    ],
+    metadata=_META,
+)
+"""Columns are only ever added. `verdicts`, `sampler` and `task` hold JSON."""
+
+ROWS = pa.schema(
+    [
+        ("input_ids", pa.list_(_INT)),
+        ("labels", pa.list_(_INT)),
+        ("weight", pa.float32()),
+        ("kind", _STRING),
+        ("source", _STRING),
+    ],
+    metadata=_META,
+)
+
+
+def write_traces(path: Path, groups: Iterable[Sequence[Trace]]) -> int:
+    """Writes traces group by group (one in memory at a time), in the order given; the number of rows."""
+    return _write(path, TRACES, ([_trace_row(trace) for trace in group] for group in groups))
+
+
+def write_rows(path: Path, rows: Sequence[Row]) -> int:
+    """Writes the training rows; their number."""
+    return _write(path, ROWS, [[row.model_dump() for row in rows]])
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The training rows of a round."""
+    return [Row(**row) for row in pq.read_table(path).to_pylist()]
+
+
+def read_traces(path: Path) -> Iterator[dict[str, Any]]:
+    """A round's traces as flat dicts, JSON columns parsed, one row group in memory at a time."""
+    with pq.ParquetFile(path) as file:
+        for number in range(file.num_row_groups):
+            for row in file.read_row_group(number).to_pylist():
+                yield {**row, **{name: json.loads(row[name]) for name in ("verdicts", "sampler", "task")}}
+
+
+def trace_of(row: dict[str, Any]) -> Trace:
+    """The record of a row of `read_traces`."""
+    names = set(Attempt.model_fields) & set(row)
+    decided = row["decision"] is not None
+    return Trace(
+        task=Task.model_validate(row["task"]),
+        attempt=Attempt(**{name: row[name] for name in names}),
+        verdicts=tuple(Verdict.model_validate(verdict) for verdict in row["verdicts"]),
+        outcome=Outcome(row["outcome"]) if row["outcome"] else None,
+        decision=Decision(decision=row["decision"], reason=row["reason"], rank=row["rank"]) if decided else None,
+    )
+
+
+def _write(path: Path, schema: pa.Schema, groups: Iterable[list[dict[str, Any]]]) -> int:
+    count = 0
+    with writing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for rows in groups:
+            if rows:
+                writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+                count += len(rows)
+    return count
+
+
+def _trace_row(trace: Trace) -> dict[str, Any]:
+    task, attempt, decision = trace.task, trace.attempt, trace.decision
+    return {
+        **attempt.model_dump(mode="json", exclude={"sampler"}),
+        "sampler": json.dumps(attempt.sampler),
+        "prompt": _storable(task.text),
+        "text": _storable(attempt.text),
+        "outcome": trace.outcome.value if trace.outcome is not None else None,
+        "decision": decision.decision if decision else None,
+        "reason": decision.reason if decision else None,
+        "rank": decision.rank if decision else None,
+        "verdicts": json.dumps([verdict.model_dump(mode="json") for verdict in trace.verdicts]),
+        "tags": list(task.tags),
+        "source": task.source,
+        "task": json.dumps(task.model_dump(mode="json", by_alias=True)),
+    }
+
+
+def _storable(text: str) -> str:
+    """Text as valid UTF-8: a lone surrogate, which a tokenizer or a hostile server can give, becomes a mark."""
+    return text.encode("utf-8", "replace").decode()
