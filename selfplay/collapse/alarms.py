@@ -1,0 +1,208 @@
+"""Floor 1: alarm levels over the history of round rows, by rules that stand in a file.
+
+Level 0 quiet; 1 an interval is bad in one round; 2 in two rounds running, or a hard rule at once; 3 a known-wrong trace
+accepted, or level 2 again after a roll-back. Decided on intervals, never on points, with Holm's correction over the
+family of metrics. A row is a flat dict as in `metrics.jsonl`; keys that a row lacks are not judged.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+
+from selfplay.collapse.estimate import Z95, Estimate, holm
+from selfplay.errors import ConfigError
+
+Row = Mapping[str, Any]
+Alarm = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The rule file, read and checked."""
+
+    alpha: float
+    """One-sided family-wise error of one round."""
+    metrics: tuple[dict[str, Any], ...]
+    hard: tuple[dict[str, Any], ...] = ()
+    breach: tuple[dict[str, Any], ...] = ()
+    origin: str = field(default="rules.json", compare=False)
+
+
+_FIELDS = {
+    "metrics": {"key", "bad", "margin", "relative"},
+    "hard": {"key", "below", "above", "below_ratio", "above_ratio", "below_delta", "above_delta", "while_up", "say"},
+}
+
+
+def load_rules(text: str | None = None, origin: str = "rules.json") -> Rules:
+    """Rules from JSON text, by default the package's own file. Raises ConfigError that names the entry at fault."""
+    if text is None:
+        text = files("selfplay.collapse").joinpath("rules.json").read_text(encoding="utf-8")
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{origin}:{error.lineno}: not JSON, {error.msg}; mend the file") from None
+    if not isinstance(data, dict) or not 0 < float(data.get("alpha", 0)) < 0.5:
+        raise ConfigError(
+            f"{origin}: alpha is missing or outside (0, 0.5); give the error a round is allowed, such as 0.01"
+        )
+    for part, allowed in (("metrics", "metrics"), ("hard", "hard"), ("breach", "hard")):
+        for i, rule in enumerate(data.get(part, ())):
+            unknown = set(rule) - _FIELDS[allowed]
+            if unknown or "key" not in rule:
+                raise ConfigError(
+                    f"{origin}: {part}[{i}] has {sorted(unknown) or 'no key'}; allowed: {sorted(_FIELDS[allowed])}"
+                )
+            if part == "metrics" and rule.get("bad") not in ("up", "down"):
+                raise ConfigError(f"{origin}: metrics[{i}].bad is {rule.get('bad')!r}; give up or down")
+    parts = {part: tuple(data.get(part, ())) for part in ("metrics", "hard", "breach")}
+    return Rules(alpha=float(data["alpha"]), **parts, origin=origin)
+
+
+def alarms(rows: Sequence[Row], *, rules: Rules | None = None, reference: int | None = None) -> list[Alarm]:
+    """One alarm a row: {"level", "n_active", "first_metric", "reasons"}; each looks only at rows up to its own.
+
+    `rows`: oldest first, each with `round` (else its place counts). A metric is compared by its paired change to
+    round 0 (`KEY_delta`, `_delta_lo`, `_delta_hi`) where the row has one, else with the reference row's interval.
+    `reference`: the round that values are compared with (default: the first row); rows before it have only the hard
+    rules that need no reference. A row's `parent` (default: the row before) is what "two rounds running" goes by, and
+    `gate/action` = "roll_back" marks a row whose round was rolled back: the streak starts afresh after it, and a
+    level 2 from then on is level 3. `first_metric` is the key that was bad first, "" while none was.
+    """
+    rules = rules or load_rules()
+    numbers = [int(row.get("round", i)) for i, row in enumerate(rows)]
+    start = 0 if reference is None else _place(numbers, reference)
+    bad_by_round: dict[int, list[str]] = {}
+    first_metric, rolled_back, out = "", False, list[Alarm]()
+    for i, row in enumerate(rows):
+        compared = rows[start] if i > start else None
+        bad = _bad_metrics(row, compared, rules) if compared is not None else []
+        parent = row.get("parent", numbers[i - 1] if i else None)
+        fresh_start = i > 0 and rows[i - 1].get("gate/action") == "roll_back"
+        before = [] if fresh_start else bad_by_round.get(int(parent), []) if parent is not None else []
+        hard = [text for rule in rules.hard if (text := _hard(rule, row, compared))]
+        breach = [text for rule in rules.breach if (text := _hard(rule, row, compared))]
+        level, reasons = _level(bad, before, hard, breach, rolled_back)
+        first_metric = first_metric or next(iter(bad), "") or (hard + breach + [""])[0].partition(":")[0]
+        bad_by_round[numbers[i]] = bad
+        out.append(
+            {
+                "level": level,
+                "n_active": len(bad) + len(hard) + len(breach),
+                "first_metric": first_metric,
+                "reasons": reasons,
+            }
+        )
+        rolled_back = rolled_back or row.get("gate/action") == "roll_back"
+    return out
+
+
+def _place(numbers: list[int], reference: int) -> int:
+    if reference not in numbers:
+        raise ConfigError(f"alarms: reference round {reference} is not among the rounds {numbers}; name one of these")
+    return numbers.index(reference)
+
+
+def _level(
+    bad: list[str], before: list[str], hard: list[str], breach: list[str], rolled_back: bool
+) -> tuple[int, list[str]]:
+    twice = [key for key in bad if key in before] or (bad if bad and before else [])
+    level = 2 if hard or twice else 1 if bad else 0
+    reasons = [f"{key} is bad{' for the second round running' if key in twice else ''}" for key in bad] + hard
+    if level == 2 and rolled_back:
+        level, reasons = 3, [*reasons, "level 2 again after a roll-back"]
+    return (3, breach + reasons) if breach else (level, reasons)
+
+
+def _bad_metrics(row: Row, compared: Row, rules: Rules) -> list[str]:
+    """Keys bad beyond their margins, Holm-corrected, clearest first."""
+    judged: list[tuple[str, float]] = []
+    for rule in rules.metrics:
+        key = _resolve(rule["key"], row, compared)
+        change = _change(key, row, compared) if key else None
+        if key and change is not None:
+            judged.append((key, _p_value(change, rule, _number(compared, key))))
+    rejected = holm([p for _, p in judged], rules.alpha)
+    return [key for (key, p), hit in sorted(zip(judged, rejected, strict=True), key=lambda x: x[0][1]) if hit]
+
+
+def _resolve(pattern: str, *rows: Row) -> str | None:
+    """The key itself, or for a `*` the match with the largest number that all rows have."""
+    if "*" not in pattern:
+        return pattern
+    form = re.compile(re.escape(pattern).replace(r"\*", r"(\d+)"))
+    found = [(int(m[1]), key) for key in rows[0] if (m := form.fullmatch(key)) and all(key in row for row in rows)]
+    return max(found)[1] if found else None
+
+
+def _number(row: Row, key: str) -> float | None:
+    value = row.get(key)
+    usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if usable and value is not None else None
+
+
+def _estimate(row: Row, key: str) -> Estimate | None:
+    """Value and interval; without `_lo` and `_hi` the value has no interval and cannot be judged."""
+    value, lo, hi = (_number(row, key + end) for end in ("", "_lo", "_hi"))
+    return Estimate(value, lo, hi) if value is not None and lo is not None and hi is not None else None
+
+
+def _change(key: str, row: Row, compared: Row) -> Estimate | None:
+    """Paired change where the row has one, else the difference of two independent estimates."""
+    paired = _estimate(row, f"{key}_delta")
+    if paired is not None:
+        return paired
+    now, then = _estimate(row, key), _estimate(compared, key)
+    if now is None or then is None:
+        return None
+    down = math.hypot(now.value - now.lo, then.hi - then.value)
+    up = math.hypot(now.hi - now.value, then.value - then.lo)
+    delta = now.value - then.value
+    return Estimate(delta, delta - down, delta + up)
+
+
+def _p_value(change: Estimate, rule: Mapping[str, Any], reference: float | None) -> float:
+    """One-sided normal p of "the change is not beyond the margin", from the side of the interval that faces it."""
+    margin = float(rule.get("margin", 0.0)) * (abs(reference or 0.0) if rule.get("relative") else 1.0)
+    if rule["bad"] == "down":
+        excess, half = -change.value - margin, change.hi - change.value
+    else:
+        excess, half = change.value - margin, change.value - change.lo
+    if half <= 0:
+        return 0.0 if excess > 0 else 1.0
+    return 0.5 * math.erfc(excess / (half / Z95) / math.sqrt(2))
+
+
+def _hard(rule: Mapping[str, Any], row: Row, compared: Row | None) -> str:
+    """What a rule that holds at once says, or "". It holds only where the whole interval lies beyond its bar."""
+    key = _resolve(rule["key"], row)
+    value = _number(row, key) if key else None
+    if key is None or value is None:
+        return ""
+    now = _estimate(row, key) or Estimate(value, value, value)
+    then = _estimate(compared, key) if compared is not None else None
+    change = _change(key, row, compared) if compared is not None else None
+    held = (
+        ("below" in rule and now.hi < rule["below"])
+        or ("above" in rule and now.lo > rule["above"])
+        or ("below_ratio" in rule and _ratio_beyond(change, then, rule["below_ratio"], down=True))
+        or ("above_ratio" in rule and _ratio_beyond(change, then, rule["above_ratio"], down=False))
+        or ("below_delta" in rule and change is not None and change.hi < rule["below_delta"])
+        or ("above_delta" in rule and change is not None and change.lo > rule["above_delta"])
+    )
+    if held and "while_up" in rule:
+        rise = _change(rule["while_up"], row, compared) if compared is not None else None
+        held = rise is not None and rise.lo > 0
+    return f"{key}: {rule.get('say', 'beyond its bar')}, {value:.4g}" if held else ""
+
+
+def _ratio_beyond(change: Estimate | None, then: Estimate | None, ratio: float, *, down: bool) -> bool:
+    """Whether the change's whole interval says now < ratio * then (or >, for up)."""
+    if change is None or then is None or then.value <= 0:
+        return False
+    bar = (ratio - 1) * then.value
+    return change.hi < bar if down else change.lo > bar
