@@ -1,0 +1,22 @@
+"""Floor 1: which traces are trained on, and why each of the others is not. Pure: no torch, network, clock, global RNG.
+
+`select` decides on one round's traces; `screen` finds evaluation text and personal data in them. Each part can be used
+alone: `decontaminate`, `privacy`, `dedup`, `quotas`, `pairs`, `emphasis`, `exposure`. Nothing here reads or writes files.
+"""
+
+from selfplay.curate.archive import Archive, Entry
+from selfplay.curate.quotas import Quota, QuotaLine
+from selfplay.curate.selection import REASONS, Selection, SelectRules, archive_entries, curate, select
+
+__all__ = [
+    "REASONS",
+    "Archive",
+    "Entry",
+    "Quota",
+    "QuotaLine",
+    "SelectRules",
+    "Selection",
+    "archive_entries",
+    "curate",
+    "select",
+]

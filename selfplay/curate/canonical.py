@@ -1,0 +1,230 @@
+"""Floor 1: a Python program as one line of text that does not depend on names, comments, docstrings or layout. Pure.
+
+Parsing only: nothing is compiled or executed. The text is hostile: its length and depth are bounded, and whatever
+the parser raises means "no program". Scopes are followed, so that a name bound in two functions is two names.
+"""
+
+import ast
+import warnings
+from collections.abc import Iterator
+
+MAX_SOURCE_CHARS = 50_000
+"""Longer programs are not parsed: 50,000 characters is ten times the longest solution in the benchmarks we know."""
+
+MAX_NODES = 20_000
+"""Bound on the walk, in syntax nodes; the parser itself is bounded by MAX_SOURCE_CHARS."""
+
+MAX_DEPTH = 150
+"""Deeper trees are not walked: the walk recurses, and real programs stay below 40."""
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_SKIPPED_FIELDS = frozenset({"annotation", "returns", "type_comment", "ctx", "type_ignores", "kind", "type_params"})
+
+
+def canonical_source(text: str) -> str | None:
+    """One line that is equal for programs equal up to renaming, comments, docstrings, annotations and layout.
+
+    None where the text does not parse as Python, holds no statement, or is beyond the bounds above.
+    """
+    tree = parse(text)
+    if tree is None or not tree.body:
+        return None
+    return _write(tree)
+
+
+def canonical_functions(text: str) -> list[tuple[str, int, int, int]]:
+    """Every outermost function or class of a program as (canonical line, number of nodes, first line, last line).
+
+    Lines count from 1, both ends included. Empty where the text does not parse.
+    """
+    tree = parse(text)
+    found = []
+    for node in tree.body if tree else ():
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            line = _write(ast.Module(body=[node], type_ignores=[]))
+            if line is not None:
+                first = min([node.lineno, *[d.lineno for d in node.decorator_list]])
+                found.append((line, line.count("("), first, node.end_lineno or node.lineno))
+    return found
+
+
+def parse(text: str) -> ast.Module | None:
+    """The syntax tree of a hostile text, or None; warnings of the parser are silenced."""
+    if len(text) > MAX_SOURCE_CHARS:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
+
+
+def _write(tree: ast.Module) -> str | None:
+    writer = _Writer()
+    try:
+        writer.node(tree)
+    except _TooLarge:
+        return None
+    return "".join(writer.out)
+
+
+class _TooLarge(Exception):
+    """The program is beyond MAX_NODES or MAX_DEPTH."""
+
+
+class _Scope:
+    """Names bound in one function, lambda, comprehension or module, numbered as they are first met."""
+
+    def __init__(self, bound: set[str], parent: "_Scope | None") -> None:
+        self.bound = bound
+        self.parent = parent
+
+    def owner(self, name: str) -> "_Scope | None":
+        """The nearest scope outwards that binds the name; None for builtins and whatever is not defined here."""
+        scope: _Scope | None = self
+        while scope is not None and name not in scope.bound:
+            scope = scope.parent
+        return scope
+
+
+class _Writer:
+    """Writes a tree depth first; every bound name becomes its number in order of appearance."""
+
+    def __init__(self) -> None:
+        self.out: list[str] = []
+        self.scope = _Scope(set(), None)
+        self.numbers: dict[tuple[int, str], int] = {}
+        self.scopes: list[_Scope] = []
+        self.count = 0
+        self.depth = 0
+
+    def node(self, node: ast.AST) -> None:
+        """Writes one node and what hangs below it."""
+        self.count += 1
+        self.depth += 1
+        if self.count > MAX_NODES or self.depth > MAX_DEPTH:
+            raise _TooLarge
+        if isinstance(node, ast.Name):
+            self.out.append(self.name(node.id))
+        elif isinstance(node, ast.Constant):
+            self.out.append(f"({node.value!r})")
+        elif isinstance(node, ast.Module):
+            self.scoped(node, _bound_in(node.body), None)
+        elif isinstance(node, _FUNCTIONS):
+            self.function(node)
+        elif isinstance(node, _COMPREHENSIONS):
+            self.scoped(node, {n for g in node.generators for n in _targets(g.target)}, self.scope)
+        elif isinstance(node, ast.AnnAssign):
+            self.annotated(node)
+        else:
+            self.fields(node)
+        self.depth -= 1
+
+    def name(self, name: str) -> str:
+        """The number of a bound name as `$n`, or a free name as it is."""
+        owner = self.scope.owner(name)
+        if owner is None:
+            return f"({name})"
+        return f"(${self.numbers.setdefault((id(owner), name), len(self.numbers))})"
+
+    def scoped(self, node: ast.AST, bound: set[str], parent: _Scope | None) -> None:
+        """Writes a node whose names live in a scope of its own."""
+        outer = self.scope
+        self.scope = _Scope(bound, parent)
+        self.scopes.append(self.scope)
+        self.fields(node)
+        self.scope = outer
+
+    def function(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> None:
+        """A function: its own name belongs outside, its arguments and locals inside."""
+        if isinstance(node, ast.Lambda):
+            bound = set()
+        else:
+            self.out.append(self.name(node.name))
+            bound = _bound_in(node.body)
+        arguments = node.args
+        named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+        self.scoped(node, bound | {a.arg for a in named if a is not None}, self.scope)
+
+    def annotated(self, node: ast.AnnAssign) -> None:
+        """`x: int = 1` is `x = 1`; a bare annotation says nothing."""
+        if node.value is not None:
+            self.fields(ast.Assign(targets=[node.target], value=node.value))
+
+    def fields(self, node: ast.AST) -> None:
+        """The type of a node, then its fields in the grammar's order."""
+        self.out.append(f"({type(node).__name__}")
+        for field, value in ast.iter_fields(node):
+            if field in _SKIPPED_FIELDS:
+                continue
+            if isinstance(value, list):
+                self.many(field, value, node)
+            elif isinstance(value, ast.AST):
+                self.node(value)
+            else:
+                self.plain(node, field, value)
+        self.out.append(")")
+
+    def many(self, field: str, values: list[object], owner: ast.AST) -> None:
+        """A list field; docstrings and imports of typing, needed by annotations alone, are left out."""
+        self.out.append("[")
+        body = field == "body" and isinstance(owner, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        for index, value in enumerate(values):
+            if body and index == 0 and _is_docstring(value):
+                continue
+            if isinstance(value, ast.ImportFrom) and value.module in {"typing", "__future__"}:
+                continue
+            if isinstance(value, ast.AST):
+                self.node(value)
+            else:
+                self.out.append(self.name(value) if isinstance(value, str) else f"({value!r})")
+        self.out.append("]")
+
+    def plain(self, node: ast.AST, field: str, value: object) -> None:
+        """A field that is a word or a number: names are renamed, the rest (attributes, modules) stays."""
+        if field == "name" and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            return
+        renamed = (field == "arg" and isinstance(node, ast.arg)) or (
+            field in {"name", "asname"} and isinstance(node, ast.ClassDef | ast.ExceptHandler | ast.alias)
+        )
+        if renamed and isinstance(value, str) and not (isinstance(node, ast.alias) and field == "name"):
+            self.out.append(self.name(value))
+        elif value is not None:
+            self.out.append(f"({value!r})")
+
+
+def _is_docstring(node: object) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _targets(node: ast.expr) -> Iterator[str]:
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name):
+            yield part.id
+
+
+def _bound_in(body: list[ast.stmt]) -> set[str]:
+    """Names that statements bind in their own scope: not those inside nested functions, classes, comprehensions."""
+    bound: set[str] = set()
+    outer: set[str] = set()
+    stack: list[ast.AST] = list(body)
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            bound.add(node.name)
+            stack.extend(node.decorator_list)
+            continue
+        if isinstance(node, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+            continue
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            bound.add(node.id)
+        elif isinstance(node, ast.alias):
+            bound.update({node.asname} if node.asname else set())
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            bound.add(node.name)
+        elif isinstance(node, ast.Global | ast.Nonlocal):
+            outer.update(node.names)
+        stack.extend(ast.iter_child_nodes(node))
+    return bound - outer

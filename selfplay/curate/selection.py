@@ -1,0 +1,352 @@
+"""Floor 1: `select`: one decision for every trace, with a reason. Pure; the order of a task's traces never counts.
+
+First what cannot be trained on is named (error, truncated, failed, ...), then the lanes run in the order the rules give:
+duplicates, the bottom share of each task, the cap, the quotas. A lane only drops, and never a row that another has dropped;
+only the quotas may take back what the bottom share or the cap dropped, to reach a stratum's minimum.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from selfplay.curate import dedup, emphasis, ranking
+from selfplay.curate.archive import Archive, Entry
+from selfplay.curate.quotas import Candidate, Quota, QuotaLine, apply_quotas
+from selfplay.curate.signature import exact_key, signature_of
+from selfplay.errors import ConfigError, DataError
+from selfplay.records import Decision, Outcome, Trace
+
+REASONS = (
+    "accepted",
+    "error",
+    "truncated",
+    "failed",
+    "invalid",
+    "unverified",
+    "contaminated",
+    "privacy",
+    "exact_duplicate",
+    "near_duplicate",
+    "same_signature",
+    "bottom_share",
+    "over_cap",
+    "quota",
+)
+"""Every reason a decision can have. `unverified`: all verifiers abstained, so nobody has confirmed the attempt."""
+
+LANES = ("exact", "near", "signature", "bottom_share", "cap", "quotas")
+"""The lanes, in the default order."""
+
+_OF_OUTCOME = {
+    Outcome.ERROR: "error",
+    Outcome.FAIL: "failed",
+    Outcome.INVALID: "invalid",
+    Outcome.ABSTAIN: "unverified",
+}
+
+
+@dataclass(frozen=True)
+class SelectRules:
+    """Settings of one selection; every default is stated with its reason in docs/curation.md."""
+
+    verified_only: bool = True
+    """False is the unverified control arm: every attempt that is not error or truncated (nor flagged) is kept, no lane
+    runs, and no verdict or outcome is read."""
+    drop_share: float = 0.5
+    """Share of each task's ranked attempts (failed ones included) that is dropped from the bottom, in [0, 1); rounded
+    down, and never the task's last accepted one."""
+    cap: int | None = 8
+    """Most accepted attempts a task, after the lanes before it, taken mode by mode; None: no cap."""
+    emphasis_floor: float | None = None
+    """None: the same cap for all tasks. Else the cap shrinks to `cap * max(floor, 1 - pass rate)`, at least 1, so that
+    easy tasks give fewer rows; in (0, 1]."""
+    order: tuple[str, ...] = LANES
+    """The lanes that run, in this order; a lane left out does not run."""
+    near_threshold: float = dedup.THRESHOLD
+    """Jaccard similarity of 5-word shingles from which two attempts are near-duplicates, in (0, 1]."""
+    near_scope: str = "task"
+    """`task`: near-duplicates are sought among the attempts of one task; `all`: among all, prompt included."""
+    number_aware: bool = True
+    """Texts whose numbers differ are never near-duplicates."""
+    likelihood_weight: float = 0.5
+    """Weight of the length-normalised likelihood in the ranking, >= 0, after outcome and verdict score."""
+    novelty_weight: float = 0.5
+    """Weight of the novelty of the solution's signature, >= 0."""
+    quotas: tuple[Quota, ...] = ()
+    """Shares by tag, over the accepted rows."""
+
+    def __post_init__(self) -> None:
+        faults = []
+        if not 0 <= self.drop_share < 1:
+            faults.append(f"curate.drop_share is {self.drop_share}, must be in [0, 1); 0 drops nothing")
+        if self.cap is not None and self.cap < 1:
+            faults.append(f"curate.cap is {self.cap}, must be >= 1; leave it empty for no cap")
+        if self.emphasis_floor is not None and not 0 < self.emphasis_floor <= 1:
+            faults.append(
+                f"curate.emphasis_floor is {self.emphasis_floor}, must be in (0, 1]; leave it empty for equal caps"
+            )
+        if self.emphasis_floor is not None and self.cap is None:
+            faults.append("curate.emphasis_floor has no effect without curate.cap; give a cap or remove it")
+        if not 0 < self.near_threshold <= 1:
+            faults.append(
+                f"curate.near_threshold is {self.near_threshold}, must be in (0, 1]; leave `near` out of order instead"
+            )
+        if self.near_scope not in {"task", "all"}:
+            faults.append(f"curate.near_scope is {self.near_scope!r}, must be task or all")
+        if min(self.likelihood_weight, self.novelty_weight) < 0:
+            faults.append("curate.likelihood_weight and novelty_weight must be >= 0; 0 leaves one out")
+        unknown = [lane for lane in self.order if lane not in LANES]
+        if unknown or len(set(self.order)) != len(self.order):
+            faults.append(f"curate.order is {list(self.order)}, must name each of {', '.join(LANES)} once at most")
+        if self.quotas and "quotas" not in self.order:
+            faults.append("curate.quotas have no effect without `quotas` in curate.order; add it or remove them")
+        if faults:
+            raise ConfigError("\n".join(faults))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What `curate` returns: the decisions and what the quotas came to."""
+
+    decisions: list[Decision]
+    """One a trace, in the order of the traces."""
+    quota_lines: list[QuotaLine]
+    """What was asked, what was reached, and why not."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Rows by reason, zeros included; they add up to the number of traces."""
+
+
+def select(
+    traces: Sequence[Trace], rules: SelectRules, archive: Archive, flags: Mapping[str, str] | None = None
+) -> list[Decision]:
+    """One decision a trace, in the same order: `curate(...)` without its report."""
+    return curate(traces, rules, archive, flags).decisions
+
+
+def curate(
+    traces: Sequence[Trace], rules: SelectRules, archive: Archive, flags: Mapping[str, str] | None = None
+) -> Selection:
+    """Decides on every trace of a round.
+
+    `archive` holds what earlier rounds accepted; pass `Archive()` to forget them. `flags` maps attempt ids to
+    `contaminated` or `privacy`, as `screen` finds them; a flagged attempt is dropped in every arm. Raises DataError where
+    a trace has no outcome and the rules want verified ones.
+    """
+    state = _State(traces, rules, archive)
+    flags = flags or {}
+    for index, trace in enumerate(traces):
+        state.reasons[index] = _first_reason(trace, rules, flags.get(trace.attempt.id))
+    if rules.verified_only:
+        state.rank_tasks()
+        for lane in rules.order:
+            _LANES[lane](state)
+    decisions = [
+        Decision(
+            decision="accepted" if reason == "accepted" else "dropped", reason=reason, rank=state.places.get(index)
+        )
+        for index, reason in enumerate(state.reasons)
+    ]
+    counts = {reason: state.reasons.count(reason) for reason in REASONS}
+    return Selection(decisions, state.quota_lines, counts)
+
+
+def archive_entries(traces: Sequence[Trace], decisions: Sequence[Decision], sketches: bool = True) -> list[Entry]:
+    """Archive entries of the accepted traces, sorted by (task, attempt), for `Archive.add`.
+
+    `sketches=False` keeps no MinHash (700 bytes an entry): later rounds then see exact and same-signature repeats only.
+    """
+    kept = [t for t, d in zip(traces, decisions, strict=True) if d.decision == "accepted"]
+    kept.sort(key=lambda t: (t.attempt.round, t.task.id, t.attempt.attempt, t.attempt.text))
+    found = dedup.sketch([t.attempt.text for t in kept]) if sketches else None
+    entries = []
+    for index, trace in enumerate(kept):
+        sketch = dedup.sketch_text(found.minhash[index]) if found else ""
+        numbers = f"{int(found.numbers[index]):016x}" if found else ""
+        exact = exact_key(trace.task.text, trace.attempt.text)
+        entries.append(Entry(trace.attempt.round, trace.task.id, exact, signature_of(trace), sketch, numbers))
+    return entries
+
+
+def _first_reason(trace: Trace, rules: SelectRules, flag: str | None) -> str:
+    """The reason before any lane runs: `accepted` for the candidates."""
+    if flag is not None and flag not in {"contaminated", "privacy"}:
+        raise ConfigError(f"curate: flag {flag!r} on {trace.attempt.id}; flags are contaminated or privacy")
+    if trace.attempt.finish_reason == "error":
+        return "error"
+    if rules.verified_only:
+        if trace.outcome is None:
+            raise DataError(
+                f"curate: {trace.attempt.id} has no outcome; run verify first, or set curate.verified_only=false"
+            )
+        if trace.outcome is Outcome.ERROR:
+            return "error"
+    if trace.attempt.finish_reason == "length":
+        return "truncated"
+    if rules.verified_only and trace.outcome is not None and trace.outcome in _OF_OUTCOME:
+        return _OF_OUTCOME[trace.outcome]
+    return flag or "accepted"
+
+
+class _State:
+    """The decisions in the making. Candidates are the traces whose reason is still `accepted`."""
+
+    def __init__(self, traces: Sequence[Trace], rules: SelectRules, archive: Archive) -> None:
+        self.traces = traces
+        self.rules = rules
+        self.archive = archive
+        self.reasons: list[str] = [""] * len(traces)
+        self.places: dict[int, int] = {}
+        self.signatures: dict[int, str] = {}
+        self.tasks: dict[str, list[int]] = {}
+        """Task id -> its ranked traces, best first; errors are in none."""
+        self.quota_lines: list[QuotaLine] = []
+
+    def rank_tasks(self) -> None:
+        """Ranks the attempts of each task, errors apart; tasks in the order of their ids."""
+        groups: dict[str, list[int]] = {}
+        for index, reason in enumerate(self.reasons):
+            if reason == "accepted":
+                self.signatures[index] = signature_of(self.traces[index])
+            if reason != "error":
+                groups.setdefault(self.traces[index].task.id, []).append(index)
+        for task_id in sorted(groups):
+            members = groups[task_id]
+            signed = {place: self.signatures[i] for place, i in enumerate(members) if i in self.signatures}
+            seen = {place: self.archive.count(task_id, signature) for place, signature in signed.items()}
+            ranked = ranking.rank(
+                [self.traces[i] for i in members], signed, seen, self.rules.likelihood_weight, self.rules.novelty_weight
+            )
+            self.tasks[task_id] = [members[place] for place in ranked]
+            self.places.update({index: place for place, index in enumerate(self.tasks[task_id])})
+
+    def candidates(self) -> list[int]:
+        """All candidates, best of every task first, ties by task id."""
+        rows = [
+            (self.places[i], t, i)
+            for t, members in self.tasks.items()
+            for i in members
+            if self.reasons[i] == "accepted"
+        ]
+        return [index for _, _, index in sorted(rows)]
+
+
+def _exact(state: _State) -> None:
+    rows = state.candidates()
+    keys = [exact_key(state.traces[i].task.text, state.traces[i].attempt.text) for i in rows]
+    for index, key, copy_of in zip(rows, keys, dedup.exact_duplicates(keys), strict=True):
+        if copy_of is not None or state.archive.contains_exact(key):
+            state.reasons[index] = "exact_duplicate"
+
+
+def _near(state: _State) -> None:
+    rules, rows = state.rules, state.candidates()
+    attempts = [state.traces[i] for i in rows]
+    whole = rules.near_scope == "all"
+    texts = [f"{t.task.text}\n{t.attempt.text}" if whole else t.attempt.text for t in attempts]
+    groups = None if whole else [t.task.id for t in attempts]
+    sketches = dedup.sketch(texts)
+    copies = dedup.near_duplicates(texts, rules.near_threshold, groups, rules.number_aware, sketches)
+    for index, copy_of in zip(rows, copies, strict=True):
+        if copy_of is not None:
+            state.reasons[index] = "near_duplicate"
+    if len(state.archive):
+        _near_archive(state, rows)
+
+
+def _near_archive(state: _State, rows: Sequence[int]) -> None:
+    """Against the sketches that the archive keeps of the same task; estimated, since no text of old rounds is kept."""
+    rows = [i for i in rows if state.reasons[i] == "accepted" and state.archive.of_task(state.traces[i].task.id)]
+    sketches = dedup.sketch([state.traces[i].attempt.text for i in rows])
+    for place, index in enumerate(rows):
+        numbers = f"{int(sketches.numbers[place]):016x}"
+        earlier = [
+            dedup.read_sketch(entry.sketch)
+            for entry in state.archive.of_task(state.traces[index].task.id)
+            if entry.sketch and (entry.numbers == numbers or not state.rules.number_aware)
+        ]
+        if dedup.estimated_similarity(sketches.minhash[place], earlier) >= state.rules.near_threshold:
+            state.reasons[index] = "near_duplicate"
+
+
+def _signature(state: _State) -> None:
+    for task_id, members in state.tasks.items():
+        met: set[str] = set()
+        for index in members:
+            if state.reasons[index] != "accepted":
+                continue
+            signature = state.signatures[index]
+            if signature in met or state.archive.contains(task_id, signature):
+                state.reasons[index] = "same_signature"
+            met.add(signature)
+
+
+_DUPLICATES = frozenset({"exact_duplicate", "near_duplicate", "same_signature"})
+
+
+def _bottom_share(state: _State) -> None:
+    """Duplicates found before this lane do not count as attempts: a task is not made smaller by repeating itself."""
+    for members in state.tasks.values():
+        ranked = [i for i in members if state.reasons[i] not in _DUPLICATES]
+        dropped = int(len(ranked) * state.rules.drop_share + 1e-9)
+        bottom = [i for i in ranked[len(ranked) - dropped :] if state.reasons[i] == "accepted"]
+        above = any(state.reasons[i] == "accepted" for i in ranked[: len(ranked) - dropped])
+        for index in bottom if above else bottom[1:]:
+            state.reasons[index] = "bottom_share"
+
+
+def _cap(state: _State) -> None:
+    """Round-robin over the modes of a task, the mode with the best attempt first."""
+    if state.rules.cap is None:
+        return
+    for members in state.tasks.values():
+        modes: dict[str, list[int]] = {}
+        for index in members:
+            if state.reasons[index] == "accepted":
+                modes.setdefault(state.signatures[index], []).append(index)
+        turns = [(turn, mode, index) for mode, rows in enumerate(modes.values()) for turn, index in enumerate(rows)]
+        for _, _, index in sorted(turns)[_cap_of(state, members) :]:
+            state.reasons[index] = "over_cap"
+
+
+def _cap_of(state: _State, members: Sequence[int]) -> int:
+    assert state.rules.cap is not None
+    if state.rules.emphasis_floor is None:
+        return state.rules.cap
+    passed = sum(state.traces[i].outcome is Outcome.PASS for i in members)
+    return emphasis.cap_for(state.rules.cap, passed, len(members), state.rules.emphasis_floor)
+
+
+def _quotas(state: _State) -> None:
+    rows = [
+        Candidate(
+            task_id=state.traces[i].task.id,
+            tags=state.traces[i].task.tags,
+            rank=state.places[i],
+            kept=state.reasons[i] == "accepted",
+            key=state.traces[i].attempt.id,
+        )
+        for members in state.tasks.values()
+        for i in members
+        if state.reasons[i] in {"accepted", "bottom_share", "over_cap"}
+    ]
+    indices = [
+        i
+        for members in state.tasks.values()
+        for i in members
+        if state.reasons[i] in {"accepted", "bottom_share", "over_cap"}
+    ]
+    kept, state.quota_lines = apply_quotas(rows, state.rules.quotas)
+    for index, before, now in zip(indices, rows, kept, strict=True):
+        if before.kept and not now:
+            state.reasons[index] = "quota"
+        elif now and not before.kept:
+            state.reasons[index] = "accepted"
+
+
+_LANES: dict[str, Callable[[_State], None]] = {
+    "exact": _exact,
+    "near": _near,
+    "signature": _signature,
+    "bottom_share": _bottom_share,
+    "cap": _cap,
+    "quotas": _quotas,
+}
