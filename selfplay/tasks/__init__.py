@@ -1,0 +1,89 @@
+"""Floor 2: where tasks come from. A source gives the anchor, the panel, the test set, and each round's tasks.
+
+`open_source(section, ...)` opens the one a configuration names; adding a source is one file and one line there.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from selfplay.config.sections import Arithmetic, Gsm8k, HumanEval, JsonlTasks, ListPrograms, Mbpp
+from selfplay.errors import DataError
+from selfplay.records import Task
+from selfplay.seeds import rng_of
+
+
+class Proposal(NamedTuple):
+    """The tasks of a round, and what was refused on the way."""
+
+    tasks: list[Task]
+    refused: int = 0
+    """Draws refused because their operation sequence, or their text, is held out."""
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """What never changes in a run."""
+
+    anchor: Sequence[Task]
+    """With references: the data of round 0."""
+    panel: Sequence[Task]
+    test: Sequence[Task]
+    human_text: Sequence[Task] = ()
+    """Tasks with references that are never trained on: their likelihood is followed."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Name of each file read -> sha256 of its content, for the fingerprint."""
+
+
+class Source(Protocol):
+    """A source of tasks."""
+
+    fixed: Fixed
+
+    def propose(self, count: int | None, lengths: Mapping[int, float] | None, seed: int) -> Proposal:
+        """The training tasks of a round, deterministic by seed, sorted by id.
+
+        `count` None: all there are. `lengths`: shares by operation count, from sources that have one; None: its own.
+        """
+        ...
+
+    def near_misses(self, task: Task) -> list[str]:
+        """Replies that are almost right and must fail: what `selfplay check` holds the verifiers to."""
+        ...
+
+
+Section = ListPrograms | Arithmetic | JsonlTasks | Gsm8k | Mbpp | HumanEval
+
+
+def open_source(section: Section, *, seed: int, eval_seed: int, folder: Path) -> Source:
+    """Opens the source of a config section; relative paths count from `folder`.
+
+    Raises DataError with file and line where a file is missing, empty or malformed.
+    """
+    from selfplay.tasks import procedural, tables
+
+    if isinstance(section, ListPrograms):
+        return procedural.ListProgramsSource(section, seed, eval_seed)
+    if isinstance(section, Arithmetic):
+        return procedural.ArithmeticSource(section, seed, eval_seed)
+    return tables.open_table(section, eval_seed, folder)
+
+
+def draw(pool: Sequence[Task], count: int | None, seed: int) -> list[Task]:
+    """`count` tasks of a finite pool without repetition, by seed; all where count is None or too large; sorted by id."""
+    if count is not None and count < len(pool):
+        pool = rng_of("draw", seed).sample(sorted(pool, key=lambda task: task.id), count)
+    return sorted(pool, key=lambda task: task.id)
+
+
+def checked(tasks: Sequence[Task], what: str) -> list[Task]:
+    """The tasks, ids unique and not empty; else DataError."""
+    if not tasks:
+        raise DataError(f"{what}: holds no task; give at least one, as a line with id, prompt and verifier")
+    seen: set[str] = set()
+    for task in tasks:
+        if task.id in seen:
+            raise DataError(f"{what}: the id {task.id!r} is used twice; ids must be unique")
+        seen.add(task.id)
+    return list(tasks)

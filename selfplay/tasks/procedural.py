@@ -1,0 +1,115 @@
+"""Floor 2: the procedural sources behind one face: list programs, and arithmetic for trying a loop in seconds."""
+
+from collections.abc import Mapping
+
+from selfplay.config.sections import Arithmetic, ListPrograms
+from selfplay.records import Task, digest
+from selfplay.seeds import rng_of, seed_of
+from selfplay.tasks import Fixed, Proposal, listprograms
+
+
+class ListProgramsSource:
+    """List programs: see `selfplay.tasks.listprograms`."""
+
+    def __init__(self, section: ListPrograms, seed: int, eval_seed: int) -> None:
+        held_out = listprograms.held_out(eval_seed, section.per_length)
+        self._sequences = frozenset(listprograms.sequence_of(task) for task in held_out)
+        single = listprograms.one_operation(eval_seed)
+        anchor = listprograms.anchor(seed, section.anchor, self._sequences)
+        known = {task.id for task in anchor}
+        fresh = listprograms.anchor(seed_of("human_text", seed), 2 * section.human_text, self._sequences)
+        human = [task for task in fresh if task.id not in known][: section.human_text]
+        self._singles = {task.id for task in single}
+        self.fixed = Fixed(
+            anchor=anchor,
+            panel=[task for task in held_out if task.split == "panel"],
+            test=[*(task for task in held_out if task.split == "test"), *single],
+            human_text=human,
+        )
+
+    def propose(self, count: int | None, lengths: Mapping[int, float] | None, seed: int) -> Proposal:
+        """See `Source.propose`; held-out operation sequences are refused and counted."""
+        shares = lengths or dict.fromkeys(listprograms.HELD_OUT_LENGTHS, 1.0)
+        tasks, refused = listprograms.propose(seed, count or 400, shares, self._sequences)
+        kept = [task for task in tasks if task.id not in self._singles]
+        return Proposal(sorted(kept, key=lambda task: task.id), refused + len(tasks) - len(kept))
+
+    def near_misses(self, task: Task) -> list[str]:
+        """A right program with one step changed, and a stub."""
+        return [listprograms.near_miss(task), "def f(xs):\n    return xs\n", "def f(xs):\n    return []\n"]
+
+
+class ArithmeticSource:
+    """Chains of additions and subtractions, `12 + 30 - 4`, tagged by operation count; answers are integers."""
+
+    def __init__(self, section: Arithmetic, seed: int, eval_seed: int) -> None:
+        lengths = range(1, section.max_operations + 1)
+        held: dict[str, Task] = {}
+        for split in ("panel", "test"):
+            rng, target = rng_of("arithmetic", split, eval_seed), len(held) + section.held_out
+            while len(held) < target:
+                task = arithmetic_task(
+                    [rng.randint(0, 99) for _ in range(1 + rng.choice(lengths))], rng.random() < 0.5, split
+                )
+                held.setdefault(task.id, task)
+        self._held = frozenset(held)
+        self._lengths = dict.fromkeys(lengths, 1.0)
+        anchor = self._draw(section.anchor, self._lengths, seed_of("anchor", seed), "anchor")
+        with_reference = [task.model_copy(update={"reference": solve(task.text)}) for task in anchor.tasks]
+        self.fixed = Fixed(
+            anchor=with_reference,
+            panel=[task for task in held.values() if task.split == "panel"],
+            test=[task for task in held.values() if task.split == "test"],
+        )
+
+    def propose(self, count: int | None, lengths: Mapping[int, float] | None, seed: int) -> Proposal:
+        """See `Source.propose`."""
+        return self._draw(count or 100, lengths or self._lengths, seed, "train")
+
+    def near_misses(self, task: Task) -> list[str]:
+        """Off by one, and no answer at all."""
+        return [f"A: {int(task.check['answer']) + 1}", "A:"]
+
+    def _draw(self, count: int, lengths: Mapping[int, float], seed: int, split: str) -> Proposal:
+        rng, tasks, refused = rng_of("arithmetic", seed), dict[str, Task](), 0
+        while len(tasks) < count:
+            length = rng.choices(list(lengths), weights=list(lengths.values()))[0]
+            task = arithmetic_task([rng.randint(0, 99) for _ in range(1 + length)], rng.random() < 0.5, split)
+            refused += task.id in self._held
+            if task.id not in self._held:
+                tasks.setdefault(task.id, task)
+        return Proposal(sorted(tasks.values(), key=lambda task: task.id), refused)
+
+
+def arithmetic_task(numbers: list[int], minus_first: bool, split: str = "train") -> Task:
+    """The task of these operands with signs alternating from `minus_first`."""
+    text = str(numbers[0])
+    for place, number in enumerate(numbers[1:]):
+        text += f" {'-' if (place % 2 == 0) == minus_first else '+'} {number}"
+    prompt = f"Compute {text}\n"
+    return Task.model_validate(
+        {
+            "id": f"sum-{digest(prompt)}",
+            "prompt": prompt,
+            "verifier": {"type": "math", "answer": str(_value(text))},
+            "source": "arithmetic",
+            "tags": (f"operations:{len(numbers) - 1}", "frequency:" + ("rare" if minus_first else "common")),
+            "split": split,
+        }
+    )
+
+
+def solve(prompt: str) -> str:
+    """The worked solution of an arithmetic prompt: each step, then the answer."""
+    words = prompt.removeprefix("Compute ").split()
+    value, lines = int(words[0]), []
+    for sign, number in zip(words[1::2], words[2::2], strict=True):
+        after = value + int(number) if sign == "+" else value - int(number)
+        lines.append(f"{value} {sign} {number} = {after}")
+        value = after
+    return "\n".join([*lines, f"A: {value}"])
+
+
+def _value(text: str) -> int:
+    words = text.split()
+    return int(words[0]) + sum((1 if s == "+" else -1) * int(n) for s, n in zip(words[1::2], words[2::2], strict=True))

@@ -1,0 +1,87 @@
+"""Floor 2: rows of a JSONL(.gz) or parquet file, or of a hub data set, each with the place it stood at."""
+
+import gzip
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from selfplay.errors import DataError
+
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_FILE_ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".parquet", ".gz")
+MAX_LINE_CHARACTERS = 50_000_000
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows with their places, such as `tasks.jsonl:12`."""
+
+    name: str
+    rows: list[tuple[str, dict[str, Any]]]
+    files: dict[str, str]
+    """Name -> sha256 of content."""
+
+
+def read_table(path: str, folder: Path, hub: tuple[str, str] | None = None) -> Table:
+    """The rows of a local file, or of a hub data set where `hub` gives its configuration and split.
+
+    Relative paths count from `folder`, then from the working directory. Raises DataError where nothing is found.
+    """
+    place = next((p for p in (folder / path, Path(path)) if p.is_file()), None)
+    if place is not None:
+        rows = list(_lines(place))
+        if not rows:
+            raise DataError(f"{place}: is empty; give a file with one JSON object a line")
+        return Table(str(place), rows, {Path(path).name: hashlib.sha256(place.read_bytes()).hexdigest()})
+    if hub is not None and _HUB_NAME.fullmatch(path) and not path.endswith(_FILE_ENDINGS):
+        return _from_hub(path, *hub)
+    raise DataError(
+        f"{path}: no such file (looked in {folder} and the working directory); mend the path, or give a hub name"
+    )
+
+
+def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Parsed lines with their places. Lines end at \\n alone: a text may hold U+2028."""
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8", newline="\n") as file:
+        number = 0
+        try:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield f"{path}:{number}", _object(line, f"{path}:{number}")
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{path}:{number + 1}: is no UTF-8 ({error.reason} at byte {error.start}); convert the file"
+            ) from None
+        except (EOFError, gzip.BadGzipFile) as error:
+            raise DataError(f"{path}:{number + 1}: the gzip file is broken ({error}); fetch it again") from None
+
+
+def _object(line: str, where: str) -> dict[str, Any]:
+    if len(line) > MAX_LINE_CHARACTERS:
+        raise DataError(f"{where}: the line has {len(line)} characters, over {MAX_LINE_CHARACTERS}; split it")
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: is no JSON ({error}); give one object a line") from None
+    if not isinstance(value, dict):
+        raise DataError(f"{where}: is {type(value).__name__}, not an object; give one object a line")
+    return value
+
+
+def _from_hub(name: str, configuration: str, split: str) -> Table:
+    """Rows of a hub data set; its fingerprint stands for the content."""
+    try:
+        from datasets import load_dataset
+
+        data = load_dataset(name, configuration, split=split)
+    except (OSError, ValueError, ConnectionError) as error:
+        raise DataError(
+            f"{name}: cannot be had from the hub ({str(error).splitlines()[0]}); check the name and the network, or give a file"
+        ) from None
+    rows = [(f"{name}:{split}:{number}", dict(row)) for number, row in enumerate(data)]
+    return Table(name, rows, {f"{name}/{configuration}/{split}": str(data._fingerprint)})

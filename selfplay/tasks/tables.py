@@ -1,0 +1,290 @@
+"""Floor 2: tasks from tables: your own JSON Lines, GSM8K, MBPP and HumanEval as their publishers lay them out."""
+
+import ast
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from selfplay.config.sections import Gsm8k, HumanEval, JsonlTasks, Mbpp
+from selfplay.errors import DataError
+from selfplay.records import Task
+from selfplay.seeds import rng_of
+from selfplay.tasks import Fixed, Proposal, checked, draw
+from selfplay.tasks.reading import Table, read_table
+
+_CALCULATOR = re.compile(r"<<[^<>]*>>")
+PANEL_EVERY = 10
+"""Without a panel of their own, JSON Lines give every 10th training task to it."""
+
+
+class TableSource:
+    """A finite pool of tasks with its held-out parts."""
+
+    def __init__(self, pool: Sequence[Task], fixed: Fixed) -> None:
+        self.pool, self.fixed = list(pool), fixed
+
+    def propose(self, count: int | None, lengths: Mapping[int, float] | None, seed: int) -> Proposal:
+        """See `Source.propose`; tables have no lengths."""
+        return Proposal(draw(self.pool, count, seed))
+
+    def near_misses(self, task: Task) -> list[str]:
+        """Replies that must fail, made from the reference: a stub, and a result that is one off."""
+        if task.check["type"] == "math":
+            return math_near_misses(str(task.check["answer"]))
+        if task.check["type"] == "code_tests" and task.reference is not None:
+            return code_near_misses(task)
+        return []
+
+
+def open_table(section: JsonlTasks | Gsm8k | Mbpp | HumanEval, eval_seed: int, folder: Path) -> TableSource:
+    """Opens a table source; see `open_source`."""
+    if isinstance(section, JsonlTasks):
+        return _jsonl(section, folder)
+    if isinstance(section, Gsm8k):
+        return _gsm8k(section, eval_seed, folder)
+    return _mbpp(section, eval_seed, folder) if isinstance(section, Mbpp) else _humaneval(section, folder)
+
+
+def task_of(row: Mapping[str, Any], where: str) -> Task:
+    """A task line as a record. Raises DataError with its place where it cannot be one."""
+    try:
+        return Task.model_validate(dict(row))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]) or "the line"
+        if name in ("verifier", "check") and first["type"] == "missing":
+            raise DataError(
+                f"{where}: task has no verifier; add verifier: {{type: math, answer: ...}} or another type"
+            ) from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise DataError(f"{where}: {name}: {message}; mend the line") from None
+
+
+def _jsonl(section: JsonlTasks, folder: Path) -> TableSource:
+    table = read_table(section.train, folder)
+    tasks = checked([task_of(row, where) for where, row in table.rows], table.name)
+    files = dict(table.files)
+    parts: dict[str, list[Task]] = {"train": [], "anchor": [], "panel": [], "test": []}
+    for task in tasks:
+        parts[task.split].append(task)
+    for split, path in (("panel", section.panel), ("test", section.test), ("anchor", section.anchor)):
+        if path is not None:
+            other = read_table(path, folder)
+            rows = [task_of(row, where).model_copy(update={"split": split}) for where, row in other.rows]
+            parts[split] = checked(rows, other.name)
+            files |= other.files
+    if not parts["panel"]:
+        parts["panel"] = [task.model_copy(update={"split": "panel"}) for task in parts["train"][::PANEL_EVERY]]
+        parts["train"] = [task for place, task in enumerate(parts["train"]) if place % PANEL_EVERY]
+    if not parts["train"]:
+        raise DataError(
+            f"{table.name}: leaves no training task beside the panel; add tasks, or give panel its own file"
+        )
+    held = {task.id for split in ("panel", "test") for task in parts[split]}
+    pool = [task for task in parts["train"] if task.id not in held]
+    anchor = parts["anchor"] or [task for task in pool if task.reference is not None]
+    missing = [task.id for task in anchor if task.reference is None]
+    if missing:
+        raise DataError(
+            f"{section.anchor or table.name}: anchor task {missing[0]!r} has no reference; the anchor is trained on, add it"
+        )
+    return TableSource(pool, Fixed(anchor, parts["panel"], parts["test"], files=files))
+
+
+def _gsm8k(section: Gsm8k, eval_seed: int, folder: Path) -> TableSource:
+    train, test = (
+        read_table(section.train, folder, hub=("main", "train")),
+        read_table(section.test, folder, hub=("main", "test")),
+    )
+    tasks = [_gsm8k_task(row, where, f"gsm8k-{n}") for n, (where, row) in enumerate(train.rows)]
+    tasks = checked(tasks[: section.train_rows], train.name)
+    rng_of("gsm8k/panel", eval_seed).shuffle(tasks)
+    panel, rest = tasks[: section.panel], tasks[section.panel :]
+    if not rest:
+        raise DataError(
+            f"{train.name}: has {len(tasks)} problems, all taken by tasks.panel = {section.panel}; lower it"
+        )
+    held = [_gsm8k_task(row, where, f"gsm8k-test-{n}", "test") for n, (where, row) in enumerate(test.rows)]
+    return TableSource(
+        [task.model_copy(update={"reference": None}) for task in rest],
+        Fixed(
+            anchor=[task.model_copy(update={"split": "anchor"}) for task in rest[: section.anchor]],
+            panel=[task.model_copy(update={"split": "panel", "reference": None}) for task in panel],
+            test=checked(held, test.name)[: section.test_rows],
+            human_text=panel,
+            files={**train.files, **test.files},
+        ),
+    )
+
+
+def _gsm8k_task(row: Mapping[str, Any], where: str, name: str, split: str = "train") -> Task:
+    question, answer = (str(_needed(row, key, where)) for key in ("question", "answer"))
+    solution, found, final = answer.rpartition("####")
+    if not found:
+        raise DataError(f"{where}: answer has no `#### N` line; GSM8K answers end in one")
+    value = final.strip().replace(",", "")
+    steps = _CALCULATOR.sub("", solution).strip()
+    return task_of(
+        {
+            "id": name,
+            "prompt": f"{question.strip()}\n",
+            "verifier": {"type": "math", "answer": value},
+            "reference": f"{steps}\nA: {value}",
+            "source": "gsm8k",
+            "tags": (f"steps:{min(8, len(steps.splitlines()))}",),
+            "split": split,
+        },
+        where,
+    )
+
+
+def _mbpp(section: Mbpp, eval_seed: int, folder: Path) -> TableSource:
+    table = read_table(section.path, folder, hub=("full", "train+validation+test"))
+    tasks = checked([_mbpp_task(row, where) for where, row in table.rows], table.name)
+    parts: dict[str, list[Task]] = {
+        split: [t for t in tasks if t.split == split] for split in ("train", "panel", "test")
+    }
+    rng_of("mbpp/held_out", eval_seed).shuffle(parts["train"])
+    for split, count in (("panel", section.panel), ("test", section.test)):
+        if not parts[split]:
+            parts[split] = [t.model_copy(update={"split": split}) for t in parts["train"][:count]]
+            parts["train"] = parts["train"][count:]
+        parts[split] = parts[split][:count]
+    if not parts["train"]:
+        raise DataError(
+            f"{table.name}: leaves no training task beside panel and test; lower tasks.panel and tasks.test"
+        )
+    return TableSource(
+        parts["train"],
+        Fixed(
+            anchor=[task.model_copy(update={"split": "anchor"}) for task in parts["train"]],
+            panel=parts["panel"],
+            test=parts["test"],
+            files=dict(table.files),
+        ),
+    )
+
+
+def _mbpp_task(row: Mapping[str, Any], where: str) -> Task:
+    text = str(row.get("text") or _needed(row, "prompt", where)).strip()
+    code = str(_needed(row, "code", where)).replace("\r\n", "\n")
+    tests = [str(test).replace("\r\n", "\n") for test in _needed(row, "test_list", where)]
+    setup = "\n".join(row.get("test_imports") or []) or str(row.get("test_setup_code") or "")
+    entry = _tested_function(code, tests)
+    if entry is None:
+        raise DataError(f"{where}: no test calls a function that the code defines; mend test_list or code")
+    split = {"validation": "panel", "test": "test"}.get(str(row.get("split", "train")), "train")
+    return task_of(
+        {
+            "id": f"mbpp-{_needed(row, 'task_id', where)}",
+            "prompt": f"{text}\nYour code must pass these tests:\n" + "\n".join(tests) + "\n",
+            "verifier": {
+                "type": "code_tests",
+                "entry_point": entry,
+                "source": "\n".join([setup.replace("\r\n", "\n"), *tests]).strip(),
+            },
+            "reference": code,
+            "source": "mbpp",
+            "split": split,
+        },
+        where,
+    )
+
+
+def _humaneval(section: HumanEval, folder: Path) -> TableSource:
+    table = read_table(section.path, folder, hub=("openai_humaneval", "test"))
+    tasks = []
+    for where, row in table.rows:
+        prompt, entry = str(_needed(row, "prompt", where)), str(_needed(row, "entry_point", where))
+        tasks.append(
+            task_of(
+                {
+                    "id": str(_needed(row, "task_id", where)),
+                    "prompt": prompt,
+                    "verifier": {
+                        "type": "code_tests",
+                        "entry_point": entry,
+                        "source": _needed(row, "test", where),
+                        "prefix": prompt,
+                    },
+                    "reference": prompt + str(_needed(row, "canonical_solution", where)),
+                    "source": "humaneval",
+                    "split": "test",
+                },
+                where,
+            )
+        )
+    return TableSource([], Fixed(anchor=[], panel=[], test=checked(tasks, table.name), files=dict(table.files)))
+
+
+def _needed(row: Mapping[str, Any], key: str, where: str) -> Any:
+    if row.get(key) is None:
+        raise DataError(
+            f"{where}: has no {key!r} (it has {', '.join(sorted(row)) or 'nothing'}); is this the right file?"
+        )
+    return row[key]
+
+
+def _tested_function(code: str, tests: Sequence[str]) -> str | None:
+    """The function of the reference that the tests call; both are the data set's own, only parsed."""
+    try:
+        defined = {n.name for n in ast.parse(code).body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+        defined |= {
+            t.id
+            for n in ast.parse(code).body
+            if isinstance(n, ast.Assign)
+            for t in n.targets
+            if isinstance(t, ast.Name)
+        }
+        calls = [n.func for test in tests for n in ast.walk(ast.parse(test)) if isinstance(n, ast.Call)]
+    except SyntaxError:
+        return None
+    return next((f.id for f in calls if isinstance(f, ast.Name) and f.id in defined), None)
+
+
+def math_near_misses(answer: str) -> list[str]:
+    """One off, sign flipped, and no answer; none that equals the answer."""
+    try:
+        value = float(answer)
+    except ValueError:
+        return [f"A: {answer} + 1", "A:"]
+    flipped = [f"A: {-value:g}"] if value else []
+    return [f"A: {value + 1:.10g}", *flipped, "A:"]
+
+
+def code_near_misses(task: Task) -> list[str]:
+    """A stub, and the reference with each result pushed off its value."""
+    entry = task.check["entry_point"]
+    stub = f"def {entry}(*args, **kwargs):\n    return None\n"
+    return [stub, f"{task.reference}\n{_OFF.format(entry=entry)}"]
+
+
+_OFF = """
+_right = {entry}
+
+def _off(value):
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, (int, float, complex)):
+        return value + 1
+    if isinstance(value, str):
+        return value + "?"
+    if isinstance(value, (list, tuple)):
+        return type(value)([*value, 0]) if type(value) in (list, tuple) else None
+    return "?"
+
+def {entry}(*args, **kwargs):
+    return _off(_right(*args, **kwargs))
+"""
+
+
+def recorded_gsm8k(table: Table) -> dict[str, list[tuple[str, bool]]]:
+    """OpenAI's graded solutions as `task id -> [(solution, is_correct)]`, four a problem, ids as in the test file."""
+    names = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
+    return {
+        f"gsm8k-test-{n}": [(str(row[name]["solution"]), bool(row[name]["is_correct"])) for name in names]
+        for n, (_, row) in enumerate(table.rows)
+    }
