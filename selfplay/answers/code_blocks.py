@@ -1,0 +1,81 @@
+"""Floor 1: the program in a reply. Text work alone: the code is neither parsed nor run here."""
+
+import re
+import textwrap
+from collections.abc import Iterator
+
+from selfplay.answers.visible import visible_text
+
+_OPEN = re.compile(r"(?P<lead>[^`~\n]*)(?P<fence>`{3,}|~{3,})[ \t]*(?P<info>[^\n`]*)")
+_ONE_LINE = re.compile(r"(?P<fence>`{3,})(?:(?P<lang>python3?|py)\s+)?(?P<code>[^`\n]+)(?P=fence)\s*$", re.IGNORECASE)
+_PYTHON = re.compile(r"\{?\.?(?:python3?|py3?|ipython|pycon|cpython)\b", re.IGNORECASE)
+_DEFINES = re.compile(r"^(?:async[ \t]+def|def|class)[ \t]+\w", re.MULTILINE)
+_STARTS = re.compile(
+    r"(?:async[ \t]+def|def|class)[ \t]+\w+[^\n]*[:(\\,]|import[ \t]+\w|from[ \t]+[\w.]+[ \t]+import\b|@\w"
+)
+_STATEMENT = re.compile(
+    r"(?:(?:async[ \t]+)?(?:def|class|for|while|with|if|elif|else|try|except|finally|match)\b.*:\s*(?:#.*)?$"
+    r"|(?:return|yield|raise|assert|del|global|nonlocal|pass|break|continue|import|from)\b"
+    r"|[A-Za-z_][\w.\[\]'\", ]*(?:[-+*/%&|^@]|//|\*\*|<<|>>)?=(?!=)"
+    r"|[A-Za-z_][\w.]*\(|@\w|#|[)\]}]|'''|\"\"\")"
+)
+
+
+def _blocks(text: str) -> Iterator[tuple[str, str]]:
+    """(info string, content) of each fenced block, in order; a fence left open runs to the end of the text."""
+    fence: str | None = None
+    info, lines = "", list[str]()
+    for line in text.split("\n"):
+        if fence is None:
+            whole = _ONE_LINE.search(line)
+            opening = _OPEN.fullmatch(line)
+            if whole:
+                yield whole["lang"] or "", whole["code"]
+            elif opening and (not opening["lead"].strip() or re.fullmatch(r"\w+[ \t]*", opening["info"])):
+                fence, info, lines = opening["fence"], opening["info"].strip(), []
+        elif (bare := line.strip()) and set(bare) == {fence[0]} and len(bare) >= len(fence):
+            yield info, "\n".join(lines)
+            fence = None
+        else:
+            lines.append(line)
+    if fence is not None:
+        yield info, "\n".join(lines)
+
+
+def _unfenced(text: str) -> str | None:
+    """Code that stands without a fence: from the first definition or import to the last line that reads as code."""
+    lines = text.split("\n")
+    start = next((i for i, line in enumerate(lines) if _STARTS.match(line)), None)
+    if start is None:
+        code = [line for line in lines if line.strip()]
+        whole = bool(code) and all(_STATEMENT.match(line) or line[0] in " \t" for line in code)
+        return text if whole and not code[0][0].isspace() else None
+    end, open_quote = start, ""
+    for i in range(start, len(lines)):
+        line = lines[i]
+        inside = bool(open_quote)
+        for quote in ('"""', "'''"):
+            if open_quote in ("", quote) and line.count(quote) % 2:
+                open_quote = "" if open_quote else quote
+        if line.strip() and not (inside or line[0] in " \t" or _STATEMENT.match(line)):
+            break
+        if line.strip():
+            end = i
+    return "\n".join(lines[start : end + 1])
+
+
+def extract_code(text: str) -> str | None:
+    """The Python program in a reply, or None where there is none.
+
+    The last block marked as Python wins, else the last unmarked one; of several, the last that defines a function or a
+    class, so that an example of use after the solution is not taken for it. Blocks in other languages never count. A
+    fence that is never closed runs to the end. Without any fence, code from the first definition or import on. Think
+    blocks are never looked into, closed or not. Indented blocks are dedented.
+    """
+    body = visible_text(text)
+    found = [(info, textwrap.dedent(code).strip("\n")) for info, code in _blocks(body)]
+    found = [(info, code) for info, code in found if code.strip()]
+    for blocks in ([c for i, c in found if _PYTHON.match(i)], [c for i, c in found if not i]):
+        if blocks:
+            return next((code for code in reversed(blocks) if _DEFINES.search(code)), blocks[-1])
+    return None if found else _unfenced(body.strip("\n"))

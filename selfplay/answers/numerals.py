@@ -1,0 +1,225 @@
+"""Floor 1: literals. Numbers as people and models write them, read exactly into fractions; LaTeX made plain.
+
+Read: integers, decimals, `1,234.5` `1 234,5` `1.234,5`, fractions, mixed numbers, percent, currency, units, `3 million`,
+`1.2e-3` and `1.2 x 10^-3`, `\\frac12`, unicode digits, minus signs, fractions and superscripts. Not read (None): anything
+with a variable, an operator, two numbers, or more digits than MAX_DIGITS.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from fractions import Fraction
+
+MAX_DIGITS = 2000
+"""A literal with more digits is not read; neither is a decimal exponent beyond it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """An exact literal."""
+
+    value: Fraction
+    """As written: 20% has value 20 and `percent` set."""
+    decimals: int | None = None
+    """Digits after the decimal mark where it was written as a decimal with one, else None (an exact value)."""
+    percent: bool = False
+    unit: str = ""
+    """Lower-case words after (or currency before) the number, spaces single; "" where there are none."""
+
+
+_SIMPLE = re.compile(r"[+-]?\d{1,40}(?:\.(\d{1,40}))?")
+
+_UNICODE = {
+    "−": "-", "–": "-", "—": "-", "‒": "-", "﹣": "-", "-": "-", "‑": "-", "＋": "+", "×": r"\times ", "✕": r"\times ", "÷": r"\div ",
+    "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ", "∗": "*", "⁄": "/", "∕": "/", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "≈": r"\approx ",
+    "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "±": r"\pm ", "∞": r"\infty ", "π": r"\pi ", "θ": r"\theta ", "α": r"\alpha ",
+    "β": r"\beta ", "γ": r"\gamma ", "λ": r"\lambda ", "µ": "u", "μ": "u", "°": r"^\circ ", "º": r"^\circ ", "∘": r"^\circ ", "“": '"', "”": '"',
+    "’": "'", "‘": "'", "′": "'", "，": ",", "．": ".", "：": ":", "；": ";", "（": "(", "）": ")", "［": "[", "］": "]", "％": "%", "＝": "=",
+    "。": ".", "￥": "¥", "＄": "$", "∅": r"\emptyset ", "⟨": r"\langle ", "⟩": r"\rangle ", "…": r"\ldots ",
+}  # fmt: skip
+_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
+_SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
+_SUPERSCRIPTS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+")
+_SUBSCRIPT = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+_SUBSCRIPTS = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
+_ROOT = re.compile(r"√\s*(\d+(?:\.\d+)?|[A-Za-z])?")
+
+
+def ascii_math(text: str) -> str:
+    """Unicode mathematics as ASCII and LaTeX: digits of any script, minus signs, `½` as ` 1/2`, `x²` as `x^{2}`."""
+    if text.isascii():
+        return text
+    text = text.translate(_INVISIBLE)
+    text = re.sub(r"(?<=[A-Za-z])([²³])", r"^{\1}", text)
+    text = _SUPERSCRIPTS.sub(_raised, text)
+    text = _SUBSCRIPTS.sub(lambda m: "_{" + m[0].translate(_SUBSCRIPT) + "}", text)
+    text = _ROOT.sub(lambda m: rf"\sqrt{{{m[1]}}}" if m[1] else r"\sqrt", text)
+    return "".join(_one_ascii(ch) for ch in text)
+
+
+def _raised(match: re.Match[str]) -> str:
+    digits = match[0].translate(_SUPERSCRIPT)
+    return digits if match.string[: match.start()].endswith("{") else "^{" + digits + "}"
+
+
+def _one_ascii(ch: str) -> str:
+    if ch < "\x80":
+        return ch
+    if ch in _UNICODE:
+        return _UNICODE[ch]
+    if unicodedata.category(ch) == "Nd":
+        return str(unicodedata.digit(ch))
+    parts = unicodedata.normalize("NFKC", ch)
+    if "⁄" in parts:
+        return " " + parts.replace("⁄", "/")
+    return " " if ch.isspace() else ch
+
+
+_DELIMITERS = re.compile(r"\\[()\[\]]|(?<!\\)\$(?!\d|\s*\d)|\\(?:left|right|[bB]ig{1,2}[lrg]?)(?![a-zA-Z])\.?")
+_SPACES = re.compile(r"\\(?:displaystyle|textstyle|quad|qquad|,|;|:|!|>| |\n)(?![a-zA-Z])|~")
+_TEXT = re.compile(
+    r"\\(?:text|mbox|mathrm|textrm|textbf|textit|mathbf|mathit|mathsf|textnormal|operatorname|hbox|rm|bf|it)\*?\s*\{([^{}]*)\}"
+)
+_FRACTION_NAMES = re.compile(r"\\[dtc]frac(?![a-zA-Z])")
+_SHORT_FRACTION = re.compile(r"\\frac\s*(?:(\d)\s*(\d)|\{([^{}]+)\}\s*(\d)|(\d)\s*\{([^{}]+)\})")
+_DEGREES = re.compile(r"\s*(?:\^\s*\{?\s*\\circ\s*\}?|\\degree)(?![a-zA-Z])")
+_NARROW = re.compile(
+    r"(?<=\d)(?:\\!\s*,|,\\!|\{\s*,\s*\}|\s*\{\s*,\s*\}|\\,|\\thinspace|\\ )\s*(?=\\?!?\s*\d{3}(?!\d))"
+)
+_PERCENT_WORDS = re.compile(r"\s*(?:\\%|%|\bper\s?cent(?:age)?(?:\s+points?)?\b|\bpct\b\.?)", re.IGNORECASE)
+
+
+def plain(text: str) -> str:
+    """LaTeX decoration gone: delimiters, spacing, `\\text{...}`, `\\left`; fractions as `\\frac{a}{b}`; percent as `%`.
+
+    What carries meaning stays LaTeX. Linear time on capped input; the caller bounds the length.
+    """
+    text = ascii_math(text).strip()
+    if "\\" in text or "$" in text or "{" in text:
+        if "\\\\" in text and "\\begin" not in text:
+            text = re.sub(r"\\\\(?=[A-Za-z{}$%])", r"\\", text)
+        text = text.replace(r"\$", "$") if text.startswith(("\\$", "-\\$")) else text.replace(r"\$", "")
+        text = _NARROW.sub(",", text)
+        for _ in range(3):
+            text = _TEXT.sub(r" \1 ", text)
+        text = _FRACTION_NAMES.sub(r"\\frac", text)
+        text = _SPACES.sub(" ", _DELIMITERS.sub(" ", text).replace(r"\!", ""))
+        text = _SHORT_FRACTION.sub(lambda m: rf"\frac{{{m[1] or m[3] or m[5]}}}{{{m[2] or m[4] or m[6]}}}", text)
+        text = _DEGREES.sub(" degrees", text)
+    if "%" in text or "p" in text or "P" in text:
+        text = _PERCENT_WORDS.sub("%", text)
+    return re.sub(r"\s+", " ", text).strip(" *_`'\"") if len(text) > 1 else text.strip()
+
+
+_CURRENCY = {
+    "$": "dollar",
+    "€": "euro",
+    "£": "pound",
+    "¥": "yen",
+    "₹": "rupee",
+    "₽": "ruble",
+    "₩": "won",
+    "¢": "cent",
+    "฿": "baht",
+}
+_SCALE = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_NUMERAL = (
+    r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3}){2,}(?:,\d+)?|\d{1,3}(?:\.\d{3})+,\d+"
+    r"|\d{1,3}(?:[ '_]\d{3})+(?:[.,]\d+)?|\d+(?:[.,]\d+)?\.?|\.\d+)"
+)
+_LITERAL = re.compile(
+    rf"(?P<sign>[+-]|minus |negative )?\s?(?P<currency>[{''.join(_CURRENCY)}]|US\$|USD)?\s?(?P<sign2>-)?"
+    rf"(?:(?P<whole>\d+)(?:\s|(?=\\frac))(?=\\frac|\d+\s?/))?"
+    rf"(?:\\frac\{{\s?(?P<fsign>-)?\s?(?P<fnum>{_NUMERAL})\s?\}}\s?\{{\s?(?P<fden>{_NUMERAL})\s?\}}|(?P<num>{_NUMERAL})(?:\s?/\s?(?P<den>\d+(?:,\d{{3}})*(?:\.\d+)?))?)"
+    rf"(?:[eE](?P<exp>[+-]?\d+)|\s?(?:\\times|\\cdot|\*|x)\s?10\s?(?:\^|\*\*)\s?(?:\{{\s?(?P<pow>-?\s?\d+)\s?\}}|\(?(?P<pow2>-?\s?\d+)\)?))?"
+    r"\s?(?P<percent>%)?(?P<rest>.*)",
+    re.DOTALL,
+)  # fmt: skip
+_UNIT_WORD = r"(?:[A-Za-z][A-Za-z'-]{2,}|degrees|[A-Z]{2,3}|of|in|a|an|to|the|at|on|by)\.?"
+_UNIT = re.compile(
+    rf"\s?(?P<currency>[{''.join(_CURRENCY)}])|(?P<tight>(?:km|cm|mm|kg|mg|ml|mL|ft|mph|kph|km/h|m/s|cm|nm|GB|MB|kB|KB|TB|lbs?|oz|hrs?|mins?|secs?|kWh|kW|Hz)(?:\s?\^\s?\{{?[23]\}}?)?)"
+    rf"|m\^\{{[23]\}}|(?P<loose>\s[a-zA-Z]{{1,2}}(?:\s?\^\s?\{{?[23]\}}?)?(?:/[a-z]{{1,3}})?)"
+    rf"|\s?(?:square |cubic )?{_UNIT_WORD}(?:\s?\^\s?\{{?[23]\}}?)?(?:(?:\s|/|\s/\s){_UNIT_WORD}){{0,5}}"
+)  # fmt: skip
+_NOT_UNITS = frozenset(
+    re.findall(
+        r"\w+",
+        "or and mod pi sqrt sin cos tan log exp inf infinity plus minus times over divided squared cubed maybe perhaps possibly "
+        "probably guess unsure not but wait between either neither ish approx ln if when where for is are was were equals than "
+        "least most factorial choose power base imaginary else otherwise actually hmm no correction instead sorry alternatively also",
+    )
+)
+
+
+def _numeral(text: str) -> tuple[Fraction, int | None]:
+    """Value and decimals of one unsigned numeral of the grammar above."""
+    text = text.replace(" ", "").replace("'", "").replace("_", "").rstrip(".")
+    if "," in text and "." in text:
+        # the later mark is the decimal one
+        text = text.replace(".", "").replace(",", ".") if text.rfind(",") > text.rfind(".") else text.replace(",", "")
+    elif "," in text:
+        head, _, tail = text.partition(",")
+        grouped = re.fullmatch(r"[1-9]\d{0,2}(?:,\d{3})+", text)
+        text = text.replace(",", "") if grouped else f"{head}.{tail}"
+    elif text.count(".") > 1:
+        text = text.replace(".", "")
+    _, dot, tail = text.partition(".")
+    return Fraction(text), len(tail) if dot else None
+
+
+def read_number(text: str, *, made_plain: bool = False) -> Number | None:
+    """The number that the whole text is, or None. `made_plain` says that `plain` has been applied already."""
+    if fast := _SIMPLE.fullmatch(text):
+        return Number(Fraction(text), len(fast[1]) if fast[1] else None)
+    if len(text) > 3 * MAX_DIGITS or not any(ch.isnumeric() for ch in text):
+        return None
+    text = text if made_plain else plain(text)
+    match = _LITERAL.fullmatch(text.rstrip(".,;: "))
+    return _from_match(match) if match else None
+
+
+def _from_match(match: re.Match[str]) -> Number | None:
+    unit = _unit(match["rest"], match["currency"] or "")
+    if unit is None or sum(ch.isdigit() for ch in match[0]) > MAX_DIGITS:
+        return None
+    numerator, decimals = _numeral(match["fnum"] or match["num"])
+    below = match["fden"] or match["den"]
+    exponent = int((match["exp"] or match["pow"] or match["pow2"] or "0").replace(" ", "")[:6])
+    if abs(exponent) > MAX_DIGITS:
+        return None
+    value = numerator
+    if below:
+        denominator, decimals_below = _numeral(below)
+        if denominator == 0 or (match["whole"] and (decimals is not None or decimals_below is not None)):
+            return None
+        value, decimals = numerator / denominator, None
+    elif match["whole"]:
+        return None
+    value += int(match["whole"] or 0)
+    negative = [match["sign"] not in (None, "+"), bool(match["sign2"]), bool(match["fsign"])]
+    if sum(negative) > 1 or (match["fsign"] and match["whole"]):
+        return None
+    scale, unit = _scaled(unit)
+    value = value * Fraction(10) ** exponent * scale
+    rounded = None if decimals is None else max(0, decimals - exponent - len(str(scale)) + 1)
+    return Number(-value if any(negative) else value, rounded or None, bool(match["percent"]), unit)
+
+
+def _scaled(unit: str) -> tuple[int, str]:
+    head, _, tail = unit.partition(" ")
+    return (_SCALE[head], tail) if head in _SCALE else (1, unit)
+
+
+def _unit(rest: str, currency: str) -> str | None:
+    """The unit named before or after the number; None where what follows is no unit but more of an expression."""
+    named = _CURRENCY.get(currency, "dollar" if currency else "")
+    rest = rest.rstrip()
+    if not rest:
+        return named
+    match = _UNIT.fullmatch(rest)
+    if not match:
+        return None
+    words = re.sub(r"[\s{}]+", " ", rest.lower().replace(".", "")).strip()
+    if _NOT_UNITS.intersection(re.split(r"[^a-z]+", words)):
+        return None
+    return (_CURRENCY.get(words, words) if not named else f"{named} {words}".strip()) if words else named

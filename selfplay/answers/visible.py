@@ -1,0 +1,49 @@
+"""Floor 1: the part of a reply that is meant for the reader, without think blocks and chat-template tokens."""
+
+import re
+
+MAX_REPLY_CHARS = 1_000_000
+"""Longer replies are read from their last million characters only, where the answer stands."""
+
+_THINK = re.compile(
+    r"<\s{0,3}(?P<close>/?)\s{0,3}(?:think|thinking|thought|thoughts|reasoning|scratchpad|reflection)\b[^<>\n]{0,200}>?"
+    r"|(?P<square>\[/?THINK\])|(?P<triangle>◁/?think▷)",
+    re.IGNORECASE,
+)
+_CHAT_TOKEN = re.compile(r"<\|[A-Za-z0-9_ -]{1,40}\|>|</s>|<(?:eos|end_of_turn|start_of_turn)>")
+
+
+def without_thinking(text: str) -> str:
+    """The text outside think blocks; "" where a block that opens is never closed and nothing stands before it.
+
+    A closing tag without an opening one (the template wrote the opening) drops everything before it. Blocks nest, so
+    text after an unclosed block is never shown, whatever it holds.
+    """
+    shown: list[str] = []
+    depth = at = 0
+    for tag in _THINK.finditer(text):
+        closes = bool(tag["close"]) or "/" in (tag["square"] or tag["triangle"] or "")
+        if depth == 0:
+            if closes:
+                shown.clear()
+            else:
+                shown.append(text[at : tag.start()])
+                depth = 1
+        else:
+            depth += -1 if closes else 1
+        at = tag.end()
+    if depth == 0:
+        shown.append(text[at:])
+    return "".join(shown)
+
+
+def visible_text(text: str) -> str:
+    """What the reader is shown: no think blocks, and nothing from the first chat-template token on (a leading one aside)."""
+    # tags are looked for in the whole text: cutting first could lose the opening of a block that never closes
+    body = without_thinking(text)[-MAX_REPLY_CHARS:].replace("\r\n", "\n")
+    start = 0
+    for token in _CHAT_TOKEN.finditer(body):
+        if body[start : token.start()].strip():
+            return body[start : token.start()]
+        start = token.end()
+    return body[start:]
