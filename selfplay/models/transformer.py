@@ -1,0 +1,288 @@
+"""Floor 2: all that is taken from transformers and PEFT: loading, identity of weights, the decoder's cache and attention.
+
+A model folder is full weights, or a PEFT adapter beside `base.json`, which names its base portably. Importing this
+file costs seconds: callers do it inside functions.
+"""
+
+import hashlib
+import inspect
+import json
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    DynamicCache,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.cache_utils import Cache, DynamicLayer
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
+from transformers.modeling_utils import AttentionInterface
+from transformers.utils import logging
+
+from selfplay.errors import ConfigError, DataError
+
+logging.disable_progress_bar()  # the progress display is ours
+
+BASE_FILE = "base.json"
+"""In an adapter's folder: {"base": id or path, "revision", "identity": hash of the base's weights}."""
+
+WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+
+
+# ---- what a folder holds ----
+
+
+def is_adapter(path: str | Path) -> bool:
+    """Whether the folder holds a PEFT adapter instead of full weights."""
+    return (Path(path) / "adapter_config.json").is_file()
+
+
+def base_of(adapter: str | Path) -> tuple[str, str | None]:
+    """(id or path, revision) of the base model that an adapter folder goes with. Raises DataError where it is unknown."""
+    folder = Path(adapter)
+    ours = folder / BASE_FILE
+    if ours.is_file():
+        data = json.loads(ours.read_text(encoding="utf-8"))
+        return data["base"], data.get("revision")
+    theirs = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    if not theirs.get("base_model_name_or_path"):
+        raise DataError(
+            f"{folder}: the adapter names no base model; add {BASE_FILE} with {{'base': <model id or path>}}"
+        )
+    return theirs["base_model_name_or_path"], theirs.get("revision")
+
+
+def resolve(path: str | Path, revision: str | None = None) -> Path:
+    """The local folder of a model: itself, or the hub snapshot in the cache (downloaded unless offline)."""
+    if Path(path).is_dir():
+        return Path(path)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    wanted = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
+    try:
+        return Path(snapshot_download(str(path), revision=revision, allow_patterns=wanted))
+    except (HFValidationError, LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise ConfigError(
+            f"model {path}: neither a folder here nor a model that the hub gives ({type(error).__name__}); "
+            "check the name, or give the path of a local copy"
+        ) from error
+
+
+def identity_of(path: str | Path, revision: str | None = None) -> str:
+    """16 hex digits of sha256 over the weight files, for an adapter over its base's as well. Cached per file state."""
+    folder = resolve(path, revision)
+    files = sorted({f for pattern in WEIGHTS for f in folder.glob(pattern)})
+    if not files:
+        raise DataError(f"{folder}: no weights there (*.safetensors); give the folder that from_pretrained loads")
+    whole = hashlib.sha256()
+    if is_adapter(folder):
+        whole.update(identity_of(*base_of(folder)).encode())
+    for file in files:
+        whole.update(f"{file.name}:{sha256_of(file)}\n".encode())
+    return whole.hexdigest()[:16]
+
+
+def sha256_of(file: Path) -> str:
+    """Hex sha256 of a file, read again only when its size or time has changed."""
+    name = file.resolve().name
+    if file.is_symlink() and len(name) == 64 and not set(name) - set("0123456789abcdef"):
+        return name  # the hub's cache keeps large files under their sha256
+    state = file.stat()
+    return _hash_file(file.resolve(), state.st_size, state.st_mtime_ns, state.st_ino)
+
+
+@cache
+def _hash_file(file: Path, size: int, time_ns: int, inode: int) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+# ---- loading ----
+
+
+def pick_device(device: str = "auto") -> torch.device:
+    """`auto`: this rank's GPU where there is one, else the CPU."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(device, int(os.environ.get("LOCAL_RANK", "0"))) if device == "cuda" else torch.device(device)
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether bf16 products are native there: a GPU since Ampere, a CPU with avx512_bf16 or AMX."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """`auto`: bf16 where products in it are native, else fp32."""
+    if dtype == "auto":
+        return torch.bfloat16 if has_fast_bf16(device) else torch.float32
+    known = {"fp32": torch.float32, "float32": torch.float32, "bf16": torch.bfloat16, "bfloat16": torch.bfloat16}
+    if dtype not in known:
+        raise ConfigError(f"dtype is {dtype}, not one of auto, fp32, bf16; use auto")
+    return known[dtype]
+
+
+def quiet_cpu(threads: int | None = None) -> None:
+    """Flush denormals, or training slows severalfold as gradients shrink; and set torch's threads where given.
+
+    The flag is a thread's own and inherited by threads started later, so it is set before the first product.
+    """
+    torch.set_flush_denormal(True)
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+def load_tokenizer(path: str | Path, revision: str | None = None) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model folder; of its base where an adapter brings none."""
+    folder = resolve(path, revision)
+    if not (folder / "tokenizer_config.json").is_file() and is_adapter(folder):
+        return load_tokenizer(*base_of(folder))
+    return cast(PreTrainedTokenizerBase, AutoTokenizer.from_pretrained(folder))
+
+
+def load_model(
+    path: str | Path,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    revision: str | None = None,
+    trainable: bool = False,
+    attention: str | None = None,
+) -> PreTrainedModel:
+    """Weights in memory on `device`: a full model, or base plus adapter as a PeftModel, frozen unless `trainable`."""
+    folder = resolve(path, revision)
+    if is_adapter(folder):
+        from peft import PeftModel
+
+        name, base_revision = base_of(folder)
+        base = load_model(name, device=device, dtype=dtype, revision=base_revision, attention=attention)
+        adapted = PeftModel.from_pretrained(base, folder, is_trainable=trainable, torch_device=str(device))
+        return cast(PreTrainedModel, adapted)
+    kept = {} if attention is None else {"attn_implementation": attention}
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **kept)
+    return cast(PreTrainedModel, cast(torch.nn.Module, model).to(device))
+
+
+def attention_for(path: str | Path, device: torch.device, revision: str | None = None) -> str | None:
+    """The name of our one-token attention where it serves: CPU, and a model that would run on SDPA. None: its own."""
+    folder = resolve(path, revision)
+    config = AutoConfig.from_pretrained(resolve(*base_of(folder)) if is_adapter(folder) else folder)
+    text = config.get_text_config(decoder=True)
+    plain = not any(getattr(text, name, None) for name in ("attn_logit_softcapping", "attention_sinks"))
+    if device.type != "cpu" or not plain or layer_kinds(text) - {"full", "sliding"}:
+        return None
+    AttentionInterface.register(ONE_TOKEN, one_token_attention)
+    AttentionMaskInterface.register(ONE_TOKEN, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
+    return ONE_TOKEN
+
+
+# ---- decoding: cache and attention ----
+
+ONE_TOKEN = "selfplay_one_token"
+
+
+def layer_kinds(config: Any) -> set[str]:
+    """Attention kinds of a decoder's layers: `full`, `sliding`, or another word that our cache does not serve."""
+    kinds = getattr(config, "layer_types", None)
+    if kinds:
+        return {kind.removesuffix("_attention") for kind in kinds}
+    return {"sliding"} if getattr(config, "sliding_window", None) else {"full"}
+
+
+class WindowLayer(DynamicLayer):  # type: ignore[no-untyped-call]  # transformers' hook has no types
+    """Keys and values of one layer as one block [row, head, column, dim]; a row's token stands in the column of its
+    position, so that rows of any length share the block and a finished row is overwritten in place."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.keys: torch.Tensor = torch.empty(0)
+        self.values: torch.Tensor = torch.empty(0)
+        self.at: torch.Tensor = torch.empty(0)
+        """Where this step's token of each (row, head) goes, in rows of the block seen as [row * head * column, dim]."""
+
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        """Writes one token a row in place and returns the whole block: columns a row has not reached are masked."""
+        for block, new in ((self.keys, key_states), (self.values, value_states)):
+            block.view(-1, block.shape[-1]).index_copy_(0, self.at, new.reshape(-1, new.shape[-1]))
+        return self.keys, self.values
+
+    def reshape_to(self, keep: torch.Tensor, rows: int, columns: int) -> None:
+        """The kept rows first, then new ones, in a block of this many columns; what is new is zero, never garbage."""
+        for name in ("keys", "values"):
+            old = getattr(self, name)
+            new = old.new_zeros(rows, old.shape[1], columns, old.shape[3])
+            width = min(columns, old.shape[2])
+            new[: len(keep), :, :width] = old[keep, :, :width]
+            setattr(self, name, new)
+
+    def put(self, rows: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Writes prompts [row, head, token, dim] into the first columns of these rows."""
+        self.keys[rows, :, : keys.shape[2]] = keys
+        self.values[rows, :, : values.shape[2]] = values
+
+
+def window_cache(prompts: DynamicCache) -> Cache:
+    """A cache of `WindowLayer`s without rows, for the model that filled `prompts`."""
+    made = Cache(layers=[WindowLayer() for _ in prompts.layers])
+    for mine, theirs in zip(cast(list[WindowLayer], made.layers), prompts.layers, strict=True):
+        for name in ("keys", "values"):
+            given = getattr(theirs, name)
+            setattr(mine, name, given.new_zeros(0, given.shape[1], 0, given.shape[3]))
+        mine.is_initialized = True
+    return made
+
+
+def one_token_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention of one query a row as two batched products; anything longer goes to transformers' own SDPA.
+
+    torch's CPU flash kernel is 2 to 5 times slower at one query. `attention_mask` is additive, [row, 1, 1, column].
+    """
+    rows, heads, queries, dim = query.shape
+    if queries != 1 or attention_mask is None:
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **kwargs
+        )
+    kept, columns = key.shape[1], key.shape[2]
+    asked = (query * (dim**-0.5 if scaling is None else scaling)).view(rows * kept, heads // kept, dim)
+    scores = torch.bmm(asked, key.view(rows * kept, columns, dim).transpose(1, 2)).view(rows, heads, columns)
+    weights = (scores + attention_mask[:, 0]).softmax(-1).view(rows * kept, heads // kept, columns)
+    out = torch.bmm(weights, value.view(rows * kept, columns, -1))
+    return out.view(rows, 1, heads, -1), None
+
+
+def forward_of(model: PreTrainedModel) -> Callable[..., Any]:
+    """The model's forward as f(cache or None, **inputs), whatever name this transformers version has for the cache."""
+    base: Any = cast(Any, model).get_base_model() if hasattr(model, "get_base_model") else model
+    word = "cache" if "cache" in inspect.signature(base.forward).parameters else "past_key_values"
+
+    def call(kept: Cache | None, **inputs: Any) -> Any:
+        given = {} if kept is None else {word: kept}
+        return cast(Any, model)(**given, use_cache=kept is not None, **inputs)
+
+    return call
+
+
+def prompt_cache() -> DynamicCache:
+    """An empty cache that keeps every position, also in layers whose attention slides."""
+    return DynamicCache()
