@@ -1,0 +1,140 @@
+"""Floor 2: how hard a server may be pushed: adaptive concurrency, pauses, back-off. No network, no global randomness.
+
+Concurrency follows TCP's rule: one more request a full turn while replies come (additive increase), half as many when the
+server says it is too much (multiplicative decrease), and only once for all requests that were sent under one limit.
+"""
+
+import asyncio
+import math
+from collections import deque
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from selfplay.errors import ConfigError
+from selfplay.seeds import rng_of
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait and how often to try again. All times in seconds."""
+
+    deadline_seconds: float = 300.0
+    """For one exchange, from connecting to the last byte: a slow drip of bytes does not extend it."""
+    patience_seconds: float = 900.0
+    """For one item over all its tries; no try starts after it."""
+    retries: int = 5
+    """Tries after the first that may fail; a refusal while other requests succeed is not counted."""
+    first_wait_seconds: float = 0.5
+    """The first back-off; it doubles with every failed try."""
+    max_wait_seconds: float = 60.0
+    """Longest back-off. A server that asks for a longer pause (Retry-After) is taken as down."""
+    give_up_after: int = 3
+    """Items in a row that failed all tries: the server is down, and the rest of the call fails at once."""
+
+    def __post_init__(self) -> None:
+        for name in ("deadline_seconds", "patience_seconds", "first_wait_seconds", "max_wait_seconds"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"patience: {name} is {getattr(self, name)}, must be > 0; give seconds")
+        if self.retries < 0 or self.give_up_after < 1:
+            raise ConfigError(
+                f"patience: retries is {self.retries} and give_up_after {self.give_up_after}; "
+                "give retries >= 0 and give_up_after >= 1"
+            )
+
+    def wait(self, failures: int, *parts: int | str) -> float:
+        """Back-off in seconds after `failures` >= 1 failed tries: exponential, 50 to 100 % of it by the seed parts."""
+        full = min(self.first_wait_seconds * 2.0 ** min(failures - 1, 30), self.max_wait_seconds)
+        return full * (0.5 + 0.5 * rng_of(*parts, failures).random())
+
+
+def retry_after(value: str | None, now: datetime | None = None) -> float | None:
+    """Seconds that a Retry-After header asks for, >= 0: a number, or an HTTP date counted from `now` (default: the clock).
+
+    None where there is none or it cannot be read.
+    """
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            date = parsedate_to_datetime(value)
+        except (ValueError, TypeError, OverflowError):
+            return None
+        aware = date if date.tzinfo else date.replace(tzinfo=UTC)
+        seconds = (aware - (now or datetime.now(UTC))).total_seconds()
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+class Limit:
+    """How many requests may be under way: a number between 1 and `most` that follows the server."""
+
+    def __init__(self, most: int, start: int | None = None) -> None:
+        if most < 1:
+            raise ConfigError(f"max_concurrency is {most}, must be >= 1; give the most requests at once")
+        self.most = most
+        self.value = float(min(start or most, most))
+        self.epoch = 0
+        """Counts the decreases. A request carries the epoch it was sent in."""
+
+    def grow(self) -> None:
+        """One reply came: about one more request for every `value` of these."""
+        self.value = min(float(self.most), self.value + 1.0 / self.value)
+
+    def shrink(self, epoch: int) -> bool:
+        """The server refused a request sent in `epoch`: halves the limit, but once for all requests of that epoch."""
+        if epoch != self.epoch:
+            return False
+        self.value = max(1.0, self.value / 2.0)
+        self.epoch += 1
+        return True
+
+
+class Gate:
+    """Lets requests through in order, at most `limit.value` at once, none during a pause. For one event loop."""
+
+    def __init__(self, limit: Limit) -> None:
+        self.limit = limit
+        self.active = 0
+        self._opens_at = 0.0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def enter(self) -> int:
+        """Waits for a place and takes it; gives the epoch. Every `enter` is followed by one `leave`."""
+        loop = asyncio.get_running_loop()
+        while True:
+            pause = self._opens_at - loop.time()
+            if pause > 0:
+                await asyncio.sleep(pause)
+            elif self.active < int(self.limit.value):
+                self.active += 1
+                return self.limit.epoch
+            else:
+                await self._turn(loop)
+
+    async def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        place = loop.create_future()
+        self._waiting.append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            self._wake()  # the place may have been given to the cancelled one
+            raise
+
+    def leave(self) -> None:
+        """Gives the place back."""
+        self.active -= 1
+        self._wake()
+
+    def pause(self, seconds: float) -> None:
+        """Nothing is sent for so long; a longer pause that runs already stays."""
+        self._opens_at = max(self._opens_at, asyncio.get_running_loop().time() + seconds)
+
+    def _wake(self) -> None:
+        free = int(self.limit.value) - self.active
+        while free > 0 and self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(None)
+                free -= 1
