@@ -108,7 +108,9 @@ class Tracker:
             return
         known = {"family": family or folder.name, "project": project}
         limits = {"x_disable_stats": not system_metrics, "init_timeout": init_timeout}
-        opened = self._attempt("the start", lambda: self._open(config, known, limits))
+        opened = self._attempt(
+            "the online start" if self.mode == "online" else "the start", lambda: self._open(config, known, limits)
+        )
         if opened is None and self.mode == "online":
             self.mode, self.why = "offline", "the server was not reached"
             self._attempt("the offline start", lambda: self._open(config, known, limits))
@@ -273,8 +275,7 @@ class Tracker:
             key = os.environ.get("WANDB_API_KEY")
             reason = reason.replace(key, "***") if key else reason
             _LOG.warning(
-                "tracking: %s was not sent, %s: %s; the run goes on, its metrics.jsonl is whole, and the same command "
-                "sends what is missing",
+                "tracking: %s failed, %s: %s; the run goes on, metrics.jsonl is whole, and a resume sends what is missing",
                 *(what, type(error).__name__, reason),
             )
             return None
