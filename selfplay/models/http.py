@@ -7,15 +7,14 @@ set-up (ConfigError) and a used-up budget (BudgetError) raise.
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
-from urllib.parse import urlsplit
 
 import httpx2
 
 from selfplay.errors import BudgetError, ConfigError
+from selfplay.models.access import checked_url, key_from
 from selfplay.models.background import Background
 from selfplay.models.budget import Budget, Spent
 from selfplay.models.cache import ReplyCache
@@ -68,7 +67,7 @@ class Http:
             raise ConfigError(f"{model}: privacy is {privacy!r}; give a filter of text, or the word none")
         if taken := sorted(_OURS & set(extra or {})):
             raise ConfigError(f"{model}: extra sets {', '.join(taken)}, which the backend sets itself; leave it out")
-        self.url = _checked_url(base_url)
+        self.url = checked_url(base_url)
         self.model = model
         self.identity = identity or model
         self.mode = mode
@@ -83,7 +82,7 @@ class Http:
         self.use_n = use_n
         """Whether several samples go into one request; turned off when the server ignores `n`."""
         self._privacy = privacy
-        self._key = _key(api_key_env)
+        self._key = key_from(api_key_env)
         self._key_env = api_key_env
         self._token_ids, self._logprobs, self._extra = token_ids, logprobs, dict(extra or {})
         self._use_environment = use_environment
@@ -188,7 +187,8 @@ class Http:
 
     async def _send(self, call: "_Call", ask: Ask, keys: list[str], indexes: list[int]) -> int:
         """One request for these samples, tried until it is answered or given up; how many it settled, at least one."""
-        reply = await self._exchange(call, ask, keys[indexes[0]], indexes)
+        async with call.places:
+            reply = await self._exchange(call, ask, keys[indexes[0]], indexes)
         if isinstance(reply, Trouble):
             lost = Completion(text="", finish_reason="error", error=f"{reply.kind.value}: {reply.text}")
             call.done.update((keys[index], lost) for index in indexes)
@@ -347,6 +347,7 @@ class Http:
                 limits=httpx2.Limits(max_connections=most, max_keepalive_connections=most),
                 follow_redirects=False,
                 trust_env=self._use_environment,
+                verify=self.url.startswith("https:"),  # plain http needs no certificates, which are slow to load
             )
         return self._client
 
@@ -359,6 +360,8 @@ class _Call:
 
     def __init__(self, seed: int, gate: Gate, done: dict[str, Completion]) -> None:
         self.seed, self.gate, self.done = seed, gate, done
+        self.places = asyncio.Semaphore(gate.limit.most)
+        """Held over all tries of an item, waits included: an item is given up before the next one is begun."""
         self.settled = asyncio.Event()
         self.replies = 0
         self.last = ""
@@ -374,26 +377,3 @@ async def _all(work: Sequence[Coroutine[Any, Any, Any]]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _checked_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"base_url is {url!r}, not an address; give it as http://host:8000/v1")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ConfigError(
-            f"base_url of {parts.hostname} has a user, password or query in it; put the key into an environment "
-            "variable and name that in api_key_env"
-        )
-    return url.rstrip("/")
-
-
-def _key(variable: str | None) -> str:
-    if variable is None:
-        return ""
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise ConfigError(f"api_key_env names ${variable}, which is not set; export it, or leave api_key_env out")
-    if not key.isascii() or not key.isprintable():
-        raise ConfigError(f"${variable} holds characters that no HTTP header takes; set it again, without line breaks")
-    return key

@@ -1,0 +1,31 @@
+"""Floor 2: where a server is and the key to it, checked before anything is sent; no message shows a secret."""
+
+import os
+from urllib.parse import urlsplit
+
+from selfplay.errors import ConfigError
+
+
+def checked_url(url: str) -> str:
+    """The address without its last slash. Raises ConfigError on none, and on one with secrets in it, unrepeated."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(f"base_url is {url!r}, not an address; give it as http://host:8000/v1")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ConfigError(
+            f"base_url of {parts.hostname} has a user, password or query in it; put the key into an environment "
+            "variable and name that in api_key_env"
+        )
+    return url.rstrip("/")
+
+
+def key_from(variable: str | None) -> str:
+    """The key in this environment variable; empty for None. Raises ConfigError, which never shows the key."""
+    if variable is None:
+        return ""
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise ConfigError(f"api_key_env names ${variable}, which is not set; export it, or leave api_key_env out")
+    if not key.isascii() or not key.isprintable():
+        raise ConfigError(f"${variable} holds characters that no HTTP header takes; set it again, without line breaks")
+    return key
