@@ -64,6 +64,11 @@ def failure(status: int, message: str = "no", **headers: str) -> Act:
     return Act(status, json.dumps({"error": {"message": message, "type": "error", "code": None}}).encode(), named)
 
 
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # 5 by default: a burst of connections would then wait a second for TCP to try again
+
+
 class ScriptedServer:
     """Serves a script on a free loopback port while the `with` lasts; keeps what came in."""
 
@@ -76,8 +81,7 @@ class ScriptedServer:
         self._at_once = 0
         self._lock = threading.Lock()
         self._over = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Listener(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
 
     @property
@@ -111,6 +115,7 @@ class ScriptedServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def do_POST(self) -> None:
                 act = server.script(*server._took(self))
