@@ -136,8 +136,8 @@ for n in range(first, last):
     with tracker.follow(train / "curve.jsonl"):
         lines = [{"train/loss": 1.0, "train/step": 10 * n + k, "round": n} for k in range(1, 11)]
         (train / "curve.jsonl").write_text("".join(json.dumps(line) + "\\n" for line in lines))
-    row = {"round": n, "eval/greedy_accuracy": n / 10}
-    (train.parent / "COMMIT").write_text(json.dumps({"round": n, "metrics": row}))
+    row = {"round": n, "eval/greedy_accuracy": n / 10, "time/all_seconds": 2.0}
+    (train.parent / "COMMIT").write_text(json.dumps({"round": n, "metrics": {"eval/greedy_accuracy": n / 10}, "time": {"time/all_seconds": 2.0}}))
     if n == last - 1 and wait >= 0:
         time.sleep(wait)
         os.kill(os.getpid(), signal.SIGKILL)
@@ -160,6 +160,7 @@ def test_killed_between_two_rounds_and_resumed_is_one_series_with_each_step_once
     assert [(r["round"], r.get("train/step")) for r in rows] == [
         (n, step) for n in range(4) for step in [*range(10 * n + 1, 10 * n + 11), None]
     ]
+    assert [r["time/all_seconds"] for r in rows if "train/step" not in r] == [2.0] * 4
     assert {r.run_id for r in of_kind(tmp_path, "run")} == {json.loads((tmp_path / "tracking.json").read_text())["id"]}
 
 

@@ -80,7 +80,7 @@ class Tracker:
 
     `config` is the resolved config; `family` groups runs (seeds and arms of one setting), the run's name where empty.
     `privacy` rewrites every text before it is written or sent; "none" says that nothing needs to be.
-    Every failure of wandb becomes one warning line. Mode `disabled` does nothing and never imports wandb.
+    `table_rows`: sampled traces in a round's table. Every failure of wandb becomes one warning line. Mode `disabled` does nothing and never imports wandb.
     """
 
     def __init__(
@@ -92,6 +92,7 @@ class Tracker:
         family: str = "",
         project: str = "selfplay",
         mode: Literal["auto", "online", "offline", "disabled"] = "auto",
+        table_rows: int = TABLE_ROWS,
         system_metrics: bool = True,
         init_timeout: float = 20.0,
     ) -> None:
@@ -100,6 +101,7 @@ class Tracker:
         self.folder = folder
         self.mode, self.why = choose_mode(mode)
         self._privacy = privacy
+        self._table_rows = table_rows
         self._lock = threading.RLock()
         self._axes: set[str] = set()
         self._run: Any = None
@@ -162,7 +164,9 @@ class Tracker:
                 )
             return dict(found)
         fresh = {"schema_version": SCHEMA_VERSION, "id": uuid.uuid4().hex[:12], "project": known["project"]}
-        return {**fresh, "group": known["family"], "sessions": []}
+        made = {**fresh, "group": known["family"], "sessions": []}
+        replace(path, json.dumps(made, indent=1) + "\n")
+        return made
 
     def log_round(self, row: Mapping[str, Any], traces: Iterable[Mapping[str, Any]] = ()) -> None:
         """Sends a committed round's row, with a table of 50 sampled traces; a round that W&B has is passed over.
@@ -197,7 +201,7 @@ class Tracker:
             key = f"{trace.get('round')}/{trace.get('task_id')}/{trace.get('attempt')}"
             return hashlib.sha256(key.encode("utf-8", "replace")).digest()
 
-        picked = heapq.nsmallest(TABLE_ROWS, traces, key=order)
+        picked = heapq.nsmallest(self._table_rows, traces, key=order)
         if not picked:
             return None
         import wandb
@@ -281,5 +285,7 @@ class Tracker:
             return None
 
 
-def _committed_row(commit: Path) -> Any:
-    return json.loads(commit.read_text(encoding="utf-8"))["metrics"]
+def _committed_row(commit: Path) -> dict[str, Any]:
+    """The round's whole row: its metrics with what COMMIT keeps apart, the time and cost figures."""
+    found = json.loads(commit.read_text(encoding="utf-8"))
+    return {"round": found["round"], **found["metrics"], **found.get("time", {}), **found.get("cost", {})}
