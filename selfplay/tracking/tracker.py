@@ -115,7 +115,7 @@ class Tracker:
         )
         if opened is None and self.mode == "online":
             self.mode, self.why = "offline", "the server was not reached"
-            self._attempt("the offline start", lambda: self._open(config, known, limits))
+            self._attempt("the offline start", lambda: self._open(config, known, limits, afresh=True))
         if self._run is None:
             self.mode = "disabled"
         elif self.mode == "offline":
@@ -123,9 +123,14 @@ class Tracker:
                 "W&B is offline (%s); `wandb sync %s` sends it later", self.why, folder / "wandb" / "offline-run-*"
             )
 
-    def _open(self, config: Mapping[str, Any], known: Mapping[str, str], limits: Mapping[str, Any]) -> bool:
+    def _open(
+        self, config: Mapping[str, Any], known: Mapping[str, str], limits: Mapping[str, Any], afresh: bool = False
+    ) -> bool:
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # its crash reports are telemetry
         import wandb
+
+        if afresh:  # the service of a start that failed still holds the run's id
+            wandb.teardown()
 
         identity = self._identity(known)
         sessions = identity["sessions"]
