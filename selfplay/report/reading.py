@@ -1,0 +1,188 @@
+"""Floor 2: what a page needs of a run folder, read with patience: a partial or damaged folder gives less, never an error.
+
+What could not be read is a sentence in `notes`. Only a folder that is no run at all is refused.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from selfplay.errors import DataError
+
+Row = Mapping[str, Any]
+Point = tuple[float, float | None, float | None, float | None]
+
+
+@dataclass(frozen=True)
+class RunData:
+    """One run as the pages see it."""
+
+    path: Path
+    name: str
+    config: dict[str, Any]
+    """The resolved config; empty where it cannot be read."""
+    rows: list[dict[str, Any]]
+    """One a committed round, in order: its row of metrics.jsonl."""
+    commits: dict[int, dict[str, Any]]
+    """COMMITs by round."""
+    curve: list[dict[str, Any]]
+    """Training rows of all rounds, in order of (round, train/step), each once."""
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def rounds(self) -> list[int]:
+        """Numbers of the committed rounds."""
+        return [row["round"] for row in self.rows]
+
+    def row(self, number: int) -> dict[str, Any]:
+        """The row of a round; empty where there is none."""
+        return next((row for row in self.rows if row["round"] == number), {})
+
+    def points(self, key: str) -> list[Point]:
+        """A metric over the rounds: (round, value, lo, hi), rounds without it left out."""
+        found = [(float(row["round"]), *triple(row, key)) for row in self.rows]
+        return [point for point in found if point[1] is not None]
+
+    def keys(self, prefix: str) -> list[str]:
+        """Numeric keys below a prefix such as `collapse_tails`, interval and delta companions left out, in order."""
+        found = dict.fromkeys(
+            key
+            for row in self.rows
+            for key in row
+            if key.startswith(f"{prefix}/") and number(row, key) is not None and not is_companion(key, row)
+        )
+        return list(found)
+
+    def strata(self, prefix: str) -> dict[str, list[str]]:
+        """Strata of an accuracy family: {`operations`: [`eval_operations/1`, ...]} for `eval`."""
+        families = {key.partition("/")[0] for row in self.rows for key in row if key.startswith(f"{prefix}_")}
+        found = {family.removeprefix(f"{prefix}_"): sorted(self.keys(family), key=natural) for family in families}
+        return {name: keys for name, keys in sorted(found.items()) if keys}
+
+
+def number(row: Row, key: str) -> float | None:
+    """The value as a finite number, else None."""
+    value = row.get(key)
+    real = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if real and value is not None else None
+
+
+def triple(row: Row, key: str) -> tuple[float | None, float | None, float | None]:
+    """Value, lo and hi; the interval None where either end is missing."""
+    value, lo, hi = number(row, key), number(row, f"{key}_lo"), number(row, f"{key}_hi")
+    return (value, lo, hi) if lo is not None and hi is not None else (value, None, None)
+
+
+def is_companion(key: str, row: Row) -> bool:
+    """Whether the key is an interval end of another, or a change against round 0."""
+    stem = key.removesuffix("_lo").removesuffix("_hi")
+    return (stem != key and stem in row) or stem.endswith("_delta")
+
+
+def natural(key: str) -> tuple[str, float, str]:
+    """Sorts `eval_operations/10` behind `eval_operations/9`."""
+    head, _, tail = key.rpartition("/")
+    return (head, float(tail), "") if tail.isdigit() else (head, math.inf, tail)
+
+
+def read_run(path: Path) -> RunData:
+    """Reads a run folder. Raises DataError where there is no folder, or nothing of a run in it."""
+    if not path.is_dir():
+        raise DataError(f"{path}: no such run folder; give the path of a run, such as runs/quickstart")
+    if not any((path / name).exists() for name in ("config.yaml", "metrics.jsonl", "rounds")):
+        raise DataError(f"{path}: holds no run (no config.yaml, metrics.jsonl or rounds); give a folder below runs/")
+    notes: list[str] = []
+    commits = _commits(path, notes)
+    rows = {n: _commit_row(n, commit) for n, commit in commits.items()}
+    for row in _json_lines(path / "metrics.jsonl", notes):
+        if isinstance(row.get("round"), int):
+            rows[row["round"]] = {**rows.get(row["round"], {}), **row}
+    curve = [row for file in sorted(path.glob("rounds/*/train/curve.jsonl")) for row in _json_lines(file, notes)]
+    steps = {(row.get("round") or 0, row["train/step"]): row for row in curve if number(row, "train/step") is not None}
+    return RunData(
+        path=path,
+        name=path.resolve().name,
+        config=_config(path / "config.yaml", notes),
+        rows=[rows[n] for n in sorted(rows)],
+        commits=commits,
+        curve=[steps[place] for place in sorted(steps)],
+        notes=notes,
+    )
+
+
+def _config(path: Path, notes: list[str]) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        notes.append("The run has no config.yaml.")
+        return {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        notes.append(f"config.yaml could not be read ({type(error).__name__}).")
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _commits(path: Path, notes: list[str]) -> dict[int, dict[str, Any]]:
+    found: dict[int, dict[str, Any]] = {}
+    for file in sorted(path.glob("rounds/*/COMMIT")):
+        try:
+            commit = json.loads(file.read_text(encoding="utf-8"))
+            found[int(commit["round"])] = commit
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            notes.append(f"rounds/{file.parent.name}/COMMIT could not be read ({type(error).__name__}).")
+    return found
+
+
+def _commit_row(number_: int, commit: Row) -> dict[str, Any]:
+    parts = [commit.get(name) for name in ("metrics", "time", "cost")]
+    return {"round": number_, **{k: v for part in parts if isinstance(part, dict) for k, v in part.items()}}
+
+
+def _json_lines(path: Path, notes: list[str]) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    found, bad = [], 0
+    for line in path.read_bytes().split(b"\n"):
+        try:
+            value = json.loads(line) if line.strip() else {}
+        except ValueError:
+            bad += 1
+            continue
+        found += [value] if isinstance(value, dict) and value else []
+    if bad:
+        notes.append(f"{path.name}: {bad} line{'s' if bad > 1 else ''} could not be read.")
+    return found
+
+
+def best_round(rows: Sequence[Row], key: str = "eval/greedy_accuracy") -> int | None:
+    """The round with the best panel figure, the earlier of equals; None where no round has it."""
+    scored = [(value, -row["round"]) for row in rows if (value := number(row, key)) is not None]
+    return -max(scored)[1] if scored else None
+
+
+def setting(config: Mapping[str, Any], place: str) -> Any:
+    """A value of the nested config by its dotted place; None where it is not there."""
+    value: Any = config
+    for part in place.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The nested config as dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        place = f"{prefix}{key}"
+        flat |= flatten(value, f"{place}.") if isinstance(value, dict) and value else {place: value}
+    return flat
+
+
+def spread(values: Iterable[float]) -> tuple[float, float, float] | None:
+    """Mean, smallest and largest; None of nothing."""
+    real = list(values)
+    return (sum(real) / len(real), min(real), max(real)) if real else None

@@ -1,0 +1,115 @@
+"""Floor 2: one pass over a round's traces: how its attempts ended, what they were about, and a few to read."""
+
+import hashlib
+import heapq
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+TraceReader = Callable[[Path], Iterable[Mapping[str, Any]]]
+"""From the path of a traces.parquet to its rows; `selfplay.store.read_traces` is one."""
+
+EXAMPLES = 4
+"""Examples kept of each decision."""
+TEXT_CHARS = 3000
+LENGTHS = (0, 50, 100, 200, 400, 800, 1600, 3200)
+"""Edges of the length bins, in characters; longer texts fall into the last bin."""
+
+
+@dataclass
+class Tally:
+    """What the pages show of one round's traces."""
+
+    round: int
+    total: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Reasons of dropped attempts."""
+    origins: Counter[str] = field(default_factory=Counter)
+    accepted: int = 0
+    tags: dict[str, Counter[str]] = field(default_factory=dict)
+    """Tags of accepted attempts: {`operation`: {`sort`: 12}}; tags without a value stand under ``."""
+    lengths: Counter[int] = field(default_factory=Counter)
+    """Accepted texts by length bin."""
+    examples: list[dict[str, Any]] = field(default_factory=list)
+
+
+def tally(round_: int, traces: Iterable[Mapping[str, Any]]) -> Tally:
+    """Counts a round's traces in one pass; the examples are the same for the same traces in any order."""
+    out = Tally(round_)
+    best: dict[str, list[tuple[str, int, Mapping[str, Any]]]] = {"accepted": [], "dropped": []}
+    for trace in traces:
+        out.total += 1
+        decision = str(trace.get("decision") or "undecided")
+        out.outcomes[str(trace.get("outcome") or "none")] += 1
+        out.origins[str(trace.get("origin") or "unknown")] += 1
+        if decision == "accepted":
+            _take_accepted(out, trace)
+        elif decision == "dropped":
+            out.reasons[str(trace.get("reason") or "no reason given")] += 1
+        place = f"{trace.get('task_id')}/{trace.get('attempt')}"
+        key = hashlib.sha256(place.encode("utf-8", "replace")).hexdigest()
+        if decision in best:
+            heap = best[decision]
+            heapq.heappush(heap, (_flip(key), out.total, trace))
+            if len(heap) > EXAMPLES * 4:
+                heapq.heappop(heap)
+    for decision, heap in best.items():
+        out.examples += _varied([trace for *_, trace in sorted(heap, key=lambda t: t[:2], reverse=True)], decision)
+    return out
+
+
+def _flip(key: str) -> str:
+    """Turns the smallest digest into the largest, for a heap that drops its smallest."""
+    return key.translate(str.maketrans("0123456789abcdef", "fedcba9876543210"))
+
+
+def _take_accepted(out: Tally, trace: Mapping[str, Any]) -> None:
+    out.accepted += 1
+    size = len(trace.get("text") or "")
+    out.lengths[max(edge for edge in LENGTHS if edge <= size)] += 1
+    for tag in trace.get("tags") or ():
+        name, colon, value = str(tag).partition(":")
+        family, word = (name, value) if colon else ("", name)
+        out.tags.setdefault(family, Counter())[word] += 1
+
+
+def _varied(traces: list[Mapping[str, Any]], decision: str) -> list[dict[str, Any]]:
+    """The first few of them, each reason (or outcome) once before any comes twice."""
+    seen: Counter[str] = Counter()
+    ranked = []
+    for place, trace in enumerate(traces):
+        kind = str(trace.get("reason"))
+        ranked.append((seen[kind], place, trace))
+        seen[kind] += 1
+    return [_example(trace, decision) for *_, trace in sorted(ranked, key=lambda r: r[:2])[:EXAMPLES]]
+
+
+def _example(trace: Mapping[str, Any], decision: str) -> dict[str, Any]:
+    verdicts = trace.get("verdicts")
+    try:
+        parsed = json.loads(verdicts) if isinstance(verdicts, str) else verdicts
+    except ValueError:
+        parsed = None
+    said = [v for v in parsed if isinstance(v, dict)] if isinstance(parsed, list) else []
+    return {
+        "task_id": str(trace.get("task_id")),
+        "attempt": trace.get("attempt"),
+        "round": trace.get("round"),
+        "decision": decision,
+        "reason": str(trace.get("reason") or ""),
+        "outcome": str(trace.get("outcome") or "none"),
+        "prompt": _short(trace.get("prompt")),
+        "text": _short(trace.get("text")),
+        "verdicts": [
+            {k: _short(v.get(k), 400) for k in ("verifier", "outcome", "reason", "evidence")} for v in said[:4]
+        ],
+    }
+
+
+def _short(value: Any, most: int = TEXT_CHARS) -> str:
+    text = "" if value is None else str(value)
+    return text if len(text) <= most else f"{text[:most]}\u2026 ({len(text) - most} more characters)"
