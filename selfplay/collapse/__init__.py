@@ -3,8 +3,39 @@
 Pure: numpy and the standard library; no torch, no network, no clock, no global generator. A library in its own right.
 """
 
+from selfplay.collapse.agreement import (
+    balance_score,
+    breakdown_point,
+    cohen_kappa,
+    generation_verification_gap,
+    mcc,
+    verifier_metrics,
+)
 from selfplay.collapse.alarms import Rules, alarms, load_rules
+from selfplay.collapse.compress import compression_ratio, long_window_codec
+from selfplay.collapse.divergence import js_divergence_bits, kl_divergence_bits, vocabulary_kept
+from selfplay.collapse.duplicates import exact_dup_rate, near_dup_rate, near_duplicates
 from selfplay.collapse.estimate import Estimate, bootstrap_mean, holm, jackknife, paired_delta, slope, wilson
+from selfplay.collapse.grams import (
+    collision_estimate,
+    distinct_estimate,
+    distinct_n,
+    ead,
+    ngram_collision_u,
+    ngram_lost,
+    seq_rep_n,
+    type_token_ratio,
+)
+from selfplay.collapse.kernels import coverage, hashed_features, rke, rke_estimate, rke_u, vendi, vendi_dual
+from selfplay.collapse.likelihood import (
+    entropy_of_distributions,
+    kl_from_samples,
+    kl_metrics,
+    likelihood_metrics,
+    nll_cvar,
+    nll_quantile,
+    token_entropy,
+)
 from selfplay.collapse.modes import (
     chao1,
     effective_population,
@@ -17,6 +48,7 @@ from selfplay.collapse.modes import (
     hill1,
     hill2_u,
 )
+from selfplay.collapse.overlap import ngram_overlap, rouge_l, self_bleu, shingle_jaccard
 from selfplay.collapse.panel import Panel, freeze_strata, freeze_tail, panel_metrics, panel_of
 from selfplay.collapse.passes import (
     expected_retention,
@@ -29,30 +61,64 @@ from selfplay.collapse.passes import (
     support_retention,
     unique_correct_at_k,
 )
+from selfplay.collapse.provenance import gini, provenance_metrics
+from selfplay.collapse.texts import Budget, Reference, budget_of, measure, reference_of
 
 __all__ = [
+    "Budget",
     "Estimate",
     "Panel",
+    "Reference",
     "Rules",
     "alarms",
+    "balance_score",
     "bootstrap_mean",
+    "breakdown_point",
+    "budget_of",
     "chao1",
+    "cohen_kappa",
+    "collision_estimate",
+    "compression_ratio",
+    "coverage",
+    "distinct_estimate",
+    "distinct_n",
+    "ead",
     "effective_population",
     "entropy_bits",
     "entropy_miller_madow",
+    "entropy_of_distributions",
+    "exact_dup_rate",
     "expected_retention",
     "freeze_strata",
     "freeze_tail",
+    "generation_verification_gap",
+    "gini",
     "good_turing_unseen",
     "half_life_rounds",
+    "hashed_features",
     "heterozygosity",
     "hill0_rarefied",
     "hill1",
     "hill2_u",
     "holm",
     "jackknife",
+    "js_divergence_bits",
+    "kl_divergence_bits",
+    "kl_from_samples",
+    "kl_metrics",
+    "likelihood_metrics",
     "load_rules",
+    "long_window_codec",
     "majority_at_k",
+    "mcc",
+    "measure",
+    "near_dup_rate",
+    "near_duplicates",
+    "ngram_collision_u",
+    "ngram_lost",
+    "ngram_overlap",
+    "nll_cvar",
+    "nll_quantile",
     "paired_delta",
     "panel_metrics",
     "panel_of",
@@ -60,9 +126,24 @@ __all__ = [
     "pass_at_k_s",
     "pass_hat_k",
     "polarisation",
+    "provenance_metrics",
+    "reference_of",
+    "rke",
+    "rke_estimate",
+    "rke_u",
+    "rouge_l",
+    "self_bleu",
+    "seq_rep_n",
+    "shingle_jaccard",
     "slope",
     "support_expansion",
     "support_retention",
+    "token_entropy",
+    "type_token_ratio",
     "unique_correct_at_k",
+    "vendi",
+    "vendi_dual",
+    "verifier_metrics",
+    "vocabulary_kept",
     "wilson",
 ]

@@ -1,0 +1,84 @@
+"""Floor 1: how good the judges are: Matthews correlation, Cohen's kappa, verifier rates and their breakdown point."""
+
+import math
+from collections.abc import Sequence
+
+from selfplay.collapse.estimate import Estimate, bootstrap_mean, wilson
+from selfplay.errors import DataError, EmptyMetric
+
+
+def _table(where: str, table: Sequence[float]) -> tuple[float, float, float, float]:
+    if len(table) != 4 or min(table) < 0:
+        raise DataError(f"{where}: table is {list(table)}, must be four counts [tp, fp, fn, tn]")
+    tp, fp, fn, tn = (float(x) for x in table)
+    return tp, fp, fn, tn
+
+
+def mcc(table: Sequence[float]) -> float:
+    """Matthews correlation of [tp, fp, fn, tn], in [-1, 1]; 0 where a margin is empty (Matthews 1975)."""
+    tp, fp, fn, tn = _table("mcc", table)
+    margins = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
+    return (tp * tn - fp * fn) / math.sqrt(margins) if margins else 0.0
+
+
+def cohen_kappa(table: Sequence[float]) -> float:
+    """Cohen's kappa of [tp, fp, fn, tn]: agreement beyond chance over what chance leaves (Cohen 1960).
+
+    0 where chance alone agrees fully (both always say the same word). Raises EmptyMetric for an empty table.
+    """
+    tp, fp, fn, tn = _table("cohen_kappa", table)
+    n = tp + fp + fn + tn
+    if n == 0:
+        raise EmptyMetric("cohen_kappa: the table is empty; leave the metric out of this round")
+    agreed = (tp + tn) / n
+    chance = ((tp + fp) * (tp + fn) + (fn + tn) * (fp + tn)) / n**2
+    return (agreed - chance) / (1 - chance) if chance < 1 else 0.0
+
+
+def breakdown_point(phi: float, psi: float) -> float:
+    """p* = 1 / (1 + psi/phi): training on what the verifier kept helps while the generator's error is below it.
+
+    `phi` = P(kept | right), `psi` = P(kept | wrong) (Feng et al. 2406.07515). A perfect verifier (psi = 0) gives 1; one
+    that keeps nothing raises EmptyMetric.
+    """
+    if phi <= 0 and psi <= 0:
+        raise EmptyMetric("breakdown_point: the verifier keeps nothing; leave the metric out of this round")
+    return phi / (phi + psi)
+
+
+def verifier_metrics(kept_right: int, right: int, kept_wrong: int, wrong: int, error: float) -> dict[str, float]:
+    """collapse_quality/ keys of an audited sample: phi, psi (Wilson intervals) and the margin p* - error.
+
+    `error`: share of wrong attempts before the filter, in [0, 1]. The margin's interval combines the worst and best ends
+    of phi and psi, so it is wider than 95 %. Parts without audited attempts are left out.
+    """
+    out: dict[str, float] = {}
+    phi = wilson(kept_right, right) if right else None
+    psi = wilson(kept_wrong, wrong) if wrong else None
+    for name, rate in (("phi", phi), ("psi", psi)):
+        if rate is not None:
+            key = f"collapse_quality/verifier_{name}"
+            out |= {key: rate.value, f"{key}_lo": rate.lo, f"{key}_hi": rate.hi}
+    if phi is not None and psi is not None and phi.value + psi.value > 0:
+        key = "collapse_quality/verifier_pstar_margin"
+        out[key] = breakdown_point(phi.value, psi.value) - error
+        out[f"{key}_lo"] = breakdown_point(phi.lo, psi.hi) - error
+        out[f"{key}_hi"] = breakdown_point(phi.hi, psi.lo) - error
+    return out
+
+
+def balance_score(unique_correct: Sequence[int], selected: Sequence[int], target: int = 8) -> Estimate:
+    """B-STaR's balance over tasks: mean of min(u/target, 1) * u/s with u different right ones among s selected.
+
+    In [0, 1]; a task with nothing selected counts 0 (Zeng et al. 2412.17256). `target` 8 as in their code.
+    """
+    if len(unique_correct) != len(selected):
+        raise DataError(f"balance_score: {len(unique_correct)} tasks against {len(selected)}; give one entry a task")
+    scores = [min(u / target, 1.0) * u / s if s else 0.0 for u, s in zip(unique_correct, selected, strict=True)]
+    return bootstrap_mean(scores)
+
+
+def generation_verification_gap(accepted_score: float, score: float) -> tuple[float, float]:
+    """Gap J(kept) - J(all), and relative to the headroom 1 - J(all) (Song et al. 2412.02674); relative 0 at no headroom."""
+    gap = accepted_score - score
+    return gap, gap / (1 - score) if score < 1 else 0.0

@@ -1,0 +1,154 @@
+"""Floor 1: exact and near duplicates: one-permutation MinHash to find candidates, exact Jaccard to decide.
+
+No pair is called a duplicate on a sketch alone. `D` texts, `BINS` sketch bins.
+"""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+import numpy as np
+
+from selfplay.collapse.estimate import Estimate, Floats, jackknife
+from selfplay.collapse.stream import Hashes, Ints, Stream, as_stream, gram_hashes, scramble
+from selfplay.errors import EmptyMetric
+
+BINS, ROWS = 128, 4
+"""32 bands of 4 bins: a pair with Jaccard 0.8 meets in a band with 1 - (1 - 0.8^4)^32 > 0.9999, with 0.4 by 0.56."""
+EMPTY = np.uint64(2**64 - 1)
+
+
+def text_hashes(texts: Sequence[str]) -> Hashes:
+    """64-bit content hash of each text, white space at its ends and its runs of white space made one."""
+    digests = (blake2b(" ".join(t.split()).encode("utf-8", "surrogatepass"), digest_size=8).digest() for t in texts)
+    return np.frombuffer(b"".join(digests), dtype=np.uint64)
+
+
+def exact_dup_rate(texts: Sequence[str] | Hashes) -> float:
+    """Share of the texts that an earlier one equals (white space apart), in [0, 1): 1 - different / all."""
+    return exact_dup_estimate(texts).value
+
+
+def exact_dup_estimate(texts: Sequence[str] | Hashes) -> Estimate:
+    """`exact_dup_rate` with a delete-one jackknife interval. Raises EmptyMetric for no text."""
+    hashes = texts if isinstance(texts, np.ndarray) else text_hashes(texts)
+    if hashes.size == 0:
+        raise EmptyMetric("exact_dup_rate: no text was given; leave the metric out of this round")
+    _, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+    alone = (counts == 1)[inverse]
+    n, different = hashes.size, counts.size
+    return jackknife(1 - different / n, 1 - (different - alone) / max(n - 1, 1))
+
+
+def sketch(stream: Stream, n: int = 5) -> Hashes:
+    """One-permutation MinHash (Li, Owen and Zhang 2012) of each text's n-grams: (D, BINS).
+
+    Bins that no n-gram fell in take the next filled one's value, shifted by the distance (rotation densification,
+    Shrivastava and Li 2014); rows of texts without n-grams are EMPTY.
+    """
+    hashes, counts = gram_hashes(stream, n)
+    out = np.full((counts.size, BINS), EMPTY, dtype=np.uint64)
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    start = 0
+    while start < counts.size:
+        stop = int(max(start + 1, np.searchsorted(ends, ends[start] + 1_000_000, side="right") - 1))
+        inside = hashes[ends[start] : ends[stop]]
+        cell = np.repeat(np.arange(stop - start, dtype=np.uint64), counts[start:stop]) * np.uint64(BINS)
+        cell += inside >> np.uint64(57)
+        keys = np.sort((cell << np.uint64(32)) | ((inside >> np.uint64(20)) & np.uint64(0xFFFFFFFF)))
+        cells = keys >> np.uint64(32)
+        first = np.flatnonzero(np.concatenate([[True], cells[1:] != cells[:-1]])) if keys.size else np.empty(0, int)
+        out[start:stop].reshape(-1)[cells[first].astype(np.int64)] = keys[first] & np.uint64(0xFFFFFFFF)
+        start = stop
+    return _densified(out)
+
+
+def _densified(bins: Hashes) -> Hashes:
+    filled = np.concatenate([bins, bins], axis=1) != EMPTY
+    place = np.where(filled, np.arange(2 * BINS), 10 * BINS)
+    nearest = np.minimum.accumulate(place[:, ::-1], axis=1)[:, ::-1][:, :BINS]
+    some = filled.any(axis=1)
+    steps = np.where(some[:, None], nearest - np.arange(BINS), 0)
+    taken = np.take_along_axis(bins, np.where(some[:, None], nearest % BINS, 0), axis=1)
+    return np.where(some[:, None], taken + (steps.astype(np.uint64) << np.uint64(33)), EMPTY)
+
+
+def near_duplicates(texts: Sequence[str] | Stream, threshold: float = 0.8, n: int = 5) -> list[tuple[int, int, float]]:
+    """Texts whose n-gram set is alike an earlier one's: (earlier, later, exact Jaccard >= threshold), one a later text.
+
+    In each band a text is held against the bucket's first and the one before it, so the work stays linear also where
+    thousands are alike. Texts shorter than n have no n-grams and are near nothing. Equal texts count.
+    """
+    stream = as_stream(texts)
+    sets = _Sets(stream, n)
+    signatures = sketch(stream, n)
+    found: dict[int, tuple[int, float]] = {}
+    usable = np.flatnonzero(sets.sizes > 0)
+    for band in range(BINS // ROWS):
+        rows = signatures[usable, band * ROWS : (band + 1) * ROWS]
+        for earlier, later in _candidates(rows, usable, signatures, threshold):
+            if later in found:
+                continue
+            alike = sets.jaccard(earlier, later)
+            if alike >= threshold:
+                found[later] = (earlier, alike)
+    return sorted((earlier, later, alike) for later, (earlier, alike) in found.items())
+
+
+def _candidates(rows: Hashes, texts: Ints, signatures: Hashes, threshold: float) -> list[tuple[int, int]]:
+    key = rows[:, 0].copy()
+    for i in range(1, rows.shape[1]):
+        key = scramble(key) + rows[:, i]
+    order = np.argsort(key, kind="stable")
+    same = np.concatenate([[False], key[order][1:] == key[order][:-1]])
+    heads = np.maximum.accumulate(np.where(same, 0, np.arange(order.size)))
+    later = np.flatnonzero(same)
+    pairs = np.concatenate([np.stack([heads[later], later], 1), np.stack([later - 1, later], 1)])
+    pairs = texts[order[pairs]]
+    alike = np.empty(len(pairs))
+    for at in range(0, len(pairs), 20_000):  # bounds the memory of the comparison
+        part = pairs[at : at + 20_000]
+        alike[at : at + 20_000] = (signatures[part[:, 0]] == signatures[part[:, 1]]).mean(axis=1)
+    return [(int(a), int(b)) for a, b in pairs[alike >= threshold - 0.2]]
+
+
+class _Sets:
+    """The different n-grams of each text, sorted, read on demand."""
+
+    def __init__(self, stream: Stream, n: int) -> None:
+        self.hashes, self.sizes = gram_hashes(stream, n)
+        self.ends = np.concatenate([[0], np.cumsum(self.sizes)])
+        self.cached: dict[int, Hashes] = {}
+
+    def of(self, text: int) -> Hashes:
+        """Sorted different hashes of one text."""
+        if text not in self.cached:
+            if len(self.cached) > 5000:
+                self.cached.clear()
+            self.cached[text] = np.unique(self.hashes[self.ends[text] : self.ends[text + 1]])
+        return self.cached[text]
+
+    def jaccard(self, a: int, b: int) -> float:
+        """Exact Jaccard of two texts' n-gram sets."""
+        both = np.concatenate([self.of(a), self.of(b)])
+        both.sort()
+        common = int((both[1:] == both[:-1]).sum())
+        return common / (both.size - common)
+
+
+def near_dup_estimate(texts: Sequence[str] | Stream, threshold: float = 0.8, n: int = 5) -> Estimate:
+    """Share of the texts alike an earlier one (see `near_duplicates`), with a jackknife interval over texts."""
+    stream = as_stream(texts)
+    size = stream.lengths.size
+    if size == 0:
+        raise EmptyMetric("near_dup_rate: no text was given; leave the metric out of this round")
+    marked = np.zeros(size)
+    for _, later, _ in near_duplicates(stream, threshold, n):
+        marked[later] = 1
+    total = float(marked.sum())
+    left: Floats = (total - marked) / max(size - 1, 1)
+    return jackknife(total / size, left)
+
+
+def near_dup_rate(texts: Sequence[str] | Stream, threshold: float = 0.8, n: int = 5) -> float:
+    """The value of `near_dup_estimate`."""
+    return near_dup_estimate(texts, threshold, n).value

@@ -1,0 +1,286 @@
+"""Floor 1: all that plain texts of one round say, as flat keys: no verdicts, no model.
+
+Two kinds of keys. Whole-corpus ones (`distinct_2`, `rke_u`, ...) describe the round. Those compared between rounds
+(`*_fixed`, tails) come from a sample of one token budget and carry jackknife intervals over texts. What has nothing
+to measure is left out. `D` texts.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from selfplay.collapse.compress import compression_ratio, long_window_codec
+from selfplay.collapse.duplicates import exact_dup_estimate, near_dup_estimate
+from selfplay.collapse.estimate import Estimate, Floats, bootstrap_mean, jackknife
+from selfplay.collapse.grams import Table, collision_estimate, distinct_estimate, repetition
+from selfplay.collapse.kernels import hashed_features, rke_estimate, rke_u, vendi_dual
+from selfplay.collapse.overlap import self_bleu
+from selfplay.collapse.stream import Hashes, Stream, Units, gram_hashes, stream_of, tally, units_of
+from selfplay.errors import DataError, EmptyMetric
+
+MAX_BUDGET = 400_000
+"""Tokens of the compared sample: its intervals are narrow enough, and it costs under a second."""
+VENDI_TEXTS, VENDI_GROUPS, BLEU_TEXTS, FEATURES = 500, 10, 200, 256
+RARE_AT_MOST, COMMON_AT_LEAST = 2, 5
+COMPRESSED_BYTES = 64 * 2**20
+Row = dict[str, Any]
+Encoder = Callable[[Sequence[str]], ArrayLike]
+"""Texts to vectors (D, d): a sentence encoder, where one is at hand."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every compared round is cut down to."""
+
+    tokens: int
+    cut: int
+    """Longest text, in tokens; what lies beyond is not read."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The sample that other rounds are held against: its two halves, whose rare and common tokens are the frozen items."""
+
+    halves: tuple[Stream, Stream]
+    units: Units
+
+    def rare(self, half: int) -> Hashes:
+        """Tokens met once or twice in one half of the reference: the tail to be covered by the other half of a round."""
+        hashes, counts = tally(self.halves[half].tokens)
+        return hashes[counts <= RARE_AT_MOST]
+
+    def common(self) -> Hashes:
+        """Tokens met five times or more in the whole reference sample."""
+        hashes, counts = tally(np.concatenate([half.tokens for half in self.halves]))
+        return hashes[counts >= COMMON_AT_LEAST]
+
+    def shares(self) -> tuple[Hashes, Floats]:
+        """Different tokens and their counts."""
+        hashes, counts = tally(np.concatenate([half.tokens for half in self.halves]))
+        return hashes, counts.astype(np.float64)
+
+
+def texts_of(rows: Sequence[str] | Sequence[Mapping[str, Any]], text_field: str = "text") -> list[str]:
+    """The texts of records, or the texts themselves. Raises DataError that names the row without a usable text."""
+    out = []
+    for i, row in enumerate(rows):
+        text = row.get(text_field) if isinstance(row, Mapping) else row
+        if not isinstance(text, str):
+            has = f"has fields {sorted(row)}" if isinstance(row, Mapping) else f"is a {type(row).__name__}"
+            raise DataError(f"row {i}: no text in field {text_field!r}, it {has}; name the text field")
+        out.append(text)
+    return out
+
+
+def budget_of(streams: Sequence[Stream], max_tokens: int = MAX_BUDGET) -> Budget:
+    """The budget that all rounds with a fair number of tokens can meet: rounds below a fifth of the median do not count.
+
+    A single short round must not shrink the sample of all others; it then goes uncompared (see `measure`).
+    """
+    lengths = np.concatenate([s.lengths for s in streams]) if streams else np.empty(0)
+    lengths = lengths[lengths > 0]
+    if lengths.size == 0:
+        return Budget(0, 0)
+    cut = int(np.quantile(lengths, 0.95))
+    totals = np.asarray([int(np.minimum(s.lengths, cut).sum()) for s in streams])
+    fair = totals[totals >= 0.2 * np.median(totals[totals > 0])]
+    return Budget(int(min(fair.min(), max_tokens)), cut)
+
+
+def sample_of(stream: Stream, budget: Budget, seed: int = 0) -> Stream | None:
+    """Texts in a seeded order, cut, until the budget's tokens are reached; None where the round has too few."""
+    order = np.random.default_rng(seed).permutation(np.flatnonzero(stream.lengths > 0))
+    upto = np.cumsum(np.minimum(stream.lengths[order], budget.cut))
+    if budget.tokens == 0 or order.size < 2 or upto[-1] < budget.tokens:
+        return None
+    chosen = order[: int(np.searchsorted(upto, budget.tokens)) + 1]
+    taken = stream.take(chosen, budget.cut)
+    starts = np.minimum(taken.starts, budget.tokens)
+    return Stream(taken.tokens[: budget.tokens], starts)
+
+
+def halves_of(sample: Stream) -> tuple[Stream, Stream]:
+    """Every second text, and the others."""
+    D = sample.lengths.size
+    return sample.take(np.arange(0, D, 2)), sample.take(np.arange(1, D, 2))
+
+
+def reference_of(
+    texts: Sequence[str], budget: Budget | None = None, *, units: Units = "words", seed: int = 0
+) -> Reference:
+    """Freezes a reference for `measure`; the budget defaults to the texts' own size. Raises EmptyMetric if too small."""
+    stream = stream_of(texts, units)
+    sample = sample_of(stream, budget or budget_of([stream]), seed)
+    if sample is None:
+        raise EmptyMetric("reference: fewer tokens than the budget; give more reference texts")
+    return Reference(halves_of(sample), units)
+
+
+def measure(
+    texts: Sequence[str] | Sequence[Mapping[str, Any]],
+    reference: Sequence[str] | Reference | None = None,
+    *,
+    budget: Budget | None = None,
+    units: Units | None = None,
+    text_field: str = "text",
+    encoder: Encoder | None = None,
+    seed: int = 0,
+) -> Row:
+    """Flat keys of one round's texts, `_lo` and `_hi` where there is an interval; see docs/collapse.md for each key.
+
+    `reference`: round 0's texts (or `reference_of` them) for the tail and drift keys. `budget`: one for all rounds, from
+    `budget_of`; by default the round's own size, which only rounds of equal size may compare. No text gives only
+    `collapse_data/texts` = 0: a missing key is unknown, not collapse.
+    """
+    rows = texts_of(texts, text_field)
+    if not rows:
+        return {"collapse_data/texts": 0}
+    if reference is not None and not isinstance(reference, Reference):
+        units = units or units_of(list(reference))
+        reference = reference_of(list(reference), budget, units=units, seed=seed)
+    units = units or (reference.units if reference is not None else units_of(rows))
+    stream = stream_of(rows, units)
+    out = _whole(rows, stream) | {"collapse_data/units": units}
+    if encoder is not None:
+        out |= _vectors("encoder_rke_u", encoder(rows))
+    return out | compared(rows, stream, reference, budget or budget_of([stream]), seed)
+
+
+def compared(rows: Sequence[str], stream: Stream, reference: Reference | None, budget: Budget, seed: int = 0) -> Row:
+    """The keys that may be compared between rounds, all from one sample of the budget; empty where the round is too small."""
+    sample = sample_of(stream, budget, seed)
+    if sample is None:
+        return {"collapse_data/compared_tokens": 0}
+    out: Row = {"collapse_data/compared_tokens": budget.tokens}
+    for n in (1, 2, 3):
+        out |= _try(f"collapse_diversity/distinct_{n}_fixed", lambda n=n: distinct_estimate(sample, n))  # type: ignore[misc]
+    out |= _try("collapse_diversity/ngram2_collision_u", lambda: collision_estimate(sample, 2))
+    out |= _try("collapse_diversity/vendi_fixed_n", lambda: _vendi_fixed(sample))
+    chosen = np.random.default_rng(seed).permutation(len(rows))[:BLEU_TEXTS]
+    out |= _try("collapse_diversity/self_bleu_fixed", lambda: self_bleu([rows[i][:2000] for i in chosen]))
+    return out | (_against(sample, reference) if reference is not None else {})
+
+
+def _try(key: str, metric: Callable[[], Estimate | float]) -> Row:
+    """The key with its interval, or nothing where the metric has nothing to measure."""
+    try:
+        result = metric()
+    except EmptyMetric:
+        return {}
+    if isinstance(result, Estimate):
+        return {key: result.value, f"{key}_lo": result.lo, f"{key}_hi": result.hi} if np.isfinite(result.value) else {}
+    return {key: float(result)} if np.isfinite(result) else {}
+
+
+def _whole(rows: Sequence[str], stream: Stream) -> Row:
+    """Keys of all the round's texts."""
+    lengths = stream.lengths
+    out: Row = {
+        "collapse_data/texts": len(rows),
+        "collapse_data/tokens_total": int(lengths.sum()),
+        "collapse_data/empty_share": float((lengths == 0).mean()),
+    }
+    out |= _try("collapse_drift/len_mean", lambda: bootstrap_mean(lengths, resamples=200 if len(rows) < 20_000 else 20))
+    out["collapse_drift/len_p95"] = float(np.quantile(lengths, 0.95))
+    out |= _try("collapse_diversity/exact_dup_rate", lambda: exact_dup_estimate(rows))
+    if not lengths.any():
+        return out
+    out |= _gram_keys(stream)
+    out["collapse_diversity/seq_rep_4"] = float(repetition(stream, 4).mean())
+    out |= _try("collapse_diversity/near_dup_rate", lambda: near_dup_estimate(stream))
+    codec = f"collapse_diversity/{long_window_codec()}_ratio"
+    out |= _try(codec, lambda: compression_ratio(rows, "long", COMPRESSED_BYTES))
+    out |= _vectors("rke_u", hashed_features(stream, 1, FEATURES)[lengths > 0])
+    return out
+
+
+def _gram_keys(stream: Stream) -> Row:
+    """distinct-n, entropy, adjusted distinct and collisions of the whole corpus, from one count of each order."""
+    out: Row = {}
+    owners = stream.owners()
+    for n in (1, 2, 3, 4):
+        hashes, _ = gram_hashes(stream, n, owners)
+        if hashes.size < 2:
+            continue
+        counts = tally(hashes)[1].astype(np.float64)
+        out[f"collapse_diversity/distinct_{n}"] = counts.size / hashes.size
+        pairs = float(hashes.size) * (hashes.size - 1)
+        if n == 1:
+            share = counts / hashes.size
+            out["collapse_diversity/entropy_bits"] = float(abs((share * np.log2(share)).sum()))
+            out["collapse_tails/good_turing_unseen"] = float((counts == 1).sum() / hashes.size)
+        if n == 3:
+            expected = -(2.0**20) * np.expm1(hashes.size * np.log1p(-(2.0**-20)))
+            out["collapse_diversity/ead_3"] = float(counts.size / expected)
+        if n == 4:
+            out["collapse_diversity/ngram4_collision_u"] = float((counts * (counts - 1)).sum() / pairs)
+    return out
+
+
+def _vectors(name: str, features: ArrayLike) -> Row:
+    X = np.asarray(features, dtype=np.float64)
+    if X.shape[0] <= 20_000:
+        return _try(f"collapse_diversity/{name}", lambda: rke_estimate(X))
+    return _try(f"collapse_diversity/{name}", lambda: rke_u(X))
+
+
+def _vendi_fixed(sample: Stream) -> Estimate:
+    """Vendi of the hashed words of a fixed number of texts, interval by leaving out a tenth of them at a time."""
+    X = hashed_features(sample.take(np.arange(min(sample.lengths.size, VENDI_TEXTS))), 1, FEATURES)
+    if X.shape[0] < 2 * VENDI_GROUPS:
+        raise EmptyMetric("vendi_fixed_n: too few texts; leave the metric out of this round")
+    group = np.arange(X.shape[0]) % VENDI_GROUPS
+    return jackknife(vendi_dual(X), [vendi_dual(X[group != g]) for g in range(VENDI_GROUPS)])
+
+
+def _against(sample: Stream, reference: Reference) -> Row:
+    """Tails and drift: what of the reference this round's equal draw still shows."""
+    own = halves_of(sample)
+    out = _try("collapse_tails/rare_item_coverage", lambda: _rare_coverage(own, reference))
+    out |= _try("collapse_tails/ref_ngram_lost", lambda: _lost(sample, reference.common()))
+    known, before = reference.shares()
+    met, after = tally(sample.tokens)
+    out["collapse_tails/vocabulary_kept"] = float(np.isin(known, met, assume_unique=True).mean())
+    out["collapse_drift/js_to_reference_bits"] = _js_bits(known, before, met, after.astype(np.float64))
+    return out
+
+
+def _covered(draw: Stream, items: Hashes) -> tuple[float, Floats]:
+    """Share of the items the draw shows, and the share without each text (D,)."""
+    if items.size == 0:
+        raise EmptyMetric("coverage: the reference has no such item; leave the metric out of this round")
+    inside = np.isin(draw.tokens, items)
+    owners: NDArray[np.int32] = draw.owners()[inside]
+    if not inside.any():
+        return 0.0, np.zeros(draw.lengths.size)
+    table = Table.of(draw.tokens[inside], owners, draw.lengths.size)
+    return table.different / items.size, (table.different - table.only_here()) / items.size
+
+
+def _rare_coverage(own: tuple[Stream, Stream], reference: Reference) -> Estimate:
+    """Mean over the two halves of the share of the reference's rare tokens that the *other* half of this round shows.
+
+    Crosswise, so that the reference round itself gets a fair value (its rare tokens were not chosen by what it shows).
+    """
+    a, left_a = _covered(own[1], reference.rare(0))
+    b, left_b = _covered(own[0], reference.rare(1))
+    value = (a + b) / 2
+    return jackknife(value, np.concatenate([value - (a - left_a) / 2, value - (b - left_b) / 2]))
+
+
+def _lost(sample: Stream, items: Hashes) -> Estimate:
+    met, left = _covered(sample, items)
+    return jackknife(1 - met, 1 - left)
+
+
+def _js_bits(known: Hashes, before: Floats, met: Hashes, after: Floats, alpha: float = 0.5) -> float:
+    names = np.union1d(known, met)
+    p, q = np.full(names.size, alpha), np.full(names.size, alpha)
+    p[np.searchsorted(names, known)] += before
+    q[np.searchsorted(names, met)] += after
+    p, q = p / p.sum(), q / q.sum()
+    middle = (p + q) / 2
+    return float(((p * np.log2(p / middle)).sum() + (q * np.log2(q / middle)).sum()) / 2)
