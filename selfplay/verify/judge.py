@@ -1,0 +1,238 @@
+"""Floor 3: verdicts by a language model, with a rubric, for what neither code nor arithmetic can decide.
+
+A judge is asked several times, with the solution once last and once first; it passes or fails only where the samples
+agree, abstains where they do not, and an outage or an unreadable reply is `error`, never `fail`. It refuses to judge
+models of its own lineage, whose mistakes it shares and whose style it likes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from selfplay.errors import ConfigError
+from selfplay.models import Backend
+from selfplay.models.structured import Answer, ask
+from selfplay.records import Attempt, Outcome, Request, Sampling, Task, Verdict
+from selfplay.seeds import seed_of
+from selfplay.verify.judge_prompt import messages
+
+NAME = "judge/1"
+_REASON_CHARS = 600
+_TOP = 10.0
+
+
+class Grade(BaseModel):
+    """What one sample of the judge says."""
+
+    # further keys are ignored when read, and forbidden in the schema that servers are given
+    model_config = ConfigDict(
+        frozen=True,
+        json_schema_extra={"additionalProperties": False, "required": ["reason", "score", "sure"]},
+    )
+
+    reason: str = ""
+    score: float = Field(ge=0, le=_TOP)
+    sure: bool = True
+
+    @field_validator("score", mode="before")
+    @classmethod
+    def _number(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError("is true or false, not a number")
+        return value
+
+
+@dataclass(frozen=True)
+class _Item:
+    task: Task
+    attempt: Attempt
+    rubric: str
+    threshold: float
+
+
+class Judge:
+    """Grades attempts by a rubric. Verifier of `judge` checks: `{type: judge, rubric: ..., threshold: ...}`, both optional.
+
+    `rubric`: what earns the full score; a check's own rubric replaces it. `samples` m >= 1 are asked for, half of them with the
+    solution placed first. `threshold` in (0, 1]: a mean score (of 1) from there on passes. `agreement` in (0.5, 1]: share
+    of samples that must be sure and on one side of the threshold. `margin`: means closer to it than this are undecided.
+    `lineage` and `student_lineage`: words for the families of models that judge and student come from, such as
+    `qwen3`; one in common, or none given, is a ConfigError. A solution above `max_chars` is not judged.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        rubric: str,
+        *,
+        lineage: Sequence[str],
+        student_lineage: Sequence[str],
+        samples: int = 3,
+        threshold: float = 0.7,
+        agreement: float = 0.75,
+        margin: float = 0.05,
+        sampling: Sampling | None = None,
+        max_chars: int = 20_000,
+        seed: int = 0,
+    ) -> None:
+        if samples < 1 or not 0 < threshold <= 1 or not 0.5 < agreement <= 1 or not 0 <= margin < 1:
+            raise ConfigError(
+                f"judge: samples {samples}, threshold {threshold}, agreement {agreement}, margin {margin}; give "
+                "samples >= 1, threshold in (0, 1], agreement in (0.5, 1] and margin in [0, 1)"
+            )
+        refuse_kin(backend.identity, lineage, student_lineage)
+        self.backend = backend
+        self.rubric = rubric
+        self.samples = samples
+        self.threshold = threshold
+        self.agreement = agreement
+        self.margin = margin
+        self.sampling = sampling or Sampling(temperature=0.7 if samples > 1 else 0.0, max_new_tokens=512)
+        self.max_chars = max_chars
+        self.seed = seed
+
+    def verify(
+        self, checks: Sequence[Mapping[str, Any]], tasks: Sequence[Task], attempts: Sequence[Attempt]
+    ) -> list[Verdict]:
+        """See `Verifier.verify`; with the judge's own seed."""
+        return self.grade(tasks, attempts, self.seed, checks=checks)
+
+    def grade(
+        self,
+        tasks: Sequence[Task],
+        attempts: Sequence[Attempt],
+        seed: int,
+        *,
+        checks: Sequence[Mapping[str, Any]] | None = None,
+    ) -> list[Verdict]:
+        """One verdict an attempt, in order; `checks` default to the tasks' own. BudgetError and ConfigError pass through."""
+        given = checks if checks is not None else [task.check for task in tasks]
+        items = [self._item(*one) for one in zip(given, tasks, attempts, strict=True)]
+        verdicts = [self._without_asking(item) for item in items]
+        open_ = [item for item, verdict in zip(items, verdicts, strict=True) if verdict is None]
+        last = self._ask(open_, (self.samples + 1) // 2, seed, solution_last=True)
+        first = self._ask(open_, self.samples // 2, seed, solution_last=False)
+        judged = iter([self._decide(*one) for one in zip(open_, last, first, strict=True)])
+        return [verdict if verdict is not None else next(judged) for verdict in verdicts]
+
+    def _item(self, check: Mapping[str, Any], task: Task, attempt: Attempt) -> _Item:
+        rubric, threshold = str(check.get("rubric", self.rubric)), check.get("threshold", self.threshold)
+        if not rubric.strip():
+            raise ConfigError(f"task {task.id}: there is no rubric to judge by; give one in the task or in the config")
+        if not isinstance(threshold, int | float) or not 0 < threshold <= 1:
+            raise ConfigError(f"task {task.id}: threshold is {threshold!r}, must be in (0, 1]; mend its verifier")
+        return _Item(task, attempt, rubric, float(threshold))
+
+    def _without_asking(self, item: _Item) -> Verdict | None:
+        attempt = item.attempt
+        if attempt.finish_reason == "error":
+            return Verdict(verifier=NAME, outcome=Outcome.ERROR, reason="the attempt was lost to an outage")
+        if not attempt.text.strip():
+            return Verdict(verifier=NAME, outcome=Outcome.INVALID, reason="no answer found")
+        if len(attempt.text) > self.max_chars:
+            reason = f"too long to judge: {len(attempt.text)} characters"
+            return Verdict(verifier=NAME, outcome=Outcome.ABSTAIN, reason=reason)
+        if attempt.model and attempt.model == self.backend.identity:
+            if attempt.origin == "student":
+                raise ConfigError(f"judge {attempt.model}: it wrote {attempt.id} itself; name another model as judge")
+            return Verdict(verifier=NAME, outcome=Outcome.ABSTAIN, reason="written by the judge itself")
+        return None
+
+    def _ask(self, items: Sequence[_Item], n: int, seed: int, *, solution_last: bool) -> list[list[Answer[Grade]]]:
+        if not items or n == 0:
+            return [[] for _ in items]
+        requests = [
+            Request(
+                task_id=f"{item.attempt.id}/{'last' if solution_last else 'first'}",
+                messages=messages(
+                    item.task.text,
+                    item.rubric,
+                    item.task.reference,
+                    item.attempt.text,
+                    solution_last=solution_last,
+                ),
+            )
+            for item in items
+        ]
+        seed = seed_of(seed, "judge", int(solution_last))
+        return ask(self.backend, requests, Grade, n=n, sampling=self.sampling, seed=seed)
+
+    def _decide(self, item: _Item, last: Sequence[Answer[Grade]], first: Sequence[Answer[Grade]]) -> Verdict:
+        answers = [*last, *first]
+        grades = [answer.value for answer in answers if answer.value is not None]
+        faults = [answer.fault for answer in answers if answer.value is None]
+        if lost := [answer.fault for answer in answers if answer.outage]:
+            return self._verdict(item, Outcome.ERROR, f"{len(lost)} of {len(answers)} lost: {lost[0]}", answers)
+        if 2 * len(grades) <= len(answers):
+            reason = f"{len(faults)} of {len(answers)} replies unreadable: {faults[0]}"
+            return self._verdict(item, Outcome.ERROR, reason, answers)
+        scores = [grade.score / _TOP for grade in grades if grade.sure]
+        passing = sum(score >= item.threshold for score in scores)
+        agreed = max(passing, len(scores) - passing) / len(grades)
+        if 2 * len(scores) <= len(grades):
+            return self._verdict(item, Outcome.ABSTAIN, "the judge is not sure", answers)
+        if agreed < self.agreement:
+            return self._verdict(item, Outcome.ABSTAIN, f"samples disagree: {agreed:.2f} on one side", answers)
+        mean, means = fmean(scores), _means(last, first)
+        if len(means) == 2 and (means[0] >= item.threshold) != (means[1] >= item.threshold):
+            reason = f"the solution's place decides: {means[0]:.2f} last, {means[1]:.2f} first"
+            return self._verdict(item, Outcome.ABSTAIN, reason, answers)
+        if abs(mean - item.threshold) < self.margin:
+            return self._verdict(item, Outcome.ABSTAIN, f"too close: {mean:.2f} to {item.threshold:g}", answers)
+        outcome = Outcome.PASS if mean >= item.threshold else Outcome.FAIL
+        return self._verdict(
+            item, outcome, f"score {mean:.2f}, {len(scores)} samples", answers, mean, _gap(last, first)
+        )
+
+    def _verdict(
+        self,
+        item: _Item,
+        outcome: Outcome,
+        reason: str,
+        answers: Sequence[Answer[Grade]],
+        score: float | None = None,
+        gap: float | None = None,
+    ) -> Verdict:
+        grades = [answer.value for answer in answers if answer.value is not None]
+        reasons = [grade.reason[:_REASON_CHARS] for grade in grades]
+        # a judge that was shown the reference may repeat it, and evidence is shown to the student
+        evidence = "\n".join(reasons[:1]) if item.task.reference is None and outcome is Outcome.FAIL else ""
+        details = {
+            "judge": self.backend.identity,
+            "scores": [grade.score / _TOP for grade in grades],
+            "sure": sum(grade.sure for grade in grades),
+            "asked_again": sum(answer.asked > 1 for answer in answers),
+            "position_gap": gap,
+            "solution_chars": len(item.attempt.text),
+            "reasons": reasons,
+        }
+        text = reason[:_REASON_CHARS]
+        return Verdict(verifier=NAME, outcome=outcome, reason=text, evidence=evidence, score=score, details=details)
+
+
+def refuse_kin(judge: str, lineage: Sequence[str], student_lineage: Sequence[str]) -> None:
+    """Raises ConfigError where judge and student share a lineage word (case aside), or either has none."""
+    ours, theirs = ({word.strip().casefold() for word in words} - {""} for words in (lineage, student_lineage))
+    if not ours or not theirs:
+        missing = "judge" if not ours else "student"
+        raise ConfigError(
+            f"judge {judge}: the {missing} declares no lineage, so nobody can say that the two are not kin; "
+            "give the family of its base model, such as [qwen3]"
+        )
+    if kin := sorted(ours & theirs):
+        raise ConfigError(
+            f"judge {judge}: it shares the lineage {', '.join(kin)} with the student, and models favour their own "
+            "kind; name a judge of another family"
+        )
+
+
+def _means(last: Sequence[Answer[Grade]], first: Sequence[Answer[Grade]]) -> list[float]:
+    """Mean scores with the solution last and first; fewer than two where a place has no readable grade.
+
+    Their difference is what the place alone is worth.
+    """
+    sides = [[a.value.score / _TOP for a in side if a.value is not None] for side in (last, first)]
+    return [fmean(side) for side in sides if side]
