@@ -201,6 +201,9 @@ def _bare(body: str, marked: bool = False) -> Found | None:
     if "\n\n" in tidy or len(tidy) > MAX_ANSWER_CHARS:
         compact = not _WORDS.search(tidy[:2000]) and "\n" not in tidy
         return Found(tidy) if compact else None
+    span = _MATH.search(tidy)
+    if span and len(_WORDS.findall(tidy[: span.start()])) > 0:
+        return None
     outside = _MATH.sub(" ", tidy)
     outside = re.sub(r"\\(?:text|mbox|mathrm|textbf|begin|end|operatorname)\s*\{[^{}]*\}|\\[A-Za-z]+", " ", outside)
     words = _WORDS.findall(outside)

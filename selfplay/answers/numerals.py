@@ -76,7 +76,7 @@ def _one_ascii(ch: str) -> str:
 
 
 _DELIMITERS = re.compile(r"\\[()\[\]]|(?<!\\)\$(?!\d|\s*\d)|\\(?:left|right|[bB]ig{1,2}[lrg]?)(?![a-zA-Z])\.?")
-_SPACES = re.compile(r"\\(?:displaystyle|textstyle|quad|qquad|,|;|:|!|>| |\n)(?![a-zA-Z])|~")
+_SPACES = re.compile(r"(?<!\\)\\(?:displaystyle|textstyle|quad|qquad|,|;|:|!|>| |\n)(?![a-zA-Z])|~")
 _TEXT = re.compile(
     r"\\(?:text|mbox|mathrm|textrm|textbf|textit|mathbf|mathit|mathsf|textnormal|operatorname|hbox|rm|bf|it)\*?\s*\{([^{}]*)\}"
 )
@@ -89,6 +89,14 @@ _NARROW = re.compile(
 _PERCENT_WORDS = re.compile(r"\s*(?:\\%|%|\bper\s?cent(?:age)?(?:\s+points?)?\b|\bpct\b\.?)", re.IGNORECASE)
 
 
+def _undollared(text: str) -> str:
+    """Without `$` where they are delimiters in pairs; a `$` before an amount is currency and stays."""
+    pairs = re.findall(r"\$[^$]+\$(\d?)", text)
+    if text.count("$") % 2 == 0 and not any(pairs):
+        return text.replace("$", " ")
+    return text
+
+
 def plain(text: str) -> str:
     """LaTeX decoration gone: delimiters, spacing, `\\text{...}`, `\\left`; fractions as `\\frac{a}{b}`; percent as `%`.
 
@@ -98,7 +106,9 @@ def plain(text: str) -> str:
     if "\\" in text or "$" in text or "{" in text:
         if "\\\\" in text and "\\begin" not in text:
             text = re.sub(r"\\\\(?=[A-Za-z{}$%])", r"\\", text)
-        text = text.replace(r"\$", "$") if text.startswith(("\\$", "-\\$")) else text.replace(r"\$", "")
+        escaped = text.replace(r"\$", "¤")
+        text = _undollared(escaped).strip()
+        text = text.replace("¤", "$") if text.startswith(("¤", "-¤")) else text.replace("¤", "")
         text = _NARROW.sub(",", text)
         for _ in range(3):
             text = _TEXT.sub(r" \1 ", text)
@@ -132,15 +142,16 @@ _LITERAL = re.compile(
     rf"(?:(?P<whole>\d+)(?:\s|(?=\\frac))(?=\\frac|\d+\s?/))?"
     rf"(?:\\frac\{{\s?(?P<fsign>-)?\s?(?P<fnum>{_NUMERAL})\s?\}}\s?\{{\s?(?P<fden>{_NUMERAL})\s?\}}|(?P<num>{_NUMERAL})(?:\s?/\s?(?P<den>\d+(?:,\d{{3}})*(?:\.\d+)?))?)"
     rf"(?:[eE](?P<exp>[+-]?\d+)|\s?(?:\\times|\\cdot|\*|x)\s?10\s?(?:\^|\*\*)\s?(?:\{{\s?(?P<pow>-?\s?\d+)\s?\}}|\(?(?P<pow2>-?\s?\d+)\)?))?"
-    r"\s?(?P<percent>%)?(?P<rest>.*)",
+    r"(?:\s?(?P<percent>%))?(?P<rest>.*)",
     re.DOTALL,
 )  # fmt: skip
-_UNIT_WORD = r"(?:[A-Za-z][A-Za-z'-]{2,}|degrees|[A-Z]{2,3}|of|in|a|an|to|the|at|on|by)\.?"
+_UNIT_WORD = r"(?:(?=[a-z'-]*[aeiouy])[A-Za-z][A-Za-z'-]{2,}|USD|EUR|GBP|AM|PM|MPH|of|in|a|an|to|the|at|on|by|sq|cu)\.?"
+_POWER = r"(?:\s?\^\s?\{?[23]\}?)?"
+_SHORT = r"km/h|m/s|km|cm|mm|nm|kg|mg|ml|mL|ft|mph|kph|GB|MB|kB|KB|TB|lbs?|oz|hrs?|mins?|secs?|yrs?|yd|mi|kWh|kW|Hz|rad|deg|cents?"
 _UNIT = re.compile(
-    rf"\s?(?P<currency>[{''.join(_CURRENCY)}])|(?P<tight>(?:km|cm|mm|kg|mg|ml|mL|ft|mph|kph|km/h|m/s|cm|nm|GB|MB|kB|KB|TB|lbs?|oz|hrs?|mins?|secs?|kWh|kW|Hz)(?:\s?\^\s?\{{?[23]\}}?)?)"
-    rf"|m\^\{{[23]\}}|(?P<loose>\s[a-zA-Z]{{1,2}}(?:\s?\^\s?\{{?[23]\}}?)?(?:/[a-z]{{1,3}})?)"
-    rf"|\s?(?:square |cubic )?{_UNIT_WORD}(?:\s?\^\s?\{{?[23]\}}?)?(?:(?:\s|/|\s/\s){_UNIT_WORD}){{0,5}}"
-)  # fmt: skip
+    rf"\s?(?P<currency>[{''.join(_CURRENCY)}])|\s?(?:{_SHORT}){_POWER}\.?|m\^\{{[23]\}}|\s(?:sq\.? |cu\.? )?(?:[mghsL]|in){_POWER}\.?"
+    rf"|\s(?:square |cubic )?{_UNIT_WORD}{_POWER}(?:(?:\s|/|\s/\s){_UNIT_WORD}){{0,5}}",
+)
 _NOT_UNITS = frozenset(
     re.findall(
         r"\w+",

@@ -1,0 +1,239 @@
+"""Floor 3: two readings compared, part by part; the rules are the table in `equality`.
+
+Numbers are decided here exactly. What is not a number goes to the symbolic lane, which may take until the deadline.
+"""
+
+import re
+import time
+from dataclasses import dataclass
+from fractions import Fraction
+
+from selfplay.answers.numerals import Number
+from selfplay.records import Outcome
+from selfplay.verify.math import symbolic
+from selfplay.verify.math.readings import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every comparison of one call shares."""
+
+    end: float
+    """When to stop, in `time.monotonic()` seconds."""
+    precision: int = 6
+    tolerance: float = 0.0
+
+
+_UNIT_NAMES = {
+    short: name
+    for name, shorts in {
+        "meter": "m metre", "centimeter": "cm centimetre", "millimeter": "mm millimetre", "kilometer": "km kilometre",
+        "kilogram": "kg", "gram": "g gm", "milligram": "mg", "liter": "l litre", "milliliter": "ml millilitre",
+        "foot": "ft feet", "inch": "in inches", "yard": "yd", "mile": "mi", "pound": "lb lbs gbp", "ounce": "oz",
+        "second": "s sec", "minute": "min", "hour": "h hr", "year": "yr", "degree": "deg", "dollar": "usd buck", "euro": "eur",
+        "mile per hour": "mph", "kilometer per hour": "km/h kph", "meter per second": "m/s",
+        "person": "people", "child": "children", "man": "men", "woman": "women",
+    }.items()
+    for short in shorts.split()
+}  # fmt: skip
+_FILLER = re.compile(r"\b(?:of|the|a|an|in|total|more|less|per|each|every|to|for|at|on|units?)\b|[/.]")
+
+
+def _unit_words(unit: str) -> list[str]:
+    unit = re.sub(r"\s*\^\s*([23])", r"^\1", unit)
+    unit = re.sub(r"\b(square|cubic)\s+(\w+)", lambda m: f"{m[2]}^{2 if m[1] == 'square' else 3}", unit)
+    words = []
+    for word in _FILLER.sub(" ", unit).split():
+        stem, power, digit = word.partition("^")
+        stem = _UNIT_NAMES.get(stem, stem)
+        if stem.endswith("s") and len(stem) > 3 and not stem.endswith("ss"):
+            stem = _UNIT_NAMES.get(stem[:-1], stem[:-1])
+        words.append(stem + power + digit)
+    return words
+
+
+def same_unit(gold: str, answer: str) -> bool:
+    """Whether two units agree: one is not given, or the words of one are all among the other's."""
+    if not gold or not answer or gold == answer:
+        return True
+    left, right = set(_unit_words(gold)), set(_unit_words(answer))
+    return left <= right or right <= left
+
+
+def rounds_to(exact: Fraction, decimal: Fraction, places: int) -> bool:
+    """Whether `exact` rounds to `decimal` at that many places (either way at a tie)."""
+    return bool(abs(exact - decimal) * 2 * 10**places <= 1)
+
+
+def same_number(gold: Number, answer: Number, precision: int = 6, tolerance: float = 0.0) -> bool:
+    """The rules for two numbers; see the table in `equality`."""
+    if not same_unit(gold.unit, answer.unit):
+        return False
+    left, right = gold.value, answer.value
+    if left == right:
+        return True
+    if gold.percent != answer.percent and (left / 100 if gold.percent else left) == (
+        right / 100 if answer.percent else right
+    ):
+        return True
+    if gold.percent != answer.percent:
+        return False
+    if tolerance > 0 and abs(left - right) <= Fraction(tolerance):
+        return True
+    for exact, rounded in ((gold, answer), (answer, gold)):
+        places = rounded.decimals
+        if places is not None and places >= precision and exact.decimals is None and rounded.value != 0:
+            # a value that has a decimal of so many places is not rounded to it: it is that decimal, or another number
+            return (exact.value * 10**places).denominator != 1 and rounds_to(exact.value, rounded.value, places)
+    return False
+
+
+def match(gold: Reading, answer: Reading, context: Context) -> Outcome:
+    """The outcome for two readings. Raises `symbolic.Overrun` past the deadline, OutageError without a worker."""
+    if time.monotonic() > context.end:
+        raise symbolic.Overrun
+    if not _names_agree(gold, answer):
+        return Outcome.FAIL
+    if gold.kind == answer.kind and gold.text == answer.text:
+        return Outcome.PASS
+    outcome = _by_kind(gold, answer, context)
+    for one, other in ((gold, answer.other), (gold.other, answer)):
+        if outcome is Outcome.FAIL and one is not None and other is not None and gold.kind != "choice":
+            outcome = _by_kind(one, other, context)
+    return outcome
+
+
+def _names_agree(gold: Reading, answer: Reading) -> bool:
+    return (
+        not gold.name
+        or not answer.name
+        or gold.name == answer.name
+        or gold.name.replace(" ", "") == answer.name.replace(" ", "")
+    )
+
+
+def _by_kind(gold: Reading, answer: Reading, context: Context) -> Outcome:
+    kinds = (gold.kind, answer.kind)
+    if gold.number and answer.number:
+        return _outcome(same_number(gold.number, answer.number, context.precision, context.tolerance))
+    if kinds == ("choice", "choice"):
+        return _outcome(gold.shape == answer.shape)
+    if "list" in kinds:
+        return _lists(gold, answer, context)
+    if kinds in (("tuple", "tuple"), ("matrix", "matrix")):
+        return Outcome.FAIL if gold.shape != answer.shape else _in_order(gold.parts, answer.parts, context)
+    if kinds == ("words", "words"):
+        return _outcome(gold.text.replace(" ", "").casefold() == answer.text.replace(" ", "").casefold())
+    if "tuple" in kinds and "expr" in kinds and _RELATION.search(gold.source) and _RELATION.search(answer.source):
+        return _symbolic(gold, answer, context)
+    if {"words", "choice", "tuple"} & set(kinds):
+        return _outcome(_same_letters(gold, answer))
+    return _symbolic(gold, answer, context)
+
+
+def _same_letters(gold: Reading, answer: Reading) -> bool:
+    """`odd` read once as a word and once as letters; `C` read as a choice and as itself."""
+    left, right = (re.sub(r"[\s()\\{}]", "", r.text) for r in (gold, answer))
+    return left == right and left.isalpha()
+
+
+def _outcome(same: bool) -> Outcome:
+    return Outcome.PASS if same else Outcome.FAIL
+
+
+def _in_order(gold: tuple[Reading, ...], answer: tuple[Reading, ...], context: Context) -> Outcome:
+    if len(gold) != len(answer):
+        return Outcome.FAIL
+    worst = Outcome.PASS
+    for one, other in zip(gold, answer, strict=True):
+        outcome = match(one, other, context)
+        if outcome is Outcome.FAIL:
+            return outcome
+        worst = worst if outcome is Outcome.PASS else outcome
+    return worst
+
+
+def _flat(reading: Reading) -> tuple[Reading, ...]:
+    """Parts of a list, those of lists inside it (`1 \\pm \\sqrt 2, 3`) on the same level, each once."""
+    if reading.kind != "list":
+        return (reading,)
+    parts: dict[tuple[str, str], Reading] = {}
+    for part in reading.parts:
+        for leaf in _flat(part):
+            parts.setdefault((leaf.name, leaf.text), leaf)
+    return tuple(parts.values())
+
+
+def _lists(gold: Reading, answer: Reading, context: Context) -> Outcome:
+    left, right = _flat(gold), _flat(answer)
+    named = _named_tuple(gold, answer) or _named_tuple(answer, gold)
+    if named is not None:
+        return _in_order(*(named if gold.kind == "tuple" else named[::-1]), context)
+    if len(left) != len(right):
+        return Outcome.FAIL
+    names = [{part.name for part in side if part.name} for side in (left, right)]
+    if len(left) > 1 and bool(names[0]) != bool(names[1]) and max(map(len, names)) == len(left):
+        # values of different unknowns against bare values: only the order says which is which
+        return _in_order(left, right, context)
+    return _any_order(left, right, context)
+
+
+def _named_tuple(one: Reading, other: Reading) -> tuple[tuple[Reading, ...], tuple[Reading, ...]] | None:
+    """`(p, q) = (3, 2)` against `p = 3, q = 2`: both parts in the order of the names, else None."""
+    wanted = [name for name in one.name.strip("()").split(",") if name]
+    given = {part.name: part for part in other.parts}
+    if one.kind != "tuple" or other.kind != "list" or len(wanted) != len(one.parts) or set(wanted) != set(given):
+        return None
+    return one.parts, tuple(given[name] for name in wanted)
+
+
+def _any_order(gold: tuple[Reading, ...], answer: tuple[Reading, ...], context: Context) -> Outcome:
+    """Each part of one matched with a part of the other, equal texts and numbers first."""
+    rest = list(answer)
+    unread = Outcome.FAIL
+    pending = []
+    for part in gold:
+        twin = next((r for r in rest if r.text == part.text and r.kind == part.kind and _names_agree(part, r)), None)
+        if twin is None:
+            pending.append(part)
+        else:
+            rest.remove(twin)
+    for part in sorted(pending, key=lambda p: p.number is None):
+        for candidate in rest:
+            outcome = match(part, candidate, context)
+            if outcome is Outcome.PASS:
+                rest.remove(candidate)
+                break
+            unread = outcome if outcome is not Outcome.FAIL else unread
+        else:
+            return unread
+    return Outcome.PASS
+
+
+_RELATION = re.compile(r"[<>]|\\(?:le|ge)(?![A-Za-z])")
+_SINGLE = re.compile(r"\\?[A-Za-z]+|[A-Z]{2,}\d\w*|\w*\d[A-Z]{2,}\w*")
+
+
+def _symbolic(gold: Reading, answer: Reading, context: Context) -> Outcome:
+    """At least one side is an expression: asked of the worker."""
+    for one, other in ((gold, answer), (answer, gold)):
+        if one.number and _SINGLE.fullmatch(other.text) and other.text not in ("e", "\\pi", "pi", "i"):
+            return Outcome.FAIL if one is gold or _SINGLE.fullmatch(gold.text) else Outcome.ABSTAIN
+    if not symbolic.available():
+        return Outcome.ERROR
+    number = gold.number or answer.number
+    if number is not None and number.decimals is not None and number.decimals >= context.precision:
+        found = symbolic.value((answer if gold.number else gold).source, context.end)
+        return Outcome.FAIL if found is None else _outcome(rounds_to(Fraction(found), number.value, number.decimals))
+    reply = symbolic.same(_latex(gold), _latex(answer), context.end)
+    if isinstance(reply, bool):
+        return _outcome(reply)
+    return Outcome.INVALID if reply == "answer" else Outcome.ABSTAIN
+
+
+def _latex(reading: Reading) -> str:
+    if reading.number is None:
+        return reading.source
+    value = reading.number.value / 100 if reading.number.percent else reading.number.value
+    sign = "-" if value < 0 else ""
+    return f"{sign}\\frac{{{abs(value.numerator)}}}{{{value.denominator}}}" if value.denominator != 1 else str(value)

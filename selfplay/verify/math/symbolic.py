@@ -1,0 +1,186 @@
+"""Floor 3: the symbolic lane: long-lived workers that are executed fresh, asked over a pipe, and killed at the deadline.
+
+A worker is never a fork of ours and inherits nothing (no environment, no descriptor but its pipes). Each caller's thread
+borrows one; a killed one is replaced at once. Without math-verify there is no symbolic lane: `available()` says so.
+"""
+
+import atexit
+import contextlib
+import importlib.util
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from selfplay.errors import ConfigError, OutageError
+
+START_SECONDS = 60.0
+"""A worker that is not ready by then is an outage; it imports sympy, about two CPU seconds."""
+_WORKER = Path(__file__).with_name("worker.py")
+_LAUNCH = "import json, runpy, sys; sys.path.extend(json.loads(sys.argv[2])); runpy.run_path(sys.argv[1], run_name='__main__')"
+_PACKAGES = ("math_verify", "latex2sympy2_extended", "antlr4", "sympy", "mpmath")
+
+
+class Overrun(Exception):
+    """The worker did not answer in time, or died of the question; it has been killed and replaced."""
+
+
+def available() -> bool:
+    """Whether math-verify is installed, so that LaTeX and symbols can be compared."""
+    return importlib.util.find_spec("math_verify") is not None
+
+
+def require() -> None:
+    """Raise ConfigError, with the remedy, where the symbolic lane is missing."""
+    if not available():
+        raise ConfigError(
+            "math verifier: math-verify is not installed, and symbolic answers cannot be compared; pip install 'selfplay[math]'"
+        )
+
+
+def _places() -> list[str]:
+    """Folders that hold the packages, for an interpreter that inherits no path."""
+    found = []
+    for name in _PACKAGES:
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.origin:
+            found.append(str(Path(spec.origin).parent.parent))
+    return sorted(set(found))
+
+
+class _Worker:
+    """One process. Not thread-safe: a caller borrows it whole."""
+
+    def __init__(self) -> None:
+        self.owner = os.getpid()
+        self.ready = False
+        self.buffer = b""
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", "-B", "-c", _LAUNCH, str(_WORKER), json.dumps(_places())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"},
+            cwd="/",
+            start_new_session=True,
+        )
+
+    def wait_ready(self) -> None:
+        """Raises OutageError where it does not come up."""
+        if not self.ready:
+            line = self._line(time.monotonic() + START_SECONDS)
+            if line is None:
+                self.kill()
+                raise OutageError(
+                    f"math worker: it did not start within {START_SECONDS:.0f} s; see whether `{sys.executable} -c 'import math_verify'` works"
+                )
+            self.ready = True
+
+    def ask(self, question: dict[str, Any], end: float) -> dict[str, Any] | None:
+        """The reply, or None where it is not there at `end` (monotonic seconds) or the worker died."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(json.dumps(question).encode() + b"\n")
+            self.process.stdin.flush()
+        except OSError:
+            return None
+        line = self._line(end)
+        return json.loads(line) if line else None
+
+    def _line(self, end: float) -> bytes | None:
+        assert self.process.stdout is not None
+        stream = self.process.stdout.fileno()
+        while b"\n" not in self.buffer:
+            ready, _, _ = select.select([stream], [], [], max(0.0, end - time.monotonic()))
+            chunk = os.read(stream, 65536) if ready else b""
+            if not chunk:
+                return None
+            self.buffer += chunk
+        line, _, self.buffer = self.buffer.partition(b"\n")
+        return line
+
+    def kill(self) -> None:
+        """End the process and everything it started."""
+        with contextlib.suppress(OSError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+
+_idle: list[_Worker] = []
+_lock = threading.Lock()
+
+
+def _borrow() -> _Worker:
+    with _lock:
+        # workers of the process that forked us are not ours to use
+        while _idle:
+            worker = _idle.pop()
+            if worker.owner == os.getpid():
+                return worker
+    return _Worker()
+
+
+def _give_back(worker: _Worker) -> None:
+    with _lock:
+        _idle.append(worker)
+
+
+def warm_up() -> None:
+    """Start one worker and wait until it is ready; the first question then answers within its own deadline."""
+    worker = _borrow()
+    worker.wait_ready()
+    _give_back(worker)
+
+
+def close() -> None:
+    """End all idle workers; the next question starts a fresh one."""
+    with _lock:
+        workers = [w for w in _idle if w.owner == os.getpid()]
+        _idle.clear()
+    for worker in workers:
+        worker.kill()
+
+
+atexit.register(close)
+
+
+def _ask(question: dict[str, Any], end: float) -> dict[str, Any]:
+    started = time.monotonic()
+    worker = _borrow()
+    cold = not worker.ready
+    worker.wait_ready()
+    if cold:
+        # coming up is not the question's fault, and bounded by itself
+        end += time.monotonic() - started
+    reply = worker.ask(question, end)
+    if reply is None:
+        worker.kill()
+        _give_back(_Worker())
+        raise Overrun
+    _give_back(worker)
+    return reply
+
+
+def same(gold: str, answer: str, end: float) -> bool | str:
+    """Whether two LaTeX expressions are equal, or which of them ("gold", "answer") cannot be read.
+
+    `end` is in `time.monotonic()` seconds; raises Overrun past it and OutageError where no worker comes up.
+    """
+    reply = _ask({"gold": gold, "answer": answer}, end)
+    return reply["unread"] if "unread" in reply else bool(reply["same"])
+
+
+def value(latex: str, end: float) -> str | None:
+    """The real value of a LaTeX expression to 50 digits, as decimal text; None where it has none. Raises as `same`."""
+    found: str | None = _ask({"gold": latex, "answer": None}, end).get("value")
+    return found
