@@ -1,0 +1,209 @@
+"""Floor 1: personal identifiers in text: found, counted, replaced. Offline and pure; a value never stands in a repr or log.
+
+Covered: identifiers with a shape, a checksum or a label, mapped to the 18 Safe Harbor classes (`SAFE_HARBOR_OF`).
+Not covered: names and places in running text. Patterns alone are not Safe Harbor, and nothing here is a claim of compliance.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from selfplay.curate.checksums import iban_end
+from selfplay.curate.identifiers import CONTEXT_AFTER, CONTEXT_BEFORE, FAX, LABELLED, SHAPED, Pattern
+from selfplay.curate.numerals import CARDS, CLUMP, FIXED, LETTERED, LETTERED_CLUMP, PHONES
+from selfplay.errors import ConfigError
+
+PATTERNS = (*SHAPED, *FIXED, *LABELLED, *LETTERED, *CARDS, *PHONES)
+"""In order of precedence: where two overlap, the earlier one names the hit."""
+
+RULES = tuple(dict.fromkeys([*(pattern.rule for pattern in PATTERNS), "iban", "phone_fax"]))
+"""Every class a hit can name."""
+
+SAFE_HARBOR_OF = {**{pattern.rule: pattern.safe_harbor for pattern in PATTERNS}, "iban": 10, "phone_fax": 5}
+"""Class -> number of its Safe Harbor class."""
+
+ACTIONS = ("drop", "surrogate", "quarantine")
+"""What `scrub` can do with a text that has a hit."""
+
+MAX_TEXT_CHARS = 1_000_000
+"""Longer texts are read in pieces of this size, overlapping by PIECE_OVERLAP characters."""
+
+PIECE_OVERLAP = 10_000
+"""More than the longest identifier (a private key)."""
+
+_IBAN_START = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?=[ -]?[A-Za-z0-9]{4})")
+_MARGIN = 3
+"""Characters around a clump of digits that belong to its number: `+`, `(`, and what must not follow."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One identifier, by place only."""
+
+    row: int
+    """Index of the text."""
+    rule: str
+    """Its class, one of RULES."""
+    span: tuple[int, int]
+    """Characters, end excluded."""
+
+    @property
+    def safe_harbor(self) -> int:
+        """Number of its Safe Harbor class, 1 to 18."""
+        return SAFE_HARBOR_OF[self.rule]
+
+
+@dataclass(frozen=True)
+class Scrubbed:
+    """What became of one text."""
+
+    text: str | None = field(repr=False)
+    """The text to go on with; None where it was dropped or quarantined."""
+    quarantined: str | None = field(repr=False)
+    """The original, to be set aside for a person to read; None unless quarantined."""
+    counts: dict[str, int]
+    """Hits by class; empty: nothing was found and the text is as it was."""
+
+
+class Surrogates:
+    """Replacements for one trace: the same value has the same surrogate. Holds values, and shows none."""
+
+    def __init__(self) -> None:
+        self._given: dict[tuple[str, str], str] = {}
+        self._counts: Counter[str] = Counter()
+
+    def __repr__(self) -> str:
+        return f"Surrogates({dict(self._counts)})"
+
+    def of(self, rule: str, value: str) -> str:
+        """The surrogate of a value: of its type, from ranges reserved for examples where there are any."""
+        same = re.sub(r"[\s().-]", "", value).casefold()
+        key = (rule, same)
+        if key not in self._given:
+            self._counts[rule] += 1
+            self._given[key] = _surrogate(rule, value, self._counts[rule])
+        return self._given[key]
+
+
+def find(texts: Sequence[str], rules: Collection[str] | None = None) -> list[Hit]:
+    """Hits sorted by (row, place), none overlapping another. `rules` limits them to some classes; None: all.
+
+    Raises ConfigError on a class that there is none of.
+    """
+    unknown = sorted(set(rules or ()) - set(RULES))
+    if unknown:
+        raise ConfigError(f"privacy: no class {', '.join(unknown)}; there are {', '.join(RULES)}")
+    found: list[Hit] = []
+    for row, text in enumerate(texts):
+        found.extend(Hit(row, rule, span) for span, rule in _in_text(text) if rules is None or rule in rules)
+    return found
+
+
+def scrub(
+    text: str, action: str = "surrogate", rules: Collection[str] | None = None, surrogates: Surrogates | None = None
+) -> Scrubbed:
+    """Drops, quarantines, or rewrites one text that holds identifiers.
+
+    Pass one `Surrogates` for all texts of a trace. Raises ConfigError on another action.
+    """
+    if action not in ACTIONS:
+        raise ConfigError(f"privacy.action is {action!r}, must be one of {', '.join(ACTIONS)}")
+    hits = find([text], rules)
+    counts = dict(Counter(hit.rule for hit in hits))
+    if not hits:
+        return Scrubbed(text, None, counts)
+    if action != "surrogate":
+        return Scrubbed(None, text if action == "quarantine" else None, counts)
+    given = surrogates if surrogates is not None else Surrogates()
+    pieces, end = [], 0
+    for hit in hits:
+        pieces += [text[end : hit.span[0]], given.of(hit.rule, text[slice(*hit.span)])]
+        end = hit.span[1]
+    return Scrubbed("".join([*pieces, text[end:]]), None, counts)
+
+
+def values(text: str) -> Iterator[tuple[str, str]]:
+    """(class, value in one spelling) of every identifier; for comparison only, never to be shown or written."""
+    for span, rule in _in_text(text):
+        yield rule, re.sub(r"[\s().-]", "", text[slice(*span)]).casefold()
+
+
+def _in_text(text: str) -> list[tuple[tuple[int, int], str]]:
+    """Spans and classes of one text, in order."""
+    if len(text) <= MAX_TEXT_CHARS:
+        return _resolve(_candidates(text))
+    found: set[tuple[int, int, int, str]] = set()
+    for start in range(0, len(text), MAX_TEXT_CHARS - PIECE_OVERLAP):
+        for rank, low, high, rule in _candidates(text[start : start + MAX_TEXT_CHARS]):
+            found.add((rank, start + low, start + high, rule))
+    return _resolve(sorted(found))
+
+
+def _resolve(candidates: Sequence[tuple[int, int, int, str]]) -> list[tuple[tuple[int, int], str]]:
+    """Of overlapping candidates the one of the earlier pattern, the longer one of equals; `candidates` come in that order."""
+    taken: list[tuple[int, int, str]] = []
+    for _, low, high, rule in sorted(candidates, key=lambda c: (c[0], c[1] - c[2], c[1])):
+        if all(high <= other_low or other_high <= low for other_low, other_high, _ in taken):
+            taken.append((low, high, rule))
+    return [((low, high), rule) for low, high, rule in sorted(taken)]
+
+
+def _candidates(text: str) -> list[tuple[int, int, int, str]]:
+    """(rank of the pattern, start, end, class) of everything that looks like an identifier."""
+    lowered = "\n" + text.lower()
+    windows = [(max(0, m.start() - _MARGIN), m.end() + _MARGIN) for m in CLUMP.finditer(text)]
+    lettered = [m.span() for m in LETTERED_CLUMP.finditer(text)]
+    found = []
+    for rank, pattern in enumerate(PATTERNS):
+        if pattern.triggers:
+            places = [(0, len(text))] if any(trigger in lowered for trigger in pattern.triggers) else []
+        else:
+            places = lettered if pattern in LETTERED else windows
+        for low, high in {span for place in places for span in _matches(text, pattern, *place)}:
+            found.append((rank, low, high, _named(text, pattern.rule, low, high)))
+    for match in _IBAN_START.finditer(text):
+        end = iban_end(text, match.start())
+        if end is not None:
+            found.append((-1, match.start(), end, "iban"))
+    return found
+
+
+def _matches(text: str, pattern: Pattern, start: int, stop: int) -> Iterator[tuple[int, int]]:
+    group = "v" if "v" in pattern.regex.groupindex else 0
+    for match in pattern.regex.finditer(text, start, stop):
+        low, high = match.span(group)
+        if pattern.check is not None and not pattern.check(text[low:high]):
+            continue
+        before, after = text[max(0, low - CONTEXT_BEFORE) : low], text[high : high + CONTEXT_AFTER]
+        if pattern.refused is not None and pattern.refused.search(before):
+            continue
+        if pattern.refused_after is not None and pattern.refused_after.match(after):
+            continue
+        if pattern.context is None or pattern.context.search(before) or pattern.context.search(after):
+            yield low, high
+
+
+def _named(text: str, rule: str, low: int, high: int) -> str:
+    """A phone number right beside the word fax is a fax number."""
+    if rule == "phone" and (FAX.search(text[max(0, low - 12) : low]) or FAX.search(text[high : high + 6])):
+        return "phone_fax"
+    return rule
+
+
+def _surrogate(rule: str, value: str, number: int) -> str:
+    """Reserved ranges: RFC 2606 names, RFC 5737 and 3849 addresses, 555-01xx numbers, SSN area 000."""
+    if rule == "email":
+        return f"user{number}@example.com"
+    if rule == "url":
+        return f"https://example.com/{number}"
+    if rule == "ip" and number < 256:
+        return f"2001:db8::{number:x}" if ":" in value else f"192.0.2.{number}"
+    if rule in {"phone", "phone_fax"} and number < 100:
+        return f"202-555-01{number - 1:02d}" if rule == "phone" else f"202-555-01{100 - number:02d}"
+    if rule == "ssn":
+        return f"000-00-{number:04d}"
+    if rule == "date":
+        year = re.search(r"(?:19|20)\d{2}", value)
+        return year.group() if year else f"[DATE_{number}]"
+    return "90 or more" if rule == "age" else f"[{rule.upper()}_{number}]"
