@@ -30,6 +30,8 @@ class Loaded:
 
     config: Config
     path: Path
+    overrides: tuple[str, ...] = ()
+    """As they were given; `load_config(path, overrides)` gives the same again."""
     origins: dict[Place, str] = field(default_factory=dict)
     """`file:line` or `command line` for each value that is not a default."""
 
@@ -117,7 +119,7 @@ def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -
         config = Config.model_validate(data)
     except ValidationError as error:
         raise ConfigError("\n".join(str(fault) for fault in describe(error, Config, marks, str(path)))) from None
-    return Loaded(config, path, {place: _origin(mark) for place, mark in marks.items() if place})
+    return Loaded(config, path, tuple(overrides), {place: _origin(mark) for place, mark in marks.items() if place})
 
 
 def _origin(mark: str) -> str:

@@ -80,10 +80,10 @@ class Curate(Section):
     dedup: tuple[Literal["exact", "signature", "near"], ...] = ("exact", "signature")
     across_rounds: bool = False
     """Also drop what repeats an accepted attempt of an earlier round."""
-    anchor_share: Share = 0.2
-    """Share of the training rows that is anchor, replayed every round; 0 in the replace regime means none."""
-    newest_share: Share | None = None
-    """Share of the training rows that this round's accepted rows make up, by repetition; None: as they come."""
+    anchor_share: Annotated[float, Field(ge=0, lt=1)] | None = 0.2
+    """Share of the training rows that is anchor, replayed every round; None: the whole anchor, once."""
+    newest_share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share that this round's accepted rows make up among the new and older ones, by repetition; None: as they come."""
     rows: Count | None = None
     """accumulate_subsample: rows drawn from the pool."""
     decontaminate: bool = True

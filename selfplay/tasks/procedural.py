@@ -14,7 +14,7 @@ class ListProgramsSource:
     def __init__(self, section: ListPrograms, seed: int, eval_seed: int) -> None:
         held_out = listprograms.held_out(eval_seed, section.per_length)
         self._sequences = frozenset(listprograms.sequence_of(task) for task in held_out)
-        single = listprograms.one_operation(eval_seed)
+        single = [_apart(task) for task in listprograms.one_operation(eval_seed)]
         anchor = listprograms.anchor(seed, section.anchor, self._sequences)
         known = {task.id for task in anchor}
         fresh = listprograms.anchor(seed_of("human_text", seed), 2 * section.human_text, self._sequences)
@@ -37,6 +37,11 @@ class ListProgramsSource:
     def near_misses(self, task: Task) -> list[str]:
         """A right program with one step changed, and a stub."""
         return [listprograms.near_miss(task), "def f(xs):\n    return xs\n", "def f(xs):\n    return []\n"]
+
+
+def _apart(task: Task) -> Task:
+    """Marked so that it is reported by its stratum, and not in the headline figure."""
+    return task.model_copy(update={"tags": (*task.tags, "apart")})
 
 
 class ArithmeticSource:

@@ -1,0 +1,111 @@
+"""Floor 5: the loop. The file to read first: `run` plays rounds, and a round is its phases in order, then its COMMIT.
+
+All state is on disk: a phase that is DONE is not played again, a round is committed whole or not at all, and the same
+command resumes. Rank 0 alone decides what comes next and writes what is not a chunk.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from selfplay.config import Loaded
+from selfplay.config.resolved import resolved_text, science_of
+from selfplay.errors import ConfigError, GateStopped
+from selfplay.loop.closing import commit_round
+from selfplay.loop.round import Round
+from selfplay.loop.steps import PHASES, play_phase
+from selfplay.phases import gate
+from selfplay.phases.hands import Hands
+from selfplay.phases.watch import Watch
+from selfplay.ranks import join
+from selfplay.store import Commit, Lease, RunFolder
+
+LOG = logging.getLogger("selfplay")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run came to."""
+
+    path: Path
+    commits: list[Commit] = field(default_factory=list)
+
+    @property
+    def best(self) -> int:
+        """The round with the best panel accuracy."""
+        return gate.best_round(self.commits)
+
+
+def run(
+    loaded: Loaded,
+    *,
+    listener: Callable[[str, dict[str, Any]], None] | None = None,
+    on_commit: Callable[[RunFolder, Commit], None] | None = None,
+    watch: Watch | None = None,
+) -> Finished:
+    """Runs or resumes; returns once all rounds are committed. On every rank of a launch alike.
+
+    Raises GateStopped (exit 4) where the gate ended the run, OutageError (3) where the same command will go on,
+    Interrupted (130), ConfigError (2), StoreError (1).
+    """
+    config, watch = loaded.config, watch or Watch(listener)
+    ranks = join(config.launch.ranks, config.launch.device)
+    if config.isolate and ranks.world_size > 1:
+        raise ConfigError(
+            f"isolate is true under a launcher with {ranks.world_size} ranks; set isolate=false, or use plain selfplay run"
+        )
+    folder = RunFolder(Path(config.runs_dir) / config.name)
+    hands = Hands(config, loaded.path.resolve().parent, ranks, folder.path)
+    if not ranks.is_main:
+        return _rounds(loaded, folder, hands, watch, None)
+    with Lease(folder.path):
+        hands.check_set_up()
+        folder.open(science_of(config), hands.fingerprint_files(), resolved_text(loaded))
+        folder.rebuild_metrics()
+        return _rounds(loaded, folder, hands, watch, on_commit)
+
+
+def _rounds(
+    loaded: Loaded, folder: RunFolder, hands: Hands, watch: Watch, on_commit: Callable[[RunFolder, Commit], None] | None
+) -> Finished:
+    """Plays what is owed, round by round, as rank 0 reads it from the folder."""
+    config, ranks = loaded.config, hands.ranks
+    while True:
+        commits = [
+            Commit.model_validate(c)
+            for c in ranks.tell(
+                "commits", [c.model_dump(mode="json") for c in folder.commits()] if ranks.is_main else None
+            )
+        ]
+        if commits and commits[-1].action == "stop":
+            raise GateStopped(
+                f"{folder.path}: stopped by the gate after round {commits[-1].round}: {commits[-1].reason}"
+            )
+        if len(commits) > config.rounds:
+            return Finished(folder.path, commits)
+        parent = commits[-1].next_parent if commits else None
+        this = Round(len(commits), parent, config, folder, hands, ranks, watch, commits)
+        if ranks.is_main and this.run.round(this.number).exists():
+            watch.note(
+                f"resuming round {this.number}: {', '.join(p for p in PHASES if (this.at(p) / 'DONE').is_file()) or 'nothing'} done"
+            )
+        play_round(this, loaded)
+        if ranks.is_main:
+            commit = commit_round(this)
+            if on_commit:
+                on_commit(folder, commit)
+        ranks.barrier("committed")
+        watch.check_stop()
+
+
+def play_round(this: Round, loaded: Loaded) -> None:
+    """The phases of a round, each once: what is DONE is passed over."""
+    for name in PHASES[3:] if this.number == 0 else PHASES:
+        if this.config.isolate:
+            from selfplay.phases.isolated import play_apart
+
+            play_apart(loaded.path, loaded.overrides, this.number, name, this.watch)
+        else:
+            play_phase(this, name)

@@ -1,0 +1,36 @@
+"""Floor 5: the child process of `isolate: true`: plays one phase of one round and ends. Started by the driver alone."""
+
+import os
+import sys
+from pathlib import Path
+
+from selfplay.config import load_config
+from selfplay.errors import SelfplayError
+from selfplay.loop.round import Round
+from selfplay.loop.steps import play_phase
+from selfplay.phases.hands import Hands
+from selfplay.phases.isolated import VARIABLE
+from selfplay.phases.watch import Watch
+from selfplay.ranks import join
+from selfplay.store import RunFolder
+
+
+def main() -> int:
+    """Exit code of the phase."""
+    number, _, phase = os.environ[VARIABLE].partition("/")
+    loaded = load_config(sys.argv[1], sys.argv[2:])
+    config = loaded.config
+    run = RunFolder(Path(config.runs_dir) / config.name)
+    ranks, commits = join(None, config.launch.device), run.commits()
+    hands = Hands(config, loaded.path.resolve().parent, ranks, run.path)
+    parent = commits[-1].next_parent if commits else None
+    try:
+        play_phase(Round(int(number), parent, config, run, hands, ranks, Watch(), commits), phase)
+    except SelfplayError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""Floor 5: the end of a round: the gate's ruling, the weights in their place, the COMMIT last."""
+
+import platform
+from importlib import metadata
+from typing import Any
+
+from selfplay.loop.round import Round
+from selfplay.loop.steps import PHASES
+from selfplay.phases import gate, propose
+from selfplay.phases.timing import read_times
+from selfplay.store import Commit, read_json, sha256_of
+
+
+def commit_round(this: Round) -> Commit:
+    """Rules on the round, puts its weights in place, and writes its COMMIT: from then on it exists."""
+    summaries = {name: read_json(this.at(name) / "DONE") for name in ("curate", "train")}
+    row = {
+        "round": this.number,
+        **summaries["curate"]["metrics"],
+        **summaries["train"]["metrics"],
+        **read_json(this.at("evaluate") / "metrics.json"),
+    }
+    ruling = gate.gate(this.config.gate, this.number, this.parent, row, this.commits, this.knobs)
+    time = read_times([this.at(name) for name in PHASES])
+    this.run.place_model(this.number)
+    commit = Commit(
+        round=this.number,
+        parent=this.parent,
+        action=ruling.action,
+        reason=ruling.reason,
+        next_parent=ruling.next_parent,
+        knobs=_next_knobs(this, ruling, summaries["curate"]["by_operations"]),
+        metrics={key: value for key, value in {**row, **ruling.figures}.items() if key != "round"},
+        inputs={"parent": sha256_of(this.run.round(this.parent) / "COMMIT")} if this.parent is not None else {},
+        outputs=this.run.outputs(this.number, ("traces.parquet", "train.parquet", "model")),
+        versions=_versions(),
+        world_size=this.ranks.world_size,
+        train_steps=(this.commits[-1].train_steps if this.commits else 0)
+        + int(summaries["train"]["metrics"].get("train/steps", 0)),
+        time=time,
+    )
+    this.run.commit(commit)
+    commits = [*this.commits, commit]
+    this.run.prune(_kept(this, commits))
+    return commit
+
+
+def _kept(this: Round, commits: list[Commit]) -> set[int]:
+    """Rounds whose weights stay: what `keep` names, and what a later round may start from."""
+    section = this.config.keep
+    kept = {commit.round for commit in commits[-section.last :]} | {commits[-1].next_parent}
+    if section.first or this.config.train.start == "from_base":
+        kept.add(0)
+    return kept | ({gate.best_round(commits)} if section.best else set())
+
+
+def _next_knobs(this: Round, ruling: gate.Ruling, by_operations: dict[str, list[int]]) -> dict[str, Any]:
+    """What the next round is told: after a roll-back the edge stays where the abandoned round found it."""
+    knobs = {**this.knobs, **ruling.knobs}
+    curriculum = this.config.propose.curriculum
+    if curriculum is not None and ruling.action != "roll_back":
+        counts = {int(n): (right, of) for n, (right, of) in by_operations.items()}
+        edge = int(knobs.get("edge", curriculum.start))
+        knobs["edge"] = propose.next_edge(curriculum, edge, counts) if this.number else curriculum.start
+    return knobs
+
+
+def _versions() -> dict[str, str]:
+    names = ("selfplay", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "wandb", "pyarrow")
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}

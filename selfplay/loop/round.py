@@ -1,0 +1,65 @@
+"""Floor 5: one round in hand: where it lies, what it stands on, and what it works with."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from selfplay.config import Config
+from selfplay.phases import propose
+from selfplay.phases.hands import Hands
+from selfplay.phases.watch import Watch
+from selfplay.ranks import Ranks
+from selfplay.records import Task
+from selfplay.seeds import seed_of
+from selfplay.store import Commit, RunFolder, read_json
+from selfplay.store.run import chain
+
+
+@dataclass
+class Round:
+    """One round in hand: where it lies, what it stands on, and what it works with."""
+
+    number: int
+    parent: int | None
+    config: Config
+    run: RunFolder
+    hands: Hands
+    ranks: Ranks
+    watch: Watch
+    commits: list[Commit]
+    """The rounds committed before it."""
+
+    def at(self, phase: str) -> Path:
+        """Working folder of a phase."""
+        return self.run.phase(self.number, phase)
+
+    @cached_property
+    def chain(self) -> list[Commit]:
+        """The rounds it stands on, oldest first."""
+        return chain(self.commits, self.parent)
+
+    @cached_property
+    def knobs(self) -> dict[str, Any]:
+        """State that earlier rounds left: the curriculum's edge, changes of roll-backs."""
+        return self.commits[-1].knobs if self.commits else {}
+
+    @cached_property
+    def tasks(self) -> list[Task]:
+        """The round's tasks, once proposed."""
+        return propose.read_tasks(self.at("propose"))
+
+    @property
+    def student(self) -> Path:
+        """Weights that write this round's attempts: the parent's."""
+        return self.run.model(self.parent or 0)
+
+    def identity(self, phase: str) -> str:
+        """Hash of the weights a phase works with: the parent's until training, then the round's own."""
+        if phase == "evaluate":
+            return str(read_json(self.at("train") / "DONE")["weights"])
+        return self.commits[self.parent or 0].outputs["model"]
+
+    def seed(self, phase: str) -> int:
+        """The phase's seed in this round."""
+        return seed_of(self.config.seed, self.number, phase)

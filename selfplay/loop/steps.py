@@ -1,0 +1,192 @@
+"""Floor 5: hands each phase its section, its inputs and its folder. Phases know none of this, nor one another."""
+
+from collections.abc import Callable
+
+from selfplay.curate import Archive
+from selfplay.loop.round import Round
+from selfplay.phases import curate, evaluate, generate, propose, verify
+from selfplay.phases.evaluate import measures
+from selfplay.phases.learn import learn
+from selfplay.phases.timing import timed
+from selfplay.records import Sampling
+from selfplay.seeds import seed_of
+from selfplay.store import ChunkFolder, read_json, sha256_of, write_json
+
+PHASES = ("propose", "generate", "verify", "curate", "train", "evaluate")
+"""In order; round 0 has the last three."""
+
+
+def play_phase(this: Round, name: str) -> None:
+    """One phase of a round in this process."""
+    steps: dict[str, Callable[[Round], None]] = {
+        "propose": _propose,
+        "generate": _generate,
+        "verify": _verify,
+        "curate": _curate_anchor if this.number == 0 else _curate,
+        "train": _train,
+        "evaluate": _evaluate,
+    }
+    with timed(this.at(name), this.watch, write=this.ranks.is_main):
+        steps[name](this)
+    this.watch.check_stop()
+
+
+def _whole(this: Round, name: str, action: Callable[[], None]) -> None:
+    """A phase that rank 0 plays alone."""
+    if this.ranks.is_main and not (this.at(name) / "DONE").is_file():
+        this.watch.phase(name, 1)
+        action()
+        this.watch.end(name)
+    this.ranks.barrier(name)
+
+
+def _propose(this: Round) -> None:
+    section, source = this.config.propose, this.hands.source
+    _whole(
+        this,
+        "propose",
+        lambda: propose.propose(section, source, knobs=this.knobs, seed=this.seed("propose"), out=this.at("propose")),
+    )
+
+
+def _generate(this: Round) -> None:
+    section = this.config.generate
+    generate.generate(
+        section,
+        this.tasks,
+        sampling=_sampling(this),
+        student=this.identity("generate"),
+        open_backend=lambda: this.hands.sampler(this.student),
+        max_error_share=this.config.verify.max_error_share,
+        seed=this.config.seed,
+        round=this.number,
+        out=this.at("generate"),
+        ranks=this.ranks,
+        watch=this.watch,
+    )
+
+
+def _sampling(this: Round) -> Sampling:
+    section = this.config.generate
+    return Sampling(
+        temperature=section.temperature + float(this.knobs.get("temperature_add", 0.0)),
+        top_p=section.top_p,
+        top_k=section.top_k,
+        max_new_tokens=section.max_new_tokens,
+        stop=section.stop,
+    )
+
+
+def _attempts(this: Round) -> ChunkFolder:
+    return generate.folder_of(
+        this.config.generate, this.tasks, this.identity("generate"), this.config.seed, this.number, this.at("generate")
+    )
+
+
+def _verify(this: Round) -> None:
+    verify.verify_attempts(
+        this.config.verify,
+        this.tasks,
+        _attempts(this),
+        open_verifiers=this.hands.verifiers,
+        out=this.at("verify"),
+        ranks=this.ranks,
+        watch=this.watch,
+    )
+
+
+def _curate_anchor(this: Round) -> None:
+    from selfplay.models.student import make_initial
+
+    fixed, initial = this.hands.source.fixed, this.run.round(0) / "initial"
+
+    def action() -> None:
+        make_initial(this.config.student, fixed.anchor, initial, seed_of(this.config.seed, "student"))
+        curate.curate_anchor(fixed.anchor, this.hands.encoder(initial), this.at("curate"))
+
+    _whole(this, "curate", action)
+
+
+def _curate(this: Round) -> None:
+    section = this.config.curate
+    grown = {
+        "anchor_share": None
+        if section.anchor_share is None
+        else min(0.95, section.anchor_share + float(this.knobs.get("anchor_add", 0.0))),
+        "cap": None if section.cap is None else max(1, round(section.cap * float(this.knobs.get("cap_scale", 1.0)))),
+    }
+    rounds = [commit.round for commit in this.chain if commit.round]
+
+    def action() -> None:
+        attempts = _attempts(this)
+        curate.curate(
+            section.model_copy(update=grown),
+            curate.grouped(this.tasks, attempts, verify.folder_of(attempts, this.at("verify"))),
+            encoder=lambda: this.hands.encoder(this.student),
+            archive=_archive(this, rounds) if section.across_rounds else Archive(),
+            screen=this.hands.screen(),
+            older=[this.run.phase(number, "curate") / "new.parquet" for number in rounds],
+            anchor=this.run.phase(0, "curate") / "anchor.parquet",
+            refused=int(read_json(this.at("propose") / "DONE")["refused"]),
+            seed=this.seed("curate"),
+            out=this.at("curate"),
+        )
+
+    _whole(this, "curate", action)
+
+
+def _archive(this: Round, rounds: list[int]) -> Archive:
+    lines = [line for n in rounds for line in (this.run.phase(n, "curate") / "archive.jsonl").read_text().splitlines()]
+    return Archive.from_lines(lines)
+
+
+def _train(this: Round) -> None:
+    if this.ranks.tell("train/done", (this.at("train") / "DONE").is_file()):
+        return
+    first = this.run.round(0) / "initial"
+    base = this.run.model(0) if this.config.train.warmup and this.number else first
+    start = first if this.number == 0 else (this.student if this.config.train.start == "continue" else base)
+    offset = this.commits[-1].train_steps if this.commits else 0
+    this.watch.phase("train", 1)
+    report = learn(
+        this.config,
+        this.run.round(this.number) / "train.parquet",
+        start=start,
+        out=this.at("train"),
+        seed=this.seed("train"),
+        round=this.number,
+        step_offset=offset,
+        hands=this.hands,
+        watch=this.watch,
+    )
+    if this.ranks.is_main:
+        write_json(this.at("train") / "DONE", {"metrics": report, "weights": sha256_of(this.at("train") / "model")})
+    this.ranks.barrier("train")
+    this.watch.end("train")
+
+
+def _evaluate(this: Round) -> None:
+    section, fixed, model = this.config.eval, this.hands.source.fixed, this.run.model(this.number)
+    evaluate.evaluate(
+        section,
+        fixed,
+        student=this.identity("evaluate"),
+        max_new_tokens=section.max_new_tokens or this.config.generate.max_new_tokens,
+        stop=this.config.generate.stop,
+        open_backend=lambda: this.hands.student(model),
+        open_verifiers=this.hands.verifiers,
+        open_encoder=lambda: this.hands.encoder(model),
+        max_error_share=this.config.verify.max_error_share,
+        round=this.number,
+        out=this.at("evaluate"),
+        ranks=this.ranks,
+        watch=this.watch,
+    )
+    if this.ranks.is_main:
+        folder = evaluate.folder_of(section, fixed, this.identity("evaluate"), this.at("evaluate"))
+        first = read_json(this.run.phase(0, "evaluate") / "panel.json") if this.number else None
+        rows = (row for _, chunk in folder.each() for row in chunk)
+        figures, frozen = measures.measure(section, fixed, rows, first)
+        write_json(this.at("evaluate") / "panel.json", frozen)
+        write_json(this.at("evaluate") / "metrics.json", figures)
+    this.ranks.barrier("measured")

@@ -1,0 +1,154 @@
+"""Floor 2: the model that is trained: how its first weights are made, how it is opened, how text becomes its rows.
+
+A model folder is what `from_pretrained` loads, a `base.json` that points to a base model, or a scripted student's
+`scripted.json`.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+from selfplay.config.sections import PretrainedStudent, ScriptedStudent, Student, TinyStudent
+from selfplay.errors import StoreError
+from selfplay.models import Backend
+from selfplay.records import Request, Task
+
+
+class Encoder(Protocol):
+    """Text to the student's token ids, with the template that it is sampled with."""
+
+    def prompt(self, request: Request) -> list[int]:
+        """Ids of a prompt."""
+        ...
+
+    def completion(self, text: str) -> list[int]:
+        """Ids of a completion, the end token appended."""
+        ...
+
+
+def make_initial(student: Student, texts: Sequence[Task], out: Path, seed: int) -> None:
+    """Writes the weights that round 0 starts from. `texts`: the anchor, which a tiny student's tokenizer learns from."""
+    out.mkdir(parents=True, exist_ok=True)
+    if isinstance(student, ScriptedStudent):
+        write_scripted(out, student.skill)
+    elif isinstance(student, PretrainedStudent):
+        (out / "base.json").write_text(json.dumps({"base": student.model, "revision": student.revision}) + "\n")
+    else:
+        _build_tiny(student, texts, out, seed)
+
+
+def _build_tiny(student: TinyStudent, texts: Sequence[Task], out: Path, seed: int) -> None:
+    from selfplay.models.build import build_student
+
+    shape: dict[str, Any] = {
+        "hidden_size": student.hidden_size,
+        "layers": student.layers,
+        "heads": student.heads,
+        "intermediate_size": student.intermediate_size,
+        "max_positions": student.max_positions,
+        "nope": student.positions == "none",
+    }
+    corpus = [f"{task.text}{task.reference}" for task in texts]
+    build_student(out, texts=corpus, vocab_size=student.vocab_size, shape=shape, seed=seed)
+
+
+def base_of(student: Student, folder: Path) -> str | Path:
+    """What a model folder stands for: itself, or the base model that it points to."""
+    pointer = folder / "base.json"
+    if not pointer.is_file():
+        if not folder.is_dir():
+            raise StoreError(
+                f"{folder}: the round's weights are gone (keep removed them?); restore them, or start a new run"
+            )
+        return folder
+    return str(json.loads(pointer.read_text())["base"])
+
+
+def open_student(student: Student, folder: Path, device: str, threads: int | None) -> AbstractContextManager[Backend]:
+    """Opens the weights of a model folder for sampling and scoring."""
+    if isinstance(student, ScriptedStudent):
+        return scripted_backend(folder)
+    from selfplay.models.embedded import Embedded
+
+    revision = student.revision if isinstance(student, PretrainedStudent) else None
+    dtype = student.dtype if isinstance(student, PretrainedStudent) else "auto"
+    return Embedded(
+        base_of(student, folder),
+        template=student.template,
+        device=device,
+        dtype=dtype,
+        revision=revision,
+        threads=threads,
+    )
+
+
+def open_encoder(student: Student, folder: Path) -> Encoder:
+    """The encoder that goes with a model folder."""
+    if isinstance(student, ScriptedStudent):
+        return _Bytes()
+    return _Tokens(student, base_of(student, folder))
+
+
+class _Bytes:
+    """The scripted student's tokens: the bytes of the text, 256 as the end."""
+
+    def prompt(self, request: Request) -> list[int]:
+        return list((request.prompt or "").encode())
+
+    def completion(self, text: str) -> list[int]:
+        return [*text.encode("utf-8", "replace"), 256]
+
+
+class _Tokens:
+    """A transformers tokenizer with the student's template."""
+
+    def __init__(self, student: TinyStudent | PretrainedStudent, path: str | Path) -> None:
+        from selfplay.models.transformer import load_tokenizer
+
+        revision = student.revision if isinstance(student, PretrainedStudent) else None
+        self._tokenizer, self._template = load_tokenizer(path, revision), student.template
+
+    def prompt(self, request: Request) -> list[int]:
+        from selfplay.models.encode import encode_prompt
+
+        return encode_prompt(self._tokenizer, request, self._template)
+
+    def completion(self, text: str) -> list[int]:
+        from selfplay.models.encode import encode_completion
+
+        return encode_completion(self._tokenizer, text)
+
+
+# ---- the scripted student: no weights but one number ----
+
+
+def write_scripted(folder: Path, skill: float) -> None:
+    """Writes a scripted student's only weight."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "scripted.json").write_text(json.dumps({"skill": round(skill, 6)}) + "\n")
+
+
+def read_scripted(folder: Path) -> float:
+    """A scripted student's skill."""
+    return float(json.loads((folder / "scripted.json").read_text())["skill"])
+
+
+def scripted_backend(folder: Path) -> AbstractContextManager[Backend]:
+    """Solves arithmetic prompts with probability `skill`, in one of two ways; else it is one off, or says nothing."""
+    from selfplay.models.scripted import Scripted
+
+    skill = read_scripted(folder)
+    return Scripted(_arithmetic(skill), identity=f"scripted-{skill}")
+
+
+def _arithmetic(skill: float) -> Callable[[Request, int, int], str]:
+    def reply(request: Request, sample: int, seed: int) -> str:
+        terms = (request.prompt or "").removeprefix("Compute ").replace("- ", "-").replace("+ ", "+").split()
+        value, luck = sum(int(term) for term in terms), (seed % 10_000) / 10_000
+        if luck < skill:
+            return f"A: {value}" if seed % 2 else f"{'+'.join(terms)} = {value}\nA: {value}"
+        return f"A: {value + 1}" if luck < 0.95 else "A:"
+
+    return reply

@@ -1,0 +1,161 @@
+"""Floor 4: the panel and the test set under the round's weights: greedy, sampled, and likelihood, in chunks.
+
+Panel tasks are sampled at temperature 1, top-p 1, with the same seeds every round, apart from the training sampler.
+What the rows come to is computed in `measures`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from selfplay.config.tree import Evaluate
+from selfplay.models import Backend
+from selfplay.models.student import Encoder
+from selfplay.phases.chunked import Json, refuse_outage, run_chunks
+from selfplay.phases.curate import encode_row
+from selfplay.phases.generate import attempt_of, complete_all
+from selfplay.phases.verify import Verifiers, judge_all
+from selfplay.phases.watch import Watch
+from selfplay.ranks import Ranks
+from selfplay.records import Outcome, Request, Sampling, Task
+from selfplay.seeds import seed_of
+from selfplay.store import Chunk, ChunkFolder
+from selfplay.tasks import Fixed
+
+Tools = tuple[Backend, Verifiers, Callable[[], Encoder]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One pass over some tasks."""
+
+    name: str
+    """`panel`, `test`, `samples` (of the panel) or `likelihood` (of human text)."""
+    tasks: tuple[Task, ...]
+    samples: int
+    temperature: float
+
+
+def evaluate(
+    section: Evaluate,
+    fixed: Fixed,
+    *,
+    student: str,
+    max_new_tokens: int,
+    stop: tuple[str, ...],
+    open_backend: Callable[[], AbstractContextManager[Backend]],
+    open_verifiers: Callable[[], AbstractContextManager[Verifiers]],
+    open_encoder: Callable[[], Encoder],
+    max_error_share: float,
+    round: int,
+    out: Path,
+    ranks: Ranks,
+    watch: Watch,
+) -> None:
+    """Writes chunks with one row a completion, or a text scored; `student` is the identity of the weights."""
+    parts = {part.name: part for part in parts_of(section, fixed)}
+
+    @contextmanager
+    def open_tools() -> Iterator[Tools]:
+        with ExitStack() as stack:
+            yield stack.enter_context(open_backend()), stack.enter_context(open_verifiers()), open_encoder
+
+    def work(tools: Tools, chunk: Chunk) -> list[Json]:
+        part = parts[chunk.members[0].partition("/")[0]]
+        chosen = [tasks_by_member[member] for member in chunk.members]
+        if part.name == "likelihood":
+            return _score(tools, chosen, watch)
+        sampling = Sampling(temperature=part.temperature, max_new_tokens=max_new_tokens, stop=stop)
+        rows = _answer(tools, chosen, part, sampling, chunk, round, watch)
+        lost = sum(row["outcome"] == Outcome.ERROR.value for row in rows)
+        refuse_outage("evaluate", chunk, lost, len(rows), max_error_share, "error verdicts or failed completions")
+        return rows
+
+    tasks_by_member = {f"{part.name}/{task.id}": task for part in parts.values() for task in part.tasks}
+    passed = Outcome.PASS.value
+    run_chunks(
+        "evaluate",
+        folder_of(section, fixed, student, out),
+        open_tools,
+        work,
+        ranks=ranks,
+        watch=watch,
+        accepted=lambda row: bool(row.get("outcome") == passed),
+    )
+
+
+def parts_of(section: Evaluate, fixed: Fixed) -> list[Part]:
+    """What is evaluated, in order."""
+    parts = [Part("panel", tuple(fixed.panel), 1, 0.0)]
+    if section.samples:
+        parts.append(Part("samples", tuple(spread(fixed.panel, section.sample_tasks)), section.samples, 1.0))
+    if section.test:
+        parts.append(Part("test", tuple(fixed.test), 1, 0.0))
+    parts.append(Part("likelihood", tuple(fixed.human_text), 0, 1.0))
+    return [part for part in parts if part.tasks]
+
+
+def spread(tasks: Sequence[Task], count: int | None) -> list[Task]:
+    """`count` tasks at even distances: sources lay the panel out by stratum, so every stratum keeps its share."""
+    if count is None or count >= len(tasks):
+        return list(tasks)
+    return [tasks[i * len(tasks) // count] for i in range(count)]
+
+
+def folder_of(section: Evaluate, fixed: Fixed, student: str, out: Path) -> ChunkFolder:
+    """The phase's chunks: the same on every rank, at every start, and with the same seeds in every round."""
+    chunks: list[Chunk] = []
+    for part in parts_of(section, fixed):
+        members = [f"{part.name}/{task.id}" for task in part.tasks]
+        for start in range(0, len(members), section.chunk_tasks):
+            piece = tuple(members[start : start + section.chunk_tasks])
+            seed = seed_of(section.seed, "evaluate", part.name, start)
+            chunks.append(Chunk(len(chunks), piece, seed, f"{student}/{part.samples}"))
+    return ChunkFolder(out, chunks)
+
+
+def _answer(
+    tools: Tools, tasks: Sequence[Task], part: Part, sampling: Sampling, chunk: Chunk, round: int, watch: Watch
+) -> list[Json]:
+    backend, verifiers, _ = tools
+    with watch.inside("evaluate"):
+        found = complete_all(backend, [Request.of(task) for task in tasks], part.samples, sampling, chunk.seed)
+        flat = [
+            (
+                task,
+                attempt_of(task.id, n, completion, sampling, backend.identity, chunk.id, round),
+                len(completion.completion_ids or ()),
+            )
+            for task, row in zip(tasks, found, strict=True)
+            for n, completion in enumerate(row)
+        ]
+        judged = judge_all([task for task, _, _ in flat], [attempt for _, attempt, _ in flat], verifiers)
+    return [
+        {
+            "part": part.name,
+            "task_id": task.id,
+            "sample": attempt.attempt,
+            "outcome": one.outcome.value,
+            "text": attempt.text,
+            "finish_reason": attempt.finish_reason,
+            "tokens": tokens,
+        }
+        for (task, attempt, tokens), one in zip(flat, judged, strict=True)
+    ]
+
+
+def _score(tools: Tools, tasks: Sequence[Task], watch: Watch) -> list[Json]:
+    """Log-likelihood of human text; nothing from backends that cannot score."""
+    backend, _, open_encoder = tools
+    score = getattr(backend, "likelihood", None)
+    if score is None:
+        return []
+    encoder = open_encoder()
+    rows = [encode_row(encoder, Request.of(t), t.reference or "", kind="anchor", source=t.id) for t in tasks]
+    with watch.inside("evaluate"):
+        scored = score(rows)
+    return [
+        {"part": "likelihood", "task_id": task.id, "nats": -float(total), "tokens": int(count)}
+        for task, (total, count) in zip(tasks, scored, strict=True)
+    ]

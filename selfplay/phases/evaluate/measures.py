@@ -1,0 +1,171 @@
+"""Floor 4: from evaluation rows to the round's flat metrics, with intervals and paired changes to round 0.
+
+Greedy accuracy is a mean over tasks; an `error` outcome is left out, never counted as wrong. Intervals are 95 %
+bootstraps over tasks; deltas draw the same tasks for both rounds.
+"""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+from selfplay.collapse import Panel, bootstrap_mean, paired_delta, panel_metrics, panel_of
+from selfplay.config.tree import Evaluate
+from selfplay.curate.signature import signature_of
+from selfplay.records import Attempt, Outcome, Task, Trace
+from selfplay.tasks import Fixed
+
+Json = dict[str, Any]
+KS = (1, 2, 4, 8, 16)
+STRATA = ("operations", "frequency", "steps", "difficulty", "topic")
+"""Tags that are reported by value."""
+RARE_SHARE = 0.05
+"""A tag value that fewer of the anchor's tasks carry is a rare item, frozen at round 0."""
+APART = "apart"
+"""Tasks with this tag count in their stratum alone, not in the headline figure."""
+
+
+def measure(
+    section: Evaluate, fixed: Fixed, rows: Iterable[Json], first: Mapping[str, Any] | None
+) -> tuple[Json, Json]:
+    """The flat metrics of a round, and what later rounds are compared with (kept by round 0 as `panel.json`).
+
+    `first`: round 0's second value; None in round 0 itself.
+    """
+    by_part: dict[str, list[Json]] = defaultdict(list)
+    for row in rows:
+        by_part[row["part"]].append(row)
+    frozen: Json = {}
+    figures: Json = {}
+    for part, tasks, name in (("panel", fixed.panel, "eval"), ("test", fixed.test, "test")):
+        right = {
+            r["task_id"]: float(r["outcome"] == Outcome.PASS.value)
+            for r in by_part[part]
+            if r["outcome"] != Outcome.ERROR.value
+        }
+        frozen[part] = right
+        before = first.get(part) if first else None
+        figures |= accuracy(section, name, tasks, right, before)
+    figures |= _samples(section, fixed, by_part["samples"], first, frozen)
+    figures |= _likelihood(section, by_part["likelihood"], first, frozen)
+    return {key: _plain(value) for key, value in figures.items()}, frozen
+
+
+def accuracy(
+    section: Evaluate, name: str, tasks: Sequence[Task], right: Mapping[str, float], before: Mapping[str, float] | None
+) -> Json:
+    """Greedy accuracy as `name/greedy_accuracy`, and by stratum as `name_TAG/VALUE`; none where nothing was judged."""
+    groups: dict[str, list[str]] = {f"{name}/greedy_accuracy": [t.id for t in tasks if APART not in t.tags]}
+    for task in tasks:
+        for tag in STRATA:
+            value = task.tag(tag)
+            if value is not None:
+                groups.setdefault(f"{name}_{tag}/{_word(value)}", []).append(task.id)
+    figures: Json = {}
+    for key, ids in sorted(groups.items()):
+        known = [i for i in ids if i in right]
+        if not known:
+            continue
+        figures |= put(key, bootstrap_mean([right[i] for i in known], resamples=section.bootstrap, seed=section.seed))
+        both = [i for i in known if before and i in before]
+        if before and both:
+            change = paired_delta(
+                [right[i] for i in both], [before[i] for i in both], resamples=section.bootstrap, seed=section.seed
+            )
+            figures |= put(f"{key}_delta", change)
+    return figures
+
+
+def _samples(section: Evaluate, fixed: Fixed, rows: list[Json], first: Mapping[str, Any] | None, frozen: Json) -> Json:
+    """pass@k, unique-correct@k, support and tails from the panel's samples."""
+    if not rows:
+        return {}
+    by_task: dict[str, list[Json]] = defaultdict(list)
+    for row in rows:
+        if row["outcome"] != Outcome.ERROR.value:
+            by_task[row["task_id"]].append(row)
+    tasks = [task for task in fixed.panel if task.id in by_task]
+    right = [[row["outcome"] == Outcome.PASS.value for row in by_task[task.id]] for task in tasks]
+    labels: list[list[Hashable]] = [[cluster(task, row["text"]) for row in by_task[task.id]] for task in tasks]
+    panel = panel_of(
+        [task.id for task in tasks],
+        right,
+        labels,
+        labels,
+        strata=[task.tag("operations") or "all" for task in tasks],
+        tail=[task.tag("frequency") == "rare" for task in tasks],
+        items=_items_met(rare_items(fixed), tasks, right),
+    )
+    frozen["samples"] = panel.to_dict()
+    base = Panel.from_dict(first["samples"]) if first and "samples" in first else None
+    figures: Json = dict(panel_metrics(panel, base, ks=KS, resamples=section.bootstrap, seed=section.seed))
+    tokens = [row["tokens"] for row in rows if row["tokens"]]
+    if tokens:
+        figures["collapse_drift/len_mean"] = sum(tokens) / len(tokens)
+    figures["collapse_drift/trunc_rate"] = sum(row["finish_reason"] == "length" for row in rows) / len(rows)
+    return figures
+
+
+def _likelihood(section: Evaluate, rows: list[Json], first: Mapping[str, Any] | None, frozen: Json) -> Json:
+    """Nats a token of human text that is never trained on: its mean, its bad tail, its change to round 0."""
+    known = {row["task_id"]: row["nats"] / row["tokens"] for row in rows if row["tokens"]}
+    if not known:
+        return {}
+    frozen["nll"] = known
+    values = sorted(known.values(), reverse=True)
+    worst = values[: max(1, len(values) // 10)]
+    figures: Json = put(
+        "collapse_quality/human_nll",
+        bootstrap_mean(list(known.values()), resamples=section.bootstrap, seed=section.seed),
+    )
+    figures["collapse_tails/nll_p90"] = values[len(values) // 10]
+    figures |= put("collapse_tails/nll_cvar10", bootstrap_mean(worst, resamples=section.bootstrap, seed=section.seed))
+    before = (first or {}).get("nll") or {}
+    both = [name for name in known if name in before]
+    if both:
+        change = paired_delta(
+            [known[i] for i in both], [before[i] for i in both], resamples=section.bootstrap, seed=section.seed
+        )
+        figures |= put("collapse_quality/human_nll_delta", change)
+    return figures
+
+
+def cluster(task: Task, text: str) -> str:
+    """Which solution an attempt is: canonical code, or the answer and its path; the text where neither is found."""
+    return signature_of(Trace(task=task, attempt=Attempt(task_id=task.id, attempt=0, round=0, text=text)))
+
+
+def rare_items(fixed: Fixed) -> set[str]:
+    """Tag values of panel tasks that fewer than RARE_SHARE of the anchor's tasks carry; the anchor never changes."""
+    counts: dict[str, int] = defaultdict(int)
+    for task in fixed.anchor:
+        for tag in set(task.tags):
+            counts[tag] += 1
+    offered = {tag for task in fixed.panel for tag in task.tags if ":" in tag and tag.partition(":")[0] not in STRATA}
+    return {tag for tag in offered if counts[tag] < RARE_SHARE * len(fixed.anchor)}
+
+
+def _items_met(items: set[str], tasks: Sequence[Task], right: Sequence[Sequence[bool]]) -> dict[str, int]:
+    """For each rare item, the right attempts at tasks that need it."""
+    met = dict.fromkeys(sorted(items), 0)
+    for task, row in zip(tasks, right, strict=True):
+        for tag in items.intersection(task.tags):
+            met[tag] += sum(row)
+    return met
+
+
+def put(key: str, estimate: Any) -> Json:
+    """An estimate as three flat keys."""
+    return {key: estimate.value, f"{key}_lo": estimate.lo, f"{key}_hi": estimate.hi}
+
+
+def _word(value: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_]+", "_", value)
+
+
+def _plain(value: Any) -> Any:
+    """Floats rounded to what is stable and readable; NaN, which is no JSON, never gets here unnoticed."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"a metric came out as {value}: leave it out where it is not defined")
+    return round(value, 6) if isinstance(value, float) else value

@@ -1,0 +1,102 @@
+"""Floor 4: the student's attempts, k a task, in chunks of tasks sharded over the ranks."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from selfplay.config.tree import Generate
+from selfplay.models import Backend
+from selfplay.phases.chunked import Json, plan, refuse_outage, run_chunks
+from selfplay.phases.watch import Watch
+from selfplay.ranks import Ranks
+from selfplay.records import Attempt, Completion, Request, Sampling, Task
+from selfplay.seeds import seed_of
+from selfplay.store import Chunk, ChunkFolder
+
+RETRIES = 1
+"""How often completions that failed on our side are asked again, before their share counts."""
+
+
+def generate(
+    section: Generate,
+    tasks: Sequence[Task],
+    *,
+    sampling: Sampling,
+    student: str,
+    open_backend: Callable[[], AbstractContextManager[Backend]],
+    max_error_share: float,
+    seed: int,
+    round: int,
+    out: Path,
+    ranks: Ranks,
+    watch: Watch,
+) -> None:
+    """Writes chunks of attempts, sorted by (task, attempt). `student` is the identity of the weights that write."""
+    by_id = {task.id: task for task in tasks}
+
+    def work(backend: Backend, chunk: Chunk) -> list[Json]:
+        requests = [Request.of(by_id[name]) for name in chunk.members]
+        with watch.inside("generate"):
+            found = complete_all(backend, requests, section.samples, sampling, chunk.seed)
+        lost = [c for row in found for c in row if c.finish_reason == "error"]
+        refuse_outage(
+            "generate", chunk, len(lost), sum(map(len, found)), max_error_share, lost[0].error or "?" if lost else ""
+        )
+        return [
+            attempt_of(task_id, number, completion, sampling, backend.identity, chunk.id, round).model_dump(mode="json")
+            for task_id, row in zip(chunk.members, found, strict=True)
+            for number, completion in enumerate(row)
+        ]
+
+    run_chunks(
+        "generate", folder_of(section, tasks, student, seed, round, out), open_backend, work, ranks=ranks, watch=watch
+    )
+
+
+def folder_of(section: Generate, tasks: Sequence[Task], student: str, seed: int, round: int, out: Path) -> ChunkFolder:
+    """The phase's chunks: the same on every rank and at every start."""
+    members = [task.id for task in tasks]
+    return ChunkFolder(
+        out, plan(members, section.chunk_tasks, lambda n: seed_of(seed, round, "generate", n), lambda n: student)
+    )
+
+
+def complete_all(
+    backend: Backend, requests: Sequence[Request], n: int, sampling: Sampling, seed: int
+) -> list[list[Completion]]:
+    """n completions a request; those that failed on our side are asked once more."""
+    found = backend.complete(requests, n=n, sampling=sampling, seed=seed)
+    for _ in range(RETRIES):
+        broken = [i for i, row in enumerate(found) if any(c.finish_reason == "error" for c in row)]
+        if not broken:
+            break
+        again = backend.complete([requests[i] for i in broken], n=n, sampling=sampling, seed=seed)
+        for i, row in zip(broken, again, strict=True):
+            found[i] = [new if old.finish_reason == "error" else old for old, new in zip(found[i], row, strict=True)]
+    return found
+
+
+def attempt_of(
+    task_id: str, number: int, completion: Completion, sampling: Sampling, model: str, chunk: int, round: int
+) -> Attempt:
+    """The record of one completion."""
+    return Attempt(
+        task_id=task_id,
+        attempt=number,
+        round=round,
+        text=completion.text,
+        prompt_ids=completion.prompt_ids,
+        completion_ids=completion.completion_ids,
+        logprobs=completion.logprobs,
+        finish_reason=completion.finish_reason,
+        sampler=sampling.model_dump(mode="json"),
+        model=model,
+        chunk=chunk,
+        retokenised=completion.retokenised,
+    )
+
+
+def read_attempts(folder: ChunkFolder) -> Iterator[tuple[Chunk, list[Attempt]]]:
+    """The attempts, chunk by chunk."""
+    for chunk, rows in folder.each():
+        yield chunk, [Attempt.model_validate(row) for row in rows]

@@ -1,0 +1,93 @@
+"""Floor 4: the train phase as the loop calls it: which trainer a student needs, and its warm-up in round 0."""
+
+from pathlib import Path
+from typing import Any
+
+from selfplay.config.sections import ScriptedStudent
+from selfplay.config.tree import Config, Train
+from selfplay.models.student import base_of, read_scripted, write_scripted
+from selfplay.phases.hands import Hands
+from selfplay.phases.watch import Watch
+from selfplay.records import Row
+from selfplay.store.traces import read_rows
+
+
+def learn(
+    config: Config,
+    rows: Path,
+    *,
+    start: Path,
+    out: Path,
+    seed: int,
+    round: int,
+    step_offset: int,
+    hands: Hands,
+    watch: Watch,
+) -> dict[str, Any]:
+    """Leaves the round's weights in `out/model`; the `train/` figures of its row. On all ranks."""
+    section = config.train if round else warmup_of(config.train)
+    if section is None:
+        return keep_base(start, out, hands)
+    if isinstance(config.student, ScriptedStudent):
+        return practise(config.student, read_rows(rows), start=start, out=out, hands=hands)
+    from selfplay.phases.train import train
+
+    with watch.inside("train"):
+        report = train(
+            section,
+            read_rows(rows),
+            start=base_of(config.student, start),
+            out=out,
+            seed=seed,
+            round=round,
+            step_offset=step_offset,
+            ranks=hands.ranks,
+        )
+    return {
+        "train/steps": report.steps,
+        "train/tokens": report.tokens,
+        "train/loss_first": report.loss_first,
+        "train/loss_last": report.loss_last,
+    }
+
+
+def warmup_of(section: Train) -> Train | None:
+    """The settings of round 0; None where it keeps the base model."""
+    if section.warmup is None:
+        return None
+    changed = {"steps": section.warmup.steps, "epochs": None, "learning_rate": section.warmup.learning_rate}
+    return section.model_copy(update={**changed, "lora": None, "warmup": None})
+
+
+def keep_base(start: Path, out: Path, hands: Hands) -> dict[str, Any]:
+    """Round 0 without warm-up: its weights are the ones it was given."""
+    import shutil
+
+    if hands.ranks.is_main:
+        whole = out / ".model.tmp"
+        shutil.rmtree(whole, ignore_errors=True)
+        shutil.copytree(start, whole)
+        shutil.rmtree(out / "model", ignore_errors=True)
+        whole.rename(out / "model")
+    hands.ranks.barrier("kept")
+    return {"train/steps": 0}
+
+
+def practise(student: ScriptedStudent, rows: list[Row], *, start: Path, out: Path, hands: Hands) -> dict[str, Any]:
+    """A scripted student's training: it moves from its skill toward the share of its new rows that are right."""
+    new = [row for row in rows if row.kind == "new"]
+    right = sum(_is_right(row) for row in new) / len(new) if new else 1.0
+    before = read_scripted(start)
+    after = before + student.gain * (right - before) if new else before
+    if hands.ranks.is_main:
+        write_scripted(out / "model", after)
+    hands.ranks.barrier("practised")
+    return {"train/steps": len(rows), "train/loss_last": round(1 - after, 6)}
+
+
+def _is_right(row: Row) -> bool:
+    """Whether a row of bytes answers its own sum: `Compute 1 + 2` with `A: 3`."""
+    prompt = bytes(token for token, label in zip(row.input_ids, row.labels, strict=True) if label == -100).decode()
+    answer = bytes(label for label in row.labels if 0 <= label < 256).decode().rpartition("A:")[2].strip()
+    terms = prompt.removeprefix("Compute ").replace("- ", "-").replace("+ ", "+").split()
+    return answer == str(sum(int(term) for term in terms))

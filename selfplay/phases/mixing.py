@@ -1,0 +1,52 @@
+"""Floor 4: which rows a round trains on: this round's accepted, older rounds' and the anchor, by the regime."""
+
+import random
+from collections.abc import Sequence
+from typing import TypeVar
+
+from selfplay.config.tree import Curate
+from selfplay.records import Row
+
+T = TypeVar("T")
+
+
+def mix(section: Curate, new: Sequence[Row], older: Sequence[Row], anchor: Sequence[Row], seed: int) -> list[Row]:
+    """The training rows, deterministic by seed; shares are met by repeating or leaving out whole rows.
+
+    Regimes (Gerstgrasser et al. 2024; Kazdan et al. 2024): `accumulate` trains on all rounds, `replace` on the newest
+    alone, `accumulate_subsample` on a fixed number of rows drawn from all. The anchor comes on top, as `anchor_share`
+    of all rows; without any accepted row it is the whole.
+    """
+    rng = random.Random(seed)
+    earlier = [row.model_copy(update={"kind": "older"}) for row in older]
+    if section.regime == "replace":
+        kept = list(new)
+    elif section.newest_share is not None and new and earlier:
+        kept = _shares(new, earlier, section.newest_share, rng)
+    else:
+        kept = [*new, *earlier]
+    if section.rows is not None and len(kept) > section.rows:
+        kept = rng.sample(kept, section.rows)
+    return [*kept, *_anchor_part(section.anchor_share, len(kept), anchor, rng)]
+
+
+def _shares(new: Sequence[Row], older: Sequence[Row], newest: float, rng: random.Random) -> list[Row]:
+    """Both parts whole, the one that is too small repeated until its share is met."""
+    wanted = round(len(older) * newest / (1 - newest))
+    if len(new) < wanted:
+        return [*_resized(new, wanted, rng), *older]
+    return [*new, *_resized(older, round(len(new) * (1 - newest) / newest), rng)]
+
+
+def _anchor_part(share: float | None, others: int, anchor: Sequence[Row], rng: random.Random) -> list[Row]:
+    if share is None or not others:
+        return list(anchor)
+    return _resized(anchor, round(others * share / (1 - share)), rng)
+
+
+def _resized(rows: Sequence[T], count: int, rng: random.Random) -> list[T]:
+    """`count` rows: every row as often as every other, give or take one, the odd ones drawn."""
+    if not rows:
+        return []
+    times, rest = divmod(count, len(rows))
+    return [*rows] * times + rng.sample(list(rows), rest)

@@ -1,0 +1,79 @@
+"""Floor 3: verdicts by running code: takes the program out of a reply and gives it to the sandbox with the tests."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from selfplay.answers import extract_code
+from selfplay.errors import DataError
+from selfplay.records import Attempt, Outcome, Task, Verdict
+from selfplay.sandbox import CheckTests, Executor, IOTests, Job, Limits, Result, StdioTests
+
+NAME = "code_tests/1"
+
+
+class CodeTests:
+    """Verifier of `code_tests` checks.
+
+    A check has `entry_point` with `cases` ([[arguments, expected], ...]) or with `source` (asserts, or a
+    `check(candidate)`), or `stdio` ([[stdin, stdout], ...]) alone. `prefix` is put before a reply that does not define
+    the entry point itself (function completion). The expected values never enter the sandbox and never the evidence.
+    """
+
+    def __init__(self, executor: Executor, limits: Limits) -> None:
+        self._executor, self._limits = executor, limits
+
+    def verify(
+        self, checks: Sequence[Mapping[str, Any]], tasks: Sequence[Task], attempts: Sequence[Attempt]
+    ) -> list[Verdict]:
+        """See `Verifier.verify`."""
+        found: dict[int, Verdict] = {}
+        jobs: list[Job] = []
+        for place, (check, task, attempt) in enumerate(zip(checks, tasks, attempts, strict=True)):
+            code = program(attempt.text, check)
+            if code is None:
+                found[place] = Verdict(verifier=NAME, outcome=Outcome.INVALID, reason="no code found")
+            else:
+                jobs.append(Job(str(place), code, tests_of(check, task.id), self._limits))
+        for result in self._executor.run(jobs):
+            found[int(result.id)] = verdict_of(result)
+        return [found[place] for place in range(len(attempts))]
+
+
+def program(text: str, check: Mapping[str, Any]) -> str | None:
+    """The program in a reply; None where there is none."""
+    code, prefix = extract_code(text), check.get("prefix")
+    if prefix is None:
+        return code
+    if code is not None and f"def {check['entry_point']}" in code:
+        return f"{prefix.rpartition('def ')[0]}\n{code}"
+    return f"{prefix}{text if code is None or code.strip() == text.strip() else code}"
+
+
+def tests_of(check: Mapping[str, Any], task_id: str) -> IOTests | CheckTests | StdioTests:
+    """The tests that a check holds. Raises DataError where it holds none."""
+    if "cases" in check:
+        cases = [(tuple(args), expected) for args, expected in check["cases"]]
+        return IOTests(str(check["entry_point"]), cases, float(check.get("atol", 0.0)))
+    if "source" in check:
+        return CheckTests(str(check["source"]), str(check["entry_point"]))
+    if "stdio" in check:
+        return StdioTests([(str(given), str(wanted)) for given, wanted in check["stdio"]])
+    raise DataError(f"task {task_id}: its code_tests verifier has no cases, source or stdio; add one of them")
+
+
+def verdict_of(result: Result) -> Verdict:
+    """The verdict on a sandbox result. A pass that was judged inside the candidate's own process is no opinion."""
+    status = str(result.status.value)
+    if result.passed is None:
+        outcome = Outcome.ERROR
+    elif not result.passed:
+        outcome = Outcome.FAIL
+    else:
+        outcome = Outcome.PASS if result.trust != "in_process" else Outcome.ABSTAIN
+    return Verdict(
+        verifier=NAME,
+        outcome=outcome,
+        reason=status,
+        evidence=result.error or "",
+        details={"tier": result.tier, "trust": str(result.trust)},
+    )

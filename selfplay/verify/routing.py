@@ -1,0 +1,118 @@
+"""Floor 3: which verifiers a task asks, and what their words come to. The outcome is computed here, in one place.
+
+A task's check is one verifier, or `{type: all | any | first, of: [check, ...]}`:
+- all: pass where every one passes; the first fail or invalid decides otherwise
+- any: pass where one passes
+- first: the first that does not abstain decides
+In each, an `error` that could have changed the outcome makes it `error`: an outage is never a wrong answer.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from selfplay.errors import ConfigError
+from selfplay.records import Attempt, Outcome, Task, Verdict
+
+COMBINERS = ("all", "any", "first")
+
+
+class Verifier(Protocol):
+    """Judges attempts of tasks whose check has its type."""
+
+    def verify(
+        self, checks: Sequence[Mapping[str, Any]], tasks: Sequence[Task], attempts: Sequence[Attempt]
+    ) -> list[Verdict]:
+        """One verdict an attempt, in order; a failure of ours is an `error` verdict, never an exception for one item."""
+        ...
+
+
+class Judged(NamedTuple):
+    """What came of one attempt."""
+
+    verdicts: tuple[Verdict, ...]
+    outcome: Outcome
+
+    @property
+    def disagree(self) -> bool:
+        """Whether one verifier said pass and another fail: worth a look, since one of them is wrong."""
+        words = {verdict.outcome for verdict in self.verdicts}
+        return Outcome.PASS in words and Outcome.FAIL in words
+
+
+def verify(tasks: Sequence[Task], attempts: Sequence[Attempt], verifiers: Mapping[str, Verifier]) -> list[Judged]:
+    """Judges each attempt of `attempts` by the check of the task beside it in `tasks`.
+
+    Verifiers are asked type by type, each with all its items at once. An attempt that is empty or was cut off is
+    `invalid` and asked of nobody. Raises ConfigError where a task needs a verifier that is not there.
+    """
+    leaves = [list(_leaves(task.check)) for task in tasks]
+    found: list[list[Verdict | None]] = [[None] * len(row) for row in leaves]
+    for kind in sorted({check["type"] for row in leaves for check in row}):
+        places = [(i, j) for i, row in enumerate(leaves) for j, check in enumerate(row) if check["type"] == kind]
+        asked = [(i, j) for i, j in places if not _unreadable(attempts[i])]
+        for i, j in places:
+            found[i][j] = _unreadable(attempts[i])
+        verifier = _verifier(kind, verifiers, tasks[places[0][0]])
+        words = verifier.verify(
+            [leaves[i][j] for i, j in asked], [tasks[i] for i, _ in asked], [attempts[i] for i, _ in asked]
+        )
+        for (i, j), verdict in zip(asked, words, strict=True):
+            found[i][j] = verdict
+    rows = [tuple(verdict for verdict in row if verdict is not None) for row in found]
+    return [Judged(row, combine(task.check, row)) for task, row in zip(tasks, rows, strict=True)]
+
+
+def combine(check: Mapping[str, Any], verdicts: Sequence[Verdict]) -> Outcome:
+    """The outcome of a check from its verdicts, one a leaf, in the order that the check names them."""
+    return _combine(check, iter(verdicts))
+
+
+def _combine(check: Mapping[str, Any], verdicts: Iterator[Verdict]) -> Outcome:
+    if check["type"] not in COMBINERS:
+        return next(verdicts).outcome
+    words = [_combine(part, verdicts) for part in check["of"]]
+    spoken = [word for word in words if word is not Outcome.ABSTAIN]
+    if not spoken:
+        return Outcome.ABSTAIN
+    if check["type"] == "first":
+        return spoken[0]
+    decisive = {Outcome.PASS} if check["type"] == "any" else {Outcome.FAIL, Outcome.INVALID}
+    for word in spoken:
+        if word in decisive:
+            return word
+    return Outcome.ERROR if Outcome.ERROR in spoken else spoken[0]
+
+
+def check_types(tasks: Sequence[Task]) -> set[str]:
+    """All verifier types that these tasks name. Raises ConfigError on a combination without parts."""
+    return {leaf["type"] for task in tasks for leaf in _leaves(task.check)}
+
+
+def _leaves(check: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    if check.get("type") not in COMBINERS:
+        yield check
+        return
+    parts = check.get("of")
+    if not isinstance(parts, list) or not parts or not all(isinstance(p, dict) and "type" in p for p in parts):
+        raise ConfigError(f"verifier: {check['type']} has of = {parts!r}; give a list of verifiers, each with a type")
+    for part in parts:
+        yield from _leaves(part)
+
+
+def _verifier(kind: str, verifiers: Mapping[str, Verifier], task: Task) -> Verifier:
+    name = "python" if kind.startswith("python:") else kind
+    if name not in verifiers:
+        raise ConfigError(
+            f"task {task.id}: its verifier is {kind!r}, and there is {', '.join(sorted(verifiers)) or 'none'}; "
+            "use one of these, or python:package.module:function"
+        )
+    return verifiers[name]
+
+
+def _unreadable(attempt: Attempt) -> Verdict | None:
+    """A truncated or failed attempt needs no verifier."""
+    if attempt.finish_reason == "error":
+        return Verdict(verifier="finish/1", outcome=Outcome.ERROR, reason="the backend failed")
+    if attempt.finish_reason == "length":
+        return Verdict(verifier="finish/1", outcome=Outcome.INVALID, reason="truncated")
+    return None
