@@ -213,7 +213,7 @@ def _ranks(values: Sequence[float]) -> list[float]:
     """Ranks from 1, ties sharing their mean."""
     order = sorted(values)
     first = {value: place for place, value in reversed(list(enumerate(order, 1)))}
-    count = {value: 0 for value in first}
+    count = dict.fromkeys(first, 0)
     for value in values:
         count[value] += 1
     return [first[value] + (count[value] - 1) / 2 for value in values]

@@ -183,9 +183,8 @@ class Judge:
         if abs(mean - item.threshold) < self.margin:
             return self._verdict(item, Outcome.ABSTAIN, f"too close: {mean:.2f} to {item.threshold:g}", answers)
         outcome = Outcome.PASS if mean >= item.threshold else Outcome.FAIL
-        return self._verdict(
-            item, outcome, f"score {mean:.2f}, {len(scores)} samples", answers, mean, _gap(last, first)
-        )
+        gap = means[0] - means[1] if len(means) == 2 else None
+        return self._verdict(item, outcome, f"score {mean:.2f}, {len(scores)} samples", answers, mean, gap)
 
     def _verdict(
         self,
