@@ -16,7 +16,8 @@ LETTERED_CLUMP = re.compile(r"\b(?=[A-Z]*\d)[A-HJ-NPR-Z0-9]{17}\b|\b[A-Z]{2}\s+\
 
 _PHONE_WORDS = words(
     r"phones?|telephone|tel|call(?:ed|ing)?|fax|mobile|cell(?:ular|phone)?|contact|numbers?(?! of)|reach(?:ed)?|dial(?:ed|ling|ing)?|ring|"
-    r"text(?:ed)?|messages?|sms|whatsapp|answer(?:ing|ed)?|registered|office|desk|home|work|hotline|voice ?mail|pager|direct|toll|ext"
+    r"text(?:ed)?|messages?|sms|whatsapp|answer(?:ing|ed)?|registered|office|desk|home|work|hotline|voice ?mail|pager|"
+    r"direct|toll|ext(?:ension)?|rsvp|speak|callback"
 )
 _CALL_WORDS = words(
     r"phone|telephone|tel|call|fax|mobile|cell|dial|sms|whatsapp|messages?|reach|answering|registered|ring"
@@ -34,7 +35,7 @@ _STATES = r"(?:A[LKZR]|C[AOT]|D[CE]|FL|GA|HI|I[DLNA]|K[SY]|LA|M[EDAINSOT]|N[EVHJ
 def _number(
     rule: str, number: int, regex: str, ok: Check | None = None, context: re.Pattern[str] | None = None
 ) -> Pattern:
-    return Pattern(rule, number, re.compile(regex), (), ok, context, _SUM_BEFORE, _SUM_AFTER)
+    return Pattern(rule, number, re.compile(regex), frozenset(), ok, context, _SUM_BEFORE, _SUM_AFTER)
 
 
 def _phone(regex: str, context: re.Pattern[str] | None = None) -> Pattern:
@@ -44,7 +45,13 @@ def _phone(regex: str, context: re.Pattern[str] | None = None) -> Pattern:
 FIXED: tuple[Pattern, ...] = (
     _number("ssn", 7, rf"(?<![\w.-])\d{{3}}-\d{{2}}-\d{{4}}{_END}", check.is_ssn),
     Pattern(
-        "ip", 15, re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\w)(?!\.\d)"), (), check.is_ipv4, None, _VERSION
+        "ip",
+        15,
+        re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\w)(?!\.\d)"),
+        frozenset(),
+        check.is_ipv4,
+        None,
+        _VERSION,
     ),
     _number("date", 3, r"(?<![\w/.-])(?:0?[1-9]|[12]\d|3[01])([/.-])(?:0?[1-9]|[12]\d|3[01])\1(?:19|20)\d{2}(?![\w/])"),
     _number(
@@ -79,7 +86,7 @@ PHONES: tuple[Pattern, ...] = (
 """Phone numbers: the first six by shape alone, the last two where someone is called."""
 
 LETTERED: tuple[Pattern, ...] = (
-    Pattern("vehicle", 12, re.compile(r"(?<![\w-])[A-HJ-NPR-Z0-9]{17}(?![\w-])"), (), check.is_vin),
+    Pattern("vehicle", 12, re.compile(r"(?<![\w-])[A-HJ-NPR-Z0-9]{17}(?![\w-])"), frozenset(), check.is_vin),
     Pattern("zip", 2, re.compile(rf"\b{_STATES}\s+(?P<v>\d{{5}}(?:-\d{{4}})?)(?!\w)")),
 )
 """Digits with letters of their own."""

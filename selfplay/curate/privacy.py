@@ -5,7 +5,7 @@ Not covered: names and places in running text. Patterns alone are not Safe Harbo
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -33,6 +33,18 @@ PIECE_OVERLAP = 10_000
 """More than the longest identifier (a private key)."""
 
 _IBAN_START = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?=[ -]?[A-Za-z0-9]{4})")
+_FOUR_DIGITS = re.compile(r"\d{4}")
+"""Every IBAN, VIN and ZIP code has four digits in a row."""
+
+_SPACES = str.maketrans({chr(code): " " for code in range(128) if not chr(code).isalnum()})
+_BY_WORD: dict[str, list[int]] = defaultdict(list)
+_BY_PIECE: dict[str, list[int]] = defaultdict(list)
+for _rank, _pattern in enumerate(PATTERNS):
+    for _trigger in sorted(_pattern.triggers):
+        (_BY_PIECE if _trigger[0] == "~" else _BY_WORD)[_trigger.removeprefix("~")].append(_rank)
+_TRIGGER_WORDS = frozenset(_BY_WORD)
+_LETTERED_RANKS = [rank for rank, pattern in enumerate(PATTERNS) if pattern in LETTERED]
+_DIGIT_RANKS = [rank for rank, pattern in enumerate(PATTERNS) if not pattern.triggers and pattern not in LETTERED]
 _MARGIN = 3
 """Characters around a clump of digits that belong to its number: `+`, `(`, and what must not follow."""
 
@@ -151,22 +163,32 @@ def _resolve(candidates: Sequence[tuple[int, int, int, str]]) -> list[tuple[tupl
 
 def _candidates(text: str) -> list[tuple[int, int, int, str]]:
     """(rank of the pattern, start, end, class) of everything that looks like an identifier."""
-    lowered = "\n" + text.lower()
-    windows = [(max(0, m.start() - _MARGIN), m.end() + _MARGIN) for m in CLUMP.finditer(text)]
-    lettered = [m.span() for m in LETTERED_CLUMP.finditer(text)]
-    found = []
-    for rank, pattern in enumerate(PATTERNS):
-        if pattern.triggers:
-            places = [(0, len(text))] if any(trigger in lowered for trigger in pattern.triggers) else []
-        else:
-            places = lettered if pattern in LETTERED else windows
-        for low, high in {span for place in places for span in _matches(text, pattern, *place)}:
+    found: list[tuple[int, int, int, str]] = []
+    for rank, start, stop in _places(text):
+        pattern = PATTERNS[rank]
+        for low, high in _matches(text, pattern, start, stop):
             found.append((rank, low, high, _named(text, pattern.rule, low, high)))
-    for match in _IBAN_START.finditer(text):
+    four = _FOUR_DIGITS.search(text) is not None
+    for match in _IBAN_START.finditer(text) if four else ():
         end = iban_end(text, match.start())
         if end is not None:
             found.append((-1, match.start(), end, "iban"))
     return found
+
+
+def _places(text: str) -> Iterator[tuple[int, int, int]]:
+    """(rank of a pattern, start, end) of where it is worth trying."""
+    lowered = text.lower()
+    ranks = {
+        rank for word in _TRIGGER_WORDS.intersection(lowered.translate(_SPACES).split()) for rank in _BY_WORD[word]
+    }
+    ranks.update(rank for piece, tried in _BY_PIECE.items() if piece in lowered for rank in tried)
+    yield from ((rank, 0, len(text)) for rank in sorted(ranks))
+    for clump in CLUMP.finditer(text):
+        yield from ((rank, max(0, clump.start() - _MARGIN), clump.end() + _MARGIN) for rank in _DIGIT_RANKS)
+    if _FOUR_DIGITS.search(text) is not None:
+        for clump in LETTERED_CLUMP.finditer(text):
+            yield from ((rank, *clump.span()) for rank in _LETTERED_RANKS)
 
 
 def _matches(text: str, pattern: Pattern, start: int, stop: int) -> Iterator[tuple[int, int]]:
