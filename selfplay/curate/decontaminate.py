@@ -238,9 +238,11 @@ def _functions(texts: Sequence[str], index: Protected) -> Iterator[Hit]:
     if not index.functions:
         return
     for row, text in enumerate(texts):
-        for prefix, start, end in function_blocks(text):
-            if prefix not in index.function_prefixes:
-                continue
-            for line, _, _, _ in canonical_functions(textwrap.dedent(text[start:end])):
-                if line in index.functions:
-                    yield Hit(row, "code_renamed", (start, end), index.functions[line])
+        alike = [(a, b) for prefix, a, b in function_blocks(text) if prefix in index.function_prefixes]
+        for start, end in alike:
+            lines = [line for line, *_ in canonical_functions(textwrap.dedent(text[start:end]))]
+            yield from (
+                Hit(row, "code_renamed", (start, end), index.functions[line])
+                for line in lines
+                if line in index.functions
+            )

@@ -75,11 +75,9 @@ class Protected:
         for index, row in enumerate(rows):
             found = list(_parts(index, row))
             parts.extend(found)
-            whole = "".join(part.text for part in found) if isinstance(row, Mapping) else str(row)
-            for source in (whole, *(part.text for part in found)):
-                for line, nodes, _, _ in canonical_functions(source) if "def " in source else ():
-                    if nodes >= MIN_CODE_NODES:
-                        functions.setdefault(line, index)
+            whole = "".join(part.text for part in found) if isinstance(row, Mapping) else row
+            for line in _telling_functions([whole, *(part.text for part in found)]):
+                functions.setdefault(line, index)
         return cls(tuple(parts), functions)
 
     @cached_property
@@ -184,6 +182,12 @@ def function_blocks(text: str) -> list[tuple[tuple[str, ...], int, int]]:
         bare = _STRING_OR_COMMENT.sub("", match.group())
         found.append((tuple(KEYWORDS.findall(bare)[:KEYWORD_PREFIX]), match.start(), match.end()))
     return found
+
+
+def _telling_functions(sources: Sequence[str]) -> list[str]:
+    """Canonical forms of the functions that are large enough to be known by their shape."""
+    found = [f for source in sources if "def " in source for f in canonical_functions(source)]
+    return [line for line, nodes, _, _ in found if nodes >= MIN_CODE_NODES]
 
 
 def _parts(index: int, row: str | Mapping[str, object]) -> list[Part]:

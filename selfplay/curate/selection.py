@@ -179,11 +179,13 @@ def _first_reason(trace: Trace, rules: SelectRules, flag: str | None) -> str:
             )
         if trace.outcome is Outcome.ERROR:
             return "error"
+    if flag is not None:
+        return flag
     if trace.attempt.finish_reason == "length":
         return "truncated"
     if rules.verified_only and trace.outcome is not None and trace.outcome in _OF_OUTCOME:
         return _OF_OUTCOME[trace.outcome]
-    return flag or "accepted"
+    return "accepted"
 
 
 class _State:
@@ -303,16 +305,14 @@ def _cap(state: _State) -> None:
             if state.reasons[index] == "accepted":
                 modes.setdefault(state.signatures[index], []).append(index)
         turns = [(turn, mode, index) for mode, rows in enumerate(modes.values()) for turn, index in enumerate(rows)]
-        for _, _, index in sorted(turns)[_cap_of(state, members) :]:
+        for _, _, index in sorted(turns)[_cap_of(state, members, state.rules.cap) :]:
             state.reasons[index] = "over_cap"
 
 
-def _cap_of(state: _State, members: Sequence[int]) -> int:
-    assert state.rules.cap is not None
-    if state.rules.emphasis_floor is None:
-        return state.rules.cap
+def _cap_of(state: _State, members: Sequence[int], cap: int) -> int:
+    floor = state.rules.emphasis_floor
     passed = sum(state.traces[i].outcome is Outcome.PASS for i in members)
-    return emphasis.cap_for(state.rules.cap, passed, len(members), state.rules.emphasis_floor)
+    return cap if floor is None else emphasis.cap_for(cap, passed, len(members), floor)
 
 
 def _quotas(state: _State) -> None:

@@ -61,16 +61,18 @@ def canonical_code(text: str) -> str | None:
 def answer_path(text: str) -> str | None:
     """Signature of a worked answer: its equations in order and the final answer; None where it has no equation.
 
-    Calculator notes (`<<48/2=24>>`) count alone where there are any; `2*3` and `3*2` are the same step, `1,000.0` and
-    `1000` the same number. After Yuan et al. 2023 (RFT, 2308.01825), who tell paths apart by their equation lists.
+    Where no final answer is marked, the right side of the last equation is it. Calculator notes (`<<48/2=24>>`) count
+    alone where there are any; `2*3` and `3*2` are the same step, `1,000.0` and `1000` the same number. After Yuan et al.
+    2023 (RFT, 2308.01825), who tell paths apart by their equation lists.
     """
     steps = _NOTE.findall(text) if "<<" in text else []
     steps = [step for step in steps if "=" in step] or _EQUATION.findall(text[:MAX_SIGNED_CHARS])
     if not steps:
         return None
     finals = _FINAL.findall(text)
-    final = _number(finals[-1]) if finals else ""
-    return "path:" + short_hash(*[_canonical_step(step) for step in steps], final)
+    canonical = [_canonical_step(step) for step in steps]
+    final = _number(finals[-1]) if finals else canonical[-1].rpartition("=")[2]
+    return "path:" + short_hash(*canonical, final)
 
 
 def signature_of(trace: Trace, read_verdicts: bool = True) -> str:
