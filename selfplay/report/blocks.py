@@ -61,7 +61,7 @@ def funnel(
     *,
     width: float = 480,
 ) -> str:
-    """Stages (name, count, note) from the widest down, each a bar with its count and its share of the first.
+    """Stages (name, count, note), each a bar with its count and its share of the first; the largest fills the width.
 
     `note` is one line below the bar, such as why the others left; "" for none. A count of 0 draws no bar.
     """
@@ -69,12 +69,13 @@ def funnel(
         return nothing(title, "Nothing to show yet.", width)
     head, top = heading(title, "", width)
     first = max(float(stages[0][1]), 1e-9)
+    largest = max(first, *(float(count) for _, count, _ in stages))
     left = min(width * 0.28, max(text_width(name) for name, *_ in stages) + 12)
     numbers = [f"{say(count)}  {count / first:.0%}" if i else say(count) for i, (_, count, _) in enumerate(stages)]
     room = width - left - max(text_width(n) for n in numbers) - 8
     parts, y = [head], top
     for i, ((name, count, note), words) in enumerate(zip(stages, numbers, strict=True)):
-        long = max(0.0, min(1.0, count / first)) * room
+        long = max(0.0, count / largest) * room
         parts.append(label(0, y + 16, shorten(name, left), "ink"))
         if count > 0:
             look = {"class_": "sp-f0", "fill": LIGHT[0], "fill_opacity": round(1 - 0.14 * min(i, 4), 2), "rx": 2}

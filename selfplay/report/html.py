@@ -1,0 +1,104 @@
+"""Floor 2: panels to HTML, the only file that imports jinja2. Pages are self-contained, escape all text and run nothing.
+
+The content security policy allows one style sheet, by its hash, and nothing else: no script, no fetch, no form.
+"""
+
+import base64
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from selfplay import __version__
+from selfplay.report.glossary import define
+from selfplay.report.parts import Panel
+from selfplay.report.svg import STYLE
+
+SCHEMA_VERSION = 1
+"""Of report.json and the comparison's JSON; fields are only added."""
+_TEMPLATES = Path(__file__).parent / "templates"
+_CONTROL = {
+    c: "\ufffd"
+    for c in [*range(32), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+    if c not in (9, 10)
+}
+"""Control characters and those that turn the direction of text, which could make a page read as something else."""
+
+
+def page(
+    kind: str,
+    name: str,
+    headline: Mapping[str, Any],
+    groups: Sequence[tuple[str, Sequence[Panel]]],
+    notes: Sequence[str],
+) -> str:
+    """One page: a headline, and groups of panels under their headings. `notes` are sentences about what is missing."""
+    import jinja2
+
+    style = STYLE + (_TEMPLATES / "page.css").read_text(encoding="utf-8")
+    allowed = "sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    keys = [key for _, panels in groups for panel in panels for key in panel.keys]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = environment.get_template("page.html.j2").render(
+        kind=kind,
+        name=name,
+        headline=headline,
+        groups=groups,
+        notes=notes,
+        definitions=define(keys),
+        style=style,
+        allowed=allowed,
+        version=__version__,
+    )
+    return text.translate(_CONTROL)
+
+
+def twin(
+    kind: str,
+    name: str,
+    headline: Mapping[str, Any],
+    groups: Sequence[tuple[str, Sequence[Panel]]],
+    more: Mapping[str, Any],
+) -> str:
+    """The page's numbers as JSON; NaN and infinities are null."""
+    panels = [panel for _, group in groups for panel in group]
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": kind,
+        "name": name,
+        "headline": dict(headline),
+        **more,
+        "panels": {p.id: {"title": p.title, "missing": p.missing, "lead": p.lead, **p.data} for p in panels},
+        "definitions": define(key for panel in panels for key in panel.keys),
+    }
+    return json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes the file whole or not at all; lone surrogates become question marks."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with fresh.open("wb") as file:
+        file.write(text.encode("utf-8", "replace"))
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)

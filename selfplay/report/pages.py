@@ -1,0 +1,58 @@
+"""Floor 2: the report of one run: which panels it has, in which order."""
+
+from pathlib import Path
+
+from selfplay.report import html, panels, profile
+from selfplay.report.parts import Panel
+from selfplay.report.reading import RunData, read_run
+from selfplay.report.tally import Tally, TraceReader, tally
+
+
+def write_report(run: Path, read_traces: TraceReader | None = None) -> Path:
+    """Writes `report.html` and `report.json` into the run folder, each whole or not at all; the page's path.
+
+    `read_traces` gives the rows of a traces.parquet (`selfplay.store.read_traces`); None leaves out what needs traces:
+    the photocopy and the examples. A run with no round, one round or holes gives a page that says so. Raises DataError
+    where the folder is no run, OSError where it cannot be written.
+    """
+    data = read_run(run)
+    tallies = read_tallies(data, read_traces)
+    headline = panels.headline(data)
+    groups = _groups(data, tallies)
+    html.write_whole(
+        run / "report.json",
+        html.twin("report", data.name, headline, groups, {"rounds": data.rows, "notes": data.notes}),
+    )
+    target = run / "report.html"
+    html.write_whole(target, html.page("report", data.name, headline, groups, data.notes))
+    return target
+
+
+def read_tallies(data: RunData, read_traces: TraceReader | None) -> dict[int, Tally]:
+    """One pass over each committed round's traces; a file that cannot be read is a note."""
+    found: dict[int, Tally] = {}
+    for number in data.rounds if read_traces else ():
+        path = data.path / "rounds" / f"{number:03d}" / "traces.parquet"
+        if read_traces is None or not path.is_file():
+            continue
+        try:
+            found[number] = tally(number, read_traces(path))
+        except (OSError, ValueError, KeyError, TypeError) as error:  # pyarrow's errors are ValueErrors
+            data.notes.append(f"rounds/{number:03d}/traces.parquet could not be read ({type(error).__name__}).")
+    return found
+
+
+def _groups(data: RunData, tallies: dict[int, Tally]) -> list[tuple[str, list[Panel]]]:
+    collapse = [
+        profile.photocopy(tallies),
+        profile.balance(data),
+        *profile.families(data),
+        profile.provenance(data),
+        profile.alarms(data),
+    ]
+    return [
+        ("Progress", [panels.accuracy(data), panels.selection(data, tallies)]),
+        ("Collapse profile", [p for p in collapse if not p.missing] + [p for p in collapse if p.missing]),
+        ("The work", [panels.time(data), panels.training(data), panels.examples(tallies)]),
+        ("Record", [panels.setup(data)]),
+    ]

@@ -1,0 +1,239 @@
+"""Floor 2: the collapse profile of a run: does the copy of the copy still hold the tails?
+
+Distribution and tails by round, quality against diversity, drift, provenance, alarms with the first metric that moved.
+"""
+
+import itertools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from selfplay.report.glossary import title
+from selfplay.report.ink import say
+from selfplay.report.panels import PANEL, rows_by_kind
+from selfplay.report.parts import Chart, Panel, Table, cell, interval, pick, signed
+from selfplay.report.reading import RunData, number, triple
+from selfplay.report.svg import bar_chart, bar_matrix, line_chart, scatter
+from selfplay.report.tally import LENGTHS, Tally
+
+FAMILIES = {
+    "collapse_tails": "Tails",
+    "collapse_diversity": "Diversity",
+    "collapse_quality": "Quality",
+    "collapse_drift": "Drift from round 0",
+    "collapse_data": "Provenance",
+}
+MOST_ROWS = 32
+"""Rows of the photocopy picture; the rarest of more are put together."""
+_COARSE = {"operations", "frequency", "steps", "split", "source"}
+"""Tags that are strata of tasks rather than things that a solution is made of."""
+_FIRST_CHOICE = ("unique_correct_at_", "heterozygosity", "hill2_u", "distinct_2", "vendi")
+
+
+def photocopy(tallies: Mapping[int, Tally]) -> Panel:
+    """The distribution of what was accepted, round by round, rare things last."""
+    usable = [t for t in tallies.values() if t.accepted]
+    if not usable:
+        return Panel("photocopy", "The photocopy", missing="No round has accepted attempts to compare.")
+    shown = [next(t for t in usable if t.round == r) for r in pick(sorted(t.round for t in usable), 5)]
+    family = _family(usable)
+    counts = {t.round: t.tags.get(family, Counter()) if family else _length_bins(t) for t in shown}
+    rows, groups = _ranked(shown, counts, ordered=bool(family))
+    columns = [f"round {t.round} (n = {say(t.accepted)})" for t in shown]
+    what = f"the {family}" if family else "a text length, in characters,"
+    note = f"Share of accepted attempts with {what} of each row, longest bar = {max(v for vs in rows.values() for v in vs):.0%}"
+    matrix = bar_matrix(rows, columns, groups, "Distribution by round", note)
+    charts = [Chart(matrix, wide=True), *_frequency(usable)]
+    rule = f"Rare: the lower half of them by their share in round {shown[0].round}." if family else ""
+    lead = f"If rounds copy themselves, the common grows and the rare fades from left to right. {rule}".strip()
+    data = {"columns": [t.round for t in shown], "rows": rows, "groups": groups}
+    return Panel("photocopy", "The photocopy", lead, charts, data=data)
+
+
+def _family(tallies: Sequence[Tally]) -> str:
+    """The tag family with the most different values, four at least; "" where there is none."""
+    sizes = Counter[str]()
+    for tally in tallies:
+        for family, values in tally.tags.items():
+            sizes[family] = max(sizes[family], len(values))
+    fitting = [(size, family) for family, size in sizes.items() if size >= 4 and family and family not in _COARSE]
+    return max(fitting)[1] if fitting else ""
+
+
+def _length_bins(tally: Tally) -> Counter[str]:
+    names = [f"{lo} to {hi}" for lo, hi in itertools.pairwise(LENGTHS)] + [f"over {LENGTHS[-1]}"]
+    return Counter(
+        {name: tally.lengths[edge] for name, edge in zip(names, LENGTHS, strict=True) if tally.lengths[edge]}
+    )
+
+
+def _ranked(
+    shown: Sequence[Tally], counts: Mapping[int, Counter[str]], ordered: bool
+) -> tuple[dict[str, list[float]], dict[str, str]]:
+    """Shares by value, common first, and each value's group."""
+    names = list(dict.fromkeys(name for found in counts.values() for name in found))
+    if ordered:
+        totals = sum(counts.values(), Counter[str]())
+        names.sort(key=lambda name: (-counts[shown[0].round][name], -totals[name], name))
+    half = (len(names) + 1) // 2 if ordered else len(names)
+    groups = {name: "common" if i < half else "rare" for i, name in enumerate(names)}
+    rows = {name: [counts[t.round][name] / t.accepted for t in shown] for name in names}
+    if len(names) > MOST_ROWS:
+        rest = names[MOST_ROWS - 1 :]
+        summed = [sum(rows[name][k] for name in rest) for k in range(len(shown))]
+        rows = {name: rows[name] for name in names[: MOST_ROWS - 1]} | {f"{len(rest)} rarer": summed}
+        groups[f"{len(rest)} rarer"] = "rare"
+    return rows, {name: groups[name] for name in rows}
+
+
+def _frequency(tallies: Sequence[Tally]) -> list[Chart]:
+    """Common against rare tasks among the accepted, where the tasks say which they are."""
+    found = {str(t.round): t.tags["frequency"] for t in sorted(tallies, key=lambda t: t.round) if "frequency" in t.tags}
+    shares = {
+        r: {name: c[name] / max(1, c.total()) for name in ("common", "rare", *c) if name in c} for r, c in found.items()
+    }
+    return (
+        [Chart(bar_chart(shares, "Common and rare tasks among the accepted", "round", "share", stacked=True))]
+        if shares
+        else []
+    )
+
+
+def balance(run: RunData) -> Panel:
+    """Quality against diversity over the rounds."""
+    quality = next((k for k in ("eval/pass_at_1", PANEL) if run.points(k)), "")
+    keys = run.keys("collapse_diversity")
+    diversity = next(
+        (k for word in _FIRST_CHOICE for k in sorted(keys, reverse=True) if k.partition("/")[2].startswith(word)), ""
+    )
+    diversity = diversity or (keys[0] if keys else "")
+    if not quality or not diversity:
+        return Panel("balance", "Quality and diversity", missing="No round has both a quality and a diversity figure.")
+    ys = {p[0]: p[1] for p in run.points(diversity)}
+    path = [
+        (x, y, f"round {say(r)}") for r, x, *_ in run.points(quality) if x is not None and (y := ys.get(r)) is not None
+    ]
+    picture = scatter({"": path}, "The path of the run", title(quality), title(diversity), connect=True)
+    lines = line_chart(
+        {"": run.points(diversity)}, title(diversity), "round", diversity.partition("/")[2].replace("_", " ")
+    )
+    lead = "Up and to the right is better at both. Right and down is a student that gets better at fewer things."
+    return Panel(
+        "balance",
+        "Quality and diversity",
+        lead,
+        [Chart(picture), Chart(lines)],
+        keys=[quality, diversity],
+        data={"path": path},
+    )
+
+
+def families(run: RunData) -> list[Panel]:
+    """One panel a family of collapse metrics: small charts, and the numbers with their change to round 0."""
+    panels = []
+    for prefix, name in FAMILIES.items():
+        keys = run.keys(prefix)
+        if not keys:
+            panels.append(Panel(prefix, name, missing=f"No round has {prefix}/ figures."))
+            continue
+        charts = [
+            Chart(line_chart({"": run.points(key)}, title(key), "round", key, width=420, height=200)) for key in keys
+        ]
+        panels.append(
+            Panel(
+                prefix,
+                name,
+                charts=charts,
+                tables=[_then_and_now(run, keys)],
+                keys=keys,
+                data={k: run.points(k) for k in keys},
+            )
+        )
+    return panels
+
+
+def _then_and_now(run: RunData, keys: Sequence[str]) -> Table:
+    rows = []
+    for key in keys:
+        points = run.points(key)
+        change = triple(run.row(int(points[-1][0])), f"{key}_delta")
+        change = (
+            change
+            if change[0] is not None or len(points) < 2
+            else ((points[-1][1] or 0) - (points[0][1] or 0), None, None)
+        )
+        rows.append(
+            [
+                title(key),
+                interval(*points[0][1:]),
+                interval(*points[-1][1:]),
+                signed(*change) if len(points) > 1 else "\u2013",
+            ]
+        )
+    first, last = run.rounds[0], run.rounds[-1]
+    return Table(
+        "Then and now, with 95 % intervals", ["metric", f"round {first}", f"round {last}", "change"], rows, folded=True
+    )
+
+
+def alarms(run: RunData) -> Panel:
+    """Alarm level by round, and the first metric that moved."""
+    levels = run.points("collapse_alarm/level")
+    if not levels:
+        return Panel("alarms", "Alarms", missing="No round has an alarm level: nothing was compared with round 0.")
+    moved = [
+        (row["round"], str(row["collapse_alarm/first_metric"]))
+        for row in run.rows
+        if row.get("collapse_alarm/first_metric")
+    ]
+    top = max(p[1] or 0 for p in levels)
+    lead = (
+        f"The first metric that moved was {moved[0][1]}, in round {moved[0][0]}. "
+        if moved
+        else "No metric has moved beyond its margin. "
+    )
+    lead += (
+        f"The highest level was {say(top)}: "
+        + ("quiet", "bad in one round", "bad in two rounds or a hard rule", "stop")[min(3, int(top))]
+        + "."
+    )
+    columns = ["round", "level", "active", "first metric", "action", "reason"]
+    rows = []
+    for row in run.rows:
+        commit = run.commits.get(row["round"], {})
+        told = [
+            cell(row, "collapse_alarm/level"),
+            cell(row, "collapse_alarm/n_active"),
+            str(row.get("collapse_alarm/first_metric") or "\u2013"),
+        ]
+        rows.append(
+            [
+                str(row["round"]),
+                *told,
+                str(commit.get("action") or row.get("gate/action") or "\u2013"),
+                str(commit.get("reason") or ""),
+            ]
+        )
+    bars = {str(row["round"]): {"level": number(row, "collapse_alarm/level")} for row in run.rows}
+    chart = bar_chart(bars, "Alarm level", "round", "level, 0 to 3", y_range=(0, 3), height=200)
+    return Panel(
+        "alarms",
+        "Alarms",
+        lead,
+        [Chart(chart)],
+        [Table("By round", columns, rows)],
+        keys=["collapse_alarm/level"],
+        data={"levels": levels},
+    )
+
+
+def provenance(run: RunData) -> Panel:
+    """Where the training rows came from, by round."""
+    rows = {str(row["round"]): rows_by_kind(row) for row in run.rows}
+    rows = {r: found for r, found in rows.items() if found}
+    if not rows:
+        return Panel("provenance", "Training rows", missing="No round says where its training rows came from.")
+    chart = bar_chart(rows, "Training rows by origin", "round", "rows", stacked=True)
+    lead = (
+        "New: this round's accepted attempts. Older: those of earlier rounds. Anchor: human or teacher data of round 0."
+    )
+    return Panel("provenance", "Training rows", lead, [Chart(chart)], data={"rows": rows})
