@@ -1,0 +1,12 @@
+"""`selfplay.sandbox`: run untrusted Python programs against tests; the verdict is made outside the program's process.
+
+    with Executor() as executor:
+        results = executor.run([Job("a", "def add(a, b): return a + b", CheckTests("assert add(1, 2) == 3", "add"))])
+
+Usable alone: it imports the standard library and `selfplay.errors`, nothing else.
+"""
+
+from selfplay.sandbox.executor import Executor
+from selfplay.sandbox.words import CheckTests, IOTests, Job, Limits, Result, Status, StdioTests
+
+__all__ = ["CheckTests", "Executor", "IOTests", "Job", "Limits", "Result", "Status", "StdioTests"]

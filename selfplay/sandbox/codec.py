@@ -1,0 +1,260 @@
+"""Values over the sandbox's edge. Inwards (trusted): marshal, or an expression. Outwards (hostile): tagged JSON only.
+
+Bytes a program wrote are never unpickled, marshalled or evaluated; they are parsed as JSON and rebuilt as exact
+builtins, so that no comparison ever runs the program's own code. The tags are listed in `runner.py`.
+"""
+
+import json
+import marshal
+import math
+import sys
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from typing import Any
+
+Raw = bytes | str
+"""An encoded value for the sandbox: marshal bytes, or a Python expression where marshal cannot hold it."""
+
+MAX_DEPTH = 80
+
+
+class Malformed(Exception):
+    """The program wrote something into the channel that is not a reply."""
+
+
+class Opaque:
+    """A value that could not cross; equals nothing, itself included."""
+
+    __slots__ = ("name",)
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return f"<{self.name} that cannot leave the sandbox>"
+
+
+class Alias:
+    """Stands for the call's own argument number `at`, returned as it is."""
+
+    __slots__ = ("at",)
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+
+class Handle:
+    """Stands for an object that stays in the sandbox (call-by-call sessions)."""
+
+    __slots__ = ("at", "callable", "name")
+
+    def __init__(self, at: int, name: str, is_callable: bool) -> None:
+        self.at, self.name, self.callable = at, name, is_callable
+
+
+_EXACT = (int, float, str, bytes, bool, complex, type(None))
+
+
+def dump(value: Any) -> Raw:
+    """Encode a trusted value for the sandbox.
+
+    Raises TypeError naming the type when it is none of the builtins, Decimal, Fraction or bytearray; ValueError when
+    it is nested too deeply or holds itself.
+    """
+    try:
+        if _only_marshal(value, 0):
+            return marshal.dumps(value, 2)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    return expression(value)
+
+
+def _only_marshal(value: Any, depth: int) -> bool:
+    kind = type(value)
+    if kind in _EXACT:
+        return True
+    if depth > MAX_DEPTH:
+        raise ValueError(f"nested more than {MAX_DEPTH} deep, or holds itself")
+    if kind in (list, tuple, set, frozenset):
+        return all([_only_marshal(item, depth + 1) for item in value])
+    if kind is dict:
+        return all([_only_marshal(k, depth + 1) and _only_marshal(v, depth + 1) for k, v in value.items()])
+    if kind in (Decimal, Fraction, bytearray, range):
+        return False
+    raise TypeError(f"a {kind.__module__}.{kind.__qualname__} cannot be sent into the sandbox")
+
+
+def expression(value: Any) -> str:
+    """The value as a Python expression, for what marshal cannot hold; same errors as `dump`."""
+    kind = type(value)
+    if kind is float:
+        return f"float({str(value)!r})" if math.isinf(value) or math.isnan(value) else repr(value)
+    if kind is int:
+        return hex(value)
+    if kind is complex:
+        return f"complex({expression(value.real)},{expression(value.imag)})"
+    if kind in _EXACT:
+        return repr(value)
+    if kind is Decimal:
+        return f"__import__('decimal').Decimal({str(value)!r})"
+    if kind is Fraction:
+        return f"__import__('fractions').Fraction({value.numerator:#x},{value.denominator:#x})"
+    if kind is bytearray:
+        return f"bytearray({bytes(value)!r})"
+    if kind is range:
+        return repr(value)
+    if kind is Handle:
+        return f"_h[{value.at}]"
+    if kind is dict:
+        return "{" + ",".join(f"{expression(k)}:{expression(v)}" for k, v in value.items()) + "}"
+    items = ",".join(expression(item) for item in value) if kind in (list, tuple, set, frozenset) else None
+    if items is None:
+        raise TypeError(f"a {kind.__module__}.{kind.__qualname__} cannot be sent into the sandbox")
+    if kind is tuple:
+        return f"({items},)" if items else "()"
+    return f"[{items}]" if kind is list else f"{kind.__name__}([{items}])"
+
+
+def load(raw: Raw) -> Any:
+    """Decode what `dump` made of a trusted value, in the judge."""
+    return marshal.loads(raw) if isinstance(raw, bytes) else eval(raw, {})
+
+
+def _number(text: Any) -> int:
+    if not isinstance(text, str) or len(text) > 2**20 or not text.lstrip("-").startswith("0x"):
+        raise Malformed("not a large integer")
+    return int(text, 16)
+
+
+def _pair(value: Any, kind: type) -> Any:
+    if type(value) is not list or len(value) != 2 or not all(type(item) is kind for item in value):
+        raise Malformed("not a pair")
+    return value
+
+
+def _array(value: Any) -> Any:
+    if type(value) is not list or len(value) != 2:
+        raise Malformed("not an array")
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not isinstance(value[0], str) or value[0].lstrip("<>|=")[:1] not in tuple("biufcUS"):
+        return Opaque("ndarray")
+    return numpy.array(value[1], dtype=value[0])
+
+
+def _tagged(pairs: list[tuple[str, Any]]) -> Any:
+    if len(pairs) != 1:
+        raise Malformed("an object that is no value")
+    tag, value = pairs[0]
+    if tag in "tsfdr" and type(value) is not list:
+        raise Malformed("not a list")
+    match tag:
+        case "t":
+            return tuple(value)
+        case "d":
+            return {key: item for key, item in (_two(pair) for pair in value)}
+        case "s":
+            return set(value)
+        case "f":
+            return frozenset(value)
+        case "b":
+            return bytes.fromhex(value)
+        case "c":
+            return complex(*(float(part) for part in value))
+        case "a":
+            return Alias(int(value))
+        case "h":
+            return Handle(int(value[0]), str(value[1])[:80], value[2] is True)
+        case "o":
+            return Opaque(str(value)[:80])
+        case _:
+            return _rarely(tag, value)
+
+
+def _rarely(tag: str, value: Any) -> Any:
+    match tag:
+        case "i":
+            return _number(value)
+        case "D":
+            return Decimal(str(value)[:100_000])
+        case "F":
+            return Fraction(*(_number(part) for part in _pair(value, str)))
+        case "r":
+            return range(*(int(part) for part in value))
+        case "n":
+            return _array(value)
+        case _:
+            raise Malformed(f"unknown tag {tag[:20]!r}")
+
+
+def _two(pair: Any) -> Any:
+    if type(pair) is not list or len(pair) != 2:
+        raise Malformed("not a pair")
+    return pair
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_tagged)
+
+
+def parse(line: bytes) -> list[Any]:
+    """One reply line of a program: a list whose first item says what it is (see `runner.py`).
+
+    Raises `Malformed` on anything else; the line's length was bounded before.
+    """
+    try:
+        value = _decoder.decode(line.decode("ascii"))
+    except (
+        ValueError,
+        TypeError,
+        RecursionError,
+        InvalidOperation,
+        ArithmeticError,
+        AttributeError,
+        KeyError,
+    ) as error:
+        raise Malformed(f"{type(error).__name__} while reading a reply") from None
+    if type(value) is not list or not value or type(value[0]) is not int:
+        raise Malformed("a reply that is no list")
+    if len(value) != {0: 3, 1: 3, 2: 3, 3: 2, 9: 1}.get(value[0], -1):
+        raise Malformed("a reply of the wrong shape")
+    return value
+
+
+def same(expected: Any, got: Any, atol: float) -> bool:
+    """Whether a decoded value is the expected one: Python's `==` of builtins, NaN equal to NaN, numbers within `atol`."""
+    try:
+        if bool(expected == got):
+            return True
+        return _close(expected, got, atol)
+    except (RecursionError, TypeError, ValueError, ArithmeticError):
+        return False
+
+
+def _close(expected: Any, got: Any, atol: float) -> bool:
+    if isinstance(expected, list | tuple):
+        if type(expected) is not type(got) or len(expected) != len(got):
+            return False
+        return all(a is b or a == b or _close(a, b, atol) for a, b in zip(expected, got, strict=True))
+    if isinstance(expected, dict):
+        if type(got) is not dict or expected.keys() != got.keys():
+            return False
+        return all(_close(value, got[key], atol) for key, value in expected.items())
+    if isinstance(expected, float) and isinstance(got, float) and math.isnan(expected) and math.isnan(got):
+        return True
+    if isinstance(expected, int | float | complex) and isinstance(got, int | float | complex):
+        return expected == got or (atol > 0 and abs(expected - got) <= atol)
+    return bool(expected == got)
+
+
+def holds_opaque(value: Any, depth: int = 0) -> bool:
+    """Whether some part of a decoded value could not cross."""
+    if isinstance(value, Opaque | Handle):
+        return True
+    if isinstance(value, list | tuple) and depth < MAX_DEPTH:
+        return any(holds_opaque(item, depth + 1) for item in value)
+    if isinstance(value, dict) and depth < MAX_DEPTH:
+        return any(holds_opaque(item, depth + 1) for item in value.values())
+    return False

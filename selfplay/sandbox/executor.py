@@ -1,0 +1,423 @@
+"""The caller's side: `Executor` spreads jobs over judge workers and gives results back, ordered or as they come.
+
+Nothing of the caller is forked: workers are exec'd with an empty environment and one socket. All state is in the
+`Executor`; two of them in one process do not know of each other.
+"""
+
+import json
+import marshal
+import os
+import selectors
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from selfplay.errors import ConfigError
+from selfplay.sandbox import codec, layers, probe
+from selfplay.sandbox.words import CheckTests, IOTests, Job, Limits, Result, Status, StdioTests
+
+_CHUNK = 32
+_TRIES = 3
+_BOOT = (
+    "import sys,types;m=types.ModuleType('selfplay');m.__path__=[{package!r}];sys.modules['selfplay']=m;"
+    "s=types.ModuleType('selfplay.sandbox');s.__path__=[{here!r}];sys.modules['selfplay.sandbox']=s;"
+    "from selfplay.sandbox import worker;worker.main()"
+)
+
+
+def cores() -> int:
+    """CPU cores this process may use: affinity and the cgroup's quota, at least 1."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if quota != "max":
+            count = min(count, -(-int(quota) // int(period)))
+    except (OSError, ValueError):
+        pass
+    return max(count, 1)
+
+
+class _Unit:
+    """One distinct program to run, with the places in the call that wait for it."""
+
+    __slots__ = ("code", "limits", "places", "spec", "tries")
+
+    def __init__(self, code: str, spec: int, limits: tuple[Any, ...]) -> None:
+        self.code, self.spec, self.limits = code, spec, limits
+        self.places: list[int] = []
+        self.tries = 0
+
+
+class _Line:
+    """One worker process: its socket, what it was given and has not answered yet, in order."""
+
+    def __init__(self, how: layers.Plan) -> None:
+        ours, theirs = socket.socketpair()
+        with open(os.devnull, "r+b") as null:
+            here = Path(__file__).parent
+            boot = _BOOT.format(package=str(here.parent), here=str(here))
+            out = os.dup(theirs.fileno())
+            places = [(null.fileno(), 0), (null.fileno(), 1)]
+            actions = [(os.POSIX_SPAWN_DUP2, fd, place) for fd, place in places]
+            actions.append((os.POSIX_SPAWN_DUP2, out, 3))
+            environment = {
+                "PYTHONHASHSEED": "0",
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "PYTHONUTF8": "1",
+                "OMP_NUM_THREADS": "1",
+            }
+            arguments = [sys.executable, "-S", "-s", "-P", "-W", "ignore", "-c", boot]
+            self.pid = os.posix_spawn(sys.executable, arguments, environment, file_actions=actions, setsid=True)
+            os.close(out)
+        theirs.close()
+        self.sock = ours
+        self.owed: deque[int] = deque()
+        self.heard = time.monotonic()
+        self._received, self._unsent = b"", b""
+        self.send((astuple(how), [entry for entry in sys.path if entry]))
+
+    def send(self, message: Any) -> None:
+        """Queue a message; `pump` sends what the socket takes."""
+        data = marshal.dumps(message)
+        self._unsent += len(data).to_bytes(4, "little") + data
+        self.pump()
+
+    def pump(self) -> bool:
+        """Send what can be sent now; whether something is left."""
+        self.sock.setblocking(False)
+        try:
+            while self._unsent:
+                self._unsent = self._unsent[self.sock.send(self._unsent[: 1 << 20]) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._unsent = b""  # it is gone; reading will tell
+        return bool(self._unsent)
+
+    def receive(self) -> list[list[Any]] | None:
+        """The results that have come; None when the worker is gone."""
+        try:
+            data = self.sock.recv(1 << 20)
+        except BlockingIOError:
+            return []
+        except OSError:
+            data = b""
+        if not data:
+            return None
+        self.heard = time.monotonic()
+        self._received += data
+        rows: list[list[Any]] = []
+        while len(self._received) >= 4:
+            end = 4 + int.from_bytes(self._received[:4], "little")
+            if len(self._received) < end:
+                break
+            rows += json.loads(self._received[4:end])
+            self._received = self._received[end:]
+        return rows
+
+    def close(self) -> None:
+        """Let the worker go: it sees our end closed and takes its zygotes with it; after 3 s it is killed."""
+        self.sock.close()
+        give_up = time.monotonic() + 3.0
+        while self.pid and os.waitpid(self.pid, os.WNOHANG)[0] == 0:
+            if time.monotonic() > give_up:
+                os.kill(self.pid, 9)
+                os.waitpid(self.pid, 0)
+                break
+            time.sleep(0.002)
+        self.pid = 0
+
+
+class Executor:
+    """A pool of judge workers. Use as a context manager; not thread-safe; one `run` or `stream` at a time."""
+
+    def __init__(self, workers: int | None = None, require_tier: int | Literal["best"] = 2, at_most: int = 3) -> None:
+        """`workers` None: one per core that this process may use. `require_tier`: the least isolation wanted, 0 to 3,
+        or "best" for whatever there is, which is printed to standard error and stamped on each result. `at_most`: the
+        highest tier to try, for measuring the others.
+
+        Raises ConfigError for values that make no sense; SandboxUnavailable, on entry, when the tier is out of reach.
+        """
+        if workers is not None and (
+            isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= 4096
+        ):
+            raise ConfigError(
+                f"Executor: workers must be a whole number from 1, or None, not {workers!r}; leave it out"
+            )
+        if require_tier != "best" and (isinstance(require_tier, bool) or require_tier not in (0, 1, 2, 3)):
+            raise ConfigError(
+                f'Executor: require_tier must be 0, 1, 2, 3 or "best", not {require_tier!r}; 2 is the default'
+            )
+        self.workers = workers or cores()
+        self.require_tier, self.at_most = require_tier, at_most
+        self._how: layers.Plan | None = None
+        self._lines: list[_Line] = []
+
+    @property
+    def tier(self) -> int:
+        """The isolation really reached; only known inside the `with` block."""
+        if self._how is None:
+            raise ConfigError(
+                "Executor: it has not been started, so there is no tier yet; use `with Executor() as executor:`"
+            )
+        return self._how.tier
+
+    def __enter__(self) -> Self:
+        self._how = probe.choose(self.require_tier, self.at_most)
+        self._lines = [_Line(self._how) for _ in range(self.workers)]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all workers and what they run; harmless when repeated."""
+        for line in self._lines:
+            line.sock.close()
+        for line in self._lines:
+            line.close()
+        self._lines, self._how = [], None
+
+    def run(self, jobs: Iterable[Job]) -> list[Result]:
+        """The results in the order of the jobs. A job that cannot be run has its own `infra_error` result."""
+        listed = list(jobs)
+        results: list[Result | None] = [None] * len(listed)
+        for place, result in self._stream(listed):
+            results[place] = result
+        return [result for result in results if result is not None]
+
+    def stream(self, jobs: Iterable[Job]) -> Iterator[Result]:
+        """The results as they are completed, each job's exactly once; a consumer that stops early costs nothing."""
+        for _, result in self._stream(list(jobs)):
+            yield result
+
+    def _stream(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Result]]:
+        if self._how is None:
+            raise ConfigError("Executor: it is not open; use `with Executor() as executor:`")
+        batch = _Batch(jobs, self._how.tier)
+        yield from batch.refused
+        try:
+            yield from self._drive(batch)
+        finally:
+            if any(line.owed for line in self._lines):  # left early: what is under way belongs to nobody now
+                self._replace([line for line in self._lines if line.owed])
+
+    def _drive(self, batch: "_Batch") -> Iterator[tuple[int, Result]]:
+        with selectors.DefaultSelector() as selector:
+            for line in self._lines:
+                selector.register(line.sock, selectors.EVENT_READ, line)
+            while batch.open:
+                for line in self._lines:
+                    batch.feed(line, len(self._lines))
+                    writes = selectors.EVENT_WRITE if line.pump() else 0
+                    selector.modify(line.sock, selectors.EVENT_READ | writes, line)
+                for key, _ in selector.select(timeout=1.0):
+                    rows = key.data.receive()
+                    if rows is None:
+                        yield from self._lost(key.data, batch, selector)
+                    for row in rows or ():
+                        yield from batch.done(key.data, row)
+                for line in [line for line in self._lines if batch.hung(line)]:
+                    yield from self._lost(line, batch, selector)
+
+    def _lost(self, line: _Line, batch: "_Batch", selector: selectors.BaseSelector) -> Iterator[tuple[int, Result]]:
+        """A worker died or hangs: its unanswered jobs go back, the first of them one try poorer."""
+        selector.unregister(line.sock)
+        yield from batch.give_back(line)
+        (fresh,) = self._replace([line])
+        selector.register(fresh.sock, selectors.EVENT_READ, fresh)
+
+    def _replace(self, old: list[_Line]) -> list[_Line]:
+        assert self._how is not None
+        fresh = []
+        for line in old:
+            line.close()
+            new = _Line(self._how)
+            self._lines[self._lines.index(line)] = new
+            fresh.append(new)
+        return fresh
+
+
+class _Batch:
+    """The bookkeeping of one call: distinct units, grouped by tests, and who waits for them."""
+
+    def __init__(self, jobs: Sequence[Job], tier: int) -> None:
+        self.jobs, self.tier = jobs, tier
+        self.specs: list[tuple[Any, ...]] = []
+        self.units: list[_Unit] = []
+        self.refused: list[tuple[int, Result]] = []
+        self._spec_of: dict[Any, int | str] = {}
+        self._known: dict[tuple[Any, ...], int] = {}
+        self._keep: list[Any] = []
+        for place, job in enumerate(jobs):
+            self._take(place, job)
+        order = sorted(range(len(self.units)), key=lambda at: self.units[at].spec)
+        self.todo: deque[int] = deque(order)
+        self.open = len(order)
+
+    def _refuse(self, place: int, status: Status, why: str) -> None:
+        passed = None if status is Status.INFRA_ERROR else False
+        job_id = getattr(self.jobs[place], "id", "")
+        self.refused.append((place, Result(job_id, status, passed, error=why[:1000], tier=self.tier)))
+
+    def _take(self, place: int, job: Job) -> None:
+        if not isinstance(job, Job):
+            return self._refuse(
+                place, Status.INFRA_ERROR, f"job {place}: not a Job but a {type(job).__name__}; build Job(...)"
+            )
+        if not isinstance(job.code, str):
+            why = f"job has no code: {type(job.code).__name__} where text should be; nothing was run"
+            return self._refuse(place, Status.SYNTAX_ERROR, why)
+        try:
+            job.code.encode("utf-8")
+        except UnicodeEncodeError as error:
+            return self._refuse(
+                place, Status.SYNTAX_ERROR, f"the code is not UTF-8: {error.reason} at character {error.start}"
+            )
+        limits = job.limits if job.limits is not None else Limits()
+        fault = limits.fault() if isinstance(limits, Limits) else f"limits: not Limits but a {type(limits).__name__}"
+        spec = self._spec(job.tests) if fault is None else fault
+        if isinstance(spec, str):
+            return self._refuse(place, Status.INFRA_ERROR, spec)
+        key = job.code, spec, astuple(limits)
+        at = self._known.get(key)
+        if at is None:
+            at = self._known[key] = len(self.units)
+            self.units.append(_Unit(job.code, spec, astuple(limits)))
+        self.units[at].places.append(place)
+        return None
+
+    def _spec(self, tests: Any) -> int | str:
+        """The number of these tests in this call, or what is wrong with them."""
+        found = self._spec_of.get(id(tests))
+        if found is None:
+            self._keep.append(tests)  # so that its id stays its own
+            try:
+                spec = encode_tests(tests)
+            except ConfigError as error:
+                found = str(error)
+            else:
+                found = self._spec_of.get(spec)
+                if found is None:
+                    found = self._spec_of[spec] = len(self.specs)
+                    self.specs.append(spec)
+            self._spec_of[id(tests)] = found
+        return found
+
+    def feed(self, line: _Line, lines: int) -> None:
+        """Give a worker its next chunk when it is short of work."""
+        size = max(1, min(_CHUNK, self.open // (4 * lines)))
+        if not self.todo or len(line.owed) >= max(2, size):
+            return
+        taken = [self.todo.popleft() for _ in range(min(size, len(self.todo)))]
+        which = {spec: at for at, spec in enumerate(dict.fromkeys(self.units[at].spec for at in taken))}
+        rows = [(at, self.units[at].code, which[self.units[at].spec], self.units[at].limits) for at in taken]
+        if not line.owed:
+            line.heard = time.monotonic()
+        line.owed.extend(taken)
+        line.send(([self.specs[spec] for spec in which], rows))
+
+    def done(self, line: _Line, row: list[Any]) -> Iterator[tuple[int, Result]]:
+        """The results that one row of a worker settles."""
+        at, status, statuses, error, output, cpu, wall, peak, trust, attempts = row
+        line.owed.remove(at)
+        tests = tuple(Status(word) for word in statuses)
+        found = Status(status)
+        passed = None if found is Status.INFRA_ERROR else found is Status.PASSED
+        attempts += self.units[at].tries
+        yield from self._settle(at, (found, passed, tests, error, output, cpu, wall, peak, self.tier, trust, attempts))
+
+    def _settle(self, at: int, figures: tuple[Any, ...]) -> Iterator[tuple[int, Result]]:
+        self.open -= 1
+        for place in self.units[at].places:
+            yield place, Result(self.jobs[place].id, *figures)
+
+    def hung(self, line: _Line) -> bool:
+        """Whether a worker has been silent for far longer than its job in hand can take."""
+        if not line.owed:
+            return False
+        limits = Limits(*self.units[line.owed[0]].limits)
+        cases = max(1, self.specs[self.units[line.owed[0]].spec][-1])
+        return time.monotonic() - line.heard > 120 + 60 * limits.wall * cases
+
+    def give_back(self, line: _Line) -> Iterator[tuple[int, Result]]:
+        """Requeue what a lost worker owed; the job it was at is given up after three tries."""
+        owed = list(line.owed)
+        line.owed.clear()
+        for at in reversed(owed[1:]):
+            self.todo.appendleft(at)
+        for at in owed[:1]:
+            self.units[at].tries += 1
+            if self.units[at].tries < _TRIES:
+                self.todo.append(at)
+                continue
+            why = "sandbox: the judge was lost three times over this job; run it alone, or check memory and `selfplay doctor`"
+            yield from self._settle(
+                at, (Status.INFRA_ERROR, None, (), why, "", 0.0, 0.0, 0, self.tier, "outside", _TRIES)
+            )
+
+
+def encode_tests(tests: Any) -> tuple[Any, ...]:
+    """Tests as plain data for a worker; the last item is how many runs they may take. Raises ConfigError."""
+    match tests:
+        case IOTests():
+            return _encode_cases(tests)
+        case CheckTests():
+            if not isinstance(tests.source, str) or not isinstance(tests.entry_point, str):
+                raise ConfigError(
+                    f"tests: CheckTests wants two texts, not {tests.source!r:.60} and {tests.entry_point!r:.60}"
+                )
+            if tests.trust not in ("outside", "in_process"):
+                raise ConfigError(f'tests: trust must be "outside" or "in_process", not {tests.trust!r:.60}')
+            return ("check", tests.source, tests.entry_point, tests.trust, 4)
+        case StdioTests():
+            return _encode_stdio(tests)
+        case _:
+            kind = type(tests).__name__
+            raise ConfigError(f"tests: a {kind} is none of IOTests, CheckTests, StdioTests; build one of them")
+
+
+def _encode_cases(tests: IOTests) -> tuple[Any, ...]:
+    name = tests.entry_point
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"tests: entry_point must be a function's name, not {name!r:.80}; set it")
+    atol = tests.atol
+    if isinstance(atol, bool) or not isinstance(atol, int | float) or not 0 <= atol < float("inf"):
+        raise ConfigError(f"tests: atol must be a number from 0, not {atol!r:.80}; 0 is exact")
+    calls, expected = [], []
+    try:
+        for at, (args, wanted) in enumerate(tests.cases):
+            calls.append((name, codec.dump((tuple(args), {}))))
+            expected.append(codec.dump(wanted))
+    except (TypeError, ValueError) as error:
+        where = f"case {len(calls) if len(calls) == len(expected) else len(expected)}"
+        raise ConfigError(
+            f"tests: {where} cannot be used: {error}; give (arguments, expected) pairs of builtins"
+        ) from None
+    if not calls:
+        raise ConfigError("tests: IOTests has no cases, 0; give at least one (arguments, expected) pair")
+    return ("io", tuple(calls), tuple(expected), float(atol), 1)
+
+
+def _encode_stdio(tests: StdioTests) -> tuple[Any, ...]:
+    cases = []
+    try:
+        for given, wanted in tests.cases:
+            cases.append((given.encode("utf-8", "surrogatepass"), wanted))
+            if not isinstance(wanted, str):
+                raise TypeError(f"expected output is a {type(wanted).__name__}")
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(
+            f"tests: case {len(cases)} is no (stdin, stdout) pair of texts: {error}; correct it"
+        ) from None
+    if not cases:
+        raise ConfigError("tests: StdioTests has no cases, 0; give at least one (stdin, stdout) pair")
+    return ("stdio", tuple(cases), tests.language, len(cases))

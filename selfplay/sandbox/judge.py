@@ -1,0 +1,178 @@
+"""From how a program ended and what it replied to a verdict; expected values are compared here, never in the sandbox."""
+
+import signal
+from typing import Any, NamedTuple
+
+from selfplay.sandbox import codec
+from selfplay.sandbox.words import Limits, Status
+from selfplay.sandbox.zygote import TAIL_BYTES, End
+
+ERROR_CHARS = 1000
+Case = tuple[codec.Raw, codec.Raw]
+
+
+class Verdict(NamedTuple):
+    """What the judge says of one program, before it becomes a `Result`."""
+
+    status: Status
+    tests: tuple[Status, ...] = ()
+    error: str = ""
+    end: End | None = None
+    trust: str = "outside"
+
+
+def bounded(text: str) -> str:
+    """Evidence as one bounded line that UTF-8 can hold."""
+    line = " ".join(text[: 4 * ERROR_CHARS].split())
+    return line.encode("utf-8", "backslashreplace").decode("utf-8")[:ERROR_CHARS]
+
+
+def tail(output: bytes) -> str:
+    """The last 4 KiB of output as text."""
+    return output[-TAIL_BYTES:].decode("utf-8", "replace")
+
+
+def reply_room(limits: Limits, cases: int) -> int:
+    """Bytes a program may write to one memory file: the output limit and 1 KiB a case."""
+    return limits.output_bytes + 1024 * cases
+
+
+def message(code: str, kind: str, limits: Limits, cases: int = 0, **more: Any) -> dict[str, Any]:
+    """The job as the zygote reads it (keys in `box.py`)."""
+    return {
+        "code": code,
+        "kind": kind,
+        "live": False,
+        "calls": (),
+        "changed": False,
+        "cpu": limits.cpu_seconds,
+        "wall": limits.wall,
+        "memory": int(limits.memory_bytes),
+        "bytes": reply_room(limits, cases),
+        "threads": limits.threads,
+        **more,
+    }
+
+
+def violent(end: End, limits: Limits, room: int) -> tuple[Status, str] | None:
+    """Status and reason when the program was ended or crashed, from the outside alone; None when it left quietly."""
+    if end.output_size > limits.output_bytes or end.output_size >= room or len(end.replies) >= room:
+        return Status.OUTPUT_LIMIT, f"more than {limits.output_bytes} bytes written or returned"
+    if end.why == "cpu" or end.signal == signal.SIGXCPU:
+        return Status.TIMEOUT_CPU, f"more than {limits.cpu_seconds} s of CPU"
+    if end.why == "wall":
+        return Status.TIMEOUT_WALL, f"more than {limits.wall} s, waiting"
+    if end.why == "threads":
+        return Status.CRASHED, f"more than {limits.threads} threads"
+    if end.signal == signal.SIGXFSZ:
+        return Status.OUTPUT_LIMIT, f"more than {limits.output_bytes} bytes written"
+    if end.signal:
+        return Status.CRASHED, f"ended by {_signal_name(end.signal)}"
+    if end.exit_code:
+        return Status.CRASHED, f"exit status {end.exit_code}"
+    return None
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+class Replies(NamedTuple):
+    """The parsed replies of one program and, when it did not get to its end, why."""
+
+    calls: list[list[Any]]
+    stop: tuple[Status, str] | None
+
+
+def read_replies(end: End, limits: Limits, calls: int) -> Replies:
+    """Parse what a program wrote; at most `calls` results count, more are a violation."""
+    ended = violent(end, limits, reply_room(limits, calls))
+    lines = end.replies.split(b"\n")
+    whole, rest = lines[:-1], lines[-1]
+    try:
+        parsed = [codec.parse(line) for line in whole[: calls + 2]]
+    except codec.Malformed as error:
+        return Replies([], ended or (Status.PROTOCOL_VIOLATION, str(error)))
+    if parsed and parsed[0][0] in (2, 3):
+        return Replies([], ended or load_failure(parsed[0]))
+    results = [reply for reply in parsed if reply[0] in (0, 1)]
+    done = bool(parsed) and parsed[-1][0] == 9
+    if rest or len(whole) != len(results) + done or len(results) > calls:
+        return Replies([], ended or (Status.PROTOCOL_VIOLATION, "replies that nobody asked for"))
+    if ended is None and not done:
+        ended = (Status.EXCEPTION, "left early with exit status 0")
+    return Replies(results, ended)
+
+
+def load_failure(reply: list[Any]) -> tuple[Status, str]:
+    """The status of a program that did not load, from its reply 2 or 3."""
+    if reply[0] == 3:
+        return Status.SYNTAX_ERROR, str(reply[1])
+    return raised(reply)
+
+
+def raised(reply: list[Any]) -> tuple[Status, str]:
+    """The status and text of a reply that says that something was raised."""
+    names = reply[1] if isinstance(reply[1], list) else []
+    first = str(names[0]) if names else "BaseException"
+    status = Status.MEMORY if "MemoryError" in names else Status.EXCEPTION
+    return status, f"{first}: {reply[2]}"
+
+
+def judge_cases(end: End, limits: Limits, cases: list[Any], expected: list[Any], atol: float) -> Verdict:
+    """The verdict on `IOTests`: replies in order against the expected values."""
+    replies = read_replies(end, limits, len(cases))
+    found: list[Status] = []
+    first: tuple[Status, str] | None = None
+    for at, reply in enumerate(replies.calls):
+        status, why = _judge_one(reply, expected[at], atol)
+        found.append(status)
+        if first is None and status is not Status.PASSED:
+            first = status, f"case {at}: {why}"
+    if replies.stop is not None:
+        found.append(replies.stop[0])
+        first = first or replies.stop
+    elif len(found) < len(cases):
+        first = first or (Status.PROTOCOL_VIOLATION, f"{len(found)} replies to {len(cases)} cases")
+    if first is None:
+        return Verdict(Status.PASSED, tuple(found), "", end)
+    return Verdict(first[0], tuple(found[: len(cases)]), bounded(first[1]), end)
+
+
+def _judge_one(reply: list[Any], expected: Any, atol: float) -> tuple[Status, str]:
+    if reply[0] == 1:
+        return raised(reply)
+    got = reply[1]
+    if codec.same(expected, got, atol):
+        return Status.PASSED, ""
+    if codec.holds_opaque(got):
+        return Status.UNSUPPORTED_VALUE, f"returned {got!r:.200}"
+    return Status.WRONG_ANSWER, f"got {short(got)}, expected {short(expected)}"
+
+
+def short(value: Any) -> str:
+    """A bounded repr of a builtin value; large integers and deep nestings have a stand-in."""
+    try:
+        return repr(value)[:300]
+    except (ValueError, RecursionError):
+        return f"<{type(value).__name__}>"
+
+
+def judge_output(end: End, limits: Limits, expected: str) -> tuple[Status, str]:
+    """The status of one `StdioTests` case and why."""
+    replies = read_replies(end, limits, 0)
+    left = replies.stop is not None and replies.stop[0] is Status.EXCEPTION and not end.replies and end.exit_code == 0
+    if replies.stop is not None and not left:
+        return replies.stop
+    if same_output(expected, end.output):
+        return Status.PASSED, ""
+    return Status.WRONG_ANSWER, f"printed {short(end.output[:300])}, expected {short(expected[:300])}"
+
+
+def same_output(expected: str, got: bytes) -> bool:
+    """Standard output against the expected text: trailing white space and trailing empty lines do not count."""
+    text = got.decode("utf-8", "replace")
+    return [line.rstrip() for line in text.rstrip().split("\n")] == [x.rstrip() for x in expected.rstrip().split("\n")]

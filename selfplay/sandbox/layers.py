@@ -1,0 +1,144 @@
+"""What a zygote is told to lock itself in with, worked out by the caller: one `Plan` a tier, plain data.
+
+Tier 3: namespaces, a private read-only root, Landlock where the kernel has it, seccomp, rlimits. Tier 2: Landlock,
+seccomp, rlimits. Tier 1: seccomp that opens no file, rlimits. Tier 0: rlimits. Root also becomes another user.
+"""
+
+import ctypes
+import os
+import platform
+import stat
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from selfplay.sandbox import syscalls
+
+FLAVOURS: dict[str, tuple[str, ...]] = {
+    "bare": (),
+    "slim": ("typing", "math", "re", "collections", "itertools", "functools", "heapq", "bisect", "string", "operator"),
+    "full": (
+        *("typing", "math", "re", "collections", "itertools", "functools", "heapq", "bisect", "string", "operator"),
+        *("random", "copy", "datetime", "json", "decimal", "fractions", "statistics", "hashlib", "threading", "abc"),
+        *("enum", "dataclasses", "cmath", "array", "time", "io", "contextlib", "collections.abc", "warnings"),
+    ),
+    "numpy": ("numpy", "random", "threading", "typing", "math", "re", "collections", "itertools", "functools"),
+}
+"""Modules a zygote imports before it forks. `random` (and numpy's) is seeded anew for each program."""
+
+_SAFE_IMPORTS = frozenset(("sys", "cmath", "copy", "array", "time", "abc", "operator", *FLAVOURS["slim"]))
+_RESERVED_UID = 1_879_048_192  # + the zygote's number: a user id of its own, so that limits and signals stay its own
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A tier on this machine, ready to be tried."""
+
+    tier: int
+    as_root: bool
+    landlock: int
+    """The kernel's Landlock ABI, 0: none or not used."""
+    python: str
+    path: tuple[str, ...]
+    binds: tuple[str, ...]
+    machine: str
+
+
+def landlock_abi() -> int:
+    """The kernel's Landlock version by asking it; 0 where there is none."""
+    nr = syscalls.numbers(platform.machine())
+    if sys.platform != "linux" or not nr:
+        return 0
+    abi = int(ctypes.CDLL(None).syscall(nr["landlock_create_ruleset"], None, ctypes.c_ulong(0), 1))
+    return max(abi, 0)
+
+
+def plan(tier: int) -> Plan:
+    """The plan for one tier; whether it holds is only known by starting a zygote."""
+    base = Path(sys.base_prefix)
+    library = str(Path(os.__file__).parent)
+    site = [entry for entry in sys.path if entry and Path(entry, "numpy", "__init__.py").is_file()][:1]
+    path = (library, str(Path(library) / "lib-dynload"), *site)
+    binds = [str(base / "lib"), "/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/etc/ld.so.cache"]
+    binds += [str(Path(entry, name)) for entry in site for name in ("numpy", "numpy.libs")]
+    unique = [b for b in dict.fromkeys(binds) if not any(b != a and b.startswith(a + "/") for a in binds)]
+    # a base such as /usr would show /usr/lib alone, which is there already; outer folders come first
+    chosen = tuple(sorted(b for b in unique if Path(b).exists()))
+    abi = landlock_abi() if tier >= 2 else 0
+    python = getattr(sys, "_base_executable", None) or sys.executable
+    return Plan(tier, os.geteuid() == 0, abi, python, path, chosen, platform.machine())
+
+
+def _hidden(paths: tuple[str, ...]) -> bool:
+    """Whether another user could not walk to one of the paths."""
+    for path in paths:
+        for folder in (Path(path), *Path(path).parents):
+            if folder.is_dir() and not folder.stat().st_mode & stat.S_IXOTH:
+                return True
+    return False
+
+
+def config(how: Plan, flavour: str, number: int) -> dict[str, Any]:
+    """The first message to a zygote: marshal-able, everything it needs to lock itself in.
+
+    `number` tells zygotes of one machine apart (the starting process's id): it makes root's stand-in user unique.
+    """
+    code, holes = b"", []
+    if how.tier:
+        fenced = how.tier == 3 or how.landlock >= 6
+        code, holes = syscalls.build(how.machine, paths=how.tier >= 2, signals=fenced)
+    here = Path(__file__).parent
+    named = FLAVOURS["full" if how.tier == 1 and flavour != "numpy" else flavour]
+    return {
+        "tier": how.tier,
+        "as_root": how.as_root,
+        "uid": _RESERVED_UID + number if how.as_root and how.tier else 0,
+        "search": how.as_root and how.tier == 2 and _hidden(how.path),
+        "nproc": _process_base(how),
+        "binds": how.binds if how.tier == 3 else (),
+        "read": how.binds,
+        "landlock": how.landlock if how.tier >= 2 else 0,
+        "nr": syscalls.numbers(how.machine) if how.tier else {},
+        "filter": code,
+        "holes": holes,
+        "path": list(how.path),
+        "preload": list(named),
+        "runner": (here / "runner.py").read_text(encoding="utf-8"),
+    }
+
+
+def _process_base(how: Plan) -> int:
+    """Processes that count against a program's limit beside its threads; 0: the limit cannot be used here."""
+    if how.as_root and how.tier:
+        return 2  # the zygote and the program, under a user of their own
+    return 3 if how.tier == 3 else 0  # and the stub outside the process namespace
+
+
+def flavour_of(code: str) -> str:
+    """Which zygote a program is forked from, by the modules its text names; any choice is right, this one is fast."""
+    if "import" not in code:
+        return "bare"
+    if "numpy" in code:
+        return "numpy"
+    for line in code.split("\n"):
+        words = line.replace(",", " ").split()
+        if len(words) > 1 and words[0] == "from":
+            words = words[:2]
+        elif words[:1] != ["import"]:
+            if (
+                ("import" in line and "__import__" in line)
+                or "importlib" in line
+                or "; import" in line
+                or ": import" in line
+            ):
+                return "full"
+            continue
+        skip = False
+        for word in words[1:]:
+            if skip or word in ("as", "#"):
+                skip = word == "as"
+                continue
+            if word.split(".")[0] not in _SAFE_IMPORTS:
+                return "full"
+    return "slim"

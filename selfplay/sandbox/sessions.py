@@ -1,0 +1,263 @@
+"""Call-by-call runs of test code: for tests whose calls depend on answers, or that hold the program's objects.
+
+An object that cannot cross stays in the sandbox and the tests get a `Remote`: attributes, calls, items, iteration and
+text are asked for one by one. What comes back are values; a comparison of the object itself is never believed (its
+`__eq__` is the program's), so `==` is identity, and a test that fails on it is `unsupported_value`.
+"""
+
+import marshal
+from collections.abc import Iterator
+from typing import Any
+
+from selfplay.sandbox import codec
+from selfplay.sandbox.checks import Evidence, Stop, settle
+from selfplay.sandbox.words import Status
+from selfplay.sandbox.zygote import Zygote
+
+_MAX_REQUESTS = 200_000
+
+
+class Session:
+    """Stand-ins that ask a live program. After `Stop` the program has ended or is to be ended."""
+
+    def __init__(self, zygote: Zygote, room: int) -> None:
+        self.evidence = Evidence()
+        self._zygote, self._room, self._requests = zygote, room, 0
+        self._names: dict[str, Any] = {}
+
+    def stand_in(self, name: str) -> "Name":
+        """The stand-in for one of the program's names, looked up when it is first used."""
+        return Name(self, name)
+
+    def look_up(self, name: str) -> Any:
+        """The program's global: a builtin value, or a `Remote`. Raises NameError as the program's."""
+        if name not in self._names:
+            self._names[name] = self._settle(self._ask("name", name, b""), ())
+        return self._names[name]
+
+    def call(self, handle: int, args: tuple[Any, ...], keys: dict[str, Any]) -> Any:
+        """Call an object of the program."""
+        self.evidence.calls += 1
+        return self._settle(self._ask("call", handle, self._raw((args, keys))), args)
+
+    def do(self, operation: str, *args: Any) -> Any:
+        """Apply one of the operations that `runner.py` lists."""
+        return self._settle(self._ask("do", operation, self._raw((args, {}))), args)
+
+    def end(self) -> None:
+        """Tell the program that no more requests come; it leaves by itself."""
+        if not self._zygote.ended():
+            data = marshal.dumps(("done", "", b""), 2)
+            self._zygote.exchange(len(data).to_bytes(4, "little") + data, self._room)
+
+    def _raw(self, value: Any) -> codec.Raw:
+        try:
+            return codec.dump(value)
+        except (TypeError, ValueError):
+            return codec.expression(_handled(value, 0))
+
+    def _ask(self, verb: str, target: int | str, raw: codec.Raw) -> list[Any]:
+        self._requests += 1
+        if self._requests > _MAX_REQUESTS:
+            self._stop(Status.OUTPUT_LIMIT, f"more than {_MAX_REQUESTS} requests by the tests")
+        data = marshal.dumps((verb, target, raw), 2)
+        line = self._zygote.exchange(len(data).to_bytes(4, "little") + data, self._room)
+        if line is None:
+            self.evidence.stop = self.evidence.stop or (Status.INFRA_ERROR, "ended")  # `finish` knows better
+            raise Stop
+        if len(line) > self._room:
+            self._stop(Status.OUTPUT_LIMIT, f"an answer of more than {self._room} bytes")
+        if line.count(b"\n") != 1:
+            self._stop(Status.PROTOCOL_VIOLATION, "answers that nobody asked for")
+        try:
+            reply = codec.parse(line[:-1])
+        except codec.Malformed as error:
+            self._stop(Status.PROTOCOL_VIOLATION, str(error))
+        if reply[0] not in (0, 1):
+            self._stop(Status.PROTOCOL_VIOLATION, "a strange answer")
+        return reply
+
+    def _stop(self, status: Status, why: str) -> Any:
+        self.evidence.stop = self.evidence.stop or (status, why)
+        raise Stop
+
+    def _settle(self, reply: list[Any], args: tuple[Any, ...]) -> Any:
+        reply = [reply[0], self._live(reply[1], 0), self._live(reply[2], 0)]
+        return settle(reply, args)
+
+    def _live(self, value: Any, depth: int) -> Any:
+        """Handles inside a decoded value become `Remote` objects."""
+        if type(value) is codec.Handle:
+            return Remote(self, value)
+        if depth > codec.MAX_DEPTH:
+            return value
+        if type(value) is list:
+            return [self._live(item, depth + 1) for item in value]
+        if type(value) is tuple:
+            return tuple([self._live(item, depth + 1) for item in value])
+        if type(value) is dict:
+            return {key: self._live(item, depth + 1) for key, item in value.items()}
+        return value
+
+
+def _handled(value: Any, depth: int) -> Any:
+    """The value with `Remote` objects as the handles they stand for."""
+    if type(value) is Remote:
+        return value._handle
+    if type(value) is Name:
+        return _handled(value._value(), depth)
+    if depth > codec.MAX_DEPTH:
+        raise ValueError("nested too deeply")
+    if type(value) is list:
+        return [_handled(item, depth + 1) for item in value]
+    if type(value) is tuple:
+        return tuple([_handled(item, depth + 1) for item in value])
+    if type(value) is dict:
+        return {_handled(key, depth + 1): _handled(item, depth + 1) for key, item in value.items()}
+    return value
+
+
+class Remote:
+    """An object that stays in the sandbox, as the tests see it."""
+
+    __slots__ = ("_handle", "_session")
+
+    def __init__(self, session: Session, handle: codec.Handle) -> None:
+        object.__setattr__(self, "_session", session)
+        object.__setattr__(self, "_handle", handle)
+
+    def __call__(self, *args: Any, **keys: Any) -> Any:
+        return self._session.call(self._handle.at, args, keys)
+
+    def __getattr__(self, name: str) -> Any:
+        return self._session.do("getattr", self, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._session.do("setattr", self, name, value)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Remote) and self._session.do("same", self, other) is True:
+            return True
+        self._session.evidence.unsupported = f"a comparison of a {self._handle.name} of the program"
+        return False
+
+    def __ne__(self, other: object) -> bool:
+        self._session.evidence.unsupported = f"a comparison of a {self._handle.name} of the program"
+        raise TypeError(f"a {self._handle.name} of the program cannot be compared outside of it")
+
+    def __hash__(self) -> int:
+        return int(self._session.do("hash", self))
+
+    def __iter__(self) -> Iterator[Any]:
+        iterator = self._session.do("iter", self)
+        if not isinstance(iterator, Remote):
+            return iter(iterator)
+        return _iterate(self._session, iterator)
+
+    def __next__(self) -> Any:
+        return self._session.do("next", self)
+
+    def __len__(self) -> int:
+        return int(self._session.do("len", self))
+
+    def __bool__(self) -> bool:
+        return self._session.do("bool", self) is True
+
+    def __str__(self) -> str:
+        return str(self._session.do("str", self))
+
+    def __repr__(self) -> str:
+        return str(self._session.do("repr", self))
+
+    def __int__(self) -> int:
+        return int(self._session.do("int", self))
+
+    def __float__(self) -> float:
+        return float(self._session.do("float", self))
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._session.do("getitem", self, key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._session.do("setitem", self, key, value)
+
+    def __contains__(self, item: Any) -> bool:
+        return self._session.do("contains", self, item) is True
+
+    def __lt__(self, other: Any) -> bool:
+        return self._session.do("lt", self, other) is True
+
+    def __gt__(self, other: Any) -> bool:
+        return self._session.do("gt", self, other) is True
+
+    def __le__(self, other: Any) -> bool:
+        return self._session.do("le", self, other) is True
+
+    def __ge__(self, other: Any) -> bool:
+        return self._session.do("ge", self, other) is True
+
+    def __add__(self, other: Any) -> Any:
+        return self._session.do("add", self, other)
+
+    def __sub__(self, other: Any) -> Any:
+        return self._session.do("sub", self, other)
+
+    def __mul__(self, other: Any) -> Any:
+        return self._session.do("mul", self, other)
+
+
+def _iterate(session: Session, iterator: Remote) -> Iterator[Any]:
+    while True:
+        try:
+            item = session.do("next", iterator)
+        except StopIteration:
+            return
+        yield item
+
+
+class Name:
+    """One of the program's names, in test code: whatever it is there, once it is used."""
+
+    def __init__(self, session: Session, name: str) -> None:
+        self.__dict__.update(_session=session, _name=name, __name__=name)
+
+    def _value(self) -> Any:
+        return self._session.look_up(self._name)
+
+    def __call__(self, *args: Any, **keys: Any) -> Any:
+        return self._value()(*args, **keys)
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(self._value(), attribute)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self._value() == other)
+
+    def __lt__(self, other: Any) -> bool:
+        return bool(self._value() < other)
+
+    def __gt__(self, other: Any) -> bool:
+        return bool(self._value() > other)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._value())
+
+    def __len__(self) -> int:
+        return len(self._value())
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._value()[key]
+
+    def __contains__(self, item: Any) -> bool:
+        return item in self._value()
+
+    def __add__(self, other: Any) -> Any:
+        return self._value() + other
+
+    def __sub__(self, other: Any) -> Any:
+        return self._value() - other
+
+    def __mul__(self, other: Any) -> Any:
+        return self._value() * other
+
+    __hash__ = object.__hash__

@@ -1,0 +1,302 @@
+"""A judge worker: a process of its own that holds the tests and the expected values and never runs a program.
+
+It reads chunks of jobs from the caller, runs each in a zygote, judges it and writes the result back as a JSON line.
+It leaves when the caller is gone, and takes its zygotes with it.
+"""
+
+import ctypes
+import json
+import marshal
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from types import FrameType
+from typing import Any, NoReturn
+
+from selfplay.sandbox import checks, codec, judge, layers
+from selfplay.sandbox.judge import Verdict
+from selfplay.sandbox.sessions import Session
+from selfplay.sandbox.words import Limits, Status
+from selfplay.sandbox.zygote import CallerGone, End, Refused, Zygote, ZygoteDied
+
+RECYCLE = 2000
+_TRIES = 3
+_FLUSH_SECONDS = 0.02
+
+
+class _TestsTooLong(BaseException):
+    """The alarm that ends test code of ours that never ends."""
+
+
+def _alarm(number: int, frame: FrameType | None) -> NoReturn:
+    raise _TestsTooLong
+
+
+class Worker:
+    """Runs jobs one after the other. Zygotes are started when a program first needs their flavour."""
+
+    def __init__(self, how: layers.Plan, caller: int | None = None) -> None:
+        self._how, self._caller = how, caller
+        self._zygotes: dict[str, Zygote] = {}
+        self._prepared: dict[tuple[str, str], checks.Prepared | str] = {}
+
+    def zygote(self, flavour: str) -> Zygote:
+        """The running zygote of a flavour; a fresh one after 2,000 programs."""
+        found = self._zygotes.get(flavour)
+        if found is not None and found.programs >= RECYCLE:
+            self.drop(flavour)
+            found = None
+        if found is None:
+            found = self._zygotes[flavour] = Zygote(self._how, flavour, self._caller)
+        return found
+
+    def drop(self, flavour: str) -> None:
+        """End a zygote that may be spoilt; the next program gets a new one."""
+        found = self._zygotes.pop(flavour, None)
+        if found is not None:
+            found.close()
+
+    def close(self) -> None:
+        """End all zygotes."""
+        for flavour in list(self._zygotes):
+            self.drop(flavour)
+
+    def run(self, code: str, tests: tuple[Any, ...], limits: Limits) -> tuple[Verdict, int]:
+        """The verdict on one program and the number of times it was started."""
+        for attempt in range(1, _TRIES + 1):
+            flavour = layers.flavour_of(code)
+            try:
+                verdict = self._judge(code, tests, limits, flavour)
+            except (ZygoteDied, Refused, OSError) as error:
+                self.drop(flavour)
+                failure = f"sandbox: {type(error).__name__}: {error}"
+                continue
+            if verdict.status in (Status.PROTOCOL_VIOLATION, Status.CRASHED):
+                self.drop(flavour)
+            return verdict, attempt
+        return Verdict(Status.INFRA_ERROR, (), judge.bounded(failure)), _TRIES
+
+    def _judge(self, code: str, tests: tuple[Any, ...], limits: Limits, flavour: str) -> Verdict:
+        match tests[0]:
+            case "io":
+                return self._calls(code, tests, limits, flavour)
+            case "check":
+                return self._check(code, tests, limits, flavour)
+            case "stdio":
+                return self._scripts(code, tests, limits, flavour)
+            case _:
+                raise ValueError(f"unknown kind of tests {tests[0]!r}")
+
+    def _once(self, message: dict[str, Any], flavour: str, whole: bool = False) -> End:
+        zygote = self.zygote(flavour)
+        zygote.start(message)
+        return zygote.finish(whole)
+
+    def _calls(self, code: str, tests: tuple[Any, ...], limits: Limits, flavour: str) -> Verdict:
+        _, calls, expected, atol, _ = tests
+        end = self._once(judge.message(code, "calls", limits, len(calls), calls=calls), flavour)
+        return judge.judge_cases(end, limits, calls, [codec.load(raw) for raw in expected], atol)
+
+    def _scripts(self, code: str, tests: tuple[Any, ...], limits: Limits, flavour: str) -> Verdict:
+        """One fresh process a case; after a time-out or a flood the rest is not run."""
+        found: list[Status] = []
+        first: tuple[Status, str] | None = None
+        total = End(0, 0, 0.0, 0.0, 0, "", b"", b"", 0)
+        for at, (given, wanted) in enumerate(tests[1]):
+            zygote = self.zygote(flavour)
+            zygote.give_input(given)
+            end = self._once(judge.message(code, "script", limits), flavour, whole=True)
+            total = end._replace(cpu=total.cpu + end.cpu, wall=total.wall + end.wall, peak=max(total.peak, end.peak))
+            status, why = judge.judge_output(end, limits, wanted)
+            found.append(status)
+            if status is not Status.PASSED and first is None:
+                first = status, f"case {at}: {why}"
+            if status in (Status.TIMEOUT_CPU, Status.TIMEOUT_WALL, Status.OUTPUT_LIMIT, Status.SYNTAX_ERROR):
+                break
+        self.zygote(flavour).give_input(b"")
+        if first is None:
+            return Verdict(Status.PASSED, tuple(found), "", total)
+        return Verdict(first[0], tuple(found), judge.bounded(first[1]), total)
+
+    def _check(self, code: str, tests: tuple[Any, ...], limits: Limits, flavour: str) -> Verdict:
+        _, source, entry_point, trust, _ = tests
+        prepared = self._prepare(source, entry_point)
+        if isinstance(prepared, str):
+            return Verdict(Status.INFRA_ERROR, (), judge.bounded(prepared))
+        if prepared.foreseen and prepared.diverged <= prepared.replayed:
+            calls = prepared.calls
+            end = self._once(judge.message(code, "calls", limits, len(calls), calls=calls, changed=True), flavour)
+            replies = judge.read_replies(end, limits, len(calls))
+            replay = checks.Replay(calls, replies.calls, replies.stop)
+            if not replies.calls and replies.stop:
+                return Verdict(replies.stop[0], (replies.stop[0],), judge.bounded(replies.stop[1]), end)
+            verdict = self._tests(prepared, replay, end, limits)
+            if verdict is not None:
+                prepared.replayed += 1
+                return verdict
+            prepared.diverged += 1
+        return self._session(code, prepared, limits, flavour)
+
+    def _prepare(self, source: str, entry_point: str) -> checks.Prepared | str:
+        key = source, entry_point
+        found = self._prepared.get(key)
+        if found is None:
+            if len(self._prepared) > 4096:
+                self._prepared.clear()
+            try:
+                found = checks.Prepared(source, entry_point)
+            except checks.BadTests as error:
+                found = str(error)
+            self._prepared[key] = found
+        return found
+
+    def _tests(
+        self, prepared: checks.Prepared, run: checks.Replay | Session, end: End | None, limits: Limits
+    ) -> Verdict | None:
+        """Run the test code; None when its calls were not as foreseen (or, in a session, when the program ended)."""
+        evidence, failure = run.evidence, (Status.PASSED, "")
+        signal.setitimer(signal.ITIMER_REAL, 30 + 20 * limits.wall)
+        try:
+            prepared.run(prepared.code, run.stand_in, evidence.tick)
+        except _TestsTooLong:
+            failure = Status.TIMEOUT_WALL, "the tests did not come to an end on its answers"
+        except (ZygoteDied, CallerGone):
+            raise
+        except checks.Stop:
+            pass
+        except BaseException as error:
+            failure = _failure(error, prepared)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        if evidence.diverged:
+            return None
+        if evidence.stop is not None:
+            failure = evidence.stop
+        elif failure[0] is Status.PASSED and not evidence.calls:
+            failure = Status.INFRA_ERROR, "tests: they never call the program; give asserts that do, or entry_point"
+        elif failure[0] is not Status.PASSED and evidence.unsupported:
+            failure = Status.UNSUPPORTED_VALUE, f"the tests need {evidence.unsupported}"
+        held = (Status.PASSED,) * min(evidence.asserts, checks.MAX_CALLS)
+        if failure[0] is Status.PASSED:
+            return Verdict(Status.PASSED, held, "", end)
+        return Verdict(failure[0], (*held, failure[0]), judge.bounded(failure[1]), end)
+
+    def _session(self, code: str, prepared: checks.Prepared, limits: Limits, flavour: str) -> Verdict:
+        zygote = self.zygote(flavour)
+        room = judge.reply_room(limits, 64)
+        # the program also waits for us here; its own waiting is then bounded more loosely
+        zygote.start(judge.message(code, "calls", limits, 64, live=True, wall=3 * limits.wall + 5))
+        run = Session(zygote, room)
+        verdict = self._tests(prepared, run, None, limits)
+        run.end()
+        end = zygote.finish()
+        if not zygote.clean_pipes():
+            self.drop(flavour)
+        if verdict is None:
+            raise ZygoteDied("a session went astray")
+        replies = judge.read_replies(end, limits, 0)
+        stop = run.evidence.stop
+        if stop is not None and stop[0] is Status.INFRA_ERROR:
+            status, why = replies.stop or (Status.PROTOCOL_VIOLATION, "it closed the channel")
+            return Verdict(status, (*verdict.tests[:-1], status), judge.bounded(why), end)
+        if verdict.status is Status.PASSED and replies.stop is not None:
+            return Verdict(replies.stop[0], (*verdict.tests, replies.stop[0]), judge.bounded(replies.stop[1]), end)
+        return verdict._replace(end=end)
+
+
+def _failure(error: BaseException, prepared: checks.Prepared) -> tuple[Status, str]:
+    """Status and evidence when test code ended with an exception."""
+    marked = getattr(error, "of_program", None)
+    if marked is not None:
+        status = Status.MEMORY if marked == "MemoryError" else Status.EXCEPTION
+        return status, f"{marked}: {getattr(error, 'of_text', '')}"
+    where, trace = 0, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == "<tests>":
+            where = trace.tb_lineno
+        trace = trace.tb_next
+    line = prepared.lines[where - 1].strip()[:300] if 0 < where <= len(prepared.lines) else ""
+    if isinstance(error, AssertionError):
+        return Status.WRONG_ANSWER, f"{line or 'an assert'} (tests, line {where})"
+    try:
+        text = str(error)
+    except BaseException:
+        text = ""
+    return Status.EXCEPTION, f"tests, line {where}: {type(error).__name__}: {text[:300]}; {line}"
+
+
+def _row(index: int, verdict: Verdict, attempts: int) -> list[Any]:
+    end = verdict.end
+    figures = [round(end.cpu, 6), round(end.wall, 6), end.peak] if end else [0.0, 0.0, 0]
+    output = judge.tail(end.output) if end else ""
+    statuses = [status.value for status in verdict.tests]
+    return [index, verdict.status.value, statuses, verdict.error, output, *figures, verdict.trust, attempts]
+
+
+class _Channel:
+    """The caller's socket: chunks in, results out in small bundles."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock, self._rows, self._since = sock, list[Any](), 0.0
+
+    def chunk(self) -> Any:
+        """The next chunk; leaves when the caller is gone."""
+        head = self._exactly(4)
+        return marshal.loads(self._exactly(int.from_bytes(head, "little")))
+
+    def _exactly(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            more = self._sock.recv(min(size - len(data), 1 << 20))
+            if not more:
+                raise CallerGone
+            data += more
+        return data
+
+    def put(self, row: list[Any], now: bool) -> None:
+        """Send a result, soon or now."""
+        if not self._rows:
+            self._since = time.monotonic()
+        self._rows.append(row)
+        if now or time.monotonic() - self._since > _FLUSH_SECONDS:
+            data = json.dumps(self._rows).encode()
+            self._rows = []
+            try:
+                self._sock.sendall(len(data).to_bytes(4, "little") + data)
+            except OSError:
+                raise CallerGone from None
+
+
+def serve(sock: socket.socket, how: layers.Plan) -> None:
+    """Work until the caller is gone. A chunk is (tests, [(index, code, which tests, limits)])."""
+    signal.signal(signal.SIGALRM, _alarm)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # not dumpable: programs of the same user cannot look into this process
+    channel, worker = _Channel(sock), Worker(how, sock.fileno() if hasattr(select, "POLLRDHUP") else None)
+    try:
+        while True:
+            specs, jobs = channel.chunk()
+            for at, (index, code, which, limits) in enumerate(jobs):
+                verdict, attempts = worker.run(code, specs[which], Limits(*limits))
+                channel.put(_row(index, verdict, attempts), at + 1 == len(jobs))
+    except CallerGone:
+        pass
+    finally:
+        worker.close()
+
+
+def main() -> None:
+    """Entry of the worker process: descriptor 3 is the caller's socket, the first message the plan."""
+    sock = socket.socket(fileno=3)
+    channel = _Channel(sock)
+    try:
+        how, path = channel.chunk()
+    except CallerGone:
+        return
+    sys.path.extend(entry for entry in path if entry not in sys.path)
+    os.chdir("/")
+    serve(sock, layers.Plan(*how))

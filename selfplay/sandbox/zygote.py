@@ -1,0 +1,279 @@
+"""The judge's hold on one zygote: start it, give it programs one at a time, read what they left behind.
+
+The program's replies and output lie in memory files that this side owns and reads only once the program is gone; so a
+program costs one message in and one line back, and nothing of it can block or flood us.
+"""
+
+import contextlib
+import fcntl
+import marshal
+import os
+import select
+import signal
+import socket
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from selfplay.sandbox import layers
+
+_BOX = str(Path(__file__).with_name("box.py"))
+_ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONUTF8": "1",
+    "LC_ALL": "C.UTF-8",
+    "TZ": "UTC",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
+TAIL_BYTES = 4096
+START_SECONDS = 60.0
+
+
+class ZygoteDied(Exception):
+    """Ours: the zygote is gone or did not answer; the program in hand is to be tried again."""
+
+
+class Refused(Exception):
+    """The zygote could not put a layer on: `layer`, `reason`."""
+
+    def __init__(self, layer: str, reason: str) -> None:
+        super().__init__(f"{layer}: {reason}")
+        self.layer, self.reason = layer, reason
+
+
+class CallerGone(Exception):
+    """The process we work for is gone: leave at once."""
+
+
+class End(NamedTuple):
+    """How one program ended."""
+
+    exit_code: int | None
+    """None when a signal ended it."""
+    signal: int
+    cpu: float
+    wall: float
+    peak: int
+    """Resident bytes above the zygote's own."""
+    why: str
+    """`cpu`, `wall` or `threads` when the zygote ended it, else empty."""
+    replies: bytes
+    output: bytes
+    """The last part of standard output and error: `TAIL_BYTES`, or all of it where that was asked for."""
+    output_size: int
+
+
+def memory_file(name: str) -> int:
+    """A new file in memory (Linux) or an unlinked temporary file, as a descriptor that is not inherited."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create(name)
+    fd, path = tempfile.mkstemp()
+    os.unlink(path)
+    return fd
+
+
+def _high(fd: int) -> int:
+    """The descriptor moved above the ones the zygote numbers itself."""
+    moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 20)
+    os.close(fd)
+    return moved
+
+
+class Zygote:
+    """One running zygote. Not thread-safe; `close()` ends it and everything in it."""
+
+    def __init__(self, how: layers.Plan, flavour: str, caller: int | None = None) -> None:
+        """Start and lock in. `caller`: a socket whose end means that nobody waits for us any more.
+
+        Raises `Refused` when a layer cannot be put on, `ZygoteDied` when it does not answer.
+        """
+        self.flavour, self.programs, self._caller = flavour, 0, caller
+        self._stub = how.tier == 3
+        self._fds: list[int] = []
+        self._input, self._output, self._replies = (self._own(memory_file(n)) for n in ("in", "out", "replies"))
+        ask_in, self._ask = os.pipe()
+        self._answer, answer_out = os.pipe()
+        self._control, theirs = socket.socketpair()
+        for fd in (self._ask, self._answer):
+            os.set_blocking(fd, False)
+            self._own(fd)
+        read_only = self._reopen(self._input)
+        given = [_high(fd) for fd in (read_only, ask_in, answer_out, theirs.detach())]
+        out, replies = _high(os.dup(self._output)), _high(os.dup(self._replies))
+        given += [out, replies]
+        places = {0: given[0], 1: out, 2: out, 3: replies, 4: given[1], 5: given[2], 6: given[3]}
+        arguments = [how.python, "-S", "-s", "-P", _BOX]
+        actions = [(os.POSIX_SPAWN_DUP2, fd, place) for place, fd in places.items()]
+        try:
+            self.pid = os.posix_spawn(
+                how.python,
+                arguments,
+                _ENVIRONMENT,
+                file_actions=actions,
+                setsid=True,
+                setsigmask=[],
+                setsigdef=[signal.SIGPIPE],
+            )
+        finally:
+            for fd in given:
+                os.close(fd)
+        self._lines = b""
+        self._watch = self._poller()
+        self._base_peak = 0
+        try:
+            self._send(layers.config(how, flavour, self.pid))
+            self._greet()
+        except BaseException:
+            self.close()
+            raise
+
+    def _own(self, fd: int) -> int:
+        self._fds.append(fd)
+        return fd
+
+    @staticmethod
+    def _reopen(fd: int) -> int:
+        """A second, read-only description of a memory file where /proc allows it."""
+        try:
+            return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY)
+        except OSError:
+            return os.dup(fd)
+
+    def _poller(self) -> "select.poll":
+        poller = select.poll()
+        poller.register(self._control, select.POLLIN)
+        if self._caller is not None:
+            poller.register(self._caller, getattr(select, "POLLRDHUP", 0))
+        return poller
+
+    def _greet(self) -> None:
+        line = self._line(time.monotonic() + START_SECONDS)
+        if line[:2] == b"no":
+            _, layer, reason = line.decode("utf-8", "replace").split("\t", 2)
+            raise Refused(layer, reason)
+        if line != b"ok":
+            raise ZygoteDied(f"strange greeting {line[:80]!r}")
+
+    def _send(self, message: dict[str, Any]) -> None:
+        data = marshal.dumps(message)
+        try:
+            self._control.sendall(len(data).to_bytes(4, "little") + data)
+        except OSError as error:
+            raise ZygoteDied(str(error)) from None
+
+    def _line(self, deadline: float) -> bytes:
+        """The zygote's next line, waiting until `deadline`."""
+        while b"\n" not in self._lines:
+            self._wait(self._watch, deadline)
+            data = self._control.recv(4096)
+            if not data:
+                raise ZygoteDied("it ended")
+            self._lines += data
+        line, _, self._lines = self._lines.partition(b"\n")
+        return line
+
+    def _wait(self, poller: "select.poll", deadline: float) -> set[int]:
+        left = deadline - time.monotonic()
+        ready = poller.poll(max(left, 0) * 1000)
+        if not ready and left <= 0:
+            raise ZygoteDied("it does not answer")
+        found = {fd for fd, _ in ready}
+        if self._caller is not None and self._caller in found:
+            raise CallerGone
+        return found
+
+    def start(self, job: dict[str, Any]) -> None:
+        """Fork a program for this job (see `box.py` for its keys); `finish` must follow."""
+        self.programs += 1
+        self._deadline = time.monotonic() + 25 * job["wall"] + job["cpu"] + 30
+        self._send(job)
+
+    def give_input(self, data: bytes) -> None:
+        """What the next program finds on standard input."""
+        os.ftruncate(self._input, 0)
+        os.pwrite(self._input, data, 0)
+
+    def finish(self, whole_output: bool = False) -> End:
+        """Wait for the program's end and collect what it left. Raises `ZygoteDied`."""
+        words = self._line(self._deadline).split()
+        try:
+            status, cpu, wall, peak, why = (int(word) for word in words)
+        except ValueError:
+            raise ZygoteDied(f"strange line {words[:5]!r}") from None
+        if status < 0:
+            raise ZygoteDied("it could not fork")
+        code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
+        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        reply_size = os.fstat(self._replies).st_size
+        replies = os.pread(self._replies, reply_size, 0) if reply_size else b""
+        size = os.fstat(self._output).st_size
+        output = b""
+        if size:
+            start = 0 if whole_output else max(0, size - TAIL_BYTES)
+            output = os.pread(self._output, size - start, start)
+            os.ftruncate(self._output, 0)
+        if reply_size:
+            os.ftruncate(self._replies, 0)
+        self._base_peak = min(self._base_peak or peak, peak)
+        reason = ("", "cpu", "wall", "threads")[why] if 0 <= why < 4 else ""
+        extra = max(0, peak - self._base_peak) * 1024
+        return End(code, number, cpu / 1e6, wall / 1e6, extra, reason, replies, output, size)
+
+    def ended(self) -> bool:
+        """Whether the program in hand has ended already (its line is there)."""
+        return b"\n" in self._lines
+
+    def exchange(self, request: bytes, most: int) -> bytes | None:
+        """One request of a session and its one-line answer; None when the program ended instead.
+
+        An answer longer than `most` bytes also gives None, after the program was ended by its own limits or not:
+        `finish` then says how. Raises `ZygoteDied`, `CallerGone`.
+        """
+        poller = self._poller()
+        poller.register(self._answer, select.POLLIN)
+        poller.register(self._ask, select.POLLOUT)
+        answer = b""
+        while True:
+            found = self._wait(poller, self._deadline)
+            if self._ask in found:
+                with contextlib.suppress(BlockingIOError):
+                    request = request[os.write(self._ask, request[:65536]) :]
+                if not request:
+                    poller.unregister(self._ask)
+            if self._answer in found:
+                answer += os.read(self._answer, 1 << 20)
+                if answer.endswith(b"\n") or len(answer) > most:
+                    return answer
+            elif self._control.fileno() in found:
+                self._lines += self._control.recv(4096)
+                return None
+
+    def clean_pipes(self) -> bool:
+        """Empty the session pipes after a program; False when something was left in them."""
+        clean = True
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._answer, 1 << 16):
+                clean = False
+        return clean
+
+    def close(self) -> None:
+        """End the zygote and all its processes and give the descriptors back; harmless when repeated."""
+        if self.pid <= 0:
+            return
+        self._control.close()
+        with contextlib.suppress(OSError):
+            # at tier 3 this is the stub outside the namespace: asked to, it ends and reaps the zygote, then itself
+            os.kill(self.pid, signal.SIGTERM if self._stub else signal.SIGKILL)
+            give_up = time.monotonic() + 2
+            while os.waitpid(self.pid, os.WNOHANG)[0] == 0:
+                time.sleep(0.001)
+                if time.monotonic() > give_up:
+                    os.kill(self.pid, signal.SIGKILL)
+        self.pid = 0
+        for fd in self._fds:
+            os.close(fd)
+        self._fds.clear()
