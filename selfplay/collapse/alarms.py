@@ -33,8 +33,19 @@ class Rules:
 
 
 _FIELDS = {
-    "metrics": {"key", "bad", "margin", "relative"},
-    "hard": {"key", "below", "above", "below_ratio", "above_ratio", "below_delta", "above_delta", "while_up", "say"},
+    "metrics": {"key", "bad", "margin", "relative", "texts_only"},
+    "hard": {
+        "key",
+        "below",
+        "above",
+        "below_ratio",
+        "above_ratio",
+        "below_delta",
+        "above_delta",
+        "while_up",
+        "say",
+        "texts_only",
+    },
 }
 
 
@@ -122,12 +133,19 @@ def _bad_metrics(row: Row, compared: Row, rules: Rules) -> list[str]:
     """Keys bad beyond their margins, Holm-corrected, clearest first."""
     judged: list[tuple[str, float]] = []
     for rule in rules.metrics:
+        if rule.get("texts_only") and _has_verdicts(row):
+            continue
         key = _resolve(rule["key"], row, compared)
         change = _change(key, row, compared) if key else None
         if key and change is not None:
             judged.append((key, _p_value(change, rule, _number(compared, key))))
     rejected = holm([p for _, p in judged], rules.alpha)
     return [key for (key, p), hit in sorted(zip(judged, rejected, strict=True), key=lambda x: x[0][1]) if hit]
+
+
+def _has_verdicts(row: Row) -> bool:
+    """Whether the row knows what is right: a student that learns gives up wrong variety, which is no collapse."""
+    return _number(row, "eval/pass_at_1") is not None
 
 
 def _resolve(pattern: str, *rows: Row) -> str | None:
@@ -179,7 +197,7 @@ def _p_value(change: Estimate, rule: Mapping[str, Any], reference: float | None)
 
 def _hard(rule: Mapping[str, Any], row: Row, compared: Row | None) -> str:
     """What a rule that holds at once says, or "". It holds only where the whole interval lies beyond its bar."""
-    key = _resolve(rule["key"], row)
+    key = None if rule.get("texts_only") and _has_verdicts(row) else _resolve(rule["key"], row)
     value = _number(row, key) if key else None
     if key is None or value is None:
         return ""

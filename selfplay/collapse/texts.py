@@ -18,12 +18,12 @@ from selfplay.collapse.estimate import Estimate, Floats, bootstrap_mean, jackkni
 from selfplay.collapse.grams import Table, collision_estimate, distinct_estimate, repetition
 from selfplay.collapse.kernels import hashed_features, rke_estimate, rke_u, vendi_dual
 from selfplay.collapse.overlap import self_bleu
-from selfplay.collapse.stream import Hashes, Stream, Units, gram_hashes, stream_of, tally, units_of
+from selfplay.collapse.stream import Hashes, Ints, Stream, Units, gram_hashes, stream_of, tally, units_of
 from selfplay.errors import DataError, EmptyMetric
 
 MAX_BUDGET = 400_000
 """Tokens of the compared sample: its intervals are narrow enough, and it costs under a second."""
-VENDI_TEXTS, VENDI_GROUPS, BLEU_TEXTS, FEATURES = 500, 10, 200, 256
+VENDI_TEXTS, VENDI_FEATURES, VENDI_GROUPS, BLEU_TEXTS, FEATURES = 500, 128, 10, 200, 256
 RARE_AT_MOST, COMMON_AT_LEAST = 2, 5
 COMPRESSED_BYTES = 64 * 2**20
 Row = dict[str, Any]
@@ -33,11 +33,13 @@ Encoder = Callable[[Sequence[str]], ArrayLike]
 
 @dataclass(frozen=True)
 class Budget:
-    """What every compared round is cut down to."""
+    """What every compared round is cut down to, in tokens and, for the character n-grams, in characters."""
 
     tokens: int
     cut: int
     """Longest text, in tokens; what lies beyond is not read."""
+    characters: int
+    cut_characters: int
 
 
 @dataclass(frozen=True)
@@ -75,31 +77,52 @@ def texts_of(rows: Sequence[str] | Sequence[Mapping[str, Any]], text_field: str 
     return out
 
 
-def budget_of(streams: Sequence[Stream], max_tokens: int = MAX_BUDGET) -> Budget:
-    """The budget that all rounds with a fair number of tokens can meet: rounds below a fifth of the median do not count.
+def budget_of(rounds: Sequence[Sequence[str]], units: Units = "words", max_tokens: int = MAX_BUDGET) -> Budget:
+    """The budget that all rounds with a fair amount of text can meet: rounds below a fifth of the median do not count.
 
     A single short round must not shrink the sample of all others; it then goes uncompared (see `measure`).
     """
-    lengths = np.concatenate([s.lengths for s in streams]) if streams else np.empty(0)
+    tokens, cut = _fair([stream_of(texts, units).lengths for texts in rounds], max_tokens)
+    characters, cut_characters = _fair([np.asarray([len(t) for t in texts]) for texts in rounds], 4 * max_tokens)
+    return Budget(tokens, cut, characters, cut_characters)
+
+
+def _fair(lengths_by_round: Sequence[Ints], at_most: int) -> tuple[int, int]:
+    lengths = np.concatenate(lengths_by_round) if lengths_by_round else np.empty(0)
     lengths = lengths[lengths > 0]
     if lengths.size == 0:
-        return Budget(0, 0)
+        return 0, 0
     cut = int(np.quantile(lengths, 0.95))
-    totals = np.asarray([int(np.minimum(s.lengths, cut).sum()) for s in streams])
+    totals = np.asarray([int(np.minimum(round_lengths, cut).sum()) for round_lengths in lengths_by_round])
     fair = totals[totals >= 0.2 * np.median(totals[totals > 0])]
-    return Budget(int(min(fair.min(), max_tokens)), cut)
+    return int(min(fair.min(), at_most)), cut
 
 
-def sample_of(stream: Stream, budget: Budget, seed: int = 0) -> Stream | None:
+def sample_of(stream: Stream, tokens: int, cut: int, seed: int = 0) -> Stream | None:
     """Texts in a seeded order, cut, until the budget's tokens are reached; None where the round has too few."""
-    order = np.random.default_rng(seed).permutation(np.flatnonzero(stream.lengths > 0))
-    upto = np.cumsum(np.minimum(stream.lengths[order], budget.cut))
-    if budget.tokens == 0 or order.size < 2 or upto[-1] < budget.tokens:
+    order = _reaching(stream.lengths, tokens, cut, seed)
+    if order is None:
         return None
-    chosen = order[: int(np.searchsorted(upto, budget.tokens)) + 1]
-    taken = stream.take(chosen, budget.cut)
-    starts = np.minimum(taken.starts, budget.tokens)
-    return Stream(taken.tokens[: budget.tokens], starts)
+    taken = stream.take(order, cut)
+    return Stream(taken.tokens[:tokens], np.minimum(taken.starts, tokens))
+
+
+def _reaching(lengths: Ints, wanted: int, cut: int, seed: int) -> Ints | None:
+    """Texts, in a seeded order, that together reach the wanted length; None where all of them do not."""
+    order = np.random.default_rng(seed).permutation(np.flatnonzero(lengths > 0))
+    upto = np.cumsum(np.minimum(lengths[order], cut))
+    if wanted == 0 or order.size < 2 or upto[-1] < wanted:
+        return None
+    return order[: int(np.searchsorted(upto, wanted)) + 1]
+
+
+def _character_sample(rows: Sequence[str], budget: Budget, seed: int) -> Stream | None:
+    lengths = np.asarray([len(row) for row in rows], dtype=np.int64)
+    order = _reaching(lengths, budget.characters, budget.cut_characters, seed)
+    if order is None:
+        return None
+    stream = stream_of([rows[i][: budget.cut_characters] for i in order], "characters")
+    return sample_of(stream, budget.characters, budget.cut_characters, seed)
 
 
 def halves_of(sample: Stream) -> tuple[Stream, Stream]:
@@ -112,8 +135,8 @@ def reference_of(
     texts: Sequence[str], budget: Budget | None = None, *, units: Units = "words", seed: int = 0
 ) -> Reference:
     """Freezes a reference for `measure`; the budget defaults to the texts' own size. Raises EmptyMetric if too small."""
-    stream = stream_of(texts, units)
-    sample = sample_of(stream, budget or budget_of([stream]), seed)
+    budget = budget or budget_of([texts], units)
+    sample = sample_of(stream_of(texts, units), budget.tokens, budget.cut, seed)
     if sample is None:
         raise EmptyMetric("reference: fewer tokens than the budget; give more reference texts")
     return Reference(halves_of(sample), units)
@@ -146,17 +169,19 @@ def measure(
     out = _whole(rows, stream) | {"collapse_data/units": units}
     if encoder is not None:
         out |= _vectors("encoder_rke_u", encoder(rows))
-    return out | compared(rows, stream, reference, budget or budget_of([stream]), seed)
+    return out | compared(rows, stream, reference, budget or budget_of([rows], units), seed)
 
 
 def compared(rows: Sequence[str], stream: Stream, reference: Reference | None, budget: Budget, seed: int = 0) -> Row:
     """The keys that may be compared between rounds, all from one sample of the budget; empty where the round is too small."""
-    sample = sample_of(stream, budget, seed)
-    if sample is None:
+    sample, letters = sample_of(stream, budget.tokens, budget.cut, seed), _character_sample(rows, budget, seed)
+    if sample is None or letters is None:
         return {"collapse_data/compared_tokens": 0}
     out: Row = {"collapse_data/compared_tokens": budget.tokens}
     for n in (1, 2, 3):
         out |= _try(f"collapse_diversity/distinct_{n}_fixed", lambda n=n: distinct_estimate(sample, n))  # type: ignore[misc]
+    for n in (4, 5):
+        out |= _try(f"collapse_diversity/char_distinct_{n}_fixed", lambda n=n: distinct_estimate(letters, n))  # type: ignore[misc]
     out |= _try("collapse_diversity/ngram2_collision_u", lambda: collision_estimate(sample, 2))
     out |= _try("collapse_diversity/vendi_fixed_n", lambda: _vendi_fixed(sample))
     chosen = np.random.default_rng(seed).permutation(len(rows))[:BLEU_TEXTS]
@@ -229,7 +254,7 @@ def _vectors(name: str, features: ArrayLike) -> Row:
 
 def _vendi_fixed(sample: Stream) -> Estimate:
     """Vendi of the hashed words of a fixed number of texts, interval by leaving out a tenth of them at a time."""
-    X = hashed_features(sample.take(np.arange(min(sample.lengths.size, VENDI_TEXTS))), 1, FEATURES)
+    X = hashed_features(sample.take(np.arange(min(sample.lengths.size, VENDI_TEXTS))), 1, VENDI_FEATURES)
     if X.shape[0] < 2 * VENDI_GROUPS:
         raise EmptyMetric("vendi_fixed_n: too few texts; leave the metric out of this round")
     group = np.arange(X.shape[0]) % VENDI_GROUPS
