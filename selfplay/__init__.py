@@ -1,3 +1,31 @@
-"""selfplay: a training-loop integrated self-improvement framework for language models."""
+"""selfplay: a training-loop integrated self-improvement framework for language models.
+
+`run(load_config("configs/quickstart.yaml"))` runs or resumes; `open_run(path)` reads; `fork(run, round, name)` branches.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from selfplay.config import load_config
+    from selfplay.loop.reading import fork, open_run
+    from selfplay.loop.session import start as run
 
 __version__ = "0.1.0"
+__all__ = ["__version__", "fork", "load_config", "open_run", "run"]
+
+_HOMES = {
+    "load_config": ("selfplay.config", "load_config"),
+    "run": ("selfplay.loop.session", "start"),
+    "open_run": ("selfplay.loop.reading", "open_run"),
+    "fork": ("selfplay.loop.reading", "fork"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Loads the public names when first asked for: importing selfplay alone costs nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'selfplay' has no attribute {name!r}; it has {', '.join(__all__)}")
+    from importlib import import_module
+
+    module, attribute = _HOMES[name]
+    return getattr(import_module(module), attribute)

@@ -1,19 +1,29 @@
-"""Floor 6: what a person sees in a terminal: tables and progress. The only file that imports rich.
+"""Floor 6: what a person sees in a terminal: tables, progress, a line a round. The only file that imports rich.
 
-Plain text where the output is no terminal or NO_COLOR is set.
+Plain text where the output is no terminal or NO_COLOR is set; then progress is one line in 30 seconds.
 """
 
 import sys
+import time
 from collections.abc import Sequence
+from typing import Any, TextIO
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
+
+PLAIN_SECONDS = 30.0
+"""Between two lines of progress where nobody watches a terminal."""
+
+
+def console(stream: TextIO | None = None) -> Console:
+    """A console on a stream (stderr by default) that stays plain in pipes and files."""
+    return Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """One table on stdout; cells are shown as they are, never read as markup."""
-    from rich.text import Text
-
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", expand=False)
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 else "right")
@@ -22,6 +32,107 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     console(sys.stdout).print(table)
 
 
-def console(stream: object = None) -> Console:
-    """A console on a stream (stderr by default) that stays plain in pipes and files."""
-    return Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)  # type: ignore[arg-type]
+class Display:
+    """Shows the events of a run (see `selfplay.phases.watch.Listener`); a context manager."""
+
+    def __init__(self) -> None:
+        self._console = console()
+        self._live = self._console.is_terminal
+        self._progress = Progress(
+            TextColumn("{task.fields[where]:<24}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]:>10}"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[accepted]}"),
+            console=self._console,
+            transient=True,
+            disable=not self._live,
+        )
+        self._bar: Any = None
+        self._round, self._name = 0, ""
+        self._total = self._done = self._asked = self._accepted = 0
+        self._started = self._spoken = time.monotonic()
+
+    def __enter__(self) -> "Display":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.stop()
+
+    def hear(self, event: str, figures: dict[str, Any]) -> None:
+        """One event."""
+        if event == "round":
+            self._round = figures["number"]
+        elif event == "phase":
+            self._begin(figures["name"], figures["total"], figures["done"])
+        elif event == "advance":
+            self._advance(figures["items"], figures["accepted"])
+        elif event == "end":
+            self._end()
+        elif event == "note":
+            self._console.print(Text(figures["text"]))
+
+    def line(self, text: str) -> None:
+        """A line above the progress bar."""
+        self._console.print(Text(text))
+
+    def _begin(self, name: str, total: int, done: int) -> None:
+        self._end()
+        self._name, self._total, self._done = name, total, done
+        self._asked = self._accepted = 0
+        self._started = self._spoken = time.monotonic()
+        where = f"round {self._round}  {name}"
+        self._bar = self._progress.add_task("", total=total, completed=done, where=where, rate="", accepted="")
+
+    def _advance(self, items: int, accepted: int) -> None:
+        self._done += items
+        self._asked += items
+        self._accepted += accepted
+        if self._bar is not None:
+            self._progress.update(self._bar, completed=self._done, rate=self._rate(), accepted=self._share())
+        if not self._live and time.monotonic() - self._spoken > PLAIN_SECONDS:
+            self._spoken = time.monotonic()
+            self._console.print(
+                Text(f"round {self._round} {self._name}: {self._done}/{self._total}, {self._rate()} {self._share()}")
+            )
+
+    def _rate(self) -> str:
+        seconds = time.monotonic() - self._started
+        return f"{self._asked / seconds:,.0f}/s" if seconds > 0 else ""
+
+    def _share(self) -> str:
+        return f"{self._accepted / self._asked:.0%} right" if self._asked and self._accepted else ""
+
+    def _end(self) -> None:
+        if self._bar is not None:
+            self._progress.remove_task(self._bar)
+            self._bar = None
+
+
+def round_line(row: dict[str, Any], header: bool) -> str:
+    """A committed round as one line of a table, with its header above where `header` is set."""
+    cells = [
+        ("round", 5, str(row["round"])),
+        ("panel", 21, _interval(row, "eval/greedy_accuracy")),
+        ("test", 21, _interval(row, "test/greedy_accuracy")),
+        ("pass@8", 7, _number(row, "eval/pass_at_8")),
+        ("unique@8", 8, _number(row, "collapse_diversity/unique_correct_at_8")),
+        ("accepted", 11, f"{row['data/accepted']}/{row['data/sampled']}" if "data/accepted" in row else "-"),
+        ("rows", 6, str(row.get("data/train_rows", "-"))),
+        ("alarm", 5, str(row.get("collapse_alarm/level", "-"))),
+        ("seconds", 8, _number(row, "time/round_seconds", 1)),
+    ]
+    line = "  ".join(text.rjust(width) for _, width, text in cells)
+    return ("  ".join(name.rjust(width) for name, width, _ in cells) + "\n" if header else "") + line
+
+
+def _number(row: dict[str, Any], key: str, digits: int = 3) -> str:
+    return f"{row[key]:.{digits}f}" if key in row else "-"
+
+
+def _interval(row: dict[str, Any], key: str) -> str:
+    if key not in row:
+        return "-"
+    return f"{row[key]:.3f} [{row.get(f'{key}_lo', row[key]):.3f}, {row.get(f'{key}_hi', row[key]):.3f}]"

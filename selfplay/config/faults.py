@@ -46,13 +46,26 @@ def describe(
     error: ValidationError, tree: type[BaseModel], marks: Mapping[tuple[str, ...], str], path: str
 ) -> Iterator[Fault]:
     """One fault for each of pydantic's findings, in the file's order; `marks` says where each key stood."""
-    found = [_one(dict(item), tree, marks, path) for item in error.errors()]
+    found = [fault for item in error.errors() for fault in _all(dict(item), tree, marks, path)]
     yield from dict.fromkeys(sorted(found, key=_file_order))
 
 
 def _file_order(fault: Fault) -> tuple[int, int]:
     parts = fault.where.rsplit(":", 2)
     return (int(parts[1]), int(parts[2])) if len(parts) == 3 and parts[1].isdigit() and parts[2].isdigit() else (0, 0)
+
+
+def _all(
+    item: dict[str, Any], tree: type[BaseModel], marks: Mapping[tuple[str, ...], str], path: str
+) -> Iterator[Fault]:
+    """The faults of one finding: a check of ours over several keys tells each on a line of its own."""
+    if item["type"] != "value_error":
+        yield _one(item, tree, marks, path)
+        return
+    place, _ = _walk(tuple(item["loc"]), tree)
+    for line in str(item["ctx"]["error"]).splitlines():
+        problem, _, remedy = line.partition("; ")
+        yield Fault(_where(place, marks, path), ".".join(place), problem, remedy or "change it")
 
 
 def _one(item: dict[str, Any], tree: type[BaseModel], marks: Mapping[tuple[str, ...], str], path: str) -> Fault:
@@ -77,9 +90,6 @@ def _one(item: dict[str, Any], tree: type[BaseModel], marks: Mapping[tuple[str, 
             "is missing" if kind == "union_tag_not_found" else f"is {value}, which is not known",
             f"use one of: {words or _tags(place, tree)}",
         )
-    if kind == "value_error":
-        problem, _, remedy = str(context["error"]).partition("; ")
-        return Fault(where, key, problem, remedy or "change it")
     wrong = item["msg"][:1].lower() + item["msg"][1:]
     wrong = (
         wrong.replace("input should be", "must be")

@@ -247,8 +247,8 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "Config":
-        for fault in _misfits(self):
-            raise ValueError(fault)
+        if faults := list(_misfits(self)):
+            raise ValueError("\n".join(faults))
         return self
 
 

@@ -8,7 +8,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from selfplay.config import Loaded
 from selfplay.config.resolved import resolved_text, science_of
@@ -41,16 +40,18 @@ class Finished:
 def run(
     loaded: Loaded,
     *,
-    listener: Callable[[str, dict[str, Any]], None] | None = None,
-    on_commit: Callable[[RunFolder, Commit], None] | None = None,
     watch: Watch | None = None,
+    opened: Callable[[RunFolder], None] | None = None,
+    on_commit: Callable[[RunFolder, Commit], None] | None = None,
 ) -> Finished:
     """Runs or resumes; returns once all rounds are committed. On every rank of a launch alike.
+
+    `opened` is called once the folder is ours and checked, `on_commit` after each round; both on rank 0 alone.
 
     Raises GateStopped (exit 4) where the gate ended the run, OutageError (3) where the same command will go on,
     Interrupted (130), ConfigError (2), StoreError (1).
     """
-    config, watch = loaded.config, watch or Watch(listener)
+    config, watch = loaded.config, watch or Watch()
     ranks = join(config.launch.ranks, config.launch.device)
     if config.isolate and ranks.world_size > 1:
         raise ConfigError(
@@ -64,6 +65,8 @@ def run(
         hands.check_set_up()
         folder.open(science_of(config), hands.fingerprint_files(), resolved_text(loaded))
         folder.rebuild_metrics()
+        if opened:
+            opened(folder)
         return _rounds(loaded, folder, hands, watch, on_commit)
 
 
@@ -86,6 +89,7 @@ def _rounds(
         if len(commits) > config.rounds:
             return Finished(folder.path, commits)
         parent = commits[-1].next_parent if commits else None
+        watch.round(len(commits))
         this = Round(len(commits), parent, config, folder, hands, ranks, watch, commits)
         if ranks.is_main and this.run.round(this.number).exists():
             watch.note(

@@ -121,6 +121,30 @@ class _Tokens:
         return encode_completion(self._tokenizer, text)
 
 
+def export_model(folder: Path, out: Path) -> None:
+    """Writes what `from_pretrained` loads with nothing else: full weights with tokenizer, an adapter merged in fp32.
+
+    Raises StoreError for a scripted student, which has no model.
+    """
+    import shutil
+
+    if (folder / "scripted.json").is_file():
+        raise StoreError(
+            f"{folder}: is a scripted student, which has no weights to export; run with student.kind tiny or pretrained"
+        )
+    if (folder / "adapter_config.json").is_file() or (folder / "base.json").is_file():
+        from selfplay.models.transformer import export_merged
+
+        base = (
+            folder
+            if (folder / "adapter_config.json").is_file()
+            else str(json.loads((folder / "base.json").read_text())["base"])
+        )
+        export_merged(base, out)
+        return
+    shutil.copytree(folder, out)
+
+
 # ---- the scripted student: no weights but one number ----
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from selfplay.errors import Interrupted
 
 Listener = Callable[[str, dict[str, Any]], None]
-"""Called as (event, figures): `phase` {name, total, done}, `advance` {items, accepted}, `end` {name}, `note` {text}."""
+"""Called as (event, figures): `round` {number}, `phase` {name, total, done}, `advance` {items, accepted}, `end` {name}, `note` {text}."""
 
 
 class Watch:
@@ -22,6 +22,10 @@ class Watch:
         self.stop_requested = False
         self.busy: dict[str, float] = {}
         """Seconds inside `model.generate`, `trainer.train` and `Executor.run`, by phase, since the last `take_busy`."""
+
+    def round(self, number: int) -> None:
+        """A round begins."""
+        self._say("round", number=number)
 
     def phase(self, name: str, total: int, done: int = 0) -> None:
         """A phase begins: so many items, so many of them done by an earlier start."""

@@ -74,6 +74,6 @@ def verdict_of(result: Result) -> Verdict:
         verifier=NAME,
         outcome=outcome,
         reason=status,
-        evidence=result.error or "",
+        evidence=(result.error or "").partition(", expected")[0],  # a correction sees this: never the expected value
         details={"tier": result.tier, "trust": str(result.trust)},
     )

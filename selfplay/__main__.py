@@ -1,0 +1,5 @@
+"""Floor 7: `python -m selfplay`."""
+
+from selfplay.cli import main
+
+main()

@@ -1,0 +1,205 @@
+"""Floor 6: the commands. Each is thin: it reads its arguments, calls one function, and ends with an honest exit code.
+
+Heavy imports stand inside the commands: `selfplay --help` must not load torch. The only file that imports typer.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from selfplay import __version__
+
+app = typer.Typer(
+    name="selfplay",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Self-improvement of language models: a student's verified work trains it, round by round, and every round is "
+    "measured for collapse.\n\nStart with: selfplay run configs/quickstart.yaml",
+)
+
+Config = Annotated[Path, typer.Argument(help="A YAML file, such as configs/quickstart.yaml.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(help="key=value pairs laid over it, such as rounds=6 gate.action=observe.", show_default=False),
+]
+Run = Annotated[Path, typer.Argument(help="A run folder, such as runs/quickstart.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def start() -> None:
+    """Runs the command line; errors of ours end with their own exit code and no traceback."""
+    from selfplay.errors import SelfplayError
+
+    try:
+        app()
+    except SelfplayError as error:
+        if "--debug" in sys.argv:
+            raise
+        print(f"selfplay: {error}" if "\n" not in str(error) else str(error), file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print(
+            "selfplay: stopped at once; the chunk in hand is owed again, run the same command to go on", file=sys.stderr
+        )
+        sys.exit(130)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"selfplay {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    config: Config,
+    overrides: Overrides = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run (its folder).", show_default=False)] = None,
+    runs_dir: Annotated[Path | None, typer.Option(help="Folder of all runs.", show_default=False)] = None,
+    debug: Debug = False,
+) -> None:
+    """Run a self-improvement loop, or resume it: the same command does both.
+
+    Exit codes: 0 done, 1 failure, 2 usage or config, 3 try again (an outage; nothing is lost), 4 stopped by the
+    collapse gate, 130 interrupted. Ctrl-C once finishes the work in hand, twice stops at once.
+    """
+    from selfplay.cli.run import run_command
+
+    run_command(config, _named(overrides, name, runs_dir))
+
+
+@app.command()
+def validate(config: Config, overrides: Overrides = None, debug: Debug = False) -> None:
+    """Check a configuration, all faults at once as file:line:col, in under a second and without torch."""
+    from selfplay.cli.inspect import validate_command
+
+    validate_command(config, overrides or [])
+
+
+@app.command()
+def check(config: Config, overrides: Overrides = None, as_json: Json = False, debug: Debug = False) -> None:
+    """Hold every task to its own verifier before any model is loaded: gold answers pass, near misses fail."""
+    from selfplay.cli.inspect import check_command
+
+    raise typer.Exit(check_command(config, overrides or [], as_json))
+
+
+@app.command()
+def report(run: Run, debug: Debug = False) -> None:
+    """Write report.html and report.json of a run anew, and print where they are."""
+    from selfplay.cli.reading import report_command
+
+    report_command(run)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders; one compares its rounds.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Page to write.")] = Path("compare.html"),
+    debug: Debug = False,
+) -> None:
+    """Put runs (and the seeds of one setting) side by side in one page, and in a table here."""
+    from selfplay.cli.reading import compare_command
+
+    compare_command(runs, out)
+
+
+@app.command()
+def status(run: Run, as_json: Json = False, debug: Debug = False) -> None:
+    """Say where a run is, what is done of its round in hand, and why it stopped."""
+    from selfplay.cli.reading import status_command
+
+    status_command(run, as_json)
+
+
+@app.command()
+def traces(
+    run: Run,
+    round: Annotated[int | None, typer.Option(help="Round; the last by default.", show_default=False)] = None,
+    outcome: Annotated[
+        str | None, typer.Option(help="Only this outcome: pass, fail, invalid.", show_default=False)
+    ] = None,
+    decision: Annotated[str | None, typer.Option(help="Only accepted, or dropped.", show_default=False)] = None,
+    reason: Annotated[str | None, typer.Option(help="Only this reason, such as over_cap.", show_default=False)] = None,
+    task: Annotated[str | None, typer.Option(help="Only tasks whose id begins so.", show_default=False)] = None,
+    limit: Annotated[int, typer.Option(help="Most traces shown.")] = 10,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show the traces of a round, filtered: prompt, reply, verdicts, decision."""
+    from selfplay.cli.reading import traces_command
+
+    traces_command(run, round, {"outcome": outcome, "decision": decision, "reason": reason}, task, limit, as_json)
+
+
+@app.command()
+def export(
+    run: Run,
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("exported"),
+    round: Annotated[str, typer.Option(help="best, last, or a number.")] = "best",
+    debug: Debug = False,
+) -> None:
+    """Write a model folder that from_pretrained loads, with nothing else needed (an adapter is merged into its base)."""
+    from selfplay.cli.reading import export_command
+
+    export_command(run, round, out)
+
+
+@app.command()
+def collapse(
+    file: Annotated[Path, typer.Argument(help="JSONL(.gz) or parquet with one text a row.", show_default=False)],
+    round_field: Annotated[str, typer.Option(help="Field with the round number.")] = "round",
+    text_field: Annotated[str, typer.Option(help="Field with the text.")] = "text",
+    reference: Annotated[
+        Path | None, typer.Option(help="File of reference texts; else the first round.", show_default=False)
+    ] = None,
+    group_field: Annotated[str | None, typer.Option(help="Field that names the task.", show_default=False)] = None,
+    correct_field: Annotated[
+        str | None, typer.Option(help="Field that says whether the text is right.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+    html: Annotated[Path | None, typer.Option(help="Page to write.", show_default=False)] = None,
+    debug: Debug = False,
+) -> None:
+    """Collapse metrics and alarms of any file of texts by round; no run is needed."""
+    from selfplay.cli.collapse import collapse as measure
+
+    code = measure(
+        file,
+        round_field=round_field,
+        text_field=text_field,
+        reference=reference,
+        group_field=group_field,
+        correct_field=correct_field,
+        as_json=as_json,
+        html=html,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def doctor(as_json: Json = False, debug: Debug = False) -> None:
+    """Versions, devices, the sandbox tier that is really reached, W&B mode; exit code 1 where something is amiss."""
+    from selfplay.cli.doctor import doctor as examine
+
+    raise typer.Exit(examine(as_json))
+
+
+def _named(overrides: list[str] | None, name: str | None, runs_dir: Path | None) -> list[str]:
+    """Options are overrides too: later ones win."""
+    return [*(overrides or []), *([f"name={name}"] if name else []), *([f"runs_dir={runs_dir}"] if runs_dir else [])]

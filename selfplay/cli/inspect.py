@@ -1,0 +1,111 @@
+"""Floor 6: `validate` and `check`: what can be said of a configuration before any model is loaded."""
+
+import ast
+import importlib.util
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from selfplay.config import Loaded, load_config
+from selfplay.errors import ConfigError
+
+OURS = {
+    "output_dir": "the run folder",
+    "max_steps": "train.steps",
+    "num_train_epochs": "train.epochs",
+    "per_device_train_batch_size": "train.micro_batch_rows",
+    "gradient_accumulation_steps": "train.batch_rows and train.micro_batch_rows",
+    "learning_rate": "train.learning_rate",
+    "lr_scheduler_type": "train.scheduler",
+    "warmup_steps": "train.warmup_steps",
+    "weight_decay": "train.weight_decay",
+    "max_length": "train.max_length",
+    "packing": "train.packing",
+    "seed": "seed",
+    "data_seed": "seed",
+    "save_steps": "train.save_steps",
+    "report_to": "tracking",
+}
+"""Arguments of TRL that are set from a key of our own."""
+
+
+def validate_command(config: Path, overrides: list[str]) -> None:
+    """Prints that the file is sound, or raises with every fault."""
+    loaded = load_config(config, overrides)
+    check_trainer_arguments(loaded)
+    print(
+        f"{config}: sound ({loaded.config.tasks.source}, {loaded.config.student.kind} student, {loaded.config.rounds} rounds)"
+    )
+
+
+def check_trainer_arguments(loaded: Loaded) -> None:
+    """Raises ConfigError on a key of train.args that TRL does not have, or that a key of ours sets."""
+    given = loaded.config.train.args
+    if not given:
+        return
+    known = set(trainer_arguments())
+    faults = []
+    for key in given:
+        where = loaded.origins.get(("train", "args", key), str(loaded.path))
+        if key in OURS:
+            faults.append(
+                f"{where}: train.args.{key} is {given[key]!r}, but it is set from {OURS[key]}; set that instead"
+            )
+        elif known and key not in known:
+            import difflib
+
+            near = difflib.get_close_matches(key, known, n=1)
+            advice = f"did you mean {near[0]!r}?" if near else "remove it"
+            faults.append(
+                f"{where}: train.args.{key} is {given[key]!r}, but TRL's SFTConfig has no such argument; {advice}"
+            )
+    if faults:
+        raise ConfigError("\n".join(faults))
+
+
+def trainer_arguments() -> Iterator[str]:
+    """Argument names of TRL's SFTConfig, read from the installed source: importing it would load torch."""
+    for package, part in (
+        ("trl", "trainer/sft_config.py"),
+        ("trl", "trainer/base_config.py"),
+        ("transformers", "training_args.py"),
+    ):
+        spec = importlib.util.find_spec(package)
+        path = Path(spec.submodule_search_locations[0], part) if spec and spec.submodule_search_locations else None
+        if path is None or not path.is_file():
+            continue
+        classes = (node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef))
+        for field in (item for node in classes for item in node.body):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                yield field.target.id
+
+
+def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
+    """Holds the tasks to their verifiers; 0 where all are admitted, 1 where one is not."""
+    from selfplay.phases.hands import Hands
+    from selfplay.ranks import Ranks
+    from selfplay.seeds import seed_of
+    from selfplay.verify import admit
+
+    loaded = load_config(config, overrides, partial="check")
+    hands = Hands(loaded.config, loaded.path.resolve().parent, Ranks(), Path(loaded.config.runs_dir))
+    fixed, source = hands.source.fixed, hands.source
+    sample = source.propose(
+        None if loaded.config.tasks.source not in ("list_programs", "arithmetic") else 100, None, seed_of("check")
+    ).tasks
+    tasks = list({task.id: task for task in (*fixed.anchor, *fixed.panel, *fixed.test, *sample)}.values())
+    misses = [source.near_misses(task) for task in tasks]
+    with hands.verifiers() as verifiers:
+        found = admit(tasks, misses, verifiers)
+    bad = [one for one in found if not one.admitted]
+    gold, near = sum(one.gold_checked for one in found), sum(one.near_misses_checked for one in found)
+    if as_json:
+        print(json.dumps({"tasks": len(found), "gold": gold, "near_misses": near, "bad": [vars(one) for one in bad]}))
+        return int(bool(bad))
+    for one in bad[:20]:
+        print(f"{one.task_id}: {one.problem}", file=sys.stderr)
+    print(
+        f"{len(found)} tasks, {gold} gold answers, {near} near misses: {'all as they should be' if not bad else f'{len(bad)} tasks are not sound'}"
+    )
+    return int(bool(bad))

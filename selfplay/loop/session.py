@@ -1,0 +1,161 @@
+"""Floor 5: a run with everything around it: log files, signals, W&B, the report. What `selfplay run` and Python call.
+
+Tracking and report follow what is committed and decide nothing: a run without them is the same run.
+"""
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from selfplay.config import Loaded
+from selfplay.curate import privacy
+from selfplay.errors import GateStopped
+from selfplay.loop import Finished, run
+from selfplay.phases import gate
+from selfplay.phases.watch import Listener, Watch
+from selfplay.store import Commit, RunFolder
+from selfplay.store.traces import read_traces
+
+LOG = logging.getLogger("selfplay")
+BEST_KEYS = (gate.SCORE, "test/greedy_accuracy", "eval/pass_at_1", "eval/pass_at_8")
+"""What W&B's summary says of the best round."""
+Committed = Callable[[RunFolder, Commit], None]
+
+
+def start(loaded: Loaded, *, listener: Listener | None = None, on_commit: Committed | None = None) -> Finished:
+    """Runs or resumes `loaded` with logs, W&B and report; see `selfplay.loop.run` for what it raises.
+
+    `listener` hears progress events (see `selfplay.phases.watch.Listener`), `on_commit` each committed round.
+    """
+    path = Path(loaded.config.runs_dir) / loaded.config.name
+    with ExitStack() as stack:
+        observer = Observer(loaded, path, listener, on_commit, stack)
+        watch = Watch(observer.hear)
+        stack.enter_context(stopping(watch))
+        try:
+            finished = run(loaded, watch=watch, opened=observer.opened, on_commit=observer.committed)
+        except GateStopped:
+            observer.finish()
+            raise
+        observer.finish()
+        return finished
+
+
+class Observer:
+    """Hears the loop on rank 0, and hands on what it hears to log, W&B, report and terminal."""
+
+    def __init__(
+        self, loaded: Loaded, path: Path, listener: Listener | None, on_commit: Committed | None, stack: ExitStack
+    ) -> None:
+        self._loaded, self._path, self._stack = loaded, path, stack
+        self._listener, self._on_commit = listener, on_commit
+        self._tracker: Any = None
+        self._follower: Any = None
+        self._round = 0
+
+    def opened(self, folder: RunFolder) -> None:
+        """The run folder is ours: logs and W&B may be opened."""
+        self._stack.enter_context(logging_to(folder.new_log_folder() / "log.txt"))
+        section = self._loaded.config.tracking
+        if section.mode == "disabled":
+            return
+        from selfplay.tracking import Tracker
+
+        self._tracker = self._stack.enter_context(
+            Tracker(
+                self._path,
+                self._loaded.config.model_dump(mode="json"),
+                privacy="none" if section.privacy == "none" else scrubbed,
+                family=section.group or "",
+                project=section.project,
+                mode=section.mode,
+                table_rows=section.traces,
+                system_metrics=False,
+            )
+        )
+        self._tracker.catch_up(read_traces)
+
+    def hear(self, event: str, figures: dict[str, Any]) -> None:
+        """One progress event."""
+        if event == "round":
+            self._round = figures["number"]
+        if event == "note":
+            LOG.info("%s", figures["text"])
+        if event in ("phase", "end") and figures["name"] == "train":
+            self._follow(event == "phase")
+        if self._listener is not None:
+            self._listener(event, figures)
+
+    def committed(self, folder: RunFolder, commit: Commit) -> None:
+        """A round exists: its row goes to W&B, and the report is written anew."""
+        from selfplay.report import write_report
+
+        LOG.info("round %d committed: %s %s", commit.round, commit.action, commit.reason)
+        if self._tracker is not None:
+            traces = folder.round(commit.round) / "traces.parquet"
+            self._tracker.log_round(commit.row(), read_traces(traces) if traces.is_file() else ())
+        write_report(self._path)
+        if self._on_commit is not None:
+            self._on_commit(folder, commit)
+
+    def finish(self) -> None:
+        """The best round into W&B's summary."""
+        commits = RunFolder(self._path).commits()
+        if self._tracker is not None and commits:
+            best = commits[gate.best_round(commits)]
+            figures = {f"best/{key.replace('/', '_')}": best.metrics.get(key) for key in BEST_KEYS}
+            self._tracker.finish({"best_round": best.round, **figures})
+
+    def _follow(self, begins: bool) -> None:
+        if self._follower is not None:
+            self._follower.stop()
+            self._follower = None
+        if begins and self._tracker is not None:
+            self._follower = self._tracker.follow(RunFolder(self._path).phase(self._round, "train") / "curve.jsonl")
+
+
+def scrubbed(text: str) -> str:
+    """Text with identifiers replaced by surrogates: what may leave this machine."""
+    return privacy.scrub(text, "surrogate").text or ""
+
+
+@contextmanager
+def logging_to(path: Path) -> Iterator[None]:
+    """Everything that the package and its libraries log, into a file of this start."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root, level = logging.getLogger(), LOG.level
+    root.addHandler(handler)
+    LOG.setLevel(min(level or logging.INFO, logging.INFO))
+    try:
+        yield
+    finally:
+        LOG.setLevel(level)
+        root.removeHandler(handler)
+        handler.close()
+
+
+@contextmanager
+def stopping(watch: Watch) -> Iterator[None]:
+    """SIGINT or SIGTERM once: the chunk in hand is finished; twice: at once. Only where signals can be had."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def handle(number: int, frame: Any) -> None:
+        watch.stop_requested = True
+        watch.note("stopping after the work in hand; once more to stop at once")
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)

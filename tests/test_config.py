@@ -1,0 +1,208 @@
+"""Configuration: every fault at once with its place, the YAML 1.1 traps, overrides, science against operation."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from selfplay.config import load_config
+from selfplay.config.resolved import resolved_text, science_of
+from selfplay.errors import ConfigError
+
+SOUND = """\
+rounds: 2
+tasks: {source: arithmetic}
+student: {kind: scripted}
+propose: {tasks_per_round: 10}
+train: {epochs: 1, start: continue}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "c.yaml"
+    path.write_text(text)
+    return path
+
+
+def faults(folder: Path, text: str, *overrides: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(folder, text), list(overrides))
+    return str(caught.value).split("\n")
+
+
+def test_all_faults_are_told_at_once_with_line_and_column(tmp_path: Path) -> None:
+    text = SOUND.replace("rounds: 2", "rounds: two\nseed: -1") + "gate:\n  acton: stop\n"
+    found = faults(tmp_path, text)
+    assert len(found) == 3
+    assert found[0].startswith(f"{tmp_path}/c.yaml:1:9: rounds is 'two'") or ":1:1: rounds is 'two'" in found[0]
+    assert ":2:1: seed is -1, must be >= 0" in found[1]
+    assert ":8:3: gate.acton is 'stop', but there is no such key; did you mean 'action'?" in found[2]
+
+
+def test_unknown_key_of_a_section_chosen_by_kind_is_told_by_the_users_own_path(tmp_path: Path) -> None:
+    found = faults(tmp_path, SOUND.replace("{kind: scripted}", "{kind: scripted, skil: 0.2}"))
+    assert "student.skil is 0.2, but there is no such key; did you mean 'skill'?" in found[0]
+
+
+def test_wrong_kind_names_the_kinds_there_are(tmp_path: Path) -> None:
+    found = faults(tmp_path, SOUND.replace("kind: scripted", "kind: tinny"))
+    assert "student.kind is tinny, which is not known; use one of: 'tiny', 'pretrained', 'scripted'" in found[0]
+
+
+def test_missing_section_is_named(tmp_path: Path) -> None:
+    assert "train is missing; add it" in faults(tmp_path, SOUND.replace("train: {epochs: 1, start: continue}\n", ""))[0]
+
+
+def test_exponent_without_a_dot_is_a_number(tmp_path: Path) -> None:
+    loaded = load_config(write(tmp_path, SOUND.replace("epochs: 1,", "epochs: 1, learning_rate: 1e-5,")))
+    assert loaded.config.train.learning_rate == 1e-5
+
+
+def test_word_that_old_yaml_reads_as_a_boolean_is_refused_with_both_remedies(tmp_path: Path) -> None:
+    found = faults(tmp_path, SOUND + "isolate: no\n")
+    assert 'isolate is no, which old YAML reads as a boolean; write true or false, or "no" for the word' in found[0]
+
+
+def test_quoted_no_stays_a_word(tmp_path: Path) -> None:
+    found = faults(tmp_path, SOUND + 'isolate: "maybe"\n')
+    assert "isolate is 'maybe'" in found[0] and "write true or false" in found[0]
+
+
+def test_duplicate_key_is_refused(tmp_path: Path) -> None:
+    assert ":6:1: rounds is given twice in one block" in faults(tmp_path, SOUND + "rounds: 3\n")[0]
+
+
+def test_missing_empty_and_broken_files_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no such configuration file; give the path"):
+        load_config(tmp_path / "absent.yaml")
+    assert "is empty" in faults(tmp_path, "")[0]
+    assert "is no YAML" in faults(tmp_path, "a: [1\n")[0]
+    assert "is no mapping" in faults(tmp_path, "- a\n")[0]
+    (tmp_path / "c.yaml").write_bytes(b"a: \xff\xfe")
+    with pytest.raises(ConfigError, match="UTF-8"):
+        load_config(tmp_path / "c.yaml")
+
+
+def test_override_wins_and_its_fault_is_told_as_the_command_lines(tmp_path: Path) -> None:
+    loaded = load_config(write(tmp_path, SOUND), ["rounds=7", "train.learning_rate=3e-4", "curate.regime=replace"])
+    assert (loaded.config.rounds, loaded.config.train.learning_rate) == (7, 3e-4)
+    assert loaded.origins[("rounds",)] == "command line"
+    assert faults(tmp_path, SOUND, "rounds=x")[0].startswith("command line: rounds is 'x'")
+    with pytest.raises(ConfigError, match="is no override; write key.path=value"):
+        load_config(write(tmp_path, SOUND), ["rounds"])
+
+
+def test_unset_variable_is_a_fault_and_a_set_one_is_read(tmp_path: Path) -> None:
+    text = SOUND.replace("{source: arithmetic}", "{source: jsonl, train: '${SELFPLAY_TEST_ROWS}/a.jsonl'}").replace(
+        "scripted", "tiny"
+    )
+    text = text.replace("start: continue", "start: continue, warmup: {}")
+    assert "names the environment variable SELFPLAY_TEST_ROWS, which is not set" in faults(tmp_path, text)[0]
+    os.environ["SELFPLAY_TEST_ROWS"] = "rows"
+    try:
+        assert load_config(tmp_path / "c.yaml").config.tasks.train == "rows/a.jsonl"
+    finally:
+        del os.environ["SELFPLAY_TEST_ROWS"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("curate: {rows: 5}", "rows goes with accumulate_subsample"),
+        ("curate: {regime: accumulate_subsample}", "needs rows"),
+        ("curate: {regime: replace, newest_share: 0.5}", "newest_share is 0.5, but regime replace"),
+        ("train: {start: continue}", "give exactly one of them"),
+        ("propose: {}", "arithmetic has no end; give a number"),
+        ("tasks: {source: humaneval, path: x}", "an evaluation set"),
+    ],
+)
+def test_setting_without_effect_is_an_error(tmp_path: Path, change: str, message: str) -> None:
+    key = change.partition(":")[0]
+    lines = [line for line in SOUND.splitlines() if not line.startswith(f"{key}:")]
+    assert any(message in fault for fault in faults(tmp_path, "\n".join([*lines, change]) + "\n"))
+
+
+def test_operation_keys_are_no_science(tmp_path: Path) -> None:
+    path = write(tmp_path, SOUND)
+    before = science_of(load_config(path).config)
+    free = [
+        "rounds=9",
+        "name=other",
+        "isolate=true",
+        "verify.sandbox.workers=3",
+        "tracking.mode=disabled",
+        "keep.last=5",
+    ]
+    assert science_of(load_config(path, free).config) == before
+    assert science_of(load_config(path, ["generate.temperature=0.7"]).config) != before
+    assert "generate.temperature" in before and "rounds" not in before
+
+
+def test_resolved_text_says_where_values_came_from_and_loads_to_the_same_tree(tmp_path: Path) -> None:
+    loaded = load_config(write(tmp_path, SOUND), ["seed=5"])
+    text = resolved_text(loaded)
+    assert "seed: 5  # command line" in text and "rounds: 2  # " in text and "c.yaml:1" in text
+    again = write(tmp_path, text)
+    assert load_config(again).config == loaded.config
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(
+    st.dictionaries(
+        st.text(max_size=8),
+        st.recursive(st.none() | st.integers() | st.text(max_size=9), st.lists, max_leaves=4),
+        max_size=4,
+    )
+)
+def test_any_yaml_gives_a_config_or_a_config_error(
+    tmp_path_factory: pytest.TempPathFactory, data: dict[str, object]
+) -> None:
+    path = tmp_path_factory.mktemp("fuzz") / "c.yaml"
+    path.write_text(SOUND + yaml.safe_dump({"extra": data}), encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert "extra" in str(caught.value)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_config_is_sound_has_a_header_and_repeats_no_default(path: Path) -> None:
+    os.environ.setdefault("SELFPLAY_DATA", "data")
+    loaded = load_config(path)
+    assert path.read_text().startswith("# "), "a header says hardware, minutes, expectation"
+    given = {place for place in loaded.origins if place != ()}
+    for place in given:
+        assert not _is_default(loaded.config, place), f"{path.name}: {'.'.join(place)} repeats its default"
+
+
+def _is_default(section: object, place: tuple[str, ...]) -> bool:
+    for part in place[:-1]:
+        section = getattr(section, part, None)
+    fields = getattr(type(section), "model_fields", {})
+    field = fields.get(place[-1])
+    if field is None or field.is_required() or place[-1] in ("kind", "source", "name", "rounds"):
+        return False
+    return bool(getattr(section, place[-1]) == field.get_default(call_default_factory=True))
+
+
+def test_validate_tells_all_faults_quickly_and_without_torch(tmp_path: Path) -> None:
+    path = write(tmp_path, SOUND.replace("epochs: 1,", "epochs: 1, args: {max_grad_nrm: 1.0, seed: 3},"))
+    code = (
+        "import sys; sys.argv = ['selfplay', 'validate', sys.argv[1]]\n"
+        "from selfplay.cli import main\n"
+        "try: main()\n"
+        "finally: print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert (
+        "train.args.max_grad_nrm is 1.0, but TRL's SFTConfig has no such argument; did you mean 'max_grad_norm'?"
+        in done.stderr
+    )
+    assert "train.args.seed is 3, but it is set from seed" in done.stderr
+    assert done.stdout.strip() == "False"
