@@ -1,8 +1,10 @@
 """Floor 2: charts made of blocks: histogram, funnel and bar matrix. Call them through `selfplay.report.svg`."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from selfplay.report.ink import (
+    CHAR,
     LIGHT,
     RULE,
     SIZE,
@@ -63,7 +65,7 @@ def funnel(
 ) -> str:
     """Stages (name, count, note), each a bar with its count and its share of the first; the largest fills the width.
 
-    `note` is one line below the bar, such as why the others left; "" for none. A count of 0 draws no bar.
+    `note` stands below the bar in up to three lines, such as why the others left; "" for none. A count of 0 draws no bar.
     """
     if not stages:
         return nothing(title, "Nothing to show yet.", width)
@@ -81,9 +83,10 @@ def funnel(
             look = {"class_": "sp-f0", "fill": LIGHT[0], "fill_opacity": round(1 - 0.14 * min(i, 4), 2), "rx": 2}
             parts.append(tag("rect", x=left, y=y, width=max(1.0, long), height=22, **look))
         parts.append(label(left + long + 7, y + 16, words, "ink"))
-        if note:
-            parts.append(label(left, y + 37, shorten(note, width - left, SIZE - 1), "muted", size=SIZE - 1))
-        y += 50 if note else 34
+        lines = textwrap.wrap(note, max(20, int((width - left) / (CHAR * (SIZE - 1)))))[:3]
+        for k, line in enumerate(lines):
+            parts.append(label(left, y + 37 + 15 * k, line, "muted", size=SIZE - 1))
+        y += 36 + 16 * len(lines)
     summary = "; ".join(f"{name}: {say(count)}{' (' + note + ')' if note else ''}" for name, count, note in stages)
     return chart(title, summary, width, y, "".join(parts))
 
@@ -95,12 +98,13 @@ def bar_matrix(
     title: str,
     note: str = "",
     *,
+    index: int = 0,
     width: float = 960,
 ) -> str:
     """Small multiples of bars: a row a kind of thing, a column a round, so that a thinning tail is seen at once.
 
     `rows` maps a name to its values, one a column (None: not known); `groups` maps the name to its group, whose colour
-    it takes. A bar's full width is the largest value of the whole matrix, and every number is in the tooltip.
+    it takes, from palette place `index` on. The largest value fills a column; every number is in its bar's tooltip.
     """
     top_value = max((v for values in rows.values() for v in values if v is not None), default=0.0)
     if not rows or not columns or top_value <= 0:
@@ -117,7 +121,7 @@ def bar_matrix(
         parts.append(tag("line", class_="sp-rule", stroke=RULE, x1=x, x2=x, y1=top + 20, y2=bottom))
     for r, (name, values) in enumerate(rows.items()):
         y = top + 20 + tall * r
-        kind = kinds.index(groups.get(name, ""))
+        kind = index + kinds.index(groups.get(name, ""))
         look = {"class_": f"sp-f{kind % 6}", "fill": LIGHT[kind % 6]}
         parts.append(label(left - 8, y + 11.5, shorten(name, left - 8, SIZE - 1), "ink", "end", size=SIZE - 1))
         for k, value in enumerate(values):
@@ -128,7 +132,7 @@ def bar_matrix(
             )
     y, x = top + 20 + tall * len(rows) + 22, left
     for k, kind_name in enumerate(kinds if len(kinds) > 1 else []):
-        parts += [mark(k, x + 6, y - SIZE * 0.35, kind_name, 4.2), label(x + 16, y, kind_name)]
+        parts += [mark(index + k, x + 6, y - SIZE * 0.35, kind_name, 4.2), label(x + 16, y, kind_name)]
         x += 30 + text_width(kind_name)
     summary = "; ".join(f"{name}: " + ", ".join(say(v) for v in values) for name, values in rows.items())
     return chart(title, summary[:800], width, y + (6 if len(kinds) > 1 else -14), "".join(parts))

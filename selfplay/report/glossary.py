@@ -164,6 +164,20 @@ ENTRIES: dict[str, Entry] = {
     "collapse_tails/frac_all_pass": Entry(
         "Always solved", "Share of panel tasks that all n samples solve.", _PANEL + "."
     ),
+    "collapse_tails/nll_cvar10": Entry(
+        "Anchor likelihood, worst tenth",
+        "Mean negative log-likelihood of the tenth of human solutions that the student finds hardest, in nats a token.",
+        "Over held-out anchor solutions; bootstrap over solutions.",
+    ),
+    "collapse_drift/len_mean": Entry(
+        "Mean length", "Mean length of sampled attempts in tokens.", "All samples of the panel."
+    ),
+    "data/*_share": Entry(
+        "Share of training rows",
+        "Share of the round's training rows from this round, older ones, or the anchor.",
+        "Exact count.",
+    ),
+    "data/accept_rate": Entry("Accept rate", "Accepted attempts over sampled ones.", "Exact count."),
     "collapse_tails/nll_*": Entry(
         "Anchor likelihood, worst part",
         "Negative log-likelihood of the human solutions that the student finds hardest (a quantile, or the mean of the worst tenth).",

@@ -18,7 +18,7 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberat
 MUTED, RULE, INK = "#5a6570", "#dfe3e8", "#1b232b"
 SIZE = 13.0
 """Font size of a chart's text in its own units; a chart is 480 units wide unless told otherwise."""
-CHAR = 0.57
+CHAR = 0.63
 """Width of an average character in font sizes; wide on purpose, so that labels never run out of the picture."""
 
 _VARS = "".join(f"--sp-{i}:{c};" for i, c in enumerate(LIGHT))

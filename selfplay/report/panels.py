@@ -47,21 +47,37 @@ def _figures(
         for row in run.rows
         if number(row, "collapse_alarm/level") is not None
     ]
+    value, ends = _apart(last, key)
+    now = (
+        f"{ends}; round {first['round']}: {say(number(first, key))}"
+        if ends
+        else f"round {first['round']}: {say(number(first, key))}"
+    )
+    planned = setting(run.config, "rounds")
     made = [
-        ("Best round", str(last["round"]), "by the panel's greedy accuracy"),
-        (f"Accuracy, {where}", cell(last, key), f"round {first['round']}: {cell(first, key)}"),
-        (f"Change to round {first['round']}", signed(*change), "paired over tasks, 95 % interval")
-        if change[0] is not None
-        else None,
-        ("Rounds", f"{max(run.rounds)}", "after round 0"),
-        ("Highest alarm", say(max(levels)[0]), f"of 3, in round {min(r for v, r in levels if v == max(levels)[0])}")
-        if levels
-        else None,
-        ("Time", _clock(sum(_round_seconds(row) for row in run.rows)), "all rounds")
-        if any(map(_round_seconds, run.rows))
-        else None,
+        (
+            "Best round",
+            f"{last['round']} of {max(run.rounds)}",
+            "by the panel's greedy accuracy" + (f"; {planned} planned" if planned != max(run.rounds) else ""),
+        ),
+        (f"Accuracy, {where}", value, now),
     ]
-    return [dict(zip(("label", "value", "note"), item, strict=True)) for item in made if item]
+    if change[0] is not None:
+        between = f"[{change[1]:+.3f}, {change[2]:+.3f}], " if change[1] is not None and change[2] is not None else ""
+        made.append((f"Change to round {first['round']}", signed(change[0]), f"{between}paired over tasks"))
+    if levels:
+        top = max(v for v, _ in levels)
+        when = f", first in round {min(r for v, r in levels if v == top)}" if top else ", quiet in every round"
+        made.append(("Highest alarm", say(top), f"of 3{when}"))
+    if any(map(_round_seconds, run.rows)):
+        made.append(("Time", _clock(sum(map(_round_seconds, run.rows))), "all rounds"))
+    return [dict(zip(("label", "value", "note"), item, strict=True)) for item in made]
+
+
+def _apart(row: Mapping[str, Any], key: str) -> tuple[str, str]:
+    """A figure and its interval as two texts; the second empty where there is none."""
+    value, lo, hi = triple(row, key)
+    return say(value), "" if lo is None or hi is None else f"[{say(lo)}, {say(hi)}]"
 
 
 def stopped(run: RunData) -> str:
@@ -96,6 +112,8 @@ def accuracy(run: RunData) -> Panel:
         )
     strata = {(part, name): keys for part in ("eval", "test") for name, keys in run.strata(part).items()}
     for (part, name), keys in strata.items():
+        if part == "eval" and ("test", name) in strata:
+            continue
         lines = {key.partition("/")[2]: run.points(key) for key in keys}
         head = f"{'Panel' if part == 'eval' else 'Test'} accuracy by {name.replace('_', ' ')}"
         charts.append(Chart(line_chart(lines, head, "round", "share of tasks solved", y_range=(0, 1))))
@@ -113,7 +131,10 @@ def accuracy(run: RunData) -> Panel:
         else [main]
     )
     n = setting(run.config, "eval.samples")
-    lead = "The panel is what rounds are compared on and the gate reads; the test set is read by no decision. Shaded: 95 % intervals over tasks."
+    sizes = listed(f"{words} {run.sizes[part]}" for part, words in _SIZES.items() if part in run.sizes)
+    lead = "The panel is what rounds are compared on and the gate reads; the test set is read by no decision. "
+    lead += "Shaded: 95 % intervals over tasks; with many lines they stand in the tables."
+    lead += f" Tasks: {sizes}." if sizes else ""
     lead += f" pass@k comes from {n} samples a task at temperature 1." if sampled and n else ""
     data = {key: run.points(key) for key in [PANEL, TEST, *passes, *keys] if run.points(key)}
     return Panel("accuracy", "Accuracy by round", lead, charts, tables, keys=[*data], data=data)
@@ -132,6 +153,7 @@ _STAGES = {
     "accepted": ("data/accepted",),
     "trained on": ("data/trained", "data/train_rows", "data/rows"),
 }
+_SIZES = {"panel": "panel", "test": "test", "samples": "sampled for pass@k"}
 _KINDS = ("new", "older", "anchor")
 
 
@@ -177,10 +199,13 @@ def selection(run: RunData, tallies: Mapping[int, Tally]) -> Panel:
     if not usable:
         return Panel("selection", "From sampled to trained on", missing="No round has sampled attempts yet.")
     last = usable[-1]
-    why = ", ".join(f"{name.replace('_', ' ')} {say(count)}" for name, count in reasons[last].most_common(4) if count)
-    kinds = ", ".join(f"{name} {say(v)}" for name, v in rows_by_kind(run.row(last)).items() if v)
-    notes = {"accepted": f"dropped: {why}" if why else "", "trained on": kinds if kinds else ""}
-    steps = [(name, count, notes.get(name, "")) for name, count in reached[last].items()]
+    why = ", ".join(f"{name.replace('_', ' ')} {say(count)}" for name, count in reasons[last].most_common(5) if count)
+    kinds = listed(f"{name} {say(v)}" for name, v in rows_by_kind(run.row(last)).items() if v)
+    steps = [
+        (name, n, f"dropped: {why}" if why and name == "accepted" else "")
+        for name, n in reached[last].items()
+        if name != "trained on"
+    ]
     names = [name for name, _ in sum(reasons.values(), Counter()).most_common(5)]
     ends = {
         str(r): {"accepted": reached[r].get("accepted"), **{n.replace("_", " "): reasons[r][n] for n in names}}
@@ -193,7 +218,12 @@ def selection(run: RunData, tallies: Mapping[int, Tally]) -> Panel:
     columns = ["round", *_STAGES, "dropped because"]
     rows = [[str(r), *(say(reached[r].get(s)) for s in _STAGES), _reasons(reasons[r])] for r in reached]
     data = {"stages": reached, "dropped": {r: dict(c) for r, c in reasons.items()}}
-    lead = "Right means that the verifiers passed it; trained on counts rows, older rounds and the anchor included."
+    lead = "Right means that the verifiers passed it; rows trained on include older rounds and the anchor."
+    lead += (
+        f" Round {last} trained on {counted(reached[last]['trained on'], 'row')}{': ' + kinds if kinds else ''}."
+        if "trained on" in reached[last]
+        else ""
+    )
     keys = [k for k in run.keys("data") if not k.startswith(("data/dropped_", "data/outcome_"))]
     return Panel(
         "selection",
@@ -323,7 +353,12 @@ def setup(run: RunData) -> Panel:
         for n, c in run.commits.items()
     ]
     if lineage:
-        tables.insert(0, Table("Rounds and their parents", ["round", "parent", "action", "reason", "ranks"], lineage))
+        tables.insert(
+            0,
+            Table(
+                "Rounds and their parents", ["round", "parent", "action", "optimizer steps so far", "ranks"], lineage
+            ),
+        )
     versions = run.commits[max(run.commits)].get("versions") if run.commits else None
     if isinstance(versions, dict) and versions:
         tables.append(

@@ -77,8 +77,12 @@ def counted(number: float, singular: str, plural: str = "") -> str:
 def by_round(run: RunData, keys: Sequence[str], names: Sequence[str], caption: str, folded: bool = False) -> Table:
     """A table of some keys, a row a round; keys that no round has are left out."""
     shown = [(key, name) for key, name in zip(keys, names, strict=True) if run.points(key)]
-    rows = [[str(row["round"]), *(cell(row, key) for key, _ in shown)] for row in run.rows]
+    rows = [[str(row["round"]), *(_of(row, key) for key, _ in shown)] for row in run.rows]
     return Table(caption, ["round", *(name for _, name in shown)], rows, folded)
+
+
+def _of(row: Row, key: str) -> str:
+    return signed(*triple(row, key)) if key.endswith("_delta") else cell(row, key)
 
 
 def pick(numbers: Sequence[int], most: int) -> list[int]:

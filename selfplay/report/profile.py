@@ -4,6 +4,7 @@ Distribution and tails by round, quality against diversity, drift, provenance, a
 """
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +12,7 @@ from selfplay.report.glossary import title
 from selfplay.report.ink import say
 from selfplay.report.panels import PANEL, rows_by_kind
 from selfplay.report.parts import Chart, Panel, Table, cell, interval, pick, signed
-from selfplay.report.reading import RunData, number, triple
+from selfplay.report.reading import Point, RunData, number, triple
 from selfplay.report.svg import bar_chart, bar_matrix, line_chart, scatter
 from selfplay.report.tally import LENGTHS, Tally
 
@@ -39,14 +40,43 @@ def photocopy(tallies: Mapping[int, Tally]) -> Panel:
     counts = {t.round: t.tags.get(family, Counter()) if family else _length_bins(t) for t in shown}
     rows, groups = _ranked(shown, counts, ordered=bool(family))
     columns = [f"round {t.round} (n = {say(t.accepted)})" for t in shown]
-    what = f"the {family}" if family else "a text length, in characters,"
-    note = f"Share of accepted attempts with {what} of each row, longest bar = {max(v for vs in rows.values() for v in vs):.0%}"
-    matrix = bar_matrix(rows, columns, groups, "Distribution by round", note)
-    charts = [Chart(matrix, wide=True), *_frequency(usable)]
-    rule = f"Rare: the lower half of them by their share in round {shown[0].round}." if family else ""
+    charts = [_matrix(part, rows, columns, groups, family) for part in dict.fromkeys(groups.values())]
+    charts += [*_frequency(usable), *_variety(usable, family)]
+    rule = f"Rare: the lower half by share in round {shown[0].round}, drawn on its own scale." if family else ""
     lead = f"If rounds copy themselves, the common grows and the rare fades from left to right. {rule}".strip()
     data = {"columns": [t.round for t in shown], "rows": rows, "groups": groups}
     return Panel("photocopy", "The photocopy", lead, charts, data=data)
+
+
+def _matrix(
+    part: str, rows: Mapping[str, Sequence[float]], columns: Sequence[str], groups: Mapping[str, str], family: str
+) -> Chart:
+    chosen = {name: values for name, values in rows.items() if groups[name] == part}
+    longest = max(v for values in chosen.values() for v in values)
+    what = f"{'Common' if part == 'common' else 'Rare'} {family}s" if family else "Lengths in characters"
+    note = f"share of accepted attempts; the longest bar is {longest:.1%}"
+    return Chart(bar_matrix(chosen, columns, groups, what, note, index=int(part == "rare")), wide=True)
+
+
+def _variety(tallies: Sequence[Tally], family: str) -> list[Chart]:
+    """Different values met in equally many draws: the expected number by rarefaction, as more attempts show more."""
+    counts = {t.round: t.tags[family] for t in sorted(tallies, key=lambda t: t.round) if family and t.tags.get(family)}
+    if len(counts) < 2:
+        return []
+    draws = min(c.total() for c in counts.values())
+    met = {r: sum(1 - _missed(c.total(), n, draws) for n in c.values()) for r, c in counts.items()}
+    points: list[Point] = [(float(r), value, None, None) for r, value in met.items()]
+    name = f"Different {family}s among the accepted"
+    return [Chart(line_chart({"": points}, name, "round", f"expected number in {draws} draws"))]
+
+
+def _missed(total: int, count: int, draws: int) -> float:
+    """Chance that none of `draws` draws without replacement is one of `count` among `total`."""
+    left = total - count
+    if draws > left:
+        return 0.0
+    logs = [math.lgamma(n + 1) for n in (left, total - draws, left - draws, total)]
+    return math.exp(logs[0] + logs[1] - logs[2] - logs[3])
 
 
 def _family(tallies: Sequence[Tally]) -> str:
@@ -113,8 +143,12 @@ def balance(run: RunData) -> Panel:
         (x, y, f"round {say(r)}") for r, x, *_ in run.points(quality) if x is not None and (y := ys.get(r)) is not None
     ]
     picture = scatter({"": path}, "The path of the run", title(quality), title(diversity), connect=True)
-    lines = line_chart(
-        {"": run.points(diversity)}, title(diversity), "round", diversity.partition("/")[2].replace("_", " ")
+    rare = {key.partition("/")[2]: run.points(key) for key in run.keys("eval_frequency")}
+    name = diversity.partition("/")[2].replace("_", " ")
+    lines = (
+        line_chart(rare, "Panel accuracy on common and rare tasks", "round", "share of tasks solved")
+        if rare
+        else line_chart({"": run.points(diversity)}, title(diversity), "round", name)
     )
     lead = "Up and to the right is better at both. Right and down is a student that gets better at fewer things."
     return Panel(
@@ -135,9 +169,7 @@ def families(run: RunData) -> list[Panel]:
         if not keys:
             panels.append(Panel(prefix, name, missing=f"No round has {prefix}/ figures."))
             continue
-        charts = [
-            Chart(line_chart({"": run.points(key)}, title(key), "round", key, width=420, height=200)) for key in keys
-        ]
+        charts = [Chart(line_chart({"": run.points(key)}, title(key), "round", key, height=230)) for key in keys]
         panels.append(
             Panel(
                 prefix,

@@ -33,6 +33,8 @@ class RunData:
     curve: list[dict[str, Any]]
     """Training rows of all rounds, in order of (round, train/step), each once."""
     notes: list[str] = field(default_factory=list)
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Tasks that were measured: `panel`, `test`, `samples` (panel tasks that are sampled), `nll`; what is not known is left out."""
 
     @property
     def rounds(self) -> list[int]:
@@ -112,7 +114,23 @@ def read_run(path: Path) -> RunData:
         commits=commits,
         curve=[steps[place] for place in sorted(steps)],
         notes=notes,
+        sizes=_sizes(path / "rounds" / "000" / "evaluate" / "panel.json", notes),
     )
+
+
+def _sizes(path: Path, notes: list[str]) -> dict[str, int]:
+    """Sample sizes from what round 0 froze: {part: {task id: ...}}, samples as a panel with its own ids."""
+    if not path.is_file():
+        return {}
+    try:
+        frozen = json.loads(path.read_bytes())
+        samples = frozen.get("samples") or {}
+        found = {part: len(frozen.get(part) or ()) for part in ("panel", "test", "nll")}
+        found["samples"] = len(samples.get("task_ids") or ())
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        notes.append(f"rounds/000/evaluate/panel.json could not be read ({type(error).__name__}).")
+        return {}
+    return {part: n for part, n in found.items() if n}
 
 
 def _config(path: Path, notes: list[str]) -> dict[str, Any]:

@@ -139,7 +139,7 @@ def line_chart(
     width: float = 480,
     height: float = 280,
 ) -> str:
-    """Lines over x with their intervals as bands. A single point shows as a mark with its interval.
+    """Lines over x, up to four of them with their intervals as bands. A single point is a mark with its interval.
 
     `series` maps a name to points (x, y, lo, hi); an empty name is not labelled. Up to eight series are labelled where
     they end, more by a legend below. `y_range` None: the data's own range, from zero where they come near it.
@@ -168,7 +168,7 @@ def line_chart(
         for i, (name, runs) in enumerate(drawn.items())
         for run in runs
     ]
-    body += [band for band, _ in pieces] + [line for _, line in pieces]
+    body += [band for band, _ in pieces if len(drawn) <= 4] + [line for _, line in pieces]
     summary = "; ".join(
         f"{name or y_label}: {say(runs[0][0][1])} at {x_label} {say(runs[0][0][0])} to {say(runs[-1][-1][1])} at "
         f"{say(runs[-1][-1][0])}"
