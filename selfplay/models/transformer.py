@@ -1,6 +1,6 @@
 """Floor 2: all that is taken from transformers and PEFT: loading, identity of weights, the decoder's cache and attention.
 
-A model folder is full weights, or a PEFT adapter beside `base.json`, which names its base portably. Importing this
+A model folder is full weights, a PEFT adapter beside `adapter_base.json` (its base's name and hash), or a pointer. Importing this
 file costs seconds: callers do it inside functions.
 """
 
@@ -8,12 +8,16 @@ import hashlib
 import inspect
 import json
 import os
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from huggingface_hub import constants, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -22,6 +26,8 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers import PrinterCallback as PrinterCallback
+from transformers import TrainerCallback as TrainerCallback
 from transformers.cache_utils import Cache, DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
@@ -30,10 +36,14 @@ from transformers.utils import logging
 
 from selfplay.errors import ConfigError, DataError
 
-logging.disable_progress_bar()  # the progress display is ours
+logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # the progress display is ours
+constants.HF_HUB_DISABLE_TELEMETRY = True  # TRL would report each trainer
 
-BASE_FILE = "base.json"
+BASE_FILE = "adapter_base.json"
 """In an adapter's folder: {"base": id or path, "revision", "identity": hash of the base's weights}."""
+
+POINTER_FILE = "base.json"
+"""Alone in a folder: {"base": id or path, "revision"}; the folder stands for that model."""
 
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 
@@ -63,11 +73,12 @@ def base_of(adapter: str | Path) -> tuple[str, str | None]:
 
 def resolve(path: str | Path, revision: str | None = None) -> Path:
     """The local folder of a model: itself, or the hub snapshot in the cache (downloaded unless offline)."""
-    if Path(path).is_dir():
-        return Path(path)
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
+    folder = Path(path)
+    if (folder / POINTER_FILE).is_file() and not (folder / "config.json").is_file() and not is_adapter(folder):
+        pointer = json.loads((folder / POINTER_FILE).read_text(encoding="utf-8"))
+        return resolve(pointer["base"], pointer.get("revision"))
+    if folder.is_dir():
+        return folder
     wanted = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
     try:
         return Path(snapshot_download(str(path), revision=revision, allow_patterns=wanted))
@@ -168,11 +179,64 @@ def load_model(
 
         name, base_revision = base_of(folder)
         base = load_model(name, device=device, dtype=dtype, revision=base_revision, attention=attention)
-        adapted = PeftModel.from_pretrained(base, folder, is_trainable=trainable, torch_device=str(device))
+        with _peft_quiet():
+            adapted = PeftModel.from_pretrained(base, folder, is_trainable=trainable, torch_device=str(device))
         return cast(PreTrainedModel, adapted)
     kept = {} if attention is None else {"attn_implementation": attention}
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **kept)
     return cast(PreTrainedModel, cast(torch.nn.Module, model).to(device))
+
+
+def new_adapter(
+    base: PreTrainedModel, *, rank: int, alpha: int, dropout: float, targets: str | Sequence[str], rslora: bool
+) -> Any:
+    """The base with a fresh, trainable LoRA adapter (Hu et al. 2021); `rslora` scales by the root of the rank."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        lora_dropout=dropout,
+        target_modules=targets if isinstance(targets, str) else list(targets),
+        use_rslora=rslora,
+        task_type="CAUSAL_LM",
+    )
+    with _peft_quiet():
+        return get_peft_model(base, config)
+
+
+@contextmanager
+def _peft_quiet() -> Iterator[None]:
+    """PEFT 0.21 asks transformers 5.24 by a name that warns since then: not a user's concern."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
+
+
+def save_model(model: Any, folder: Path, *, base: str | Path) -> None:
+    """Writes the weights; for an adapter also `adapter_base.json`. `base`: what the model was opened from."""
+    if not hasattr(model, "peft_config"):
+        model.config.use_cache = True  # checkpointed training turns it off
+        model.save_pretrained(folder)
+        return
+    if is_adapter(resolve(base)):
+        name, revision = base_of(resolve(base))
+    else:
+        name, revision = _pointed(base)
+    for config in model.peft_config.values():
+        config.base_model_name_or_path = name
+    model.save_pretrained(folder, save_embedding_layers=False)
+    about = {"base": name, "revision": revision, "identity": identity_of(name, revision)}
+    (folder / BASE_FILE).write_text(json.dumps(about) + "\n", encoding="utf-8")
+
+
+def _pointed(path: str | Path) -> tuple[str, str | None]:
+    """(id or path, revision) that a pointer folder stands for, or the path itself."""
+    file = Path(path) / POINTER_FILE
+    if not file.is_file():
+        return str(path), None
+    pointer = json.loads(file.read_text(encoding="utf-8"))
+    return pointer["base"], pointer.get("revision")
 
 
 def attention_for(path: str | Path, device: torch.device, revision: str | None = None) -> str | None:

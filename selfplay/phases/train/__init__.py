@@ -1,0 +1,171 @@
+"""Floor 4: the train phase: rows in, weights out, through TRL. Durable: killed anywhere, the same call goes on.
+
+`out` is the phase's folder: `checkpoints/`, `curve.jsonl` (one line an optimizer step), `report.json`, and at the end
+`model/` with a manifest of hashes. Torch and TRL are loaded when `train` is called.
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from selfplay.config.tree import Train
+from selfplay.errors import ConfigError, OutageError
+from selfplay.phases.train import disk
+from selfplay.phases.train.plan import TAKEN, Plan, halved, micro_rows, plan
+from selfplay.ranks import Ranks
+from selfplay.records import Record, Row
+from selfplay.store.files import write_whole
+
+__all__ = ["TAKEN", "Plan", "TrainReport", "plan", "train"]
+
+LOG = logging.getLogger("selfplay")
+
+
+class TrainReport(Record):
+    """What a training run did."""
+
+    steps: int
+    tokens: int
+    """Input tokens of all steps, over all ranks."""
+    rows: int
+    """Different rows that took part."""
+    left_out: int = 0
+    """Rows longer than `train.max_length`, or without a label."""
+    loss_first: float
+    """Nats a loss token, in the first and (below) the last optimizer step."""
+    loss_last: float
+    micro_batch_rows: int
+    """Rows of one forward pass on one rank, after any back-off."""
+    oom_backoffs: int = 0
+    """How often the micro-batch was halved because memory ran out."""
+    seconds_in_train: float
+    """Wall time inside TRL's `train` of the process that finished."""
+
+
+def train(
+    settings: Train,
+    rows: Sequence[Row],
+    *,
+    start: str | Path,
+    out: Path,
+    seed: int,
+    round: int,
+    step_offset: int,
+    ranks: Ranks,
+    device: str = "auto",
+    threads: int | None = None,
+) -> TrainReport:
+    """Fine-tunes `start` (a model folder, an adapter's, or a hub name) on the rows and leaves the weights in `out/model`.
+
+    All ranks call it. Called again it goes on from the newest whole checkpoint, or returns the report of what is done.
+    On a CPU the weights are bit for bit those of an uninterrupted run with as many ranks. `step_offset`: optimizer
+    steps of earlier rounds, so that `train/step` in the curve never restarts. An out-of-memory error halves the
+    micro-batch at equal `batch_rows`. Raises ConfigError, DataError, and OutageError where several ranks must start anew.
+    """
+    from selfplay.models.embedded import out_of_memory
+
+    found = ranks.tell("train: what is there", _look(out, step_offset) if ranks.is_main else None)
+    if found["done"] is not None:
+        return TrainReport(**found["done"])
+    from selfplay.models.transformer import quiet_cpu
+    from selfplay.phases.train import sft
+
+    quiet_cpu(threads)
+    where = sft.train_device(device)
+    made = plan(settings, rows, seed=seed)
+    micro = micro_rows(settings, made, world_size=ranks.world_size, on_cpu=where.type == "cpu")
+    backoffs = int(found["backoffs"])
+    for _ in range(backoffs):
+        micro = halved(micro)
+    while True:
+        setup = sft.Setup(start, out, seed, round, step_offset, micro, _resume(found, ranks), where, ranks)
+        try:
+            model, seconds = _to_the_end(settings, made, setup, found)
+            break
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error) or micro == 1:
+                raise
+            said = str(error).splitlines()[0][:200]
+        backoffs, micro = backoffs + 1, halved(micro)
+        _back_off(out, backoffs, micro, said, ranks)
+        sft.free()
+        found = ranks.tell("train: what is left", _look(out, step_offset) if ranks.is_main else None)
+    if ranks.is_main:
+        report = _report(made, out, micro=micro, backoffs=backoffs, seconds=seconds, first=step_offset + 1)
+        write_whole(out / "report.json", report.model_dump_json() + "\n")
+        disk.export(out, partial(sft.save, model, start))
+    del model
+    sft.free()
+    ranks.barrier("train: exported")
+    return TrainReport(
+        **ranks.tell("train: report", json.loads((out / "report.json").read_text()) if ranks.is_main else None)
+    )
+
+
+def _look(out: Path, step_offset: int) -> dict[str, Any]:
+    """What the folder holds, read by rank 0: the report of a finished run, or the checkpoint to go on from."""
+    out.mkdir(parents=True, exist_ok=True)
+    if (out / "report.json").is_file() and disk.is_exported(out):
+        return {"done": json.loads((out / "report.json").read_text(encoding="utf-8"))}
+    checkpoints = out / "checkpoints"
+    checkpoints.mkdir(exist_ok=True)
+    disk.sweep(checkpoints)
+    path, step = disk.good_checkpoint(checkpoints) or (None, 0)
+    disk.truncate_curve(out / "curve.jsonl", step_offset + step)
+    backoff = out / "backoff.json"
+    times = json.loads(backoff.read_text(encoding="utf-8"))["times"] if backoff.is_file() else 0
+    return {"done": None, "checkpoint": None if path is None else str(path), "step": step, "backoffs": times}
+
+
+def _resume(found: dict[str, Any], ranks: Ranks) -> Path | None:
+    if found["checkpoint"] is None:
+        return None
+    path = Path(found["checkpoint"])
+    before = disk.world_size_of(path)
+    if ranks.is_main and before != ranks.world_size:
+        LOG.warning(
+            "training goes on with %d ranks from a checkpoint of %d: the batches stay the same, dropout is drawn anew",
+            ranks.world_size,
+            before,
+        )
+    return path
+
+
+def _to_the_end(settings: Train, made: Plan, setup: Any, found: dict[str, Any]) -> tuple[Any, float]:
+    """The trained model. A run whose last step is in a checkpoint already is not trained for one step more."""
+    from selfplay.phases.train import sft
+
+    if found["step"] < made.steps:
+        return sft.run(settings, made, setup)
+    return sft.trainable(setup.resume, settings.lora, device=setup.device, bf16=False, seed=setup.seed), 0.0
+
+
+def _back_off(out: Path, backoffs: int, micro: int, said: str, ranks: Ranks) -> None:
+    """Records the smaller micro-batch, so that it holds for the next start too, and says so once."""
+    write_whole(out / "backoff.json", json.dumps({"times": backoffs, "micro_batch_rows": micro}))
+    LOG.warning("training ran out of memory (%s); it goes on with micro-batches of %d rows", said, micro)
+    if ranks.world_size > 1:  # the others wait in a collective that this rank has left
+        raise OutageError(
+            f"train: rank {ranks.rank} ran out of memory; run the same command again: "
+            f"it goes on with micro-batches of {micro} rows at equal batch_rows"
+        )
+
+
+def _report(made: Plan, out: Path, *, micro: int, backoffs: int, seconds: float, first: int) -> TrainReport:
+    curve = [row for row in disk.read_curve(out / "curve.jsonl") if row["train/step"] >= first]
+    if not curve:
+        raise ConfigError(f"{out / 'curve.jsonl'}: no step of this training is there; remove {out} to train again")
+    return TrainReport(
+        steps=made.steps,
+        tokens=made.tokens,
+        rows=len(made.rows),
+        left_out=made.left_out,
+        loss_first=curve[0]["train/loss"],
+        loss_last=curve[-1]["train/loss"],
+        micro_batch_rows=micro,
+        oom_backoffs=backoffs,
+        seconds_in_train=seconds,
+    )
