@@ -1,5 +1,28 @@
 """Floor 3: mathematics, answers and steps, checked exactly where that is possible and bounded in time everywhere."""
 
 from selfplay.verify.math.equality import equal
+from selfplay.verify.math.steps import (
+    SolutionVerdict,
+    StepOutcome,
+    StepVerdict,
+    answer_follows,
+    check_solution,
+    check_steps,
+    first_wrong,
+)
+from selfplay.verify.math.symbolic import available, close, require, warm_up
 
-__all__ = ["equal"]
+__all__ = [
+    "SolutionVerdict",
+    "StepOutcome",
+    "StepVerdict",
+    "answer_follows",
+    "available",
+    "check_solution",
+    "check_steps",
+    "close",
+    "equal",
+    "first_wrong",
+    "require",
+    "warm_up",
+]

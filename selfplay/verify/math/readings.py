@@ -212,8 +212,10 @@ def _equation(text: str, sides: list[str], depth: int) -> Reading:
     left, right = sides[0], sides[-1]
     if _NAME.fullmatch(left) and not _NOT_NAMES.match(left):
         return replace(_read(right, depth + 1), name=canonical(left))
+    if _NAME.fullmatch(right) and not _NOT_NAMES.match(right) and len(sides) == 2 and re.search(r"\d", left):
+        return replace(_read(left, depth + 1), name=canonical(right))
     reading = _read(right, depth + 1)
-    if not re.search(r"[A-Za-z]", re.sub(r"\\[A-Za-z]+", "", left)):
+    if reading.kind != "expr" and not re.search(r"[A-Za-z]", re.sub(r"\\[A-Za-z]+", "", left)):
         stated = evaluate(left) if re.search(r"\d", left) else None
         if reading.number is not None and stated is not None and reading.number.value != stated:
             raise Hopeless("an equation that does not hold")
