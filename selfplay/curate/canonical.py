@@ -17,8 +17,13 @@ MAX_NODES = 20_000
 MAX_DEPTH = 150
 """Deeper trees are not walked: the walk recurses, and real programs stay below 40."""
 
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_COMPREHENSIONS = frozenset({ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp})
+_NAMED = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef})
+_VALUE_FIELDS = frozenset(
+    {"value", "test", "iter", "context_expr", "exc", "cause", "msg", "slice", "subject", "guard", "annotation", "type"}
+)
+"""Fields of statements and targets that bind a name only by `:=`."""
+
 _SKIPPED_FIELDS = frozenset({"annotation", "returns", "type_comment", "ctx", "type_ignores", "kind", "type_params"})
 
 
@@ -30,7 +35,7 @@ def canonical_source(text: str) -> str | None:
     tree = parse(text)
     if tree is None or not tree.body:
         return None
-    return _write(tree)
+    return _write(tree, text)
 
 
 def canonical_functions(text: str) -> list[tuple[str, int, int, int]]:
@@ -42,7 +47,7 @@ def canonical_functions(text: str) -> list[tuple[str, int, int, int]]:
     found = []
     for node in tree.body if tree else ():
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            line = _write(ast.Module(body=[node], type_ignores=[]))
+            line = _write(ast.Module(body=[node], type_ignores=[]), text)
             if line is not None:
                 first = min([node.lineno, *[d.lineno for d in node.decorator_list]])
                 found.append((line, line.count("("), first, node.end_lineno or node.lineno))
@@ -61,8 +66,8 @@ def parse(text: str) -> ast.Module | None:
             return None
 
 
-def _write(tree: ast.Module) -> str | None:
-    writer = _Writer()
+def _write(tree: ast.Module, source: str) -> str | None:
+    writer = _Writer(":=" in source)
     try:
         writer.node(tree)
     except _TooLarge:
@@ -92,7 +97,8 @@ class _Scope:
 class _Writer:
     """Writes a tree depth first; every bound name becomes its number in order of appearance."""
 
-    def __init__(self) -> None:
+    def __init__(self, walrus: bool) -> None:
+        self.walrus = walrus
         self.out: list[str] = []
         self.scope = _Scope(set(), None)
         self.numbers: dict[tuple[int, str], int] = {}
@@ -106,16 +112,17 @@ class _Writer:
         self.depth += 1
         if self.count > MAX_NODES or self.depth > MAX_DEPTH:
             raise _TooLarge
-        if isinstance(node, ast.Name):
-            self.out.append(self.name(node.id))
-        elif isinstance(node, ast.Constant):
-            self.out.append(f"({node.value!r})")
+        kind = type(node)
+        if kind is ast.Name:
+            self.out.append(self.name(node.id))  # type: ignore[attr-defined]
+        elif kind is ast.Constant:
+            self.out.append(f"({node.value!r})")  # type: ignore[attr-defined]
         elif isinstance(node, ast.Module):
-            self.scoped(node, _bound_in(node.body), None)
-        elif isinstance(node, _FUNCTIONS):
+            self.scoped(node, _bound_in(node.body, self.walrus), None)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             self.function(node)
-        elif isinstance(node, _COMPREHENSIONS):
-            self.scoped(node, {n for g in node.generators for n in _targets(g.target)}, self.scope)
+        elif kind in _COMPREHENSIONS:
+            self.scoped(node, {n for g in node.generators for n in _targets(g.target)}, self.scope)  # type: ignore[attr-defined]
         elif isinstance(node, ast.AnnAssign):
             self.annotated(node)
         else:
@@ -143,7 +150,7 @@ class _Writer:
             bound = set()
         else:
             self.out.append(self.name(node.name))
-            bound = _bound_in(node.body)
+            bound = _bound_in(node.body, self.walrus)
         arguments = node.args
         named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
         self.scoped(node, bound | {a.arg for a in named if a is not None}, self.scope)
@@ -156,14 +163,15 @@ class _Writer:
     def fields(self, node: ast.AST) -> None:
         """The type of a node, then its fields in the grammar's order."""
         self.out.append(f"({type(node).__name__}")
-        for field, value in ast.iter_fields(node):
+        for field in node._fields:
             if field in _SKIPPED_FIELDS:
                 continue
-            if isinstance(value, list):
+            value = getattr(node, field, None)
+            if type(value) is list:
                 self.many(field, value, node)
             elif isinstance(value, ast.AST):
                 self.node(value)
-            else:
+            elif value is not None:
                 self.plain(node, field, value)
         self.out.append(")")
 
@@ -191,7 +199,7 @@ class _Writer:
         )
         if renamed and isinstance(value, str) and not (isinstance(node, ast.alias) and field == "name"):
             self.out.append(self.name(value))
-        elif value is not None:
+        else:
             self.out.append(f"({value!r})")
 
 
@@ -205,26 +213,40 @@ def _targets(node: ast.expr) -> Iterator[str]:
             yield part.id
 
 
-def _bound_in(body: list[ast.stmt]) -> set[str]:
-    """Names that statements bind in their own scope: not those inside nested functions, classes, comprehensions."""
+def _bound_in(body: list[ast.stmt], walrus: bool) -> set[str]:
+    """Names that statements bind in their own scope: not those inside nested functions, classes, comprehensions.
+
+    `walrus`: whether values have to be searched too, for `:=`.
+    """
     bound: set[str] = set()
     outer: set[str] = set()
     stack: list[ast.AST] = list(body)
     while stack:
         node = stack.pop()
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            bound.add(node.name)
-            stack.extend(node.decorator_list)
+        kind = type(node)
+        if kind in _NAMED:
+            bound.add(node.name)  # type: ignore[attr-defined]
             continue
-        if isinstance(node, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+        if kind is ast.Lambda or kind in _COMPREHENSIONS:
             continue
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            bound.add(node.id)
-        elif isinstance(node, ast.alias):
-            bound.update({node.asname} if node.asname else set())
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            bound.add(node.name)
-        elif isinstance(node, ast.Global | ast.Nonlocal):
+        bound.update(_binds(node))
+        if isinstance(node, ast.Global | ast.Nonlocal):
             outer.update(node.names)
-        stack.extend(ast.iter_child_nodes(node))
+        for field in node._fields:
+            value = getattr(node, field, None) if walrus or field not in _VALUE_FIELDS else None
+            if type(value) is list:
+                stack.extend(item for item in value if isinstance(item, ast.AST))
+            elif isinstance(value, ast.AST):
+                stack.append(value)
     return bound - outer
+
+
+def _binds(node: ast.AST) -> list[str]:
+    """The names that this very node binds."""
+    if isinstance(node, ast.Name):
+        return [node.id] if isinstance(node.ctx, ast.Store) else []
+    if isinstance(node, ast.alias):
+        return [node.asname] if node.asname else []
+    if isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
+        return [node.name] if node.name else []
+    return []

@@ -8,8 +8,12 @@ import re
 from selfplay.curate import checksums as check
 from selfplay.curate.identifiers import Check, Pattern, words
 
-CLUMP = re.compile(r"\d(?:[ ().:/+-]{0,3}\d){5,}")
-"""Six digits or more with at most three separators between two of them: each identifier below is inside one."""
+CLUMP = re.compile(r"\d(?:[ ().:/+-]{0,3}\d){4,}")
+"""Five digits or more with at most three separators between two of them: each identifier below is inside one, and a text
+without any has no IBAN, VIN or ZIP code either."""
+
+LEAST_DIGITS = 6
+"""Digits of the shortest identifier that stands without letters: 1/1/1980."""
 
 LETTERED_CLUMP = re.compile(r"\b(?=[A-Z]*\d)[A-HJ-NPR-Z0-9]{17}\b|\b[A-Z]{2}\s+\d{5}\b")
 """What the patterns of LETTERED can match."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from selfplay.curate.checksums import iban_end
 from selfplay.curate.identifiers import CONTEXT_AFTER, CONTEXT_BEFORE, FAX, LABELLED, SHAPED, Pattern
-from selfplay.curate.numerals import CARDS, CLUMP, FIXED, LETTERED, LETTERED_CLUMP, PHONES
+from selfplay.curate.numerals import CARDS, CLUMP, FIXED, LEAST_DIGITS, LETTERED, LETTERED_CLUMP, PHONES
 from selfplay.errors import ConfigError
 
 PATTERNS = (*SHAPED, *FIXED, *LABELLED, *LETTERED, *CARDS, *PHONES)
@@ -33,9 +33,6 @@ PIECE_OVERLAP = 10_000
 """More than the longest identifier (a private key)."""
 
 _IBAN_START = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?=[ -]?[A-Za-z0-9]{4})")
-_FOUR_DIGITS = re.compile(r"\d{4}")
-"""Every IBAN, VIN and ZIP code has four digits in a row."""
-
 _SPACES = str.maketrans({chr(code): " " for code in range(128) if not chr(code).isalnum()})
 _BY_WORD: dict[str, list[int]] = defaultdict(list)
 _BY_PIECE: dict[str, list[int]] = defaultdict(list)
@@ -45,6 +42,8 @@ for _rank, _pattern in enumerate(PATTERNS):
 _TRIGGER_WORDS = frozenset(_BY_WORD)
 _LETTERED_RANKS = [rank for rank, pattern in enumerate(PATTERNS) if pattern in LETTERED]
 _DIGIT_RANKS = [rank for rank, pattern in enumerate(PATTERNS) if not pattern.triggers and pattern not in LETTERED]
+_COLON_RANKS = _BY_PIECE.pop(":")
+_NO_DIGITS = bytes(code for code in range(256) if not 48 <= code <= 57)
 _MARGIN = 3
 """Characters around a clump of digits that belong to its number: `+`, `(`, and what must not follow."""
 
@@ -164,12 +163,12 @@ def _resolve(candidates: Sequence[tuple[int, int, int, str]]) -> list[tuple[tupl
 def _candidates(text: str) -> list[tuple[int, int, int, str]]:
     """(rank of the pattern, start, end, class) of everything that looks like an identifier."""
     found: list[tuple[int, int, int, str]] = []
-    for rank, start, stop in _places(text):
+    clumps = [clump.span() for clump in CLUMP.finditer(text)] if _digits_at_least(text, 5) else []
+    for rank, start, stop in (*_places(text), *_number_places(text, clumps)):
         pattern = PATTERNS[rank]
         for low, high in _matches(text, pattern, start, stop):
             found.append((rank, low, high, _named(text, pattern.rule, low, high)))
-    four = _FOUR_DIGITS.search(text) is not None
-    for match in _IBAN_START.finditer(text) if four else ():
+    for match in _IBAN_START.finditer(text) if clumps else ():
         end = iban_end(text, match.start())
         if end is not None:
             found.append((-1, match.start(), end, "iban"))
@@ -183,12 +182,23 @@ def _places(text: str) -> Iterator[tuple[int, int, int]]:
         rank for word in _TRIGGER_WORDS.intersection(lowered.translate(_SPACES).split()) for rank in _BY_WORD[word]
     }
     ranks.update(rank for piece, tried in _BY_PIECE.items() if piece in lowered for rank in tried)
+    if ":" in lowered and any(len(piece) <= 4 for piece in lowered.split(":")[1:-1]):
+        ranks.update(_COLON_RANKS)
     yield from ((rank, 0, len(text)) for rank in sorted(ranks))
-    for clump in CLUMP.finditer(text):
-        yield from ((rank, max(0, clump.start() - _MARGIN), clump.end() + _MARGIN) for rank in _DIGIT_RANKS)
-    if _FOUR_DIGITS.search(text) is not None:
-        for clump in LETTERED_CLUMP.finditer(text):
-            yield from ((rank, *clump.span()) for rank in _LETTERED_RANKS)
+
+
+def _number_places(text: str, clumps: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
+    """The same for the patterns of digits, which are tried on clumps of digits only."""
+    for start, stop in clumps:
+        if sum(character.isdigit() for character in text[start:stop]) >= LEAST_DIGITS:
+            yield from ((rank, max(0, start - _MARGIN), stop + _MARGIN) for rank in _DIGIT_RANKS)
+    for match in LETTERED_CLUMP.finditer(text) if clumps else ():
+        yield from ((rank, *match.span()) for rank in _LETTERED_RANKS)
+
+
+def _digits_at_least(text: str, count: int) -> bool:
+    """A quick count of ASCII digits, for the many texts that have next to none."""
+    return len(text.encode("ascii", "ignore").translate(None, _NO_DIGITS)) >= count
 
 
 def _matches(text: str, pattern: Pattern, start: int, stop: int) -> Iterator[tuple[int, int]]:

@@ -113,6 +113,8 @@ class Selection:
     """What was asked, what was reached, and why not."""
     counts: dict[str, int] = field(default_factory=dict)
     """Rows by reason, zeros included; they add up to the number of traces."""
+    signatures: dict[int, str] = field(default_factory=dict)
+    """Index of a trace -> its signature, for those that were candidates; spares `archive_entries` the work."""
 
 
 def select(
@@ -146,23 +148,34 @@ def curate(
         for index, reason in enumerate(state.reasons)
     ]
     counts = {reason: state.reasons.count(reason) for reason in REASONS}
-    return Selection(decisions, state.quota_lines, counts)
+    return Selection(decisions, state.quota_lines, counts, state.signatures)
 
 
-def archive_entries(traces: Sequence[Trace], decisions: Sequence[Decision], sketches: bool = True) -> list[Entry]:
-    """Archive entries of the accepted traces, sorted by (task, attempt), for `Archive.add`.
+def archive_entries(
+    traces: Sequence[Trace],
+    decisions: Sequence[Decision],
+    sketches: bool = True,
+    signatures: Mapping[int, str] | None = None,
+) -> list[Entry]:
+    """Archive entries of the accepted traces, sorted by (round, task, attempt), for `Archive.add`.
 
     `sketches=False` keeps no MinHash (700 bytes an entry): later rounds then see exact and same-signature repeats only.
+    `signatures`: those of `Selection`, where at hand.
     """
-    kept = [t for t, d in zip(traces, decisions, strict=True) if d.decision == "accepted"]
-    kept.sort(key=lambda t: (t.attempt.round, t.task.id, t.attempt.attempt, t.attempt.text))
-    found = dedup.sketch([t.attempt.text for t in kept]) if sketches else None
+    kept = [i for i, decision in enumerate(decisions) if decision.decision == "accepted"]
+    kept.sort(
+        key=lambda i: (traces[i].attempt.round, traces[i].task.id, traces[i].attempt.attempt, traces[i].attempt.text)
+    )
+    found = dedup.sketch([traces[i].attempt.text for i in kept]) if sketches else None
+    known = signatures or {}
     entries = []
-    for index, trace in enumerate(kept):
-        sketch = dedup.sketch_text(found.minhash[index]) if found else ""
-        numbers = f"{int(found.numbers[index]):016x}" if found else ""
+    for place, index in enumerate(kept):
+        trace = traces[index]
+        sketch = dedup.sketch_text(found.minhash[place]) if found else ""
+        numbers = f"{int(found.numbers[place]):016x}" if found else ""
         exact = exact_key(trace.task.text, trace.attempt.text)
-        entries.append(Entry(trace.attempt.round, trace.task.id, exact, signature_of(trace), sketch, numbers))
+        signature = known.get(index) or signature_of(trace)
+        entries.append(Entry(trace.attempt.round, trace.task.id, exact, signature, sketch, numbers))
     return entries
 
 
