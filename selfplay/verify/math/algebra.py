@@ -86,8 +86,7 @@ def _solutions(step: str) -> list[tuple[str, Fraction, str]]:
 
 def _longest(text: str, at_end: bool) -> tuple[Line, str, str] | None:
     """The linear term that the text ends (or starts) with, its unknown, and its text."""
-    cuts = [m.start() for m in re.finditer(r"(?<=[\s,:])(?=[\d(A-Za-z$.-])", text)] if at_end else []
-    pieces = [text, *(text[cut:] for cut in cuts)] if at_end else _heads(text)
+    pieces = _tails(text) if at_end else _heads(text)
     for piece in pieces[:40]:
         read = _linear(piece.strip().rstrip(".,"))
         if read is not None:
@@ -95,9 +94,19 @@ def _longest(text: str, at_end: bool) -> tuple[Line, str, str] | None:
     return None
 
 
+_JOINS = tuple("+-*/×·÷−(")
+
+
+def _tails(text: str) -> list[str]:
+    """The text and its ends, longest first, none of them cut after a sign: `630 / x` has no end `x`."""
+    cuts = [m.start() for m in re.finditer(r"(?<=[\s,:])(?=[\d(A-Za-z$.-])", text)]
+    return [text, *(text[cut:] for cut in cuts if not text[:cut].rstrip().endswith(_JOINS))]
+
+
 def _heads(text: str) -> list[str]:
+    """The text and its beginnings, longest first, none of them cut before a sign."""
     cuts = [m.start() for m in re.finditer(r"(?<=[\dA-Za-z)%])(?=[\s,.])", text)]
-    return [text, *(text[:cut] for cut in reversed(cuts))]
+    return [text, *(text[:cut] for cut in reversed(cuts) if not text[cut:].lstrip().startswith(_JOINS))]
 
 
 def _linear(text: str) -> tuple[Line, str] | None:

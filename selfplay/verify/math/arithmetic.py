@@ -28,6 +28,12 @@ _OPERATORS = {"**": "^", "\\times": "*", "\\cdot": "*", "·": "*", "×": "*", "x
 _CLOSERS = {"(": ")", "[": "]", "{": "}"}
 
 
+def exact(numeral: str) -> Fraction:
+    """The value of plain digits with at most one decimal point; several times faster than `Fraction(text)`."""
+    whole, _, part = numeral.partition(".")
+    return Fraction(int(whole + part), 10 ** len(part)) if part else Fraction(int(whole))
+
+
 def tokens(text: str) -> list[str | Fraction] | None:
     """The calculation as numbers and operators, or None where the text holds anything else."""
     found: list[str | Fraction] = []
@@ -39,7 +45,7 @@ def tokens(text: str) -> list[str | Fraction] | None:
         if number := match["num"]:
             if len(number) > MAX_CHARS // 3:
                 raise Hopeless(f"a literal of {len(number)} digits")
-            found.append(Fraction(number.replace("{,}", "").replace(",", "").rstrip(".")))
+            found.append(exact(number.replace("{,}", "").replace(",", "")))
         else:
             operator = match["op"]
             if operator == "//":
@@ -55,11 +61,16 @@ class _Reader:
     def __init__(self, items: list[str | Fraction]) -> None:
         self.items, self.at, self.depth = items, 0, 0
 
-    def peek(self) -> str | Fraction | None:
-        return self.items[self.at] if self.at < len(self.items) else None
+    def peek(self) -> str:
+        """The operator or bracket that is next; "" before a number and at the end."""
+        if self.at < len(self.items):
+            item = self.items[self.at]
+            # fractions compare with strings slowly, so they are told apart by class first
+            return item if item.__class__ is str else ""
+        return ""
 
     def take(self, wanted: str) -> bool:
-        if self.at < len(self.items) and self.items[self.at] == wanted:
+        if self.peek() == wanted:
             self.at += 1
             return True
         return False
@@ -67,7 +78,7 @@ class _Reader:
     def total(self) -> Fraction | None:
         value = self.product()
         while value is not None and self.peek() in ("+", "-"):
-            sign = self.items[self.at]
+            sign = self.peek()
             self.at += 1
             right = self.product()
             if right is None:
@@ -111,7 +122,7 @@ class _Reader:
         return None if exponent is None else raised(value, exponent)
 
     def atom(self) -> Fraction | None:
-        item = self.peek()
+        item = self.items[self.at] if self.at < len(self.items) else ""
         self.at += 1
         value: Fraction | None
         if isinstance(item, Fraction):
@@ -120,8 +131,8 @@ class _Reader:
             if len(after) == 7 and after[0] == "\\frac" and item.denominator == 1 and _whole_fraction(after):
                 self.at += 7
                 value = item + after[2] / after[5]  # type: ignore[operator]
-        elif item in ("(", "[", "{"):
-            value = self.bracket(str(item))
+        elif item in _CLOSERS:
+            value = self.bracket(item)
         elif item == "\\frac":
             top, bottom = self.group(), self.group()
             value = None if top is None or not bottom else _bounded(top / bottom)

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from selfplay.verify.math.arithmetic import Hopeless, value_of
+from selfplay.verify.math.arithmetic import Hopeless, exact, value_of
 
 _NOTE = re.compile(r"<<([^<>]{1,400})>>")
 _TOKEN = re.compile(
@@ -105,7 +105,7 @@ def _token(match: re.Match[str]) -> Token:
             return Token("letter", text)
         number = match["num"].lstrip("US$€£ ").replace(",", "").replace(" ", "")
         decimals = len(number.partition(".")[2])
-        value = Fraction(number) / (100 if match["percent"] else 1)
+        value = exact(number) / 100 if match["percent"] else exact(number)
         return Token("num", text, value, bool(match["percent"]), decimals)
     return Token(kind, _SIGNS.get(text, text) if kind == "op" else text)
 

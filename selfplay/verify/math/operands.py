@@ -3,7 +3,8 @@
 import re
 from fractions import Fraction
 
-from selfplay.verify.math.claims import Claim, scan
+from selfplay.verify.math.arithmetic import exact
+from selfplay.verify.math.claims import Claim
 
 _WORDS = {
     word: Fraction(value)
@@ -17,23 +18,26 @@ _WORDS = {
     }.items()
     for word in words.split()
 }  # fmt: skip
-_UNITS = [
-    (re.compile(r"\b(?:dozen|year|annual|month|inch|foot|feet|noon|clock|a\.?m|p\.?m)", re.IGNORECASE), (12,)),
-    (re.compile(r"\b(?:week|daily|every day|per day|each day|a day)", re.IGNORECASE), (7,)),
-    (re.compile(r"\b(?:year|annual|weekly|week)", re.IGNORECASE), (52, 4)),
-    (re.compile(r"\b(?:month|year)", re.IGNORECASE), (30, 31, 28, 365, 4)),
-    (re.compile(r"\b(?:minute|hour|second|mph|min\b)", re.IGNORECASE), (60, 3600)),
-    (re.compile(r"\b(?:day|hour)", re.IGNORECASE), (24,)),
-    (re.compile(r"%|percent|cent|meter|cm|tax|interest|discount|\$|rate|centur|increase", re.IGNORECASE), (100, "0.01")),
-    (re.compile(r"\b(?:kilo|kg|km|gram|liter|ml|meter)", re.IGNORECASE), (1000,)),
-    (re.compile(r"\b(?:yard|foot|feet)", re.IGNORECASE), (3,)),
-    (re.compile(r"\b(?:pound|ounce|oz)", re.IGNORECASE), (16,)),
-    (re.compile(r"\bmile", re.IGNORECASE), (5280,)),
-    (re.compile(r"\b(?:gallon|quart|quarters?|pint|square|side)", re.IGNORECASE), (4, 8)),
-    (re.compile(r"\b(?:weekend|average|remaining|rest)", re.IGNORECASE), (2,)),
-    (re.compile(r"\b(?:decade)", re.IGNORECASE), (10,)),
-    (re.compile(r"\b(?:nickel|dime|quarter|penn)", re.IGNORECASE), (5, 10, 25)),
-]  # fmt: skip
+_CONSTANTS = {
+    "dozen annual noon clock a.m p.m am pm": (12,), "month": (12, 30, 31, 28, 4), "inch foot feet": (12, 3), "yard": (3,),
+    "year": (12, 52, 4, 30, 31, 28, 365), "week daily": (7, 52, 4), "every day": (7,), "each day": (7,), "per day": (7,), "a day": (7,),
+    "minute hour second mph min": (60, 3600, 24), "day": (24,), "% percent cent meter cm tax interest discount $ rate increase": (100, "0.01"),
+    "centur": (100,), "kilo kg km gram liter ml": (1000,), "pound ounce oz": (16,), "mile": (5280,),
+    "gallon quart pint square side": (4, 8), "weekend average remaining rest": (2,), "decade": (10,), "nickel dime penn": (5, 10, 25),
+}  # fmt: skip
+"""Words of the text and the constants that they bring, such as 12 for feet; matched at the start of a word."""
+_STEMS = {
+    stem: tuple(map(Fraction, constants))
+    for stems, constants in _CONSTANTS.items()
+    for stem in ([stems] if stems.endswith(" day") else stems.split(" "))
+}
+_STEM = re.compile(
+    "|".join(
+        rf"{'' if stem in '%$' else chr(92) + 'b'}{re.escape(stem)}" for stem in sorted(_STEMS, key=len, reverse=True)
+    )
+)
+_NUMBER = re.compile(r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,30})(?:\.\d{1,30})?|\.\d{1,30}")
+_PERCENT = re.compile(r"\s?(?:\\?%|percent\b)")
 _ALWAYS = (Fraction(0), Fraction(1))
 
 
@@ -45,17 +49,16 @@ class Known:
         self._text(question)
 
     def _text(self, text: str) -> None:
-        for token in scan(text[:4000]):
-            if token.kind == "num":
-                self._add(token.value, token.percent)
-            elif token.kind == "letter" and (number := re.match(r"\$?[\d,.]*\d", token.text)):
-                self._add(Fraction(number[0].lstrip("$").replace(",", "")), False)
-        for word in re.findall(r"[a-z]+", text.lower()):
+        text = text[:4000].lower()
+        for match in _NUMBER.finditer(text):
+            value = exact(match[0].replace(",", ""))
+            percent = bool(_PERCENT.match(text, match.end()))
+            self._add(value / 100 if percent else value, percent)
+        for word in re.findall(r"[a-z]+", text):
             if word in _WORDS:
                 self._add(_WORDS[word], False)
-        for pattern, constants in _UNITS:
-            if pattern.search(text):
-                self.values.update(map(Fraction, constants))
+        for stem in set(_STEM.findall(text)):
+            self.values.update(_STEMS[stem])
 
     def _add(self, value: Fraction, percent: bool) -> None:
         self.values.add(value)

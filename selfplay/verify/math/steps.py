@@ -64,20 +64,26 @@ def check_steps(steps: Sequence[str], question: str | None = None, answer: str |
     With `answer`, the evidence of the last step says so where the answer does not follow from the calculations; no
     outcome changes by it. Never raises on what a model wrote; reads at most 4,000 characters of a step.
     """
-    known = Known(question) if question is not None else None
-    unknowns = Unknowns()
-    verdicts = [_check(i, step, known, unknowns) for i, step in enumerate(steps)]
-    if answer is not None and verdicts and answer_follows(steps, answer) is StepOutcome.WRONG:
+    verdicts, found = _read(steps, question)
+    if answer is not None and verdicts and _follows(found, answer) is StepOutcome.WRONG:
         last = verdicts[-1]
         evidence = f"{last.evidence}; the answer {answer[:60]} is not what the last calculation gives".lstrip("; ")
         verdicts[-1] = StepVerdict(last.index, last.outcome, evidence[:EVIDENCE_CHARS], last.foreign)
     return verdicts
 
 
+def _read(steps: Sequence[str], question: str | None) -> tuple[list[StepVerdict], list[list[Claim]]]:
+    """The verdicts and the claims of each step."""
+    known = Known(question) if question is not None else None
+    unknowns = Unknowns()
+    found = [claims(step) for step in steps]
+    return [_check(i, step, found[i], known, unknowns) for i, step in enumerate(steps)], found
+
+
 def check_solution(steps: Sequence[str], question: str | None = None, answer: str | None = None) -> SolutionVerdict:
     """The verdicts of `check_steps` and what they say together."""
-    verdicts = check_steps(steps, question, answer)
-    follows = answer_follows(steps, answer) if answer is not None else StepOutcome.UNCHECKED
+    verdicts, found = _read(steps, question)
+    follows = _follows(found, answer) if answer is not None else StepOutcome.UNCHECKED
     foreign = next((v.index for v in verdicts if v.foreign), None)
     return SolutionVerdict(tuple(verdicts), first_wrong(verdicts), follows, foreign)
 
@@ -89,9 +95,13 @@ def first_wrong(verdicts: Sequence[StepVerdict]) -> int | None:
 
 def answer_follows(steps: Sequence[str], answer: str) -> StepOutcome:
     """Whether the answer is the result of the last step that calculates anything (to its own rounding)."""
+    return _follows([claims(step) for step in steps], answer)
+
+
+def _follows(found: Sequence[list[Claim]], answer: str) -> StepOutcome:
     text = extract_answer(answer)
     number = read_number(text) if text else None
-    last = next((found for step in reversed(steps) if (found := claims(step))), None)
+    last = next((one for one in reversed(found) if one), None)
     if number is None or not last:
         return StepOutcome.UNCHECKED
     results = [side for claim in last for side in claim.sides[1:]]
@@ -101,8 +111,7 @@ def answer_follows(steps: Sequence[str], answer: str) -> StepOutcome:
     return StepOutcome.WRONG
 
 
-def _check(index: int, step: str, known: Known | None, unknowns: Unknowns) -> StepVerdict:
-    found = claims(step)
+def _check(index: int, step: str, found: list[Claim], known: Known | None, unknowns: Unknowns) -> StepVerdict:
     faults = [fault for claim in found if (fault := _fault(claim))]
     algebra = unknowns.read(step)
     if algebra.fault:
