@@ -16,6 +16,10 @@ PAIRS_PER_TASK = 4
 MAX_LENGTH_RATIO = 3.0
 """A pair whose longer side has more than this times the characters of the shorter one is not made: nothing balances it."""
 
+DRIFT = 0.7
+"""A task's second and later pairs are made only while the sum of all log ratios stays within this (one pair with a side
+twice as long as the other), or comes nearer to 0: more pairs are not worth a lean."""
+
 REJECTED_REASONS = ("failed", "invalid")
 """Why the rejected side was dropped: it was judged wrong. Never for rank, for being cut off, for an outage, or flagged."""
 
@@ -69,8 +73,8 @@ def preference_pairs(
 ) -> tuple[list[Pair], PairReport]:
     """Pairs of accepted and wrong attempts of each task, sorted by task, and the report.
 
-    Each attempt is in one pair at most; the next pair is the one that brings the running mean of length ratios nearest
-    to balance, ties by rank. The order of the traces never counts.
+    Each attempt is in one pair at most; the next pair is the one that brings the sum of log length ratios nearest to 0, ties
+    by rank; every task gives its first pair, more only as DRIFT allows. The order of the traces never counts.
     """
     sides: dict[str, tuple[list[tuple[Trace, Decision]], list[tuple[Trace, Decision]]]] = {}
     for trace, decision in zip(traces, decisions, strict=True):
@@ -131,6 +135,8 @@ def _pairs_of(
     made: list[Pair] = []
     while even and len(made) < per_task:
         i, j, ratio = min(even, key=lambda o: (round(abs(balance + o[2]), 9), o[0] + o[1], o[0]))
+        if made and abs(balance + ratio) > max(abs(balance), DRIFT):
+            break
         balance += ratio
         made.append(_pair(chosen[i], rejected[j]))
         even = [option for option in even if option[0] != i and option[1] != j]

@@ -1,0 +1,313 @@
+"""Selection: a reason for every attempt, whatever the order; ranking, caps, archive, quotas, pairs, emphasis."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from selfplay.curate import REASONS, Archive, Quota, SelectRules, archive_entries, curate, select
+from selfplay.curate.archive import Entry
+from selfplay.curate.emphasis import cap_for, weights
+from selfplay.curate.pairs import kto_rows, preference_pairs
+from selfplay.curate.screening import screen
+from selfplay.errors import ConfigError, DataError
+from selfplay.records import Attempt, Outcome, Task, Trace, Verdict
+
+
+def trace(task: str, number: int, text: str, outcome: Outcome | None = Outcome.PASS, **more: object) -> Trace:
+    kind = more.pop("kind", "judge")
+    score = more.pop("score", None)
+    tags = more.pop("tags", ())
+    record = Task(id=task, prompt=f"prompt of {task}", check={"type": kind}, tags=tags)
+    verdicts = () if outcome is None else (Verdict(verifier="v/1", outcome=outcome, score=score, reason="said so"),)
+    return Trace(
+        task=record,
+        attempt=Attempt(task_id=task, attempt=number, round=1, text=text, **more),
+        verdicts=verdicts,
+        outcome=outcome,
+    )
+
+
+def reasons(
+    traces: list[Trace], archive: Archive | None = None, flags: dict[str, str] | None = None, **rules: object
+) -> list[str]:
+    return [d.reason for d in select(traces, SelectRules(**rules), archive or Archive(), flags)]
+
+
+WORDS = ["alpha", "beta", "gamma", "delta", "12", "7", "sum", "is"]
+TRACES = st.lists(
+    st.builds(
+        lambda task, words, outcome, reason, score, logprob: (task, " ".join(words), outcome, reason, score, logprob),
+        st.sampled_from(["a", "b", "c"]),
+        st.lists(st.sampled_from(WORDS), max_size=8),
+        st.sampled_from(list(Outcome)),
+        st.sampled_from(["stop", "stop", "stop", "length", "error"]),
+        st.sampled_from([None, 0.0, 0.5, 1.0]),
+        st.sampled_from([None, (-1.0, -0.5), (-0.25,)]),
+    ),
+    max_size=24,
+)
+
+
+def build(rows: list[tuple]) -> list[Trace]:
+    return [
+        trace(task, n, text, outcome, finish_reason=reason, score=score, logprobs=logprob)
+        for n, (task, text, outcome, reason, score, logprob) in enumerate(rows)
+    ]
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(TRACES, st.randoms(use_true_random=False), st.sampled_from([0.0, 0.3, 0.5, 0.9]), st.sampled_from([None, 1, 2]))
+def test_every_trace_has_one_decision_and_the_order_of_traces_never_counts(rows, rng, share, cap):
+    traces = build(rows)
+    rules = SelectRules(drop_share=share, cap=cap)
+    decisions = select(traces, rules, Archive())
+    assert len(decisions) == len(traces)
+    assert all(d.reason in REASONS and (d.reason == "accepted") == (d.decision == "accepted") for d in decisions)
+    order = list(range(len(traces)))
+    rng.shuffle(order)
+    again = select([traces[i] for i in order], rules, Archive())
+    assert [again[order.index(i)] for i in range(len(traces))] == decisions
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(TRACES, st.sampled_from([0.0, 0.5, 0.99]), st.sampled_from([None, 1, 3]))
+def test_only_passed_attempts_are_accepted_and_no_solved_task_loses_all(rows, share, cap):
+    traces = build(rows)
+    decisions = select(traces, SelectRules(drop_share=share, cap=cap), Archive())
+    good = {t.task.id for t in traces if t.outcome is Outcome.PASS and t.attempt.finish_reason == "stop"}
+    kept = {t.task.id for t, d in zip(traces, decisions, strict=True) if d.decision == "accepted"}
+    # an exact twin of another task's attempt is the same training row only where the prompts are equal, and here they differ
+    assert kept == good
+    accepted = [t for t, d in zip(traces, decisions, strict=True) if d.decision == "accepted"]
+    assert all(t.outcome is Outcome.PASS and t.attempt.finish_reason == "stop" for t in accepted)
+    assert cap is None or all(sum(t.task.id == task for t in accepted) <= cap for task in kept)
+
+
+@settings(derandomize=True, deadline=None, max_examples=40)
+@given(TRACES)
+def test_selecting_task_by_task_keeps_the_same_rows_as_all_at_once(rows):
+    traces = build(rows)
+    whole = select(traces, SelectRules(), Archive())
+    for task in "abc":
+        mine = [i for i, t in enumerate(traces) if t.task.id == task]
+        assert select([traces[i] for i in mine], SelectRules(), Archive()) == [whole[i] for i in mine]
+
+
+def test_reasons_name_the_first_thing_wrong():
+    rows = [
+        trace("t", 0, "one", Outcome.ERROR),
+        trace("t", 1, "two", finish_reason="length"),
+        trace("t", 2, "three", Outcome.FAIL),
+        trace("t", 3, "four", Outcome.INVALID),
+        trace("t", 4, "five", Outcome.ABSTAIN),
+        trace("t", 5, "six six"),
+        trace("t", 6, "seven", finish_reason="error"),
+        trace("t", 7, "eight eight"),
+        trace("t", 8, "nine nine nine", Outcome.FAIL),
+    ]
+    flags = {"r1/t/7": "privacy", "r1/t/8": "contaminated"}
+    expected = ["error", "truncated", "failed", "invalid", "unverified", "accepted", "error", "privacy", "contaminated"]
+    assert reasons(rows, flags=flags) == expected
+
+
+def test_bottom_share_counts_failed_attempts_and_spares_the_last_accepted_one():
+    eight = [trace("t", n, f"words number {n} here") for n in range(8)]
+    assert reasons(eight, cap=None).count("bottom_share") == 4
+    half_failed = [trace("t", n, f"words number {n} here", Outcome.PASS if n < 4 else Outcome.FAIL) for n in range(8)]
+    assert reasons(half_failed, cap=None).count("accepted") == 4
+    assert reasons([trace("t", 0, "alone")], drop_share=0.99) == ["accepted"]
+    flagged = {f"r1/t/{n}": "privacy" for n in range(4)}
+    assert reasons(half_failed, flags=flagged).count("accepted") == 0
+
+
+def test_rank_is_outcome_then_score_then_shorter_text_then_number():
+    rows = [
+        trace("t", 0, "bb bb long text", Outcome.FAIL, score=1.0),
+        trace("t", 1, "aa aa", score=0.2),
+        trace("t", 2, "cc cc", score=0.9),
+        trace("t", 3, "dd dddd", score=0.2),
+    ]
+    ranks = [d.rank for d in select(rows, SelectRules(), Archive())]
+    assert ranks == [3, 1, 0, 2]
+
+
+def test_likelihood_weight_prefers_the_likelier_and_zero_leaves_it_out():
+    rows = [trace("t", 0, "aa bb", logprobs=(-3.0,)), trace("t", 1, "cc dd", logprobs=(-0.1,))]
+    assert [d.rank for d in select(rows, SelectRules(likelihood_weight=1.0, novelty_weight=0.0), Archive())] == [1, 0]
+    assert [d.rank for d in select(rows, SelectRules(likelihood_weight=0.0, novelty_weight=0.0), Archive())] == [0, 1]
+
+
+def test_cap_spreads_over_modes():
+    same, other = "def f(x):\n    return x + 1", "def f(x):\n    return 1 + x"
+    rows = [trace("t", n, same + f"  # {n}", kind="code_tests", score=1.0) for n in range(3)]
+    rows.append(trace("t", 3, other, kind="code_tests", score=0.1))
+    assert reasons(rows, order=("cap",), cap=2) == ["accepted", "over_cap", "over_cap", "accepted"]
+    assert reasons(rows, drop_share=0.0) == ["accepted", "same_signature", "same_signature", "accepted"]
+
+
+def test_unverified_arm_reads_no_verdict():
+    rows = [
+        trace("t", 0, "a", Outcome.FAIL),
+        trace("t", 1, "a", None),
+        trace("t", 2, "b", Outcome.ERROR),
+        trace("t", 3, "c", finish_reason="length"),
+    ]
+    assert reasons(rows, verified_only=False) == ["accepted", "accepted", "accepted", "truncated"]
+    assert all(d.rank is None for d in select(rows, SelectRules(verified_only=False), Archive()))
+    bare = [r.model_copy(update={"verdicts": (), "outcome": None}) for r in rows]
+    assert select(bare, SelectRules(verified_only=False), Archive()) == select(
+        rows, SelectRules(verified_only=False), Archive()
+    )
+
+
+def test_traces_that_were_never_verified_are_refused_with_the_remedy():
+    with pytest.raises(DataError, match=r"r1/t/0 has no outcome; run verify first"):
+        select([trace("t", 0, "a", None)], SelectRules(), Archive())
+
+
+def test_earlier_rounds_are_seen_exactly_by_signature_and_nearly():
+    long = " ".join(f"word{chr(97 + i % 26)}{chr(97 + i // 26)}" for i in range(60))
+    old = [trace("t", 0, "first answer"), trace("t", 1, long)]
+    archive = Archive().add(archive_entries(old, select(old, SelectRules(drop_share=0), Archive())))
+    new = [
+        trace("t", 5, "first answer"),
+        trace("t", 6, "FIRST, answer!"),
+        trace("t", 7, long + " end"),
+        trace("u", 8, "first answer"),
+    ]
+    assert reasons(new, archive, drop_share=0) == ["exact_duplicate", "near_duplicate", "near_duplicate", "accepted"]
+    order = ("exact", "signature", "near")
+    assert reasons(new, archive, order=order) == ["exact_duplicate", "same_signature", "near_duplicate", "accepted"]
+    assert Archive.from_lines(archive.to_lines()) == archive
+    assert archive.add(archive.entries) == archive
+    assert archive.contains("t", archive.entries[0].signature) and not archive.contains(
+        "u", archive.entries[0].signature
+    )
+
+
+@pytest.mark.parametrize(
+    "line", ["{", "[]", '{"round": 1}', '{"round": "1", "task_id": "a", "exact": "x", "signature": "y"}', '{"a": 1}']
+)
+def test_a_broken_archive_line_is_named(line):
+    good = next(Archive((Entry(1, "t", "x", "y"),)).to_lines())
+    with pytest.raises(DataError, match=r"arch\.jsonl:2: not an archive entry"):
+        Archive.from_lines([good, line], "arch.jsonl")
+
+
+def test_rules_without_effect_or_out_of_range_are_refused_all_at_once():
+    with pytest.raises(ConfigError) as caught:
+        SelectRules(
+            drop_share=1.0, cap=0, order=("near", "near"), near_threshold=0.0, quotas=(Quota("a", minimum=0.1),)
+        )
+    assert len(str(caught.value).splitlines()) == 5
+    with pytest.raises(ConfigError, match="no effect"):
+        SelectRules(cap=None, emphasis_floor=0.5)
+    with pytest.raises(ConfigError, match="neither minimum nor maximum"):
+        Quota("a")
+
+
+def tagged(plan: dict[str, int]) -> list[Trace]:
+    return [
+        trace(f"{tag}{n}", k, f"text {tag} {chr(97 + n)} {chr(97 + k)}", tags=(tag,))
+        for tag, count in plan.items()
+        for n in range(count)
+        for k in range(2)
+    ]
+
+
+def test_quota_minimum_takes_back_what_rank_alone_dropped():
+    traces = tagged({"rare": 2, "topic:common": 16})
+    found = curate(traces, SelectRules(quotas=(Quota("rare", minimum=0.2),)), Archive())
+    line = found.quota_lines[0]
+    assert line.met and line.rows == 4 and line.total == 20
+    short = curate(traces, SelectRules(quotas=(Quota("rare", minimum=0.5),)), Archive()).quota_lines[0]
+    assert not short.met and short.reached == 0.2 and "accepted already" in short.why
+    none = curate(traces, SelectRules(quotas=(Quota("topic:absent", minimum=0.1),)), Archive()).quota_lines[0]
+    assert not none.met and none.why == "no attempt with this tag passed"
+
+
+def test_quota_maximum_holds_for_each_value_of_a_name_and_says_when_it_cannot():
+    traces = tagged({"template:a": 12, "template:b": 3, "plain": 5})
+    found = curate(traces, SelectRules(quotas=(Quota("template:*", maximum=0.4),)), Archive())
+    assert {line.tag: line.met for line in found.quota_lines} == {"template:a": True, "template:b": True}
+    assert found.counts["quota"] > 0 and sum(found.counts.values()) == len(traces)
+    alone = curate(tagged({"template:a": 4}), SelectRules(quotas=(Quota("template:*", maximum=0.4),)), Archive())
+    assert alone.counts["quota"] == 0 and not alone.quota_lines[0].met and "no drop lowers" in alone.quota_lines[0].why
+
+
+def test_emphasis_gives_hard_tasks_more_with_a_floor_for_easy_ones():
+    found = weights({"easy": (8, 8), "hard": (1, 8), "unsolved": (0, 8)}, floor=0.2)
+    assert found["easy"] < found["hard"] < found["unsolved"]
+    assert sum(found.values()) == pytest.approx(3)
+    assert found["easy"] / found["unsolved"] == pytest.approx(0.2 / 0.9)
+    assert [cap_for(8, passed, 8, 0.25) for passed in (0, 4, 8)] == [8, 4, 2]
+    assert weights({}) == {}
+    rows = [trace("easy", n, f"w{chr(97 + n)} text here now") for n in range(8)]
+    assert reasons(rows, drop_share=0, cap=8, emphasis_floor=0.25).count("accepted") == 2
+
+
+def test_pairs_are_of_one_task_with_reasons_and_balanced_length():
+    rng = random.Random(5)
+    traces = []
+    for task in range(60):
+        for n in range(6):
+            good = n % 2 == 0
+            length = rng.randint(5, 40) + (8 if good else 0)
+            text = f"{task} {n} " + " ".join("w" + chr(97 + rng.randrange(26)) for _ in range(length))
+            traces.append(trace(f"t{task}", n, text, Outcome.PASS if good else Outcome.FAIL))
+    decisions = select(traces, SelectRules(), Archive())
+    pairs, report = preference_pairs(traces, decisions)
+    by_id = {t.attempt.id: t for t in traces}
+    assert report.pairs == len(pairs) > 60 and report.one_sided == 0
+    assert abs(report.mean_log_ratio) < 0.03
+    for pair in pairs:
+        assert by_id[pair.chosen_id].outcome is Outcome.PASS and by_id[pair.rejected_id].outcome is Outcome.FAIL
+        assert by_id[pair.chosen_id].task.id == by_id[pair.rejected_id].task.id == pair.task_id
+        assert pair.reason == "fail: said so" and set(pair.dpo()) == {"prompt", "chosen", "rejected"}
+        assert [row["label"] for row in pair.kto()] == [True, False]
+    order = list(range(len(traces)))
+    rng.shuffle(order)
+    assert preference_pairs([traces[i] for i in order], [decisions[i] for i in order])[0] == pairs
+    assert sum(row["label"] is True for row in kto_rows(traces, decisions)) == sum(
+        d.decision == "accepted" for d in decisions
+    )
+
+
+def test_flagged_and_cut_off_attempts_are_on_no_side_of_a_pair():
+    traces = [
+        trace("t", 0, "good one"),
+        trace("t", 1, "bad one", Outcome.FAIL),
+        trace("t", 2, "bad cut", Outcome.FAIL, finish_reason="length"),
+    ]
+    decisions = select(traces, SelectRules(), Archive(), {"r1/t/1": "contaminated"})
+    pairs, report = preference_pairs(traces, decisions)
+    assert pairs == [] and report.one_sided == 1
+
+
+def test_screen_flags_prompt_and_completion_and_counts_by_benchmark_and_source():
+    question = (
+        "A farmer has forty sheep and sells half of them at the market before buying some more goats for his barn."
+    )
+    traces = [
+        trace("t", 0, question + " He has twenty left."),
+        trace("t", 1, "write to jane.roe@mailbox.net today"),
+        trace("t", 2, "nothing here"),
+        trace("t", 3, "born on 4/5/1990 in town"),
+    ]
+    found = screen(traces, {"farm": [question]})
+    assert found.flags == {"r1/t/0": "contaminated", "r1/t/1": "privacy"}
+    assert found.contaminated == {("farm", "", "in_context"): 1} and found.private == {("", "email"): 1}
+    assert "jane" not in repr(found)
+    assert reasons(traces, flags=found.flags)[:2] == ["contaminated", "privacy"]
+
+
+def test_empty_texts_control_characters_and_a_huge_text_are_counted_and_not_lost():
+    huge = "word " * 2_000_000
+    traces = [trace("t", 0, ""), trace("t", 1, "\x00\x07 \udcff bad"), trace("t", 2, huge), trace("t", 3, "")]
+    found = curate(traces, SelectRules(drop_share=0), Archive())
+    assert [d.reason for d in found.decisions] == ["accepted", "accepted", "accepted", "exact_duplicate"]
+    assert sum(found.counts.values()) == 4
+    entries = archive_entries(traces, found.decisions, signatures=found.signatures)
+    assert Archive.from_lines(Archive(tuple(entries)).to_lines()).entries == tuple(entries)
