@@ -71,6 +71,17 @@ def base_of(adapter: str | Path) -> tuple[str, str | None]:
     return theirs["base_model_name_or_path"], theirs.get("revision")
 
 
+def _check_base(adapter: Path, name: str, revision: str | None) -> None:
+    """Raises DataError where the base is no longer the one that the adapter was trained on."""
+    ours = adapter / BASE_FILE
+    wanted = json.loads(ours.read_text(encoding="utf-8")).get("identity") if ours.is_file() else None
+    if wanted is not None and (found := identity_of(name, revision)) != wanted:
+        raise DataError(
+            f"{adapter}: the adapter was trained on base weights {wanted}, but {name} now holds {found}; "
+            f"give back the old base, or correct {BASE_FILE}"
+        )
+
+
 def resolve(path: str | Path, revision: str | None = None) -> Path:
     """The local folder of a model: itself, or the hub snapshot in the cache (downloaded unless offline)."""
     folder = Path(path)
@@ -178,6 +189,7 @@ def load_model(
         from peft import PeftModel
 
         name, base_revision = base_of(folder)
+        _check_base(folder, name, base_revision)
         base = load_model(name, device=device, dtype=dtype, revision=base_revision, attention=attention)
         with _peft_quiet():
             adapted = PeftModel.from_pretrained(base, folder, is_trainable=trainable, torch_device=str(device))
@@ -240,12 +252,21 @@ def _pointed(path: str | Path) -> tuple[str, str | None]:
 
 
 def attention_for(path: str | Path, device: torch.device, revision: str | None = None) -> str | None:
-    """The name of our one-token attention where it serves: CPU, and a model that would run on SDPA. None: its own."""
+    """The name of our one-token attention where it serves: CPU, and a model that would run on SDPA. None: its own.
+
+    Raises ConfigError for layers that the decoder's cache cannot hold.
+    """
     folder = resolve(path, revision)
     config = AutoConfig.from_pretrained(resolve(*base_of(folder)) if is_adapter(folder) else folder)
     text = config.get_text_config(decoder=True)
-    plain = not any(getattr(text, name, None) for name in ("attn_logit_softcapping", "attention_sinks"))
-    if device.type != "cpu" or not plain or layer_kinds(text) - {"full", "sliding"}:
+    strange = layer_kinds(text) - {"full", "sliding"}
+    if strange:
+        raise ConfigError(
+            f"model {path}: its layers are of kind {', '.join(sorted(strange))}, which the embedded backend does not "
+            "sample from; serve it with vLLM or transformers and use backend kind: http"
+        )
+    capped = any(getattr(text, name, None) for name in ("attn_logit_softcapping", "attention_sinks"))
+    if device.type != "cpu" or capped:
         return None
     AttentionInterface.register(ONE_TOKEN, one_token_attention)
     AttentionMaskInterface.register(ONE_TOKEN, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
