@@ -43,14 +43,15 @@ def histogram(
     head, top = heading(title, y_label, width)
     y_marks, y_step = ticks(*span([0.0, *counts]))
     left = max(text_width(say(v, y_step), SIZE - 1) for v in y_marks) + 9
-    frame = Frame(left, top, width - 12, height - 40, edges[0], edges[-1], y_marks[0], y_marks[-1])
+    x_marks, x_step = ticks(edges[0], edges[-1], 6)
+    edge = max(12.0, text_width(say(edges[-1], x_step), SIZE - 1) / 2 + 2)
+    frame = Frame(max(left, edge), top, width - edge, height - 40, edges[0], edges[-1], y_marks[0], y_marks[-1])
     body = [head, y_axis(frame, y_marks, y_step)]
     look = {"class_": "sp-f0", "fill": LIGHT[0]}
     for count, lo, hi in zip(counts, edges, edges[1:], strict=False):
         x, y = frame.x(lo), frame.y(count)
         tip = tag("title", f"{say(lo)} to {say(hi)}: {say(count)}")
         body.append(tag("rect", tip, x=x, y=y, width=max(0.5, frame.x(hi) - x - 1), height=frame.bottom - y, **look))
-    x_marks, x_step = ticks(edges[0], edges[-1], 6)
     for value in (v for v in x_marks if edges[0] <= v <= edges[-1]):
         body.append(label(frame.x(value), frame.bottom + 18, say(value, x_step), "muted", "middle", size=SIZE - 1))
     body.append(label((frame.left + frame.right) / 2, height - 5, x_label, "muted", "middle", size=SIZE - 1))

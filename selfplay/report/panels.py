@@ -48,7 +48,7 @@ def _figures(
         if number(row, "collapse_alarm/level") is not None
     ]
     value, ends = _apart(last, key)
-    now = (
+    told = (
         f"{ends}; round {first['round']}: {say(number(first, key))}"
         if ends
         else f"round {first['round']}: {say(number(first, key))}"
@@ -60,11 +60,21 @@ def _figures(
             f"{last['round']} of {max(run.rounds)}",
             "by the panel's greedy accuracy" + (f"; {planned} planned" if planned != max(run.rounds) else ""),
         ),
-        (f"Accuracy, {where}", value, now),
+        (f"Accuracy, {where}", value, told),
     ]
     if change[0] is not None:
         between = f"[{change[1]:+.3f}, {change[2]:+.3f}], " if change[1] is not None and change[2] is not None else ""
         made.append((f"Change to round {first['round']}", signed(change[0]), f"{between}paired over tasks"))
+    if last["round"] != run.rows[-1]["round"]:
+        final, (at_last, between) = run.rows[-1], _apart(run.rows[-1], key)
+        lost = number(final, f"{key}_delta")
+        made.append(
+            (
+                f"Last round, {where}",
+                at_last,
+                ", ".join(filter(None, [between, f"change {signed(lost)}" if lost is not None else ""])),
+            )
+        )
     if levels:
         top = max(v for v, _ in levels)
         when = f", first in round {min(r for v, r in levels if v == top)}" if top else ", quiet in every round"
@@ -116,13 +126,20 @@ def accuracy(run: RunData) -> Panel:
             continue
         lines = {key.partition("/")[2]: run.points(key) for key in keys}
         head = f"{'Panel' if part == 'eval' else 'Test'} accuracy by {name.replace('_', ' ')}"
-        charts.append(Chart(line_chart(lines, head, "round", "share of tasks solved", y_range=(0, 1))))
-    changes = [f"{key}_delta" for key in (PANEL, TEST)]
+        charts.append(Chart(line_chart(lines, head, "round", "share of tasks solved", y_range=_unit(lines))))
+    ends = passes[:1] + passes[-1:] if len(passes) > 1 else passes
+    main_key = TEST if run.points(TEST) else PANEL
+    columns = {
+        PANEL: "panel",
+        TEST: "test",
+        f"{main_key}_delta": "change",
+        **{k: k.partition("/")[2].replace("pass_at_", "pass@") for k in ends},
+    }
     main = by_round(
         run,
-        [PANEL, changes[0], TEST, changes[1], *passes],
-        ["panel", "change", "test", "change", *sampled],
-        "By round, with 95 % intervals",
+        list(columns),
+        list(columns.values()),
+        "By round, with 95 % intervals; change: to round 0, paired over tasks",
     )
     keys = [*(k for ks in strata.values() for k in ks)]
     tables = (

@@ -157,8 +157,10 @@ def line_chart(
     whole = all(float(x).is_integer() for x in xs)
     left = max(text_width(say(v, y_step), SIZE - 1) for v in y_marks) + 9
     x0, x1 = (min(xs), max(xs)) if max(xs) > min(xs) else (xs[0] - 0.5, xs[0] + 0.5)
-    frame = Frame(left, top, width - (room + 14 if room else 10), height - 40, x0, x1, y_marks[0], y_marks[-1])
     x_marks, x_step = ticks(x0, x1, 6, whole)
+    edge = room + 14 if room else max(10.0, text_width(say(x1, x_step), SIZE - 1) / 2 + 2)
+    left = max(left, text_width(say(x0, x_step), SIZE - 1) / 2)
+    frame = Frame(left, top, width - edge, height - 40, x0, x1, y_marks[0], y_marks[-1])
     body = [head, y_axis(frame, y_marks, y_step)]
     for value in (v for v in x_marks if x0 <= v <= x1 + 1e-9):
         body.append(label(frame.x(value), frame.bottom + 18, say(value, x_step), "muted", "middle", size=SIZE - 1))
@@ -206,7 +208,9 @@ def scatter(
     y_marks, y_step = ticks(*span([p[1] for p in points]))
     x_marks, x_step = ticks(*span([p[0] for p in points]))
     left = max(text_width(say(v, y_step), SIZE - 1) for v in y_marks) + 9
-    frame = Frame(left, top, width - 16, height - 40, x_marks[0], x_marks[-1], y_marks[0], y_marks[-1])
+    edge = max(16.0, text_width(say(x_marks[-1], x_step), SIZE - 1) / 2 + 2)
+    left = max(left, text_width(say(x_marks[0], x_step), SIZE - 1) / 2)
+    frame = Frame(left, top, width - edge, height - 40, x_marks[0], x_marks[-1], y_marks[0], y_marks[-1])
     body = [head, y_axis(frame, y_marks, y_step)]
     for value in x_marks:
         body.append(label(frame.x(value), frame.bottom + 18, say(value, x_step), "muted", "middle", size=SIZE - 1))

@@ -71,8 +71,8 @@ def _take_accepted(out: Tally, trace: Mapping[str, Any]) -> None:
     out.accepted += 1
     size = len(trace.get("text") or "")
     out.lengths[max(edge for edge in LENGTHS if edge <= size)] += 1
-    for tag in trace.get("tags") or ():
-        name, colon, value = str(tag).partition(":")
+    for tag in sorted({str(tag) for tag in trace.get("tags") or ()}):
+        name, colon, value = tag.partition(":")
         family, word = (name, value) if colon else ("", name)
         out.tags.setdefault(family, Counter())[word] += 1
 
