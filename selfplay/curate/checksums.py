@@ -52,7 +52,7 @@ def luhn(value: str) -> bool:
 def is_card(value: str) -> bool:
     """12 to 19 digits with a right check digit, for where a context word names a card."""
     digits = digits_of(value)
-    return 12 <= len(digits) <= 19 and len(set(digits)) > 2 and luhn(digits)
+    return 12 <= len(digits) <= 19 and len(set(digits)) > 1 and luhn(digits)
 
 
 def is_plain_card(value: str) -> bool:
@@ -103,9 +103,15 @@ def is_ssn(value: str) -> bool:
 
 
 def is_phone(value: str) -> bool:
-    """7 to 15 digits (E.164) that are not all one; not a number kept for examples (202-555-01xx)."""
+    """7 to 15 digits (E.164) that are not all one; not a number kept for examples (202-555-01xx, 000-00-xxxx)."""
     digits = digits_of(value)
-    return 7 <= len(digits) <= 15 and len(set(digits)) > 1 and re.fullmatch(r"1?20255501\d\d", digits) is None
+    kept = re.fullmatch(r"1?20255501\d\d|00000\d{4}", digits)
+    return 7 <= len(digits) <= 15 and len(set(digits)) > 1 and kept is None
+
+
+def is_grouped_phone(value: str) -> bool:
+    """A phone number with a group of three digits: `10 11 12 13` is a list until someone says that it is to be called."""
+    return is_phone(value) and re.search(r"\d{3}", value) is not None
 
 
 def is_vin(value: str) -> bool:

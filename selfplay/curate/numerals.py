@@ -19,7 +19,7 @@ LETTERED_CLUMP = re.compile(r"\b(?=[A-Z]*\d)[A-HJ-NPR-Z0-9]{17}\b|\b[A-Z]{2}\s+\
 """What the patterns of LETTERED can match."""
 
 _PHONE_WORDS = words(
-    r"phones?|telephone|tel|call(?:ed|ing)?|fax|mobile|cell(?:ular|phone)?|contact|numbers?(?! of)|reach(?:ed)?|dial(?:ed|ling|ing)?|ring|"
+    r"phones?|telephone|tel|call(?:ed|ing)?|fax|mobile|cell(?:ular|phone)?|contact|number(?! of)|reach(?:ed)?|dial(?:ed|ling|ing)?|ring|"
     r"text(?:ed)?|messages?|sms|whatsapp|answer(?:ing|ed)?|registered|office|desk|home|work|hotline|voice ?mail|pager|"
     r"direct|toll|ext(?:ension)?|rsvp|speak|callback"
 )
@@ -42,8 +42,12 @@ def _number(
     return Pattern(rule, number, re.compile(regex), frozenset(), ok, context, _SUM_BEFORE, _SUM_AFTER)
 
 
-def _phone(regex: str, context: re.Pattern[str] | None = None) -> Pattern:
-    return _number("phone", 4, regex + _END, check.is_phone, context)
+def _phone(regex: str, context: re.Pattern[str] | None = None, ok: Check = check.is_phone) -> Pattern:
+    return _number("phone", 4, regex + _END, ok, context)
+
+
+_GROUPS = r"(?<![\w.+-])(?<!\d )(?<!\w\()\(?\d{1,5}\)?(?:[ .-]\(?\d{2,8}\)?){1,5}(?! \d)"
+"""Groups of digits that are no argument of a call and no part of a longer row of numbers."""
 
 
 FIXED: tuple[Pattern, ...] = (
@@ -84,10 +88,11 @@ PHONES: tuple[Pattern, ...] = (
     _phone(r"(?<![\w.-])0\d{1,4}[ /-]\d{2,4}(?:[ -]\d{2,4}){1,3}"),
     _phone(r"(?<![\w.-])0\d{2,4}[ /-]\d{6,8}"),
     _phone(r"(?<![\w.-])\d{2}(?:-\d{2}){3,4}"),
-    _phone(r"(?<![\w.+-])\(?\d{1,5}\)?(?:[ .-]\(?\d{2,8}\)?){1,5}", _PHONE_WORDS),
-    _phone(r"(?<![\w.+-])\d{7,12}", _CALL_WORDS),
+    _phone(_GROUPS, _PHONE_WORDS, check.is_grouped_phone),
+    _phone(_GROUPS, _CALL_WORDS),
+    _phone(r"(?<![\w.+-])(?<!\w\()\d{7,12}", _CALL_WORDS),
 )
-"""Phone numbers: the first six by shape alone, the last two where someone is called."""
+"""Phone numbers: the first six by shape alone, the others where someone is called."""
 
 LETTERED: tuple[Pattern, ...] = (
     Pattern("vehicle", 12, re.compile(r"(?<![\w-])[A-HJ-NPR-Z0-9]{17}(?![\w-])"), frozenset(), check.is_vin),

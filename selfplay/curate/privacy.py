@@ -5,6 +5,7 @@ Not covered: names and places in running text. Patterns alone are not Safe Harbo
 """
 
 import re
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -155,9 +156,11 @@ def _resolve(candidates: Sequence[tuple[int, int, int, str]]) -> list[tuple[tupl
     """Of overlapping candidates the one of the earlier pattern, the longer one of equals; `candidates` come in that order."""
     taken: list[tuple[int, int, str]] = []
     for _, low, high, rule in sorted(candidates, key=lambda c: (c[0], c[1] - c[2], c[1])):
-        if all(high <= other_low or other_high <= low for other_low, other_high, _ in taken):
-            taken.append((low, high, rule))
-    return [((low, high), rule) for low, high, rule in sorted(taken)]
+        place = bisect_left(taken, (low, high, rule))
+        free_before = place == 0 or taken[place - 1][1] <= low
+        if free_before and (place == len(taken) or high <= taken[place][0]):
+            taken.insert(place, (low, high, rule))
+    return [((low, high), rule) for low, high, rule in taken]
 
 
 def _candidates(text: str) -> list[tuple[int, int, int, str]]:

@@ -1,0 +1,237 @@
+"""Identifiers found, left alone, replaced; never a value in a repr. Overlap, neighbours, replay, canaries."""
+
+import gzip
+import json
+import math
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from selfplay.curate import exposure, privacy
+from selfplay.curate.checksums import iban_end, luhn
+from selfplay.curate.identifiers import SAFE_HARBOR
+from selfplay.errors import ConfigError, EmptyMetric
+
+FOUND = {
+    "mail me at anna.b+x@mail.company.co.uk.": ("email", "anna.b+x@mail.company.co.uk"),
+    "see https://www.shop.fr/a?b=1).": ("url", "https://www.shop.fr/a?b=1"),
+    "IBAN gb29 nwbk 6016 1331 9268 19 to pay": ("iban", "gb29 nwbk 6016 1331 9268 19"),
+    "to DE89370400440532013000.": ("iban", "DE89370400440532013000"),
+    "my card 4111 1111 1111 1111 ends": ("card", "4111 1111 1111 1111"),
+    "pay with 5500005555555559": ("card", "5500005555555559"),
+    "host 10.20.30.40 is down": ("ip", "10.20.30.40"),
+    "at fe80::1ff:fe23:4567:890a now": ("ip", "fe80::1ff:fe23:4567:890a"),
+    "ssn: 536-22-1234": ("ssn", "536-22-1234"),
+    "my social security number is 536221234": ("ssn", "536221234"),
+    "call (212) 555-7890 now": ("phone", "(212) 555-7890"),
+    "ring +44 20 7946 0958": ("phone", "+44 20 7946 0958"),
+    "fax: 030 1234567": ("phone_fax", "030 1234567"),
+    "reach me on 78 651 450 please": ("phone", "78 651 450"),
+    "MRN: A123456": ("mrn", "A123456"),
+    "member id 99-88-7766": ("health_plan", "99-88-7766"),
+    "account number 12345678": ("account", "12345678"),
+    "licence number D1234567": ("licence", "D1234567"),
+    "VIN 1HGCM82633A004352 sold": ("vehicle", "1HGCM82633A004352"),
+    "imei 490154203237518": ("device", "490154203237518"),
+    "mac 00:1A:2B:3C:4D:5E": ("mac", "00:1A:2B:3C:4D:5E"),
+    "fingerprint id 55AA77BB": ("biometric", "55AA77BB"),
+    "see anna_photo_1.jpg": ("photo", "anna_photo_1.jpg"),
+    "passport no X1234567": ("passport", "X1234567"),
+    "key ghp_abcdefghijklmnopqrstuvwxyz0123456789": ("secret", "ghp_abcdefghijklmnopqrstuvwxyz0123456789"),
+    "password = 'h7Gk29sLq0Zx'": ("secret", "h7Gk29sLq0Zx"),
+    "born on 4/5/1990": ("date", "4/5/1990"),
+    "on 3 March 1987 he": ("date", "3 March 1987"),
+    "she is 97 years old": ("age", "97"),
+    "zip code 90210": ("zip", "90210"),
+    "at 12 North Oak Street": ("street", "12 North Oak Street"),
+    "Hi, my name is Ada Byron, hello": ("name", "Ada Byron"),
+}
+CLEAN = [
+    "",
+    "3 + 4 = 7 and 2700-600 = 2100",
+    "a[::2] and std::vector<int> x; 12:34:56",
+    "The 25 cats ran 1,234,567 miles in 1977",
+    "version 1.2.3.4 of 2024.10",
+    "[60 56 85 91] sorted is [56 60 85 91]",
+    "call on the numbers 1 2 3 4 5 6 7 8 9 10 11 12",
+    "sort the numbers 10 11 12 13",
+    "call f(1234567) with 12345678901234567890",
+    "the remaining number of eggs is 1800-400",
+    "decorator @property, mail a@b",
+    "12345678901234567 is a big integer 4111111111111112",
+    "my name is not known; Name: unknown",
+    "password: changeme please",
+    "He turned 20 and is 45 years old",
+]
+
+
+@pytest.mark.parametrize("text", FOUND)
+def test_each_class_is_found_with_its_span(text):
+    rule, value = FOUND[text]
+    hits = privacy.find([text])
+    assert [(hit.rule, text[slice(*hit.span)]) for hit in hits] == [(rule, value)]
+    assert hits[0].safe_harbor in SAFE_HARBOR and value not in repr(hits)
+
+
+def test_every_safe_harbor_class_has_a_pattern():
+    assert {privacy.SAFE_HARBOR_OF[rule] for rule in privacy.RULES} == set(SAFE_HARBOR) == set(range(1, 19))
+    assert {rule for rule, _ in FOUND.values()} == set(privacy.RULES)
+
+
+@pytest.mark.parametrize("text", CLEAN)
+def test_what_is_no_identifier_is_left_alone(text):
+    assert privacy.find([text]) == []
+
+
+def test_check_digits():
+    assert luhn("79927398713") and not luhn("79927398710")
+    assert iban_end("DE89370400440532013000", 0) == 22 and iban_end("DE88370400440532013000", 0) is None
+
+
+def test_surrogates_are_typed_consistent_in_a_trace_and_never_found_again():
+    given_once = privacy.Surrogates()
+    first = privacy.scrub("Call 212-555-7890 or mail jo@corp.com; (212) 555-7890!", surrogates=given_once)
+    assert first.text == "Call 202-555-0100 or mail user1@example.com; 202-555-0100!"
+    assert first.counts == {"phone": 2, "email": 1}
+    second = privacy.scrub("mail al@corp.com, then JO@corp.com", surrogates=given_once)
+    assert second.text == "mail user2@example.com, then user1@example.com"
+    assert privacy.find([first.text or "", second.text or ""]) == []
+    assert "jo@" not in repr(given_once) + repr(first) and "555" not in repr(first)
+
+
+@pytest.mark.parametrize("text", FOUND)
+def test_no_surrogate_is_an_identifier(text):
+    scrubbed = privacy.scrub(text)
+    assert scrubbed.text is not None and FOUND[text][1] not in scrubbed.text
+    assert privacy.find([scrubbed.text]) == []
+
+
+def test_drop_and_quarantine_keep_nothing_in_sight():
+    assert privacy.scrub("a@corp.com", "drop").text is None
+    held = privacy.scrub("a@corp.com", "quarantine")
+    assert held.text is None and held.quarantined == "a@corp.com" and "corp" not in repr(held)
+    assert privacy.scrub("nothing", "drop").text == "nothing"
+    with pytest.raises(ConfigError, match=r"privacy\.action is 'hide'"):
+        privacy.scrub("x", "hide")
+    with pytest.raises(ConfigError, match="no class nose"):
+        privacy.find(["x"], ["nose"])
+
+
+APART = " " + "." * 120 + " "  # further than any context word reaches
+PIECES = st.sampled_from([*FOUND, *CLEAN, "x", "\n", "12", "-", "\x00", "漢字"])
+
+
+@settings(derandomize=True, deadline=None, max_examples=80)
+@given(st.lists(PIECES, max_size=6).map(APART.join))
+def test_hits_never_overlap_and_scrubbing_leaves_none(text):
+    spans = [hit.span for hit in privacy.find([text])]
+    assert all(a[1] <= b[0] for a, b in pairwise(spans))
+    assert all(0 <= low < high <= len(text) for low, high in spans)
+    once = privacy.scrub(text).text or ""
+    assert privacy.find([once]) == []
+
+
+@settings(derandomize=True, deadline=None, max_examples=150)
+@given(st.text(max_size=120))
+def test_any_text_is_read(text):
+    assert privacy.scrub(text, "quarantine").counts == dict(Counter(hit.rule for hit in privacy.find([text])))
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["1-", "a@", "0 1 ", "::", "www.", "name is ", "-----BEGIN PRIVATE KEY-----", "(1) ", "A1 ", "password ", "12 A "],
+)
+def test_a_hostile_megabyte_takes_linear_time(unit):
+    assert isinstance(privacy.find([unit * (300_000 // len(unit))]), list)
+
+
+def test_long_texts_are_read_in_pieces_without_loss():
+    text = "word " * 1_999_990 + "jo@corp.com" + " word" * 10
+    (hit,) = privacy.find([text])
+    assert text[slice(*hit.span)] == "jo@corp.com"
+
+
+def test_marked_rows_are_found_and_clean_ones_are_not(shared_data):
+    with gzip.open(shared_data / "pii" / "presidio_dev.jsonl.gz", "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    hits: dict[int, list[privacy.Hit]] = {}
+    for hit in privacy.find([row["full_text"] for row in rows]):
+        hits.setdefault(hit.row, []).append(hit)
+    total, found = Counter(), Counter()
+    for index, row in enumerate(rows):
+        for span in row["spans"]:
+            inside = any(
+                h.span[0] <= span["start_position"] and span["end_position"] <= h.span[1] for h in hits.get(index, ())
+            )
+            total[span["entity_type"]] += 1
+            found[span["entity_type"]] += inside
+    for kind, least in {
+        "EMAIL_ADDRESS": 0.97,
+        "IBAN_CODE": 0.97,
+        "IP_ADDRESS": 0.97,
+        "PHONE_NUMBER": 0.97,
+        "CREDIT_CARD": 0.93,
+    }.items():
+        assert found[kind] >= least * total[kind] > 0
+    clean = [i for i, row in enumerate(rows) if not row["spans"]]
+    assert sum(i in hits for i in clean) <= 0.03 * len(clean)
+
+
+def test_word_problems_hold_next_to_no_identifiers(shared_data):
+    with gzip.open(shared_data / "gsm8k" / "train.jsonl.gz", "rt", encoding="utf-8") as lines:
+        texts = [f"{row['question']}\n{row['answer']}" for row in map(json.loads, lines)]
+    assert len({hit.row for hit in privacy.find(texts)}) <= 0.003 * len(texts)
+
+
+PRIVATE = [
+    "The patient came in on a cold morning with a strong cough and told the nurse that it had begun nine days before",
+    "Please send the contract for the house by the river to jo.doe@corp.com or call +44 20 7946 0958 before Friday noon",
+]
+
+
+def test_copied_runs_are_found_with_their_place():
+    copied = "So: the patient came in on a cold morning with a strong cough and told everyone."
+    (found,) = exposure.overlaps([copied, "nothing of that kind"], PRIVATE)
+    assert (found.row, found.of, found.words) == (0, 0, 14)
+    assert copied[slice(*found.span)] == "the patient came in on a cold morning with a strong cough and told"
+    assert exposure.overlaps(["short"], PRIVATE) == [] == exposure.overlaps([copied], [])
+
+
+def test_neighbours_tell_copies_from_strangers():
+    unseen = [
+        "A quite different report about the weather in the north of the country this year",
+        "Minutes of the meeting of the board in spring",
+    ]
+    near = exposure.neighbours([PRIVATE[0] + " now"], PRIVATE, unseen)
+    assert near.to_private[0] < 0.2 < 0.8 < near.to_unseen[0] and near.nearer_to_private == 1.0
+    assert exposure.neighbours(["zzz yyy xxx"], PRIVATE, unseen).nearer_to_private == 0.5
+    with pytest.raises(EmptyMetric, match="one of them is empty"):
+        exposure.neighbours([], PRIVATE, unseen)
+
+
+def test_replay_counts_identifiers_and_shows_none():
+    counts = exposure.replayed(["write JO.DOE@corp.com", "call +44 2079460958"], PRIVATE)
+    assert counts == {"email": (1, 1), "phone": (1, 1)}
+    assert exposure.replayed(["nothing"], PRIVATE) == {"email": (0, 1), "phone": (0, 1)}
+
+
+def test_exposure_is_the_published_rank_in_bits():
+    found = exposure.exposure(0.5, [1.0] * 1023)
+    assert (found.rank, found.out_of, found.bits) == (1, 1024, 10.0)
+    assert exposure.exposure(9.0, [1.0] * 1023).bits == pytest.approx(0.0)
+    assert exposure.exposure(1.0, [1.0] * 3).rank == 3
+    with pytest.raises(EmptyMetric):
+        exposure.exposure(1.0, [])
+    with pytest.raises(EmptyMetric):
+        exposure.exposure(math.nan, [1.0])
+
+
+def test_canaries_are_the_same_from_one_seed_and_all_different():
+    one, again, other = exposure.canaries(7, 5), exposure.canaries(7, 5), exposure.canaries(8, 5)
+    assert one == again != other
+    secrets = [secret for canary in one for secret in (canary.secret, *canary.controls)]
+    assert all(len(c.controls) == 999 and len({c.secret, *c.controls}) == 1000 for c in one)
+    assert len({len(secret) for secret in secrets}) == 1
