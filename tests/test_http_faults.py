@@ -1,6 +1,9 @@
 """The HTTP backend against a server that refuses, fails, hangs, lies, cuts off and drips."""
 
 import json
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -8,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from servers import Act, Body, ScriptedServer, echo, echo_one, failure, prompt_of, reply
+from servers import Act, Body, ScriptedServer, echo, echo_one, failure, prompt_of, reply, wait_for
 
 from selfplay.errors import BudgetError, ConfigError
 from selfplay.models.budget import Budget, Prices
@@ -318,10 +321,6 @@ def test_used_up_quota_of_the_provider_stops_the_call() -> None:
 
 
 def test_killed_process_keeps_every_reply_it_paid_for(tmp_path: Path) -> None:
-    import signal
-    import subprocess
-    import sys
-
     program = (
         "import sys; from selfplay.models.http import Http; from selfplay.records import Request, Sampling\n"
         "b = Http(sys.argv[1], 'm', privacy='none', cache=sys.argv[2], max_concurrency=2)\n"
@@ -343,3 +342,18 @@ def test_killed_process_keeps_every_reply_it_paid_for(tmp_path: Path) -> None:
         assert 20 <= sent < 500
         with Http(server.url, "m", privacy="none", cache=tmp_path / "r.db") as backend:
             assert sent - 2 <= len(backend.cache) <= sent, "only the two in flight may be lost"
+
+
+def test_interrupt_ends_a_call_to_a_hanging_server_at_once(tmp_path: Path) -> None:
+    program = (
+        "import sys; from selfplay.models.http import Http; from selfplay.records import Request, Sampling\n"
+        "with Http(sys.argv[1], 'm', privacy='none') as b:\n"
+        "    b.complete([Request(task_id='t', prompt='q')], n=1, sampling=Sampling(), seed=1)\n"
+    )
+    with ScriptedServer(lambda body, number: Act(wait=60)) as server:
+        child = subprocess.Popen([sys.executable, "-c", program, server.url], stderr=subprocess.PIPE, text=True)
+        assert wait_for(lambda: len(server.bodies) == 1 or child.poll() is not None, 30)
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate(timeout=20)
+    assert "KeyboardInterrupt" in said
+    assert "Task was destroyed" not in said

@@ -56,6 +56,11 @@ class Budget:
             if value is not None and value < 0:
                 raise ConfigError(f"budget: {name} is {value}, must be >= 0; leave it out for no limit")
 
+    @property
+    def limited(self) -> bool:
+        """Whether there is any limit."""
+        return self.max_tokens is not None or self.max_money is not None
+
     def priced(self, spent: Spent) -> Spent:
         """The same with the money its tokens cost; 0 without prices."""
         if self.prices is None:

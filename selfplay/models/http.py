@@ -287,6 +287,9 @@ class Http:
     async def _reserve(self, call: "_Call", worst: Spent) -> bool:
         """Sets the worst case aside, waiting for requests under way; False, with the call stopped, where it cannot fit."""
         while call.stop is None:
+            if not self.budget.limited:
+                self._reserved += worst
+                return True
             spent = self.spent
             if self.budget.fits(spent + self._reserved + worst):
                 self._reserved += worst
@@ -320,8 +323,9 @@ class Http:
             return Trouble(Kind.LOST, self._redacted(f"cut off, {type(error).__name__}: {error}"))
         if isinstance(payload, str):
             return Trouble(Kind.NEVER, payload)
-        reply = read(response.status_code, payload, ask, n, after)
-        return Trouble(reply.kind, self._redacted(reply.text), after) if isinstance(reply, Trouble) else reply
+        if self._key:
+            payload = payload.replace(self._key.encode(), b"[key]")  # before any text of it is cut short
+        return read(response.status_code, payload, ask, n, after)
 
     async def _payload(self, response: httpx2.Response) -> bytes | str:
         """The body, or why it is not taken. Compressed bodies are refused: a small one could unpack to anything."""
@@ -344,7 +348,8 @@ class Http:
             self._client = httpx2.AsyncClient(
                 headers=headers,
                 timeout=httpx2.Timeout(None, connect=min(30.0, self.patience.deadline_seconds)),
-                limits=httpx2.Limits(max_connections=most, max_keepalive_connections=most),
+                # idle connections are dropped before servers do (uvicorn: 5 s): a request lost there counts as paid
+                limits=httpx2.Limits(max_connections=most, max_keepalive_connections=most, keepalive_expiry=3.0),
                 follow_redirects=False,
                 trust_env=self._use_environment,
                 verify=self.url.startswith("https:"),  # plain http needs no certificates, which are slow to load

@@ -79,9 +79,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Any]]:
     """(line number from 1, parsed line) of every line that is not blank. Raises DataError with file and line."""
     try:
         with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield number, _parsed(path, number, line)
+            yield from ((number, _parsed(path, number, line)) for number, line in enumerate(lines, 1) if line.strip())
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read, {error}; give a JSON Lines file in UTF-8") from error
 
