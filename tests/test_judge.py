@@ -1,7 +1,7 @@
 """The judge: when it passes, fails, abstains and is out of order; what hostile solutions can do to it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from selfplay.errors import ConfigError
 from selfplay.models.scripted import Scripted
 from selfplay.records import Attempt, Completion, Message, Outcome, Request, Task, Verdict
+from selfplay.verify import Verifier, verify
 from selfplay.verify.judge import Judge
 from selfplay.verify.judge_prompt import messages, quote
 
@@ -176,6 +177,26 @@ def test_evidence_for_the_student_never_comes_from_a_judge_that_saw_the_referenc
     [shown] = one.grade([task(reference="42")], [attempt()], seed=1)
     assert blind.evidence == "the answer is 42"
     assert shown.evidence == ""
+
+
+def test_judge_takes_its_place_among_other_verifiers() -> None:
+    class Next:
+        def verify(self, checks: object, tasks: object, attempts: Sequence[Attempt]) -> list[Verdict]:
+            return [Verdict(verifier="next/1", outcome=Outcome.FAIL) for _ in attempts]
+
+    def reply(request: Request, index: int, seed: int) -> "str | Completion":
+        shown = (request.messages or ())[1].content
+        if "| lost" in shown:
+            return Completion(text="", finish_reason="error", error="down")
+        return grade(9, sure="| clear" in shown)
+
+    check = {"type": "first", "of": [{"type": "judge"}, {"type": "next"}]}
+    verifiers: dict[str, Verifier] = {"judge": judge(reply), "next": Next()}
+    texts = ["clear", "unclear", "lost"]
+    attempts = [attempt(text, attempt=i) for i, text in enumerate(texts)]
+    judged = verify([task(check=check)] * 3, attempts, verifiers)
+    assert [j.outcome for j in judged] == [Outcome.PASS, Outcome.FAIL, Outcome.ERROR]
+    assert [v.outcome for v in judged[1].verdicts] == [Outcome.ABSTAIN, Outcome.FAIL]
 
 
 @pytest.mark.parametrize(
