@@ -27,6 +27,8 @@ class Rules:
     alpha: float
     """One-sided family-wise error of one round."""
     metrics: tuple[dict[str, Any], ...]
+    hard_z: float = Z95
+    """Half-width, in standard errors, of the intervals that hard rules look at: they act at once and alone."""
     hard: tuple[dict[str, Any], ...] = ()
     breach: tuple[dict[str, Any], ...] = ()
     origin: str = field(default="rules.json", compare=False)
@@ -71,7 +73,7 @@ def load_rules(text: str | None = None, origin: str = "rules.json") -> Rules:
             if part == "metrics" and rule.get("bad") not in ("up", "down"):
                 raise ConfigError(f"{origin}: metrics[{i}].bad is {rule.get('bad')!r}; give up or down")
     parts = {part: tuple(data.get(part, ())) for part in ("metrics", "hard", "breach")}
-    return Rules(alpha=float(data["alpha"]), **parts, origin=origin)
+    return Rules(alpha=float(data["alpha"]), hard_z=float(data.get("hard_z", Z95)), **parts, origin=origin)
 
 
 def alarms(rows: Sequence[Row], *, rules: Rules | None = None, reference: int | None = None) -> list[Alarm]:
@@ -91,15 +93,15 @@ def alarms(rows: Sequence[Row], *, rules: Rules | None = None, reference: int | 
     first_metric, rolled_back, out = "", False, list[Alarm]()
     for i, row in enumerate(rows):
         compared = rows[start] if i > start else None
-        bad = _bad_metrics(row, compared, rules) if compared is not None else []
+        bad = _bad_metrics(row, compared, rules) if compared is not None else {}
         parent = row.get("parent", numbers[i - 1] if i else None)
         fresh_start = i > 0 and rows[i - 1].get("gate/action") == "roll_back"
         before = [] if fresh_start else bad_by_round.get(int(parent), []) if parent is not None else []
-        hard = [text for rule in rules.hard if (text := _hard(rule, row, compared))]
-        breach = [text for rule in rules.breach if (text := _hard(rule, row, compared))]
+        hard = [text for rule in rules.hard if (text := _hard(rule, row, compared, rules.hard_z))]
+        breach = [text for rule in rules.breach if (text := _hard(rule, row, compared, Z95))]
         level, reasons = _level(bad, before, hard, breach, rolled_back)
-        first_metric = first_metric or next(iter(bad), "") or (hard + breach + [""])[0].partition(":")[0]
-        bad_by_round[numbers[i]] = bad
+        first_metric = first_metric or next(iter(bad), "") or (hard + breach + [""])[0].partition(" ")[0]
+        bad_by_round[numbers[i]] = list(bad)
         out.append(
             {
                 "level": level,
@@ -119,18 +121,18 @@ def _place(numbers: list[int], reference: int) -> int:
 
 
 def _level(
-    bad: list[str], before: list[str], hard: list[str], breach: list[str], rolled_back: bool
+    bad: Mapping[str, str], before: Sequence[str], hard: list[str], breach: list[str], rolled_back: bool
 ) -> tuple[int, list[str]]:
-    twice = [key for key in bad if key in before] or (bad if bad and before else [])
+    twice = [key for key in bad if key in before] or (list(bad) if before else [])
     level = 2 if hard or twice else 1 if bad else 0
-    reasons = [f"{key} is bad{' for the second round running' if key in twice else ''}" for key in bad] + hard
+    reasons = [f"{key} {bad[key]}{', the second round running' if key in twice else ''}" for key in bad] + hard
     if level == 2 and rolled_back:
         level, reasons = 3, [*reasons, "level 2 again after a roll-back"]
     return (3, breach + reasons) if breach else (level, reasons)
 
 
-def _bad_metrics(row: Row, compared: Row, rules: Rules) -> list[str]:
-    """Keys bad beyond their margins, Holm-corrected, clearest first."""
+def _bad_metrics(row: Row, compared: Row, rules: Rules) -> dict[str, str]:
+    """Keys bad beyond their margins, Holm-corrected, clearest first, with what to say of each."""
     judged: list[tuple[str, float]] = []
     for rule in rules.metrics:
         if rule.get("texts_only") and _has_verdicts(row):
@@ -140,7 +142,8 @@ def _bad_metrics(row: Row, compared: Row, rules: Rules) -> list[str]:
         if key and change is not None:
             judged.append((key, _p_value(change, rule, _number(compared, key))))
     rejected = holm([p for _, p in judged], rules.alpha)
-    return [key for (key, p), hit in sorted(zip(judged, rejected, strict=True), key=lambda x: x[0][1]) if hit]
+    order = sorted(zip(judged, rejected, strict=True), key=lambda entry: entry[0][1])
+    return {key: f"{row[key]:.3g} against {compared.get(key, math.nan):.3g}" for (key, _), hit in order if hit}
 
 
 def _has_verdicts(row: Row) -> bool:
@@ -195,15 +198,16 @@ def _p_value(change: Estimate, rule: Mapping[str, Any], reference: float | None)
     return 0.5 * math.erfc(excess / (half / Z95) / math.sqrt(2))
 
 
-def _hard(rule: Mapping[str, Any], row: Row, compared: Row | None) -> str:
-    """What a rule that holds at once says, or "". It holds only where the whole interval lies beyond its bar."""
+def _hard(rule: Mapping[str, Any], row: Row, compared: Row | None, z: float) -> str:
+    """What a rule that holds at once says, or "": it holds where the whole interval of z errors lies beyond its bar."""
     key = None if rule.get("texts_only") and _has_verdicts(row) else _resolve(rule["key"], row)
     value = _number(row, key) if key else None
     if key is None or value is None:
         return ""
-    now = _estimate(row, key) or Estimate(value, value, value)
+    now = _widened(_estimate(row, key) or Estimate(value, value, value), z)
     then = _estimate(compared, key) if compared is not None else None
     change = _change(key, row, compared) if compared is not None else None
+    change = _widened(change, z) if change is not None else None
     held = (
         ("below" in rule and now.hi < rule["below"])
         or ("above" in rule and now.lo > rule["above"])
@@ -215,7 +219,12 @@ def _hard(rule: Mapping[str, Any], row: Row, compared: Row | None) -> str:
     if held and "while_up" in rule:
         rise = _change(rule["while_up"], row, compared) if compared is not None else None
         held = rise is not None and rise.lo > 0
-    return f"{key}: {rule.get('say', 'beyond its bar')}, {value:.4g}" if held else ""
+    return f"{key} {value:.3g}: {rule.get('say', 'beyond its bar')}" if held else ""
+
+
+def _widened(e: Estimate, z: float) -> Estimate:
+    """The same estimate with its 95 % interval scaled to z standard errors."""
+    return Estimate(e.value, e.value - (e.value - e.lo) * z / Z95, e.value + (e.hi - e.value) * z / Z95, e.n)
 
 
 def _ratio_beyond(change: Estimate | None, then: Estimate | None, ratio: float, *, down: bool) -> bool:

@@ -6,8 +6,9 @@ where rounds start at 0 and there are three or more, alarms compare with the fir
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -61,13 +62,14 @@ def profile(
     *,
     reference: int | Sequence[str] | None = None,
     rules: Rules | None = None,
+    judged_only: bool = False,
     seed: int = 0,
 ) -> list[Row]:
     """One row a round, oldest first: the keys of `measure` at one budget, panel keys where verdicts are there, alarms.
 
     `reference`: a round's number, or texts to hold all rounds against; None: `default_reference`. Alarm keys:
     collapse_alarm/level (0..2 here), n_active, first_metric, and `reasons`. An empty round gets its row with
-    `collapse_data/texts` 0 and is judged by nothing. Raises DataError for no round, ConfigError for an unknown one.
+    `collapse_data/texts` 0 and is judged by nothing. `judged_only`: see `measure`. Raises DataError for no round, ConfigError for an unknown one.
     """
     data = {number: _as_round(texts) for number, texts in sorted(rounds.items())}
     if not any(r.texts for r in data.values()):
@@ -77,10 +79,11 @@ def profile(
     budget = budget_of([r.texts for r in data.values() if r.texts] + ([given] if given else []), units)
     base = default_reference([n for n, r in data.items() if r.texts]) if reference is None else reference
     frozen = _frozen(data, base, budget, units, seed)
-    rows = [_row(n, r, frozen, budget, units, seed) for n, r in data.items()]
+    read = partial(measure, reference=frozen, budget=budget, units=units, judged_only=judged_only, seed=seed)
+    rows = [_row(n, r, read) for n, r in data.items()]
     panels = {n: p for n, r in data.items() if (p := _panel(r)) is not None}
     _add_panels(rows, panels, base if isinstance(base, int) else None)
-    return _with_alarms(rows, base, frozen, budget, units, rules, seed)
+    return _with_alarms(rows, base, read, rules)
 
 
 def _as_round(texts: Sequence[str] | RoundTexts) -> RoundTexts:
@@ -104,8 +107,8 @@ def _frozen(
         return None
 
 
-def _row(number: int, texts: RoundTexts, frozen: Reference | None, budget: Budget, units: Units, seed: int) -> Row:
-    row: Row = {"round": number, **measure(texts.texts, frozen, budget=budget, units=units, seed=seed)}
+def _row(number: int, texts: RoundTexts, read: Callable[[Sequence[str]], Row]) -> Row:
+    row: Row = {"round": number, **read(texts.texts)}
     row["collapse_data/texts_seen"] = texts.seen
     judged = [c for c in texts.correct if c is not None]
     if judged and all(group is None for group in texts.groups):
@@ -140,18 +143,12 @@ def _add_panels(rows: list[Row], panels: Mapping[int, Panel], base: int | None) 
 
 
 def _with_alarms(
-    rows: list[Row],
-    base: int | Sequence[str],
-    frozen: Reference | None,
-    budget: Budget,
-    units: Units,
-    rules: Rules | None,
-    seed: int,
+    rows: list[Row], base: int | Sequence[str], read: Callable[[Sequence[str]], Row], rules: Rules | None
 ) -> list[Row]:
     if isinstance(base, int):
         found = alarms(rows, rules=rules, reference=base)
     else:
-        before = {"round": rows[0]["round"] - 1, **measure(base, frozen, budget=budget, units=units, seed=seed)}
+        before = {"round": rows[0]["round"] - 1, **read(base)}
         found = alarms([before, *rows], rules=rules)[1:]
     for row, alarm in zip(rows, found, strict=True):
         row |= {f"collapse_alarm/{name}": alarm[name] for name in ("level", "n_active", "first_metric")}

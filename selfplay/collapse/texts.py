@@ -24,6 +24,7 @@ from selfplay.errors import DataError, EmptyMetric
 MAX_BUDGET = 400_000
 """Tokens of the compared sample: its intervals are narrow enough, and it costs under a second."""
 VENDI_TEXTS, VENDI_FEATURES, VENDI_GROUPS, BLEU_TEXTS, FEATURES = 500, 128, 10, 200, 256
+FEWEST = 10
 RARE_AT_MOST, COMMON_AT_LEAST = 2, 5
 COMPRESSED_BYTES = 64 * 2**20
 Row = dict[str, Any]
@@ -150,12 +151,14 @@ def measure(
     units: Units | None = None,
     text_field: str = "text",
     encoder: Encoder | None = None,
+    judged_only: bool = False,
     seed: int = 0,
 ) -> Row:
     """Flat keys of one round's texts, `_lo` and `_hi` where there is an interval; see docs/collapse.md for each key.
 
     `reference`: round 0's texts (or `reference_of` them) for the tail and drift keys. `budget`: one for all rounds, from
-    `budget_of`; by default the round's own size, which only rounds of equal size may compare. No text gives only
+    `budget_of`; by default the round's own size, which only rounds of equal size may compare. `judged_only` leaves out
+    the keys that no alarm rule reads: a fifth of the time. No text gives only
     `collapse_data/texts` = 0: a missing key is unknown, not collapse.
     """
     rows = texts_of(texts, text_field)
@@ -166,13 +169,22 @@ def measure(
         reference = reference_of(list(reference), budget, units=units, seed=seed)
     units = units or (reference.units if reference is not None else units_of(rows))
     stream = stream_of(rows, units)
-    out = _whole(rows, stream) | {"collapse_data/units": units}
+    out = _counted(rows, stream) | {"collapse_data/units": units}
+    if not judged_only:
+        out |= _whole(rows, stream)
     if encoder is not None:
         out |= _vectors("encoder_rke_u", encoder(rows))
-    return out | compared(rows, stream, reference, budget or budget_of([rows], units), seed)
+    return out | compared(rows, stream, reference, budget or budget_of([rows], units), seed, judged_only)
 
 
-def compared(rows: Sequence[str], stream: Stream, reference: Reference | None, budget: Budget, seed: int = 0) -> Row:
+def compared(
+    rows: Sequence[str],
+    stream: Stream,
+    reference: Reference | None,
+    budget: Budget,
+    seed: int = 0,
+    judged_only: bool = False,
+) -> Row:
     """The keys that may be compared between rounds, all from one sample of the budget; empty where the round is too small."""
     sample, letters = sample_of(stream, budget.tokens, budget.cut, seed), _character_sample(rows, budget, seed)
     if sample is None or letters is None:
@@ -182,10 +194,11 @@ def compared(rows: Sequence[str], stream: Stream, reference: Reference | None, b
         out |= _try(f"collapse_diversity/distinct_{n}_fixed", lambda n=n: distinct_estimate(sample, n))  # type: ignore[misc]
     for n in (4, 5):
         out |= _try(f"collapse_diversity/char_distinct_{n}_fixed", lambda n=n: distinct_estimate(letters, n))  # type: ignore[misc]
-    out |= _try("collapse_diversity/ngram2_collision_u", lambda: collision_estimate(sample, 2))
-    out |= _try("collapse_diversity/vendi_fixed_n", lambda: _vendi_fixed(sample))
-    chosen = np.random.default_rng(seed).permutation(len(rows))[:BLEU_TEXTS]
-    out |= _try("collapse_diversity/self_bleu_fixed", lambda: self_bleu([rows[i][:2000] for i in chosen]))
+    if not judged_only:
+        out |= _try("collapse_diversity/ngram2_collision_u", lambda: collision_estimate(sample, 2))
+        out |= _try("collapse_diversity/vendi_fixed_n", lambda: _vendi_fixed(sample))
+        chosen = np.random.default_rng(seed).permutation(len(rows))[:BLEU_TEXTS]
+        out |= _try("collapse_diversity/self_bleu_fixed", lambda: self_bleu([rows[i][:2000] for i in chosen]))
     return out | (_against(sample, reference) if reference is not None else {})
 
 
@@ -195,25 +208,33 @@ def _try(key: str, metric: Callable[[], Estimate | float]) -> Row:
         result = metric()
     except EmptyMetric:
         return {}
+    if isinstance(result, Estimate) and result.n < FEWEST:
+        result = result.value  # an interval over so few texts may have no width, and would read as certainty
     if isinstance(result, Estimate):
         return {key: result.value, f"{key}_lo": result.lo, f"{key}_hi": result.hi} if np.isfinite(result.value) else {}
     return {key: float(result)} if np.isfinite(result) else {}
 
 
-def _whole(rows: Sequence[str], stream: Stream) -> Row:
-    """Keys of all the round's texts."""
+def _counted(rows: Sequence[str], stream: Stream) -> Row:
+    """How many texts, how long, how many equal."""
     lengths = stream.lengths
     out: Row = {
         "collapse_data/texts": len(rows),
         "collapse_data/tokens_total": int(lengths.sum()),
         "collapse_data/empty_share": float((lengths == 0).mean()),
     }
-    out |= _try("collapse_drift/len_mean", lambda: bootstrap_mean(lengths, resamples=200 if len(rows) < 20_000 else 20))
+    out |= _try("collapse_drift/len_mean", lambda: bootstrap_mean(lengths, resamples=200))
     out["collapse_drift/len_p95"] = float(np.quantile(lengths, 0.95))
     out |= _try("collapse_diversity/exact_dup_rate", lambda: exact_dup_estimate(rows))
+    return out
+
+
+def _whole(rows: Sequence[str], stream: Stream) -> Row:
+    """Keys of all the round's texts."""
+    lengths = stream.lengths
     if not lengths.any():
-        return out
-    out |= _gram_keys(stream)
+        return {}
+    out = _gram_keys(stream)
     out["collapse_diversity/seq_rep_4"] = float(repetition(stream, 4).mean())
     out |= _try("collapse_diversity/near_dup_rate", lambda: near_dup_estimate(stream))
     codec = f"collapse_diversity/{long_window_codec()}_ratio"
@@ -309,3 +330,17 @@ def _js_bits(known: Hashes, before: Floats, met: Hashes, after: Floats, alpha: f
     p, q = p / p.sum(), q / q.sum()
     middle = (p + q) / 2
     return float(((p * np.log2(p / middle)).sum() + (q * np.log2(q / middle)).sum()) / 2)
+
+
+def rank_octaves(texts: Sequence[str], budget: Budget, units: Units = "words", seed: int = 0) -> list[float]:
+    """Share of an equal draw's tokens by how common the token is: ranks 1, 2-3, 4-7, 8-15, ... The photocopy picture.
+
+    As a student copies itself, mass moves from the last octaves (the tail) to the middle ones. Empty where the round is
+    too small for the budget.
+    """
+    sample = sample_of(stream_of(texts, units), budget.tokens, budget.cut, seed)
+    if sample is None:
+        return []
+    counts = np.sort(tally(sample.tokens)[1])[::-1]
+    edges = [2**i - 1 for i in range(int(np.log2(counts.size)) + 1)]
+    return [float(part) for part in np.add.reduceat(counts, edges) / counts.sum()]

@@ -1,0 +1,305 @@
+"""Floor 6: `selfplay collapse FILE`: metrics and alarms of any file of texts by round; no run and no model needed."""
+
+import gzip
+import html as escaping
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from selfplay.errors import ConfigError, DataError
+
+Row = dict[str, Any]
+SHOWN = {
+    "pass@1": "eval/pass_at_1",
+    "unique@n": "collapse_diversity/unique_correct_at_n",
+    "dist2": "collapse_diversity/distinct_2_fixed",
+    "char4": "collapse_diversity/char_distinct_4_fixed",
+    "Vendi": "collapse_diversity/vendi_fixed_n",
+    "dup": "collapse_diversity/exact_dup_rate",
+    "rare": "collapse_tails/rare_item_coverage",
+    "lost": "collapse_tails/ref_ngram_lost",
+}
+"""Columns of the table; the meaning of each key stands in docs/collapse.md."""
+RIGHT = {"pass": True, "fail": False, "accepted": True, "dropped": False, "true": True, "false": False}
+
+
+def collapse(
+    file: Path,
+    *,
+    round_field: str = "round",
+    text_field: str = "text",
+    reference: str | None = None,
+    group_field: str | None = None,
+    correct_field: str | None = None,
+    as_json: bool = False,
+    html: Path | None = None,
+) -> int:
+    """Measures each round of a JSONL(.gz) file or a run's traces.parquet and prints a table, or one JSON object.
+
+    `reference`: a round's number, or a file of texts (a JSONL(.gz) with the same text field, or plain text, one a line)
+    to hold all rounds against. `group_field` (the task) and `correct_field` (true/false, 1/0, pass/fail) add pass@k and
+    its kin. `html`: also writes the profile as one page that needs nothing else. Returns 0; bad input raises DataError or
+    ConfigError with file, line and remedy.
+    """
+    from selfplay.collapse.rounds import RoundTexts, profile
+
+    rounds: dict[int, RoundTexts] = {}
+    for place, row in _rows(file):
+        number = _round_of(row, round_field, place)
+        text = row.get(text_field)
+        if not isinstance(text, str):
+            raise DataError(f"{place}: no text in field {text_field!r}, it has fields {sorted(row)}; give --text-field")
+        correct = _right(row.get(correct_field), correct_field, place) if correct_field else None
+        group = _group(row, group_field, place) if group_field else None
+        rounds.setdefault(number, RoundTexts(seed=number)).add(text, group, correct)
+    if not rounds:
+        raise DataError(f"{file}: holds no row; give a JSONL file with a round and a text a line")
+    against = _reference(reference, text_field)
+    rows = profile(rounds, reference=against)
+    if as_json:
+        print(json.dumps(_report(file, rows, against, rounds), ensure_ascii=False))
+    else:
+        _print(rows)
+    if html is not None:
+        octaves = _octaves(rounds)
+        html.write_text(page(file.name, rows, octaves), encoding="utf-8")
+    return 0
+
+
+def _rows(file: Path) -> Iterator[tuple[str, Row]]:
+    """Rows with their place, `file:line`. Lines are read one at a time."""
+    if not file.is_file():
+        raise DataError(f"{file}: no such file; give a JSONL(.gz) file or a traces.parquet")
+    if file.suffix == ".parquet":
+        yield from _parquet_rows(file)
+        return
+    for number, line in _lines(file):
+        if line.strip():
+            yield f"{file}:{number}", _parsed(line, f"{file}:{number}")
+
+
+def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
+    number = 0
+    with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as lines:
+        try:
+            for number, line in enumerate(lines, 1):
+                yield number, line
+        except (gzip.BadGzipFile, EOFError) as error:
+            raise DataError(
+                f"{file}: broken gzip after line {number}, {error}; fetch or write the file again"
+            ) from None
+
+
+def _parsed(line: bytes, place: str) -> Row:
+    try:
+        row = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{place}: not UTF-8, byte {error.start} is {line[error.start]:#04x}; convert the file"
+        ) from None
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise DataError(f"{place}: not JSON, {error}; give one JSON object a line") from None
+    if not isinstance(row, dict):
+        raise DataError(f"{place}: a {type(row).__name__}, must be a JSON object with a round and a text")
+    return row
+
+
+def _parquet_rows(file: Path) -> Iterator[tuple[str, Row]]:
+    from selfplay.store.traces import read_traces
+
+    try:
+        for number, row in enumerate(read_traces(file), 1):
+            yield f"{file}: row {number}", row
+    except (KeyError, OSError, ValueError) as error:
+        raise DataError(f"{file}: not a traces.parquet of a run, {error}; write the texts as JSONL") from None
+
+
+def _round_of(row: Mapping[str, Any], field: str, place: str) -> int:
+    value = row.get(field)
+    whole = isinstance(value, float) and value.is_integer()
+    if (isinstance(value, int) and not isinstance(value, bool)) or whole:
+        return int(value)  # type: ignore[arg-type]
+    if isinstance(value, str) and value.strip().lstrip("-").isdigit():
+        return int(value)
+    had = f"{value!r:.40} is no whole number" if field in row else f"it has fields {sorted(row)}"
+    raise DataError(f"{place}: no round in field {field!r}, {had}; give --round-field")
+
+
+def _right(value: Any, field: str | None, place: str) -> bool | None:
+    """True, false, or None for not judged (null, NaN, abstain, error)."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        if math.isnan(value):
+            return None
+        if value in (0, 1):
+            return bool(value)
+    word = str(value).lower()
+    if word in RIGHT:
+        return RIGHT[word]
+    if word in ("abstain", "error", "invalid", ""):
+        return False if word == "invalid" else None
+    raise DataError(
+        f"{place}: {field} is {value!r:.40}, must be true or false, 1 or 0, pass or fail; name the right field"
+    )
+
+
+def _group(row: Mapping[str, Any], field: str, place: str) -> str:
+    if row.get(field) is None:
+        raise DataError(f"{place}: no task in field {field!r}, it has fields {sorted(row)}; give --group-field")
+    return str(row[field])
+
+
+def _reference(given: str | None, text_field: str) -> int | list[str] | None:
+    if given is None:
+        return None
+    if given.strip().isdigit():
+        return int(given)
+    file = Path(given)
+    if not file.is_file():
+        raise ConfigError(f"--reference {given}: neither a round's number nor a file; give one of these")
+    if file.suffix in (".jsonl", ".gz", ".json"):
+        texts = [row.get(text_field) for _, row in _rows(file)]
+        if not all(isinstance(text, str) for text in texts):
+            raise DataError(f"{file}: a row has no text in field {text_field!r}; give --text-field")
+        return [str(text) for text in texts]
+    try:
+        return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except UnicodeDecodeError:
+        raise DataError(f"{file}: not UTF-8; convert the file") from None
+
+
+def _report(file: Path, rows: Sequence[Row], against: int | list[str] | None, rounds: Mapping[int, Any]) -> Row:
+    from selfplay.collapse.rounds import default_reference
+
+    named = (
+        "texts given" if isinstance(against, list) else default_reference(list(rounds)) if against is None else against
+    )
+    clean = [{k: v if not isinstance(v, float) or math.isfinite(v) else None for k, v in row.items()} for row in rows]
+    return {
+        "file": file.name,
+        "reference": named,
+        "level": max(r["collapse_alarm/level"] for r in rows),
+        "rounds": clean,
+    }
+
+
+def _print(rows: Sequence[Row]) -> None:
+    from selfplay.cli.terminal import print_table
+
+    shown = {name: key for name, key in SHOWN.items() if any(key in row for row in rows)}
+    table = [
+        [
+            str(row["round"]),
+            str(row["collapse_data/texts_seen"]),
+            *(_cell(row, key) for key in shown.values()),
+            str(row["collapse_alarm/level"]),
+        ]
+        for row in rows
+    ]
+    print_table("Collapse profile", ["round", "texts", *shown, "level"], table)
+    before = 0
+    for row in rows:
+        level = row["collapse_alarm/level"]
+        if level > before:
+            print(f"round {row['round']}: level {level}: {'; '.join(row['reasons'])}")
+        before = level
+    if before == 0:
+        print("no alarm in the last round")
+
+
+def _cell(row: Mapping[str, Any], key: str) -> str:
+    """The value; its interval stands in the JSON and in the page."""
+    return f"{row[key]:.3f}"[:5] if key in row else "-"
+
+
+def _octaves(rounds: Mapping[int, Any]) -> dict[int, list[float]]:
+    """Rank-octave shares of up to five rounds: first, last and some between."""
+    from selfplay.collapse.texts import budget_of, rank_octaves
+
+    filled = {n: r.texts for n, r in sorted(rounds.items()) if r.texts}
+    numbers = sorted(filled)
+    chosen = sorted({numbers[round(i * (len(numbers) - 1) / 4)] for i in range(5)})
+    budget = budget_of(list(filled.values()))
+    return {n: rank_octaves(filled[n], budget) for n in chosen}
+
+
+PANELS: dict[str, dict[str, str]] = {
+    "Variety at equal draws": {
+        "distinct-2": "collapse_diversity/distinct_2_fixed",
+        "character 4-grams": "collapse_diversity/char_distinct_4_fixed",
+        "character 5-grams": "collapse_diversity/char_distinct_5_fixed",
+    },
+    "Effective number of texts": {
+        "Vendi, fixed n": "collapse_diversity/vendi_fixed_n",
+        "RKE, unbiased": "collapse_diversity/rke_u",
+    },
+    "Tails": {
+        "rare tokens kept": "collapse_tails/rare_item_coverage",
+        "common tokens lost": "collapse_tails/ref_ngram_lost",
+        "rare tasks solved": "collapse_tails/rare_strata_pass_at_n",
+    },
+    "Copies": {
+        "exact duplicates": "collapse_diversity/exact_dup_rate",
+        "near duplicates": "collapse_diversity/near_dup_rate",
+        "self-BLEU": "collapse_diversity/self_bleu_fixed",
+    },
+    "Quality": {"pass@1": "eval/pass_at_1", "pass@n": "eval/pass_at_n"},
+    "Right and different": {
+        "unique correct@n": "collapse_diversity/unique_correct_at_n",
+        "unique correct@4": "collapse_diversity/unique_correct_at_4",
+    },
+    "Drift (bits)": {"Jensen-Shannon to the reference": "collapse_drift/js_to_reference_bits"},
+    "Length (tokens)": {"mean": "collapse_drift/len_mean", "95th percentile": "collapse_drift/len_p95"},
+    "Alarm level": {"level": "collapse_alarm/level"},
+}
+
+
+def page(name: str, rows: Sequence[Row], octaves: Mapping[int, Sequence[float]]) -> str:
+    """The profile as one HTML page: inline SVG, no script, nothing fetched; everything from the file is escaped."""
+    from selfplay.report.svg import STYLE, line_chart, scatter
+
+    charts = []
+    pictures = {f"round {n}": [(float(i), y, None, None) for i, y in enumerate(ys)] for n, ys in octaves.items() if ys}
+    charts.append(
+        line_chart(pictures, "The photocopy picture: tokens by rank", "octave of rank, 0 = commonest", "share")
+    )
+    for title, keys in PANELS.items():
+        series = {n: points for n, key in keys.items() if (points := _points(rows, key))}
+        if series:
+            charts.append(line_chart(series, title, "round", ""))
+    judged = [
+        (r["eval/pass_at_1"], r.get("collapse_diversity/unique_correct_at_n"), f"round {r['round']}")
+        for r in rows
+        if "eval/pass_at_1" in r
+    ]
+    pairs = [(float(x), float(y), w) for x, y, w in judged if y is not None]
+    if pairs:
+        charts.append(scatter({"": pairs}, "Quality against diversity", "pass@1", "unique correct@n", connect=True))
+    level = max(row["collapse_alarm/level"] for row in rows)
+    first = next((row["collapse_alarm/first_metric"] for row in rows if row["collapse_alarm/first_metric"]), "none")
+    told = [(row["round"], "; ".join(row["reasons"])) for row in rows if row["reasons"]]
+    reasons = "".join(f"<li>round {number}: {escaping.escape(text)}</li>" for number, text in told)
+    title = escaping.escape(name)
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Collapse profile: {title}</title>'
+        f"<style>{STYLE}{_PAGE_STYLE}</style></head><body><h1>Collapse profile: {title}</h1>"
+        f"<p>Highest alarm level {level}; first metric to move: {escaping.escape(first)}. {len(rows)} rounds, one draw of "
+        f"{rows[-1].get('collapse_data/compared_tokens', 0)} tokens a round; bands are 95 % intervals.</p>"
+        f"<main>{''.join(f'<figure>{chart}</figure>' for chart in charts)}</main>"
+        f"<h2>Alarms</h2><ul>{reasons or '<li>none</li>'}</ul></body></html>\n"
+    )
+
+
+_PAGE_STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1040px;padding:0 1rem;color-scheme:light dark}"
+    "main{display:grid;grid-template-columns:repeat(auto-fit,minmax(460px,1fr));gap:1rem}figure{margin:0}"
+    "svg{max-width:100%;height:auto}"
+)
+
+
+def _points(rows: Sequence[Row], key: str) -> list[tuple[float, float, float | None, float | None]]:
+    found = [(row["round"], row[key], row.get(f"{key}_lo"), row.get(f"{key}_hi")) for row in rows if key in row]
+    return [(float(x), float(y), lo, hi) for x, y, lo, hi in found if math.isfinite(y)]
