@@ -74,7 +74,7 @@ def funnel(
     first = max(float(stages[0][1]), 1e-9)
     largest = max(first, *(float(count) for _, count, _ in stages))
     left = min(width * 0.28, max(text_width(name) for name, *_ in stages) + 12)
-    numbers = [f"{say(count)}  {count / first:.0%}" if i else say(count) for i, (_, count, _) in enumerate(stages)]
+    numbers = [f"{say(count)} ({count / first:.0%})" if i else say(count) for i, (_, count, _) in enumerate(stages)]
     room = width - left - max(text_width(n) for n in numbers) - 8
     parts, y = [head], top
     for i, ((name, count, note), words) in enumerate(zip(stages, numbers, strict=True)):

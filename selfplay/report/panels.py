@@ -34,6 +34,9 @@ def headline(run: RunData) -> dict[str, Any]:
     else:
         word = "rose" if now > then else "fell" if now < then else "stayed"
         found["sentence"] = f"Greedy accuracy on the {where} {word} from {say(then)} to {say(now)} by round {best}."
+    final = run.rows[-1]
+    if best != final["round"] and then is not None and (ended := number(final, key)) is not None:
+        found["sentence"] += f" After the last round, {final['round']}, it is {say(ended)}."
     found["figures"] = _figures(run, key, where, first, last)
     return found
 

@@ -1,0 +1,234 @@
+"""The report and the comparison: what they say of whole, partial and damaged runs, and that page and JSON agree."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_report_runs import HOSTILE, write_run
+
+from selfplay.errors import DataError
+from selfplay.report import write_compare, write_report
+from selfplay.report.compare import group
+from selfplay.report.glossary import define, entry, title
+from selfplay.report.reading import read_run
+from selfplay.report.tally import tally
+from selfplay.store.traces import read_traces
+
+
+class Page(HTMLParser):
+    """The elements of a page, in order, and its text."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._hidden = 0
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._hidden += tag == "style"
+
+    def handle_endtag(self, tag: str) -> None:
+        self._hidden -= tag == "style"
+
+    def handle_data(self, data: str) -> None:
+        self.text += "" if self._hidden else data
+
+
+def twin_of(page: Path) -> dict[str, Any]:
+    """The JSON beside a page; NaN is refused."""
+
+    def refuse(word: str) -> Any:
+        raise AssertionError(f"{word} in {page}")
+
+    found: dict[str, Any] = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"), parse_constant=refuse)
+    return found
+
+
+def test_page_and_json_tell_what_happened_with_the_same_numbers(tmp_path: Path) -> None:
+    page = write_report(write_run(tmp_path / "quick"), read_traces)
+    twin, text = twin_of(page), Page(page).text
+    assert page == tmp_path / "quick" / "report.html"
+    assert twin["schema_version"] == 1 and twin["headline"]["best_round"] == 6
+    assert twin["headline"]["sentence"] in text and "rose from" in twin["headline"]["sentence"]
+    assert "All 6 planned rounds are done." in text
+    last = twin["rounds"][-1]
+    assert (
+        f"{last['test/greedy_accuracy']:.3f} [{last['test/greedy_accuracy_lo']:.3f}, {last['test/greedy_accuracy_hi']:.3f}]"
+        in text
+    )
+    stages = twin["panels"]["selection"]["stages"]["6"]
+    assert list(stages) == ["sampled", "verified", "right", "accepted", "trained on"]
+    assert stages["sampled"] == 240 and stages["accepted"] < stages["right"] < stages["sampled"]
+    assert twin["panels"]["photocopy"]["columns"] == [1, 2, 3, 5, 6]
+    assert not twin["notes"]
+
+
+def test_every_metric_shown_is_defined(tmp_path: Path) -> None:
+    page = write_report(write_run(tmp_path / "quick", rounds=2), read_traces)
+    for row in twin_of(page)["definitions"]:
+        assert row["meaning"] != "No definition is on record for this key.", row
+    assert "No definition is on record" in define(["other/thing"])[0]["meaning"]
+    assert entry("eval/pass_at_16") is not None and title("eval/pass_at_16") == "pass@16"
+
+
+def test_a_collapsing_run_says_so_with_the_first_metric_that_moved(tmp_path: Path) -> None:
+    page = write_report(write_run(tmp_path / "bad", verified=False), read_traces)
+    text = Page(page).text
+    assert re.search(r"After the last round, 6, it is 0\.0\d\d\.", text)
+    assert "The first metric that moved was collapse_tails/rare_item_coverage, in round 2." in text
+    copied = twin_of(page)["panels"]["photocopy"]
+    rare = [name for name, part in copied["groups"].items() if part == "rare"]
+    first, last = (sum(copied["rows"][name][k] for name in rare) for k in (0, -1))
+    assert len(rare) == 13 and last < first / 3
+
+
+@pytest.mark.parametrize("keep", ["config.yaml", "metrics.jsonl", "rounds"])
+def test_partial_runs_give_a_page_of_words(tmp_path: Path, keep: str) -> None:
+    whole = write_run(tmp_path / "whole", rounds=1, attempts=20)
+    part = tmp_path / "part"
+    part.mkdir()
+    (whole / keep).rename(part / keep)
+    assert Page(write_report(part, read_traces)).text
+    assert Page(write_compare([part], tmp_path / "c.html")).text
+
+
+def test_no_round_one_round_and_no_traces_each_have_their_sentence(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (empty / "config.yaml").write_text("rounds: 4\n")
+    text = Page(write_report(empty, read_traces)).text
+    assert "No round is committed yet" in text and "It has not finished a round." in text
+    one = write_report(write_run(tmp_path / "one", rounds=0), read_traces)
+    assert "No round has accepted attempts to compare." in Page(one).text and "No traces to show." in Page(one).text
+    config = (tmp_path / "one" / "config.yaml").read_text().replace("rounds: 0", "rounds: 5")
+    (tmp_path / "one" / "config.yaml").write_text(config)
+    assert "under way or was interrupted after round 0 of 5" in Page(write_report(tmp_path / "one")).text
+
+
+def test_damaged_files_and_odd_values_are_said_and_do_not_stop_the_page(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "hurt", rounds=3, attempts=20)
+    (folder / "rounds/002/traces.parquet").write_bytes(b"PAR1 not really")
+    (folder / "rounds/000/evaluate/panel.json").write_text("[1, 2")
+    with (folder / "metrics.jsonl").open("a") as file:
+        row = {
+            "round": 3,
+            "eval/greedy_accuracy": float("nan"),
+            "test/greedy_accuracy": "high",
+            "collapse_alarm/level": True,
+        }
+        row |= {
+            "time/train_seconds": float("inf"),
+            "data/sampled": -5,
+            "collapse_tails/x": [1],
+            "eval_operations/2": None,
+        }
+        file.write(json.dumps(row) + "\n[1]\nnot json\n")
+    page = write_report(folder, read_traces)
+    notes = twin_of(page)["notes"]
+    assert any("rounds/002/traces.parquet" in note for note in notes) and any("panel.json" in note for note in notes)
+    assert any("metrics.jsonl: 1 line could not be read." in note for note in notes)
+    assert all(note in Page(page).text for note in notes)
+
+
+def test_a_stop_by_the_gate_gives_its_reason(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "gate", rounds=2, attempts=20)
+    commit = json.loads((folder / "rounds/002/COMMIT").read_text())
+    (folder / "rounds/002/COMMIT").write_text(
+        json.dumps(commit | {"action": "stop", "reason": "rare items: coverage below 0.8"})
+    )
+    assert "The gate stopped it after round 2: rare items: coverage below 0.8." in Page(write_report(folder)).text
+
+
+def test_what_a_model_wrote_stays_text(tmp_path: Path) -> None:
+    page = Page(
+        write_report(write_run(tmp_path / "x", rounds=1, attempts=60), lambda path: [trace_of(i) for i in range(8)])
+    )
+    names = {tag for tag, _ in page.tags}
+    assert not names & {"script", "img", "iframe", "object", "embed", "form", "link", "base"}
+    assert not any(
+        name.startswith("on") or (name in ("src", "href") and not (value or "").startswith("#"))
+        for _, attrs in page.tags
+        for name, value in attrs.items()
+    )
+    assert "<script>document.title='owned'</script>" in page.text
+    assert "\x00" not in page.text and "\u202e" not in page.text
+    policy = next(attrs["content"] for tag, attrs in page.tags if tag == "meta" and attrs.get("http-equiv"))
+    assert policy is not None and policy.startswith("default-src 'none'; style-src 'sha256-")
+
+
+def trace_of(number: int) -> dict[str, Any]:
+    """A trace whose every text is hostile."""
+    words = dict.fromkeys(("text", "prompt", "reason", "outcome"), HOSTILE)
+    return words | {
+        "task_id": HOSTILE,
+        "attempt": number,
+        "round": 1,
+        "decision": ("accepted", "dropped")[number % 2],
+        "verdicts": "[{",
+    }
+
+
+def test_examples_do_not_depend_on_the_order_of_traces() -> None:
+    rows = [
+        {"task_id": f"t{i}", "attempt": 0, "decision": "dropped", "reason": f"r{i % 3}", "text": "x" * 9000}
+        for i in range(200)
+    ]
+    first, again = tally(1, rows), tally(1, reversed(rows))
+    assert first.examples == again.examples and len(first.examples) == 4
+    assert len({e["reason"] for e in first.examples}) == 3 and len(first.examples[0]["text"]) < 3100
+    assert first.reasons == {"r0": 67, "r1": 67, "r2": 66}
+
+
+def test_a_report_is_written_whole_and_again_alike(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "twice", rounds=2, attempts=40)
+    first = (write_report(folder, read_traces).read_bytes(), (folder / "report.json").read_bytes())
+    second = (write_report(folder, read_traces).read_bytes(), (folder / "report.json").read_bytes())
+    assert first == second and not list(folder.glob(".*tmp"))
+
+
+def test_runs_and_seeds_of_one_setting_stand_side_by_side(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / f"arm-s{seed}", rounds=3, seed=seed, attempts=40) for seed in range(3)]
+    runs.append(write_run(tmp_path / "arm-unverified", rounds=2, verified=False, attempts=40))
+    page = write_compare(runs, tmp_path / "out")
+    twin, text = twin_of(page), Page(page).text
+    assert page == tmp_path / "out" / "compare.html" and list(twin["runs"]) == [run.name for run in runs]
+    assert [s.name for s in group([read_run(run) for run in runs])] == ["arm (3 seeds)", "arm-unverified"]
+    assert twin["headline"]["sentence"].startswith("After round 2, on the test set: arm (3 seeds) is at")
+    mean = twin["panels"]["claim"]["arm (3 seeds)"][-1]
+    last = [rows[-1]["test/greedy_accuracy"] for name, rows in twin["runs"].items() if name != "arm-unverified"]
+    assert mean[1:] == [pytest.approx(sum(last) / 3), min(last), max(last)]
+    pair = next(d for d in twin["panels"]["outcome"]["differences"] if d["runs"] == ["arm-s0", "arm-unverified"])
+    value, lo, hi = pair["difference"]
+    assert pair["tasks"] == 300 and lo < value < hi and lo > 0
+    assert "curate.verified_only" in text and "tracking" not in text
+
+
+def test_rounds_of_one_run_have_paired_changes_to_round_0_and_to_the_parent(tmp_path: Path) -> None:
+    page = write_compare([write_run(tmp_path / "solo", rounds=3, attempts=20)], tmp_path / "solo.html")
+    rows = twin_of(page)["panels"]["rounds"]["rounds"]
+    assert [(row["round"], row["parent"]) for row in rows] == [(0, None), (1, 0), (2, 1), (3, 2)]
+    value, lo, hi = rows[1]["to_parent"]
+    assert rows[1]["tasks"] == 300 and lo <= value <= hi and value == pytest.approx(rows[1]["to_round_0"][0], abs=0.005)
+
+
+def test_differences_without_kept_tasks_have_no_interval(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / name, rounds=1, attempts=20, verified=name == "a") for name in ("a", "b")]
+    for path in runs[0].glob("rounds/*/evaluate/panel.json"):
+        path.unlink()
+    difference = twin_of(write_compare(runs, tmp_path / "c.html"))["panels"]["outcome"]["differences"][0]
+    assert difference["difference"][1:] == [None, None] and difference["tasks"] == 0
+
+
+def test_compare_refuses_nothing_and_the_same_run_twice(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "a", rounds=0)
+    with pytest.raises(DataError, match="no runs were given; name one"):
+        write_compare([], tmp_path)
+    with pytest.raises(DataError, match="given twice"):
+        write_compare([run, run], tmp_path)
+    other = write_run(tmp_path / "deeper" / "a", rounds=0, verified=False)
+    assert re.findall(r"deeper/a", Page(write_compare([run, other], tmp_path / "x.html")).text)
