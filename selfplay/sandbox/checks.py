@@ -277,6 +277,7 @@ class Replay:
         self.evidence.calls += 1
         reply = self._replies[at]
         if reply[0] == 0 and codec.holds_opaque(reply[1]):
+            self.evidence.unsupported = "an object"  # a session may still do it, for this program only
             self._diverge()
         return settle(reply, args)
 

@@ -8,6 +8,8 @@ from selfplay.sandbox.words import Limits, Status
 from selfplay.sandbox.zygote import TAIL_BYTES, End
 
 ERROR_CHARS = 1000
+OVERRIDING = (Status.OUTPUT_LIMIT, Status.PROTOCOL_VIOLATION)
+"""What a program is told even when one of its answers was wrong before."""
 Case = tuple[codec.Raw, codec.Raw]
 
 
@@ -134,7 +136,7 @@ def judge_cases(end: End, limits: Limits, cases: list[Any], expected: list[Any],
             first = status, f"case {at}: {why}"
     if replies.stop is not None:
         found.append(replies.stop[0])
-        first = first or replies.stop
+        first = replies.stop if replies.stop[0] in OVERRIDING else first or replies.stop
     elif len(found) < len(cases):
         first = first or (Status.PROTOCOL_VIOLATION, f"{len(found)} replies to {len(cases)} cases")
     if first is None:

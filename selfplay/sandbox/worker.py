@@ -131,13 +131,13 @@ class Worker:
             end = self._once(judge.message(code, "calls", limits, len(calls), calls=calls, changed=True), flavour)
             replies = judge.read_replies(end, limits, len(calls))
             replay = checks.Replay(calls, replies.calls, replies.stop)
-            if not replies.calls and replies.stop:
+            if replies.stop and (not replies.calls or replies.stop[0] in judge.OVERRIDING):
                 return Verdict(replies.stop[0], (replies.stop[0],), judge.bounded(replies.stop[1]), end)
             verdict = self._tests(prepared, replay, end, limits)
             if verdict is not None:
                 prepared.replayed += 1
                 return verdict
-            prepared.diverged += 1
+            prepared.diverged += not replay.evidence.unsupported
         return self._session(code, prepared, limits, flavour)
 
     def _prepare(self, source: str, entry_point: str) -> checks.Prepared | str:
@@ -177,7 +177,7 @@ class Worker:
             failure = evidence.stop
         elif failure[0] is Status.PASSED and not evidence.calls:
             failure = Status.INFRA_ERROR, "tests: they never call the program; give asserts that do, or entry_point"
-        elif failure[0] is not Status.PASSED and evidence.unsupported:
+        elif evidence.unsupported:
             failure = Status.UNSUPPORTED_VALUE, f"the tests need {evidence.unsupported}"
         held = (Status.PASSED,) * min(evidence.asserts, checks.MAX_CALLS)
         if failure[0] is Status.PASSED:
@@ -202,7 +202,7 @@ class Worker:
         if stop is not None and stop[0] is Status.INFRA_ERROR:
             status, why = replies.stop or (Status.PROTOCOL_VIOLATION, "it closed the channel")
             return Verdict(status, (*verdict.tests[:-1], status), judge.bounded(why), end)
-        if verdict.status is Status.PASSED and replies.stop is not None:
+        if replies.stop and (replies.stop[0] in judge.OVERRIDING or verdict.status is Status.PASSED):
             return Verdict(replies.stop[0], (*verdict.tests, replies.stop[0]), judge.bounded(replies.stop[1]), end)
         return verdict._replace(end=end)
 

@@ -4,6 +4,7 @@ The program's replies and output lie in memory files that this side owns and rea
 program costs one message in and one line back, and nothing of it can block or flood us.
 """
 
+import array
 import contextlib
 import fcntl
 import marshal
@@ -12,6 +13,7 @@ import select
 import signal
 import socket
 import tempfile
+import termios
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -102,6 +104,7 @@ class Zygote:
             os.set_blocking(fd, False)
             self._own(fd)
         read_only = self._reopen(self._input)
+        self._asked = self._own(os.dup(ask_in))
         given = [_high(fd) for fd in (read_only, ask_in, answer_out, theirs.detach())]
         out, replies = _high(os.dup(self._output)), _high(os.dup(self._replies))
         given += [out, replies]
@@ -253,7 +256,11 @@ class Zygote:
                 return None
 
     def clean_pipes(self) -> bool:
-        """Empty the session pipes after a program; False when something was left in them."""
+        """Empty the session pipes after a program; False when it left answers nobody read."""
+        left = array.array("i", [0])
+        fcntl.ioctl(self._asked, termios.FIONREAD, left)  # our own unread requests: the program is gone, so this is all
+        if left[0]:
+            os.read(self._asked, left[0])
         clean = True
         with contextlib.suppress(BlockingIOError):
             while os.read(self._answer, 1 << 16):
