@@ -2,7 +2,7 @@
 
 It imports nothing of ours and keeps itself small, because every program is a fork of it and a fork costs by the page.
 It first locks itself in (the layers come as data on the control channel), then forks once per program. Descriptors:
-0 stdin, 1 and 2 output, 3 replies (four files in memory, which the judge owns), 4 and 5 the pipes of call-by-call
+0 stdin, 1 and 2 output and errors, 3 replies (four files in memory, which the judge owns), 4 and 5 the pipes of call-by-call
 sessions, 6 control, 7 a detached /proc or none, 8 the Landlock ruleset or none.
 """
 
@@ -168,7 +168,7 @@ def _drop(config):
     _must(_libc.prctl(38, 1, 0, 0, 0), "no_new_privs")
 
 
-def _landlock(nr, abi, paths):
+def _landlock(nr, abi, paths, execute):
     """A ruleset on descriptor 8 that every program enters: read below `paths`, no network, no signals outwards."""
     writes = 0x1FFF if abi == 1 else 0x3FFF if abi == 2 else 0x7FFF if abi < 5 else 0xFFFF
     rules = (ctypes.c_uint64 * 3)(writes, 3 if abi >= 4 else 0, 3 if abi >= 6 else 0)
@@ -181,7 +181,7 @@ def _landlock(nr, abi, paths):
         except OSError:
             continue
         rule = (ctypes.c_char * 12)()
-        ctypes.c_uint64.from_buffer(rule).value = 4 | 8 if folder else 4  # read file, read dir
+        ctypes.c_uint64.from_buffer(rule).value = (4 | 8 if folder else 4) | execute  # read file, read dir
         ctypes.c_int32.from_buffer(rule, 8).value = fd
         _must(_call(nr["landlock_add_rule"], made, 1, ctypes.byref(rule), 0), "landlock")
         posix.close(fd)
@@ -257,7 +257,7 @@ def _start(config):
     if tier:
         _drop(config)
     if config["landlock"]:
-        _landlock(nr, config["landlock"], config["read"])
+        _landlock(nr, config["landlock"], config["read"], 1 if config["program"] else 0)
     base = _vm_bytes()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _signal.pthread_sigmask(_signal.SIG_BLOCK, [_signal.SIGCHLD])
@@ -335,7 +335,7 @@ def _serve(config, base):
     tier, nr = config["tier"], config["nr"]
     while True:
         job = _receive()
-        for fd in (0, 1, 3):
+        for fd in (0, 1, 2, 3):
             posix.lseek(fd, 0, 0)
         if job["live"]:
             posix.set_blocking(_ASK, True)
@@ -378,7 +378,10 @@ def _enter(config, job, base):
     posix.closerange(6 if job["live"] else 4, 64)
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGCHLD])
     limit, seconds = resource.setrlimit, int(job["cpu"]) + 2
-    limit(resource.RLIMIT_AS, (base + job["memory"],) * 2)
+    if job["kind"] == "exec":  # engines reserve far more address space than they use
+        limit(resource.RLIMIT_DATA, (job["memory"] + (128 << 20),) * 2)
+    else:
+        limit(resource.RLIMIT_AS, (base + job["memory"],) * 2)
     limit(resource.RLIMIT_CPU, (seconds, seconds))
     limit(resource.RLIMIT_FSIZE, (job["bytes"],) * 2)
     limit(resource.RLIMIT_NOFILE, (32, 32))
@@ -399,6 +402,7 @@ except _Refused as _error:
     posix.write(_CONTROL, ("no\t%s\t%s\n" % _error.args).encode())
     posix._exit(1)
 _has_rules = bool(_config["landlock"])
+_program = _config["program"]
 _plan = {key: _config[key] for key in ("tier", "nr", "nproc")}
 del _config
 posix.write(_CONTROL, b"ok\n")

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from types import CodeType
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from selfplay.sandbox import codec
 from selfplay.sandbox.words import Status
@@ -45,9 +45,10 @@ class Prepared:
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise BadTests(f"tests: the source does not parse, {type(error).__name__}: {error}; correct it") from None
         self._complete(tree)
+        self.tree = ast.parse(ast.unparse(tree))
         self.free = _free_names(tree)
         self.code = _compiled(_Counted().visit(tree))
-        dry = _compiled(_Forgiving().visit(ast.parse(ast.unparse(tree))))
+        dry = _compiled(_Forgiving().visit(ast.parse(ast.unparse(self.tree))))
         self.calls: list[Call] = []
         self.foreseen = self._dry_run(dry)
         self.diverged = self.replayed = 0
@@ -115,6 +116,36 @@ class _Forgiving(ast.NodeTransformer):
         handler = ast.ExceptHandler(type=ast.Name("Exception", ast.Load()), name=None, body=[ast.Pass()])
         tried = ast.Try(body=[ast.Expr(node.test)], handlers=[handler], orelse=[], finalbody=[])
         return ast.copy_location(tried, node)
+
+
+class Inside(NamedTuple):
+    """Tests for a run in the program's process: source, the words its asserts and its canaries report."""
+
+    source: str
+    asserts: set[int]
+    canaries: set[int]
+
+
+def inside(tree: ast.Module) -> Inside:
+    """Give each assert a word to report, and put asserts that are known to be false between them, at random places."""
+    draw, copy = random.SystemRandom(), ast.parse(ast.unparse(tree))
+    asserts: set[int] = set()
+    canaries: set[int] = set()
+
+    def report(word: int, into: set[int]) -> str:
+        into.add(word)
+        return f"{_TICK}({word})"
+
+    class Marked(ast.NodeTransformer):
+        def visit_Assert(self, node: ast.Assert) -> list[ast.stmt]:
+            return [node, *ast.parse(report(draw.getrandbits(60), asserts)).body]
+
+    copy = Marked().visit(copy)
+    for at in sorted({0, len(copy.body), draw.randint(0, len(copy.body))}, reverse=True):
+        low = draw.randint(1, 10**6)
+        text = f"try:\n    assert {low} == {low + 1}\nexcept AssertionError:\n    "
+        copy.body[at:at] = ast.parse(text + report(draw.getrandbits(60), canaries)).body
+    return Inside(ast.unparse(ast.fix_missing_locations(copy)), asserts, canaries)
 
 
 def _free_names(tree: ast.Module) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from typing import Any, Literal, Self
 
 from selfplay.errors import ConfigError
 from selfplay.sandbox import codec, layers, probe
+from selfplay.sandbox.languages import LANGUAGES
 from selfplay.sandbox.words import CheckTests, IOTests, Job, Limits, Result, Status, StdioTests
 
 _CHUNK = 32
@@ -418,6 +419,12 @@ def _encode_stdio(tests: StdioTests) -> tuple[Any, ...]:
         raise ConfigError(
             f"tests: case {len(cases)} is no (stdin, stdout) pair of texts: {error}; correct it"
         ) from None
+    if tests.language != "python" and tests.language not in LANGUAGES:
+        known = ", ".join(["python", *LANGUAGES])
+        raise ConfigError(f"tests: language {tests.language!r:.60} is unknown; use one of {known}")
+    if tests.language != "python" and LANGUAGES[tests.language].program() is None:
+        command = LANGUAGES[tests.language].command[0]
+        raise ConfigError(f"tests: language {tests.language} needs {command!r}, which is not installed; install it")
     if not cases:
         raise ConfigError("tests: StdioTests has no cases, 0; give at least one (stdin, stdout) pair")
     return ("stdio", tuple(cases), tests.language, len(cases))

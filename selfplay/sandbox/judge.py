@@ -4,6 +4,7 @@ import signal
 from typing import Any, NamedTuple
 
 from selfplay.sandbox import codec
+from selfplay.sandbox.languages import Language
 from selfplay.sandbox.words import Limits, Status
 from selfplay.sandbox.zygote import TAIL_BYTES, End
 
@@ -29,9 +30,9 @@ def bounded(text: str) -> str:
     return line.encode("utf-8", "backslashreplace").decode("utf-8")[:ERROR_CHARS]
 
 
-def tail(output: bytes) -> str:
-    """The last 4 KiB of output as text."""
-    return output[-TAIL_BYTES:].decode("utf-8", "replace")
+def tail(end: End) -> str:
+    """The last 4 KiB of output, standard error after standard output, as text."""
+    return (end.output[-TAIL_BYTES:] + end.errors)[-TAIL_BYTES:].decode("utf-8", "replace")
 
 
 def reply_room(limits: Limits, cases: int) -> int:
@@ -163,15 +164,47 @@ def short(value: Any) -> str:
         return f"<{type(value).__name__}>"
 
 
-def judge_output(end: End, limits: Limits, expected: str) -> tuple[Status, str]:
-    """The status of one `StdioTests` case and why."""
-    replies = read_replies(end, limits, 0)
-    left = replies.stop is not None and replies.stop[0] is Status.EXCEPTION and not end.replies and end.exit_code == 0
-    if replies.stop is not None and not left:
-        return replies.stop
+def judge_output(end: End, limits: Limits, expected: str, language: Language | None) -> tuple[Status, str]:
+    """The status of one `StdioTests` case and why. `language` None: Python, whose runner reports on itself."""
+    stop = _foreign(end, limits, language) if language else read_replies(end, limits, 0).stop
+    left = stop is not None and stop[0] is Status.EXCEPTION and not end.replies and end.exit_code == 0
+    if stop is not None and not left:
+        return stop
     if same_output(expected, end.output):
         return Status.PASSED, ""
     return Status.WRONG_ANSWER, f"printed {short(end.output[:300])}, expected {short(expected[:300])}"
+
+
+def _foreign(end: End, limits: Limits, language: Language) -> tuple[Status, str] | None:
+    ended = violent(end, limits, reply_room(limits, 0))
+    if ended is None or ended[0] is not Status.CRASHED:
+        return ended
+    last = end.errors[-300:].decode("utf-8", "replace")
+    for words, status in ((language.memory_words, Status.MEMORY), (language.syntax_words, Status.SYNTAX_ERROR)):
+        if any(word in end.errors for word in words):
+            return status, last
+    return ended if end.signal else (Status.EXCEPTION, last)
+
+
+def judge_inside(end: End, limits: Limits, asserts: set[int], canaries: set[int]) -> Verdict:
+    """The verdict on tests run in the program's process: every canary must have failed, some assert must have held."""
+    replies = read_replies(end, limits, 2)
+    failure = replies.stop
+    told = [reply[1] for reply in replies.calls if reply[0] == 0]
+    ticks = {tick for tick in told[0] if type(tick) is int} if told and type(told[0]) is list else set()
+    for reply in replies.calls:
+        if reply[0] == 1 and failure is None:
+            failure = raised(reply)
+            if failure[0] is Status.EXCEPTION and reply[1][:1] == ["AssertionError"]:
+                failure = Status.WRONG_ANSWER, f"an assert failed: {reply[2]}"
+    held = (Status.PASSED,) * len(ticks & asserts)
+    if failure is None and not canaries <= ticks:
+        failure = Status.PROTOCOL_VIOLATION, "an assert that is known to be false did not fail"
+    if failure is None and not held:
+        failure = Status.PROTOCOL_VIOLATION, "no assert was run"
+    if failure is None:
+        return Verdict(Status.PASSED, held, "", end, "in_process")
+    return Verdict(failure[0], (*held, failure[0]), bounded(failure[1]), end, "in_process")
 
 
 def same_output(expected: str, got: bytes) -> bool:

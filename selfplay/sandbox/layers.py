@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from selfplay.sandbox import syscalls
+from selfplay.sandbox.languages import LANGUAGES
 
 FLAVOURS: dict[str, tuple[str, ...]] = {
     "bare": (),
@@ -87,17 +88,22 @@ def config(how: Plan, flavour: str, number: int) -> dict[str, Any]:
     code, holes = b"", []
     if how.tier:
         fenced = how.tier == 3 or how.landlock >= 6
-        code, holes = syscalls.build(how.machine, paths=how.tier >= 2, signals=fenced)
+        code, holes = syscalls.build(how.machine, paths=how.tier >= 2, signals=fenced, execs=flavour in LANGUAGES)
     here = Path(__file__).parent
-    named = FLAVOURS["full" if how.tier == 1 and flavour != "numpy" else flavour]
+    language = LANGUAGES.get(flavour)
+    program = (language.program() if language else None) or ""
+    more = tuple(p for p in (program, *language.binds) if Path(p).exists()) if language else ()
+    binds = tuple(sorted({*how.binds, *(p for p in more if p)}))
+    named = FLAVOURS.get("full" if how.tier == 1 and flavour != "numpy" else flavour, ())
     return {
         "tier": how.tier,
         "as_root": how.as_root,
         "uid": _RESERVED_UID + number if how.as_root and how.tier else 0,
         "search": how.as_root and how.tier == 2 and _hidden(how.path),
         "nproc": _process_base(how),
-        "binds": how.binds if how.tier == 3 else (),
-        "read": how.binds,
+        "binds": binds if how.tier == 3 else (),
+        "read": binds,
+        "program": program,
         "landlock": how.landlock if how.tier >= 2 else 0,
         "nr": syscalls.numbers(how.machine) if how.tier else {},
         "filter": code,

@@ -44,7 +44,8 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "faccessat2": (439, 439), "landlock_restrict_self": (446, 446), "mlock": (149, 228), "munlock": (150, 229),
     "fork": (57, None), "vfork": (58, None), "clone3": (435, 435), "openat2": (437, 437),
     "seccomp": (317, 277), "landlock_create_ruleset": (444, 444), "landlock_add_rule": (445, 445),
-    "capset": (126, 91), "pivot_root": (155, 41),
+    "execve": (59, 221), "pkey_mprotect": (329, 288), "pkey_alloc": (330, 289), "pkey_free": (331, 290),
+    "capget": (125, 90), "capset": (126, 91), "pivot_root": (155, 41),
 }  # fmt: skip
 
 _ERRNO, _ALLOW, _KILL = 0x00050000, 0x7FFF0000, 0x80000000
@@ -265,12 +266,12 @@ class _Rules:
         ]
 
 
-def build(machine: str, *, paths: bool, signals: bool, forks: bool = False) -> tuple[bytes, list[tuple[int, int]]]:
+def build(machine: str, *, paths: bool, signals: bool, execs: bool = False) -> tuple[bytes, list[tuple[int, int]]]:
     """The filter for one zygote.
 
     paths: files may be opened for reading (Landlock or a private root stands behind it). signals: `kill` is allowed
-    (a namespace or Landlock scope stands behind it); otherwise only with the zygote's secret. forks: a second process
-    may be made without the secret (only for compiled languages' own zygote, never for Python).
+    (a namespace or Landlock scope stands behind it); otherwise only with the zygote's secret. execs: another program may
+    be started in place of this one (for other languages' own zygotes, never for Python).
     """
     nr = numbers(machine)
     rules = _Rules(nr)
@@ -289,7 +290,7 @@ def build(machine: str, *, paths: bool, signals: bool, forks: bool = False) -> t
     # a thread may be made; a process only by the zygote, which knows the secret (third argument, unused by the kernel)
     clone: list[tuple[int, int, int | str, int | str, int | str]] = [
         (_argument(0), _SET, _NEW & ~0x80, "deny", 0),
-        (-1, _SET, _THREAD, "allow", "allow" if forks else 0),
+        (-1, _SET, _THREAD, "allow", 0),
     ]
     rules.rule("clone", clone + rules.secret(2))
     if not signals:
@@ -310,6 +311,7 @@ def build(machine: str, *, paths: bool, signals: bool, forks: bool = False) -> t
     rules.rule("fcntl", setfl)
     rules.rule("socketpair", [(_argument(0), _EQ, 1, "allow", "deny")])
     plain = _PLAIN + (["kill", "tkill", "tgkill"] if signals else []) + (_PATHS if paths else [])
+    plain += ["execve", "pkey_mprotect", "pkey_alloc", "pkey_free", "capget"] if execs else []
     for name in ("clone3", "openat2"):
         program.jump(_EQ, nr[name], "nosys", 0)
     for name in plain:

@@ -16,7 +16,7 @@ import time
 from types import FrameType
 from typing import Any, NoReturn
 
-from selfplay.sandbox import checks, codec, judge, layers
+from selfplay.sandbox import checks, codec, judge, languages, layers
 from selfplay.sandbox.judge import Verdict
 from selfplay.sandbox.sessions import Session
 from selfplay.sandbox.words import Limits, Status
@@ -67,7 +67,8 @@ class Worker:
     def run(self, code: str, tests: tuple[Any, ...], limits: Limits) -> tuple[Verdict, int]:
         """The verdict on one program and the number of times it was started."""
         for attempt in range(1, _TRIES + 1):
-            flavour = layers.flavour_of(code)
+            other = tests[0] == "stdio" and tests[2] != "python"
+            flavour = tests[2] if other else layers.flavour_of(code)
             try:
                 verdict = self._judge(code, tests, limits, flavour)
             except (ZygoteDied, Refused, OSError) as error:
@@ -102,15 +103,21 @@ class Worker:
 
     def _scripts(self, code: str, tests: tuple[Any, ...], limits: Limits, flavour: str) -> Verdict:
         """One fresh process a case; after a time-out or a flood the rest is not run."""
+        language = languages.LANGUAGES.get(tests[2])
+        if language is not None and len(code.encode()) > languages.MAX_SOURCE:
+            why = f"the source has more than {languages.MAX_SOURCE} bytes"
+            return Verdict(Status.UNSUPPORTED_VALUE, (Status.UNSUPPORTED_VALUE,), why)
         found: list[Status] = []
         first: tuple[Status, str] | None = None
-        total = End(0, 0, 0.0, 0.0, 0, "", b"", b"", 0)
+        total = End(0, 0, 0.0, 0.0, 0, "", b"", b"", b"", 0)
+        message = judge.message(code, "script", limits)
+        if language is not None:
+            message = judge.message("", "exec", limits, argv=language.arguments(code, limits.memory_bytes))
         for at, (given, wanted) in enumerate(tests[1]):
-            zygote = self.zygote(flavour)
-            zygote.give_input(given)
-            end = self._once(judge.message(code, "script", limits), flavour, whole=True)
+            self.zygote(flavour).give_input(given)
+            end = self._once(message, flavour, whole=True)
             total = end._replace(cpu=total.cpu + end.cpu, wall=total.wall + end.wall, peak=max(total.peak, end.peak))
-            status, why = judge.judge_output(end, limits, wanted)
+            status, why = judge.judge_output(end, limits, wanted, language)
             found.append(status)
             if status is not Status.PASSED and first is None:
                 first = status, f"case {at}: {why}"
@@ -126,6 +133,8 @@ class Worker:
         prepared = self._prepare(source, entry_point)
         if isinstance(prepared, str):
             return Verdict(Status.INFRA_ERROR, (), judge.bounded(prepared))
+        if trust == "in_process":
+            return self._inside(code, prepared, limits, flavour)
         if prepared.foreseen and prepared.diverged <= prepared.replayed:
             calls = prepared.calls
             end = self._once(judge.message(code, "calls", limits, len(calls), calls=calls, changed=True), flavour)
@@ -184,6 +193,13 @@ class Worker:
             return Verdict(Status.PASSED, held, "", end)
         return Verdict(failure[0], (*held, failure[0]), judge.bounded(failure[1]), end)
 
+    def _inside(self, code: str, prepared: checks.Prepared, limits: Limits, flavour: str) -> Verdict:
+        """Program and tests in one process, the tests with canaries in them: such a verdict can be forged."""
+        inside = checks.inside(prepared.tree)
+        more = {"tests": inside.source, "entry_point": prepared.entry_point}
+        end = self._once(judge.message(code, "inside", limits, 64, **more), flavour)
+        return judge.judge_inside(end, limits, inside.asserts, inside.canaries)
+
     def _session(self, code: str, prepared: checks.Prepared, limits: Limits, flavour: str) -> Verdict:
         zygote = self.zygote(flavour)
         room = judge.reply_room(limits, 64)
@@ -231,7 +247,7 @@ def _failure(error: BaseException, prepared: checks.Prepared) -> tuple[Status, s
 def _row(index: int, verdict: Verdict, attempts: int) -> list[Any]:
     end = verdict.end
     figures = [round(end.cpu, 6), round(end.wall, 6), end.peak] if end else [0.0, 0.0, 0]
-    output = judge.tail(end.output) if end else ""
+    output = judge.tail(end) if end else ""
     statuses = [status.value for status in verdict.tests]
     return [index, verdict.status.value, statuses, verdict.error, output, *figures, verdict.trust, attempts]
 

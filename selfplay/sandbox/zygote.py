@@ -65,8 +65,11 @@ class End(NamedTuple):
     """`cpu`, `wall` or `threads` when the zygote ended it, else empty."""
     replies: bytes
     output: bytes
-    """The last part of standard output and error: `TAIL_BYTES`, or all of it where that was asked for."""
+    """The last part of standard output: `TAIL_BYTES`, or all of it where that was asked for."""
+    errors: bytes
+    """The last `TAIL_BYTES` of standard error."""
     output_size: int
+    """Bytes written to both."""
 
 
 def memory_file(name: str) -> int:
@@ -96,7 +99,8 @@ class Zygote:
         self.flavour, self.programs, self._caller = flavour, 0, caller
         self._stub = how.tier == 3
         self._fds: list[int] = []
-        self._input, self._output, self._replies = (self._own(memory_file(n)) for n in ("in", "out", "replies"))
+        names = ("in", "out", "errors", "replies")
+        self._input, self._output, self._errors, self._replies = (self._own(memory_file(name)) for name in names)
         ask_in, self._ask = os.pipe()
         self._answer, answer_out = os.pipe()
         self._control, theirs = socket.socketpair()
@@ -106,9 +110,8 @@ class Zygote:
         read_only = self._reopen(self._input)
         self._asked = self._own(os.dup(ask_in))
         given = [_high(fd) for fd in (read_only, ask_in, answer_out, theirs.detach())]
-        out, replies = _high(os.dup(self._output)), _high(os.dup(self._replies))
-        given += [out, replies]
-        places = {0: given[0], 1: out, 2: out, 3: replies, 4: given[1], 5: given[2], 6: given[3]}
+        given += [_high(os.dup(fd)) for fd in (self._output, self._errors, self._replies)]
+        places = dict(zip((0, 4, 5, 6, 1, 2, 3), given, strict=True))
         arguments = [how.python, "-S", "-s", "-P", _BOX]
         actions = [(os.POSIX_SPAWN_DUP2, fd, place) for place, fd in places.items()]
         try:
@@ -211,20 +214,24 @@ class Zygote:
             raise ZygoteDied("it could not fork")
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
         number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-        reply_size = os.fstat(self._replies).st_size
-        replies = os.pread(self._replies, reply_size, 0) if reply_size else b""
-        size = os.fstat(self._output).st_size
-        output = b""
-        if size:
-            start = 0 if whole_output else max(0, size - TAIL_BYTES)
-            output = os.pread(self._output, size - start, start)
-            os.ftruncate(self._output, 0)
-        if reply_size:
-            os.ftruncate(self._replies, 0)
+        replies, _ = self._taken(self._replies, True)
+        output, size = self._taken(self._output, whole_output)
+        errors, more = self._taken(self._errors, False)
         self._base_peak = min(self._base_peak or peak, peak)
         reason = ("", "cpu", "wall", "threads")[why] if 0 <= why < 4 else ""
         extra = max(0, peak - self._base_peak) * 1024
-        return End(code, number, cpu / 1e6, wall / 1e6, extra, reason, replies, output, size)
+        return End(code, number, cpu / 1e6, wall / 1e6, extra, reason, replies, output, errors, size + more)
+
+    @staticmethod
+    def _taken(fd: int, whole: bool) -> tuple[bytes, int]:
+        """The content of a memory file (its tail, unless whole) and its size; the file is emptied."""
+        size = os.fstat(fd).st_size
+        if not size:
+            return b"", 0
+        start = 0 if whole else max(0, size - TAIL_BYTES)
+        data = os.pread(fd, size - start, start)
+        os.ftruncate(fd, 0)
+        return data, size
 
     def ended(self) -> bool:
         """Whether the program in hand has ended already (its line is there)."""
