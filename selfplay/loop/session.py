@@ -98,7 +98,15 @@ class Observer:
         if self._tracker is not None:
             traces = folder.round(commit.round) / "traces.parquet"
             self._tracker.log_round(commit.row(), read_traces(traces) if traces.is_file() else ())
-        write_report(self._path)
+        try:
+            write_report(self._path)
+        except Exception as error:  # the one boundary: a page that cannot be drawn ends no run
+            LOG.warning(
+                "the report was not written, %s: %s; `selfplay report %s` tries again",
+                type(error).__name__,
+                error,
+                self._path,
+            )
         if self._on_commit is not None:
             self._on_commit(folder, commit)
 

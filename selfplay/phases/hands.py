@@ -17,6 +17,8 @@ from selfplay.records import Request, Trace, digest
 from selfplay.tasks import Source, open_source
 from selfplay.verify import Verifier, check_types
 
+PROCEDURAL = ("list_programs", "arithmetic")
+
 
 class Hands:
     """What a run needs from outside, opened when first asked for. `folder` is where relative paths count from."""
@@ -93,15 +95,22 @@ class Hands:
             yield {**found, "code_tests": CodeTests(executor, limits)}
 
     def screen(self) -> Callable[[Sequence[Trace]], Mapping[str, str]] | None:
-        """Flags attempts that repeat an evaluation task or hold personal data; None where both are off."""
-        section = self.config.curate
-        if not section.decontaminate and section.privacy == "off":
+        """Flags attempts that repeat an evaluation task or hold personal data; None where there is nothing to look for.
+
+        Procedural sources keep their held-out sequences apart themselves: their prompts share every phrase.
+        """
+        section, procedural = self.config.curate, self.config.tasks.source in PROCEDURAL
+        searched = section.decontaminate and not procedural
+        private = section.privacy != "off" and not procedural
+        if not searched and not private:
             return None
-        from selfplay.curate import Screen
+        from selfplay.curate.protected import Protected
+        from selfplay.curate.screening import PRIVATE_RULES, screen
 
         fixed = self.source.fixed
-        held = [task.text for task in (*fixed.panel, *fixed.test)] if section.decontaminate else []
-        return Screen(protected=held, privacy=section.privacy != "off").flags
+        rows = [{"prompt": task.text, "answer": task.reference or ""} for task in (*fixed.panel, *fixed.test)]
+        benchmarks = {"held_out": Protected.of(rows)} if searched else {}
+        return lambda traces: screen(traces, benchmarks, PRIVATE_RULES if private else ()).flags
 
     def fingerprint_files(self) -> dict[str, str]:
         """Content hashes of every file that the run's results depend on."""

@@ -1,0 +1,254 @@
+"""The store: files whole or not at all, chunks that are there or owed, one driver a folder, COMMITs that make rounds."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from selfplay.errors import StoreError
+from selfplay.records import Attempt, Decision, Outcome, Row, Task, Trace, Verdict
+from selfplay.store import Chunk, ChunkFolder, Commit, Lease, RunFolder, read_json, sha256_of, write_json, write_whole
+from selfplay.store.run import chain
+from selfplay.store.traces import read_rows, read_traces, trace_of, write_rows, write_traces
+
+JSON_ROWS = st.lists(
+    st.dictionaries(st.text(max_size=5), st.text() | st.integers() | st.none(), max_size=3), max_size=5
+)
+
+
+def folder_of(path: Path, count: int = 3) -> ChunkFolder:
+    return ChunkFolder(path, [Chunk(n, (f"t{n}",), n) for n in range(count)])
+
+
+@settings(derandomize=True, deadline=None, max_examples=50)
+@given(rows=JSON_ROWS)
+def test_chunk_gives_back_what_was_written(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, object]]
+) -> None:
+    folder = folder_of(tmp_path_factory.mktemp("chunks"))
+    folder.write(folder.chunks[1], rows)
+    assert folder.read(folder.chunks[1]) == rows
+
+
+@settings(derandomize=True, deadline=None, max_examples=120)
+@given(cut=st.integers(0, 400), rows=JSON_ROWS)
+def test_half_written_chunk_is_owed_again(
+    tmp_path_factory: pytest.TempPathFactory, cut: int, rows: list[dict[str, object]]
+) -> None:
+    folder = folder_of(tmp_path_factory.mktemp("torn"), 1)
+    chunk = folder.chunks[0]
+    folder.write(chunk, rows)
+    whole = folder.path(chunk).read_bytes()
+    folder.path(chunk).write_bytes(whole[: min(cut, len(whole) - 1)])
+    assert folder.read(chunk) is None and folder.owed() == [chunk]
+
+
+@settings(derandomize=True, deadline=None, max_examples=80)
+@given(place=st.integers(0, 10_000), byte=st.integers(0, 255))
+def test_edited_chunk_is_owed_again(tmp_path_factory: pytest.TempPathFactory, place: int, byte: int) -> None:
+    folder = folder_of(tmp_path_factory.mktemp("edited"), 1)
+    chunk, rows = folder.chunks[0], [{"text": "abc", "n": 1}, {"text": "def", "n": 2}]
+    folder.write(chunk, rows)
+    data = bytearray(folder.path(chunk).read_bytes())
+    data[place % len(data)] = byte
+    folder.path(chunk).write_bytes(data)
+    assert folder.read(chunk) in (None, rows)
+
+
+def test_chunk_of_other_inputs_or_another_seed_is_owed(tmp_path: Path) -> None:
+    folder = ChunkFolder(tmp_path, [Chunk(0, ("a",), 1, "x")])
+    folder.write(folder.chunks[0], [])
+    for other in (Chunk(0, ("a",), 1, "y"), Chunk(0, ("a",), 2, "x"), Chunk(0, ("b",), 1, "x")):
+        assert ChunkFolder(tmp_path, [other]).owed() == [other]
+
+
+def test_done_counts_only_for_its_own_plan(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path)
+    folder.finish({"figure": 1})
+    assert folder.done() == {"schema_version": 1, "plan": folder.plan, "figure": 1}
+    assert folder_of(tmp_path, 4).done() is None
+
+
+def test_missing_chunk_of_a_done_phase_is_an_error_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(
+        StoreError, match=r"chunk-00000\.jsonl: is missing or broken.*remove .*DONE and run the same command"
+    ):
+        list(folder_of(tmp_path).each())
+
+
+def test_failed_write_keeps_the_old_content_and_leaves_no_temporary_file(tmp_path: Path) -> None:
+    """A full disk, by the kernel's own limit on file size, in a process of its own."""
+    path = tmp_path / "kept.json"
+    write_json(path, {"old": True})
+    code = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from selfplay.store import write_whole; from selfplay.errors import StoreError\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "try: write_whole(Path(sys.argv[1]), b'x' * 5000)\n"
+        "except StoreError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert "cannot be written (File too large)" in done.stdout and "nothing that was committed is lost" in done.stdout
+    assert read_json(path) == {"old": True} and list(tmp_path.iterdir()) == [path]
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+
+
+def test_second_driver_on_one_run_is_refused_by_name(tmp_path: Path) -> None:
+    with (
+        Lease(tmp_path),
+        pytest.raises(StoreError, match=rf"is in use by process {os.getpid()} on .*under another --name"),
+        Lease(tmp_path),
+    ):
+        pass
+    assert not (tmp_path / "lease.json").exists()
+
+
+def test_lease_of_a_dead_process_is_taken_over_at_once(tmp_path: Path) -> None:
+    code = (
+        "import os, sys, signal; from pathlib import Path; from selfplay.store import Lease\n"
+        "Lease(Path(sys.argv[1])).__enter__(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert (tmp_path / "lease.json").exists()
+    with Lease(tmp_path) as lease:
+        assert lease.held()
+
+
+def test_lease_of_another_host_is_taken_over_only_when_stale(tmp_path: Path) -> None:
+    other = {"nonce": "n", "host": "elsewhere", "pid": 1, "started": "1", "renewed": time.time()}
+    write_json(tmp_path / "lease.json", other)
+    with pytest.raises(StoreError, match="elsewhere"), Lease(tmp_path):
+        pass
+    write_json(tmp_path / "lease.json", {**other, "renewed": time.time() - 100})
+    with Lease(tmp_path) as lease:
+        assert lease.held()
+
+
+def test_torn_lease_file_does_not_lock_the_run_for_ever(tmp_path: Path) -> None:
+    (tmp_path / "lease.json").write_text('{"nonce": "a')
+    with Lease(tmp_path) as lease:
+        assert lease.held()
+
+
+def commit(number: int, parent: int | None) -> Commit:
+    return Commit(round=number, parent=parent, next_parent=number, metrics={"eval/greedy_accuracy": number / 10})
+
+
+def test_other_science_is_refused_with_the_changed_keys_and_operation_is_free(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "r")
+    run.open({"seed": 0, "generate.temperature": 0.7}, {"tasks.jsonl": "a" * 64}, "x: 1\n")
+    run.open({"seed": 0, "generate.temperature": 0.7}, {"tasks.jsonl": "a" * 64}, "x: 2\n")
+    with pytest.raises(
+        StoreError,
+        match=r"started with another config \(generate\.temperature 0\.7 -> 1\.0; tasks\.jsonl a+\.\.\. -> b+",
+    ):
+        run.open({"seed": 0, "generate.temperature": 1.0}, {"tasks.jsonl": "b" * 64}, "x: 3\n")
+    assert (run.path / "config.yaml").read_text() == "x: 2\n"
+
+
+def test_newer_schema_is_refused_and_nothing_is_touched(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.open({}, {}, "")
+    run.commit(commit(0, None))
+    value = read_json(run.round(0) / "COMMIT")
+    write_json(run.round(0) / "COMMIT", {**value, "schema_version": 99})
+    with pytest.raises(StoreError, match="has schema_version 99, this version reads up to 1; update selfplay"):
+        run.commits()
+    assert read_json(run.round(0) / "COMMIT")["schema_version"] == 99
+
+
+def test_metrics_are_rebuilt_from_the_commits(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.open({}, {}, "")
+    run.commit(commit(0, None))
+    run.commit(commit(1, 0))
+    before = (tmp_path / "metrics.jsonl").read_bytes()
+    (tmp_path / "metrics.jsonl").write_text("{torn")
+    run.rebuild_metrics()
+    assert (tmp_path / "metrics.jsonl").read_bytes() == before
+    assert [json.loads(line)["round"] for line in before.decode().splitlines()] == [0, 1]
+
+
+def test_missing_commit_in_the_middle_is_an_error(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.open({}, {}, "")
+    for number in range(3):
+        run.commit(commit(number, number - 1 if number else None))
+    (run.round(1) / "COMMIT").unlink()
+    with pytest.raises(StoreError, match="a COMMIT is missing"):
+        run.commits()
+
+
+def test_chain_follows_parents_past_an_abandoned_round() -> None:
+    commits = [commit(0, None), commit(1, 0), commit(2, 1), commit(3, 1)]
+    assert [c.round for c in chain(commits, 3)] == [0, 1, 3]
+    assert chain(commits, None) == []
+
+
+def test_pruning_keeps_named_weights_and_drops_checkpoints_of_committed_rounds(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.open({}, {}, "")
+    for number in range(3):
+        for name in ("model", "train/checkpoint-5"):
+            (run.round(number) / name).mkdir(parents=True)
+        run.commit(commit(number, None))
+    (run.round(3) / "train" / "checkpoint-5").mkdir(parents=True)
+    run.prune({0, 2})
+    assert [run.round(n).joinpath("model").exists() for n in range(3)] == [True, False, True]
+    assert not list(tmp_path.glob("rounds/00[012]/train/checkpoint-*"))
+    assert (run.round(3) / "train" / "checkpoint-5").is_dir(), "a round in hand keeps its checkpoint"
+
+
+def test_a_restart_never_writes_into_the_log_of_the_crash(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    assert [run.new_log_folder().name for _ in range(11)][-2:] == ["attempt-10", "attempt-11"]
+
+
+TASK = Task(id="t", prompt="p", check={"type": "math", "answer": "1"}, tags=("a:b",))
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(text=st.text(), ids=st.lists(st.integers(0, 2**31 - 1), max_size=4), decided=st.booleans())
+def test_trace_survives_parquet(
+    tmp_path_factory: pytest.TempPathFactory, text: str, ids: list[int], decided: bool
+) -> None:
+    trace = Trace(
+        task=TASK,
+        attempt=Attempt(
+            task_id="t", attempt=0, round=1, text=text, completion_ids=tuple(ids), sampler={"temperature": 1.0}
+        ),
+        verdicts=(Verdict(verifier="v/1", outcome=Outcome.FAIL, evidence="e", score=0.5),),
+        outcome=Outcome.FAIL,
+        decision=Decision(decision="dropped", reason="failed", rank=0) if decided else None,
+    )
+    path = tmp_path_factory.mktemp("traces") / "traces.parquet"
+    assert write_traces(path, [[trace], []]) == 1
+    assert trace_of(next(read_traces(path))) == trace
+
+
+def test_lone_surrogates_and_odd_newlines_are_stored(tmp_path: Path) -> None:
+    attempt = Attempt(task_id="t", attempt=0, round=1, text="a\ud800\u2028\r\nb")
+    write_traces(tmp_path / "t.parquet", [[Trace(task=TASK, attempt=attempt)]])
+    assert next(read_traces(tmp_path / "t.parquet"))["text"] == "a?\u2028\r\nb"
+
+
+def test_rows_survive_parquet_and_equal_rows_give_equal_bytes(tmp_path: Path) -> None:
+    rows = [Row(input_ids=(1, 2), labels=(-100, 2), source="s"), Row(input_ids=(), labels=(), kind="anchor")]
+    for name in ("a", "b"):
+        write_rows(tmp_path / name, rows)
+    assert read_rows(tmp_path / "a") == rows
+    assert sha256_of(tmp_path / "a") == sha256_of(tmp_path / "b")
+
+
+def test_hash_of_a_folder_sees_names_and_bytes(tmp_path: Path) -> None:
+    write_whole(tmp_path / "a" / "x", "1")
+    write_whole(tmp_path / "b" / "y", "1")
+    write_whole(tmp_path / "c" / "x", "1")
+    assert sha256_of(tmp_path / "a") == sha256_of(tmp_path / "c") != sha256_of(tmp_path / "b")
