@@ -10,9 +10,9 @@ from selfplay.collapse import paired_delta
 from selfplay.errors import DataError
 from selfplay.report import html
 from selfplay.report.glossary import title
+from selfplay.report.headline import headline
 from selfplay.report.ink import say
-from selfplay.report.panels import PANEL, TEST, headline
-from selfplay.report.parts import Chart, Panel, Table, cell, counted, interval, listed, signed
+from selfplay.report.parts import PANEL, TEST, Chart, Panel, Table, cell, counted, interval, listed, signed
 from selfplay.report.reading import Point, RunData, best_round, flatten, number, read_run, spread, triple
 from selfplay.report.svg import line_chart
 

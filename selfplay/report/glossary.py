@@ -78,6 +78,18 @@ ENTRIES: dict[str, Entry] = {
         "Expected number of different right solutions among k samples of a task.",
         f"Rarefaction over the n samples, without replacement; {_PANEL}.",
     ),
+    "collapse_diversity/pass_at_k_s": Entry(
+        "Two different right solutions",
+        "Chance that n samples of a task hold at least two different right solutions.",
+        f"Exact over the n samples; {_PANEL}.",
+    ),
+    "collapse_tails/support_retention_expected": Entry(
+        "Support kept, expected",
+        "What support kept would be if nothing had changed since round 0, with the same numbers of samples.",
+        "From the observed pass rates of round 0.",
+    ),
+    "data/passed": Entry("Right", "Attempts that the verifiers passed.", "Exact count."),
+    "data/train_rows": Entry("Training rows", "Rows that the round trained on.", "Exact count."),
     "collapse_diversity/heterozygosity": Entry(
         "Chance of two different answers",
         "Chance that two right samples of one task differ in mode.",

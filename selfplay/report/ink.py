@@ -129,6 +129,8 @@ def span(values: Iterable[float | None]) -> tuple[float, float]:
         lo = 0.0
     if lo > 0:
         lo, hi = max(0.0, lo - (hi - lo) * 0.08), hi + (hi - lo) * 0.08
+    if hi - lo < 1e-9 and 0 <= lo <= 1:
+        return 0.0, 1.0
     if hi - lo < 1e-9:
         lo, hi = (lo - abs(lo) * 0.1 - 0.5, hi + abs(hi) * 0.1 + 0.5) if lo else (0.0, 1.0)
     return lo, hi

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from selfplay.report import html, panels, profile
+from selfplay.report import html, panels, profile, times
+from selfplay.report.headline import headline
 from selfplay.report.parts import Panel
 from selfplay.report.reading import RunData, read_run
 from selfplay.report.tally import Tally, TraceReader, tally
@@ -17,14 +18,14 @@ def write_report(run: Path, read_traces: TraceReader | None = None) -> Path:
     """
     data = read_run(run)
     tallies = read_tallies(data, read_traces)
-    headline = panels.headline(data)
+    told = headline(data)
     groups = _groups(data, tallies)
     html.write_whole(
         run / "report.json",
-        html.twin("report", data.name, headline, groups, {"rounds": data.rows, "notes": data.notes}),
+        html.twin("report", data.name, told, groups, {"rounds": data.rows, "notes": data.notes}),
     )
     target = run / "report.html"
-    html.write_whole(target, html.page("report", data.name, headline, groups, data.notes))
+    html.write_whole(target, html.page("report", data.name, told, groups, data.notes))
     return target
 
 
@@ -53,6 +54,6 @@ def _groups(data: RunData, tallies: dict[int, Tally]) -> list[tuple[str, list[Pa
     return [
         ("Progress", [panels.accuracy(data), panels.selection(data, tallies)]),
         ("Collapse profile", [p for p in collapse if not p.missing] + [p for p in collapse if p.missing]),
-        ("The work", [panels.time(data), panels.training(data), panels.examples(tallies)]),
+        ("The work", [times.time(data), times.training(data), panels.examples(tallies)]),
         ("Record", [panels.setup(data)]),
     ]

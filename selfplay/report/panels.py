@@ -1,111 +1,24 @@
-"""Floor 2: the panels of one run but the collapse profile: headline, accuracy, funnel, time, training, examples."""
+"""Floor 2: panels of one run: accuracy, the way from sampled to trained on, examples, set-up."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from selfplay.report.ink import say
-from selfplay.report.parts import Chart, Panel, Table, by_round, cell, counted, listed, signed
-from selfplay.report.reading import Point, RunData, best_round, flatten, number, setting, triple
+from selfplay.report.parts import (
+    PANEL,
+    TEST,
+    Chart,
+    Panel,
+    Table,
+    by_round,
+    counted,
+    listed,
+    without_twins,
+)
+from selfplay.report.reading import Point, RunData, flatten, number, setting
 from selfplay.report.svg import bar_chart, funnel, line_chart
 from selfplay.report.tally import Tally
-
-PANEL, TEST = "eval/greedy_accuracy", "test/greedy_accuracy"
-_SUMS = ("round", "total", "all", "wall", "work")
-"""Time keys that start so hold a sum of the others."""
-
-
-def headline(run: RunData) -> dict[str, Any]:
-    """What happened, the best round and why it stopped: `sentence`, `stopped`, `figures` [(label, value, note)]."""
-    best = best_round(run.rows, PANEL)
-    key = TEST if run.points(TEST) else PANEL
-    where = "test set" if key == TEST else "panel"
-    found: dict[str, Any] = {"best_round": best, "stopped": stopped(run), "sentence": "", "figures": []}
-    if not run.rows:
-        return {**found, "sentence": "No round is committed yet: there is nothing to report."}
-    first, last = run.rows[0], run.row(best) if best is not None else run.rows[-1]
-    then, now = number(first, key), number(last, key)
-    if then is None or now is None:
-        found["sentence"] = f"{counted(len(run.rows), 'round')} committed; no accuracy was measured."
-    elif best == first["round"]:
-        found["sentence"] = (
-            f"The {where} accuracy was {say(then)} at round {best}, and no later round did better on the panel."
-        )
-    else:
-        word = "rose" if now > then else "fell" if now < then else "stayed"
-        found["sentence"] = f"Greedy accuracy on the {where} {word} from {say(then)} to {say(now)} by round {best}."
-    final = run.rows[-1]
-    if best != final["round"] and then is not None and (ended := number(final, key)) is not None:
-        found["sentence"] += f" After the last round, {final['round']}, it is {say(ended)}."
-    found["figures"] = _figures(run, key, where, first, last)
-    return found
-
-
-def _figures(
-    run: RunData, key: str, where: str, first: Mapping[str, Any], last: Mapping[str, Any]
-) -> list[dict[str, str]]:
-    change = triple(last, f"{key}_delta")
-    levels = [
-        (number(row, "collapse_alarm/level") or 0, row["round"])
-        for row in run.rows
-        if number(row, "collapse_alarm/level") is not None
-    ]
-    value, ends = _apart(last, key)
-    told = (
-        f"{ends}; round {first['round']}: {say(number(first, key))}"
-        if ends
-        else f"round {first['round']}: {say(number(first, key))}"
-    )
-    planned = setting(run.config, "rounds")
-    made = [
-        (
-            "Best round",
-            f"{last['round']} of {max(run.rounds)}",
-            "by the panel's greedy accuracy" + (f"; {planned} planned" if planned != max(run.rounds) else ""),
-        ),
-        (f"Accuracy, {where}", value, told),
-    ]
-    if change[0] is not None:
-        between = f"[{change[1]:+.3f}, {change[2]:+.3f}], " if change[1] is not None and change[2] is not None else ""
-        made.append((f"Change to round {first['round']}", signed(change[0]), f"{between}paired over tasks"))
-    if last["round"] != run.rows[-1]["round"]:
-        final, (at_last, between) = run.rows[-1], _apart(run.rows[-1], key)
-        lost = number(final, f"{key}_delta")
-        made.append(
-            (
-                f"Last round, {where}",
-                at_last,
-                ", ".join(filter(None, [between, f"change {signed(lost)}" if lost is not None else ""])),
-            )
-        )
-    if levels:
-        top = max(v for v, _ in levels)
-        when = f", first in round {min(r for v, r in levels if v == top)}" if top else ", quiet in every round"
-        made.append(("Highest alarm", say(top), f"of 3{when}"))
-    if any(map(_round_seconds, run.rows)):
-        made.append(("Time", _clock(sum(map(_round_seconds, run.rows))), "all rounds"))
-    return [dict(zip(("label", "value", "note"), item, strict=True)) for item in made]
-
-
-def _apart(row: Mapping[str, Any], key: str) -> tuple[str, str]:
-    """A figure and its interval as two texts; the second empty where there is none."""
-    value, lo, hi = triple(row, key)
-    return say(value), "" if lo is None or hi is None else f"[{say(lo)}, {say(hi)}]"
-
-
-def stopped(run: RunData) -> str:
-    """Why the run is where it is, in a sentence."""
-    if not run.rows:
-        return "It has not finished a round."
-    last, planned = max(run.rounds), setting(run.config, "rounds")
-    commit = run.commits.get(last, {})
-    reason = str(commit.get("reason") or "").strip()
-    if commit.get("action") == "stop":
-        return f"The gate stopped it after round {last}{': ' + reason if reason else ''}."
-    if isinstance(planned, int) and last >= planned:
-        return f"All {counted(planned, 'planned round')} are done."
-    of = f" of {planned}" if isinstance(planned, int) else ""
-    return f"It is under way or was interrupted after round {last}{of}; the same command goes on."
 
 
 def accuracy(run: RunData) -> Panel:
@@ -116,7 +29,8 @@ def accuracy(run: RunData) -> Panel:
         return Panel("accuracy", "Accuracy", missing="No round has an accuracy yet.")
     charts = [Chart(line_chart(shown, "Greedy accuracy", "round", "share of tasks solved", y_range=_unit(shown)))]
     passes = [key for key in run.keys("eval") if key.startswith("eval/pass_at_")]
-    sampled = {key.partition("/")[2].replace("pass_at_", "pass@"): run.points(key) for key in passes}
+    sampled = without_twins({key.partition("/")[2].replace("pass_at_", "pass@"): run.points(key) for key in passes})
+    passes = [f"eval/{name.replace('@', '_at_')}" for name in sampled]
     if sampled:
         charts.append(
             Chart(
@@ -260,90 +174,6 @@ def _reasons(found: Counter[str]) -> str:
     return (
         ", ".join(f"{name.replace('_', ' ')} {say(count)}" for name, count in found.most_common() if count) or "\u2013"
     )
-
-
-def _parts(row: Mapping[str, Any]) -> dict[str, float]:
-    """Seconds by phase; sums of others left out."""
-    keys = [
-        k for k in row if k.startswith("time/") and k.endswith("_seconds") and not k.partition("/")[2].startswith(_SUMS)
-    ]
-    return {k.partition("/")[2].removesuffix("_seconds"): v for k in keys if (v := number(row, k)) is not None}
-
-
-def _round_seconds(row: Mapping[str, Any]) -> float:
-    whole = next((v for s in _SUMS if (v := number(row, f"time/{s}_seconds")) is not None), None)
-    return whole if whole is not None else sum(_parts(row).values())
-
-
-def _clock(seconds: float) -> str:
-    """`48 s`, `5 min 12 s`, `3 h 5 min`."""
-    whole = round(seconds)
-    if whole < 120:
-        return f"{whole} s"
-    return f"{whole // 60} min {whole % 60} s" if whole < 7200 else f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def time(run: RunData) -> Panel:
-    """Where a round's time went."""
-    parts = {str(row["round"]): _parts(row) for row in run.rows}
-    parts = {r: found for r, found in parts.items() if found}
-    if not parts:
-        return Panel("time", "Time", missing="No round has time figures yet.")
-    charts = [Chart(bar_chart(parts, "Seconds a round, by phase", "round", "seconds", stacked=True))]
-    overhead = run.points("time/overhead_share")
-    if overhead:
-        top = max(0.06, *(p[1] or 0 for p in overhead))
-        charts.append(
-            Chart(
-                line_chart(
-                    {"": overhead}, "Overhead of the loop", "round", "share of the round's time", y_range=(0, top)
-                )
-            )
-        )
-    names = list(dict.fromkeys(n for found in parts.values() for n in found))
-    rows = [
-        [str(row["round"]), *(say(_parts(row).get(n)) for n in names), cell(row, "time/overhead_share")]
-        for row in run.rows
-    ]
-    table = Table("Seconds by phase", ["round", *names, "overhead share"], rows, folded=True)
-    lead = f"{_clock(sum(map(_round_seconds, run.rows)))} in all. Overhead is the time outside sampling, training and the executor."
-    keys = [k for k in run.keys("time") if k.startswith("time/")]
-    return Panel("time", "Time", lead, charts, [table], keys=keys, data={"seconds": parts})
-
-
-def training(run: RunData) -> Panel:
-    """The training curve over all rounds."""
-    names = [
-        k
-        for k in ("train/loss", "train/mean_token_accuracy", "train/eval_loss")
-        if any(number(r, k) is not None for r in run.curve)
-    ]
-    if not names:
-        return Panel("training", "Training", missing="No training step has been logged yet.")
-    charts: list[Chart] = []
-    data: dict[str, Any] = {}
-    for key in names[:2]:
-        raw = [
-            (x, y)
-            for r in run.curve
-            if (y := number(r, key)) is not None and (x := number(r, "train/step")) is not None
-        ]
-        points = _thinned(raw)
-        data[key] = points
-        head = "Training loss" if key == "train/loss" else key.partition("/")[2].replace("_", " ").capitalize()
-        unit = "nats a token" if "loss" in key else "share"
-        charts.append(Chart(line_chart({"": points}, head, "optimizer step, all rounds", unit)))
-    last = max(number(r, "train/step") or 0 for r in run.curve)
-    rounds = len({r.get("round") for r in run.curve})
-    lead = f"{counted(last, 'optimizer step')} in {counted(rounds, 'round')}; the axis runs on over the rounds."
-    return Panel("training", "Training", lead, charts, keys=names[:2], data=data)
-
-
-def _thinned(raw: Sequence[tuple[float, float]], most: int = 300) -> list[Point]:
-    """At most `most` points, each the mean of its neighbours."""
-    size = -(-len(raw) // most) if raw else 1
-    groups = [sorted(raw)[i : i + size] for i in range(0, len(raw), size)]
-    return [(sum(x for x, _ in g) / len(g), sum(y for _, y in g) / len(g), None, None) for g in groups]
 
 
 def examples(tallies: Mapping[int, Tally]) -> Panel:

@@ -1,11 +1,14 @@
 """Floor 2: what a page is made of: panels with charts and tables, and the words for numbers in them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from selfplay.report.ink import say
-from selfplay.report.reading import Row, RunData, triple
+from selfplay.report.reading import Point, Row, RunData, triple
+
+PANEL, TEST = "eval/greedy_accuracy", "test/greedy_accuracy"
+"""The figure that rounds are compared by, and the one that no decision reads."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,10 @@ def cell(row: Row, key: str) -> str:
 
 def interval(value: float | None, lo: float | None, hi: float | None) -> str:
     """`0.472 [0.431, 0.513]`."""
-    return say(value) if lo is None or hi is None else f"{say(value)} [{say(lo)}, {say(hi)}]"
+    if value is None or lo is None or hi is None:
+        return say(value)
+    step = 0.001 if max(abs(value), abs(lo), abs(hi)) < 10 else None
+    return f"{say(value, step)} [{say(lo, step)}, {say(hi, step)}]"
 
 
 def signed(value: float | None, lo: float | None = None, hi: float | None = None) -> str:
@@ -83,6 +89,15 @@ def by_round(run: RunData, keys: Sequence[str], names: Sequence[str], caption: s
 
 def _of(row: Row, key: str) -> str:
     return signed(*triple(row, key)) if key.endswith("_delta") else cell(row, key)
+
+
+def without_twins(lines: Mapping[str, Sequence[Point]]) -> dict[str, Sequence[Point]]:
+    """The lines, one that equals an earlier one left out (such as pass@n where n is 8)."""
+    kept: dict[str, Sequence[Point]] = {}
+    for name, points in lines.items():
+        if list(points) not in [list(other) for other in kept.values()]:
+            kept[name] = points
+    return kept
 
 
 def pick(numbers: Sequence[int], most: int) -> list[int]:

@@ -5,13 +5,14 @@ Distribution and tails by round, quality against diversity, drift, provenance, a
 
 import itertools
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from selfplay.report.glossary import title
+from selfplay.report.glossary import entry, title
 from selfplay.report.ink import say
-from selfplay.report.panels import PANEL, rows_by_kind
-from selfplay.report.parts import Chart, Panel, Table, cell, interval, pick, signed
+from selfplay.report.panels import rows_by_kind
+from selfplay.report.parts import PANEL, Chart, Panel, Table, cell, interval, listed, pick, signed, without_twins
 from selfplay.report.reading import Point, RunData, number, triple
 from selfplay.report.svg import bar_chart, bar_matrix, line_chart, scatter
 from selfplay.report.tally import LENGTHS, Tally
@@ -40,7 +41,7 @@ def photocopy(tallies: Mapping[int, Tally]) -> Panel:
     counts = {t.round: t.tags.get(family, Counter()) if family else _length_bins(t) for t in shown}
     rows, groups = _ranked(shown, counts, ordered=bool(family))
     columns = [f"round {t.round} (n = {say(t.accepted)})" for t in shown]
-    charts = [_matrix(part, rows, columns, groups, family) for part in dict.fromkeys(groups.values())]
+    charts = [_matrix(part, rows, columns, groups, family) for part in dict.fromkeys(groups.values()) if len(rows) > 1]
     charts += [*_frequency(usable), *_variety(usable, family)]
     rule = f"Rare: the lower half by share in round {shown[0].round}, drawn on its own scale." if family else ""
     lead = f"If rounds copy themselves, the common grows and the rare fades from left to right. {rule}".strip()
@@ -162,25 +163,47 @@ def balance(run: RunData) -> Panel:
 
 
 def families(run: RunData) -> list[Panel]:
-    """One panel a family of collapse metrics: small charts, and the numbers with their change to round 0."""
+    """One panel a family of collapse metrics: small charts of what moved, a sentence for what did not."""
     panels = []
     for prefix, name in FAMILIES.items():
         keys = run.keys(prefix)
         if not keys:
             panels.append(Panel(prefix, name, missing=f"No round has {prefix}/ figures."))
             continue
-        charts = [Chart(line_chart({"": run.points(key)}, title(key), "round", key, height=230)) for key in keys]
+        still = [key for key in keys if len(run.rows) > 1 and len({p[1] for p in run.points(key)}) == 1]
+        told = listed(f"{title(key)} ({interval(*run.points(key)[-1][1:])})" for key in still)
+        charts = [
+            _family_chart(run, stem, found) for stem, found in _stems([k for k in keys if k not in still]).items()
+        ]
         panels.append(
             Panel(
                 prefix,
                 name,
-                charts=charts,
-                tables=[_then_and_now(run, keys)],
+                f"The same in every round: {told}." if told else "",
+                charts,
+                [_then_and_now(run, keys)],
                 keys=keys,
-                data={k: run.points(k) for k in keys},
+                data={key: run.points(key) for key in keys},
             )
         )
     return panels
+
+
+def _stems(keys: Sequence[str]) -> dict[str, list[str]]:
+    """Keys that differ only in what follows `_at_` or `_in_` stand together, as `unique_correct_at_1` and `_8` do."""
+    found: dict[str, list[str]] = {}
+    for key in keys:
+        match = re.fullmatch(r"(.+_(?:at|in))_([A-Za-z0-9]+)", key)
+        found.setdefault(match[1] if match else key, []).append(key)
+    return found
+
+
+def _family_chart(run: RunData, stem: str, keys: Sequence[str]) -> Chart:
+    if len(keys) == 1:
+        return Chart(line_chart({"": run.points(keys[0])}, title(keys[0]), "round", keys[0], height=230))
+    lines = without_twins({key.removeprefix(f"{stem}_"): run.points(key) for key in keys})
+    known = entry(keys[-1])
+    return Chart(line_chart(lines, known.title if known else title(stem), "round", f"{stem}_*", height=230))
 
 
 def _then_and_now(run: RunData, keys: Sequence[str]) -> Table:

@@ -1,0 +1,102 @@
+"""Floor 2: the top of a page: what happened, the best round, why it stopped."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from selfplay.report.ink import say
+from selfplay.report.parts import PANEL, TEST, counted, signed
+from selfplay.report.reading import RunData, best_round, number, setting, triple
+from selfplay.report.times import clock, round_seconds
+
+
+def headline(run: RunData) -> dict[str, Any]:
+    """What happened, the best round and why it stopped: `sentence`, `stopped`, `figures` [(label, value, note)]."""
+    best = best_round(run.rows, PANEL)
+    key = TEST if run.points(TEST) else PANEL
+    where = "test set" if key == TEST else "panel"
+    found: dict[str, Any] = {"best_round": best, "stopped": stopped(run), "sentence": "", "figures": []}
+    if not run.rows:
+        return {**found, "sentence": "No round is committed yet: there is nothing to report."}
+    first, last = run.rows[0], run.row(best) if best is not None else run.rows[-1]
+    then, now = number(first, key), number(last, key)
+    if then is None or now is None:
+        found["sentence"] = f"{counted(len(run.rows), 'round')} committed; no accuracy was measured."
+    elif best == first["round"]:
+        found["sentence"] = (
+            f"The {where} accuracy was {say(then)} at round {best}, and no later round did better on the panel."
+        )
+    else:
+        word = "rose" if now > then else "fell" if now < then else "stayed"
+        found["sentence"] = f"Greedy accuracy on the {where} {word} from {say(then)} to {say(now)} by round {best}."
+    final = run.rows[-1]
+    if best != final["round"] and then is not None and (ended := number(final, key)) is not None:
+        found["sentence"] += f" After the last round, {final['round']}, it is {say(ended)}."
+    found["figures"] = _figures(run, key, where, first, last)
+    return found
+
+
+def _figures(
+    run: RunData, key: str, where: str, first: Mapping[str, Any], last: Mapping[str, Any]
+) -> list[dict[str, str]]:
+    change = triple(last, f"{key}_delta")
+    levels = [
+        (number(row, "collapse_alarm/level") or 0, row["round"])
+        for row in run.rows
+        if number(row, "collapse_alarm/level") is not None
+    ]
+    value, ends = _apart(last, key)
+    told = (
+        f"{ends}; round {first['round']}: {say(number(first, key))}"
+        if ends
+        else f"round {first['round']}: {say(number(first, key))}"
+    )
+    planned = setting(run.config, "rounds")
+    made = [
+        (
+            "Best round",
+            f"{last['round']} of {max(run.rounds)}",
+            "by the panel's greedy accuracy" + (f"; {planned} planned" if planned != max(run.rounds) else ""),
+        ),
+        (f"Accuracy, {where}", value, told),
+    ]
+    if change[0] is not None:
+        between = f"[{change[1]:+.3f}, {change[2]:+.3f}], " if change[1] is not None and change[2] is not None else ""
+        made.append((f"Change to round {first['round']}", signed(change[0]), f"{between}paired over tasks"))
+    if last["round"] != run.rows[-1]["round"]:
+        final, (at_last, between) = run.rows[-1], _apart(run.rows[-1], key)
+        lost = number(final, f"{key}_delta")
+        made.append(
+            (
+                f"Last round, {where}",
+                at_last,
+                ", ".join(filter(None, [between, f"change {signed(lost)}" if lost is not None else ""])),
+            )
+        )
+    if levels:
+        top = max(v for v, _ in levels)
+        when = f", first in round {min(r for v, r in levels if v == top)}" if top else ", quiet in every round"
+        made.append(("Highest alarm", say(top), f"of 3{when}"))
+    if any(map(round_seconds, run.rows)):
+        made.append(("Time", clock(sum(map(round_seconds, run.rows))), "all rounds"))
+    return [dict(zip(("label", "value", "note"), item, strict=True)) for item in made]
+
+
+def _apart(row: Mapping[str, Any], key: str) -> tuple[str, str]:
+    """A figure and its interval as two texts; the second empty where there is none."""
+    value, lo, hi = triple(row, key)
+    return say(value), "" if lo is None or hi is None else f"[{say(lo)}, {say(hi)}]"
+
+
+def stopped(run: RunData) -> str:
+    """Why the run is where it is, in a sentence."""
+    if not run.rows:
+        return "It has not finished a round."
+    last, planned = max(run.rounds), setting(run.config, "rounds")
+    commit = run.commits.get(last, {})
+    reason = str(commit.get("reason") or "").strip()
+    if commit.get("action") == "stop":
+        return f"The gate stopped it after round {last}{': ' + reason if reason else ''}."
+    if isinstance(planned, int) and last >= planned:
+        return f"All {counted(planned, 'planned round')} are done."
+    of = f" of {planned}" if isinstance(planned, int) else ""
+    return f"It is under way or was interrupted after round {last}{of}; the same command goes on."
