@@ -1,11 +1,12 @@
 """Floor 4: the train phase: rows in, weights out, through TRL. Durable: killed anywhere, the same call goes on.
 
-`out` is the phase's folder: `checkpoints/`, `curve.jsonl` (one line an optimizer step), `report.json`, and at the end
+`out` is the phase's folder: `checkpoints/` while it runs, `curve.jsonl` (one line an optimizer step), `report.json`, and at the end
 `model/` with a manifest of hashes. Torch and TRL are loaded when `train` is called.
 """
 
 import json
 import logging
+import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -97,6 +98,7 @@ def train(
         report = _report(made, out, micro=micro, backoffs=backoffs, seconds=seconds, first=step_offset + 1)
         write_whole(out / "report.json", report.model_dump_json() + "\n")
         disk.export(out, partial(sft.save, model, start))
+        shutil.rmtree(out / "checkpoints", ignore_errors=True)  # the weights are safe, the optimizer is of no more use
     del model
     sft.free()
     ranks.barrier("train: exported")
