@@ -10,6 +10,7 @@ import gzip
 import json
 import platform
 import random
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -54,6 +55,43 @@ def leaks(data: Path) -> list[Row]:
         hit_rows = {h.row for h in decontaminate.find(texts, index)}
         table.append({"kind": name, "rows": len(texts), "found": len(hit_rows), "named": None})
     return table
+
+
+def disguises(data: Path) -> list[Row]:
+    """Every evaluation row in every disguise, made here: found with the right owner, by how the protected rows are given."""
+    test = load(data / "gsm8k" / "test_first500.jsonl.gz")
+    human = load(data / "humaneval" / "HumanEval_000-099.jsonl.gz")
+    made: list[tuple[str, int, str]] = []
+    for of, row in enumerate(test):
+        question, words = row["question"], row["question"].split()
+        bare = re.sub(r"[^\w\s]", "", question).upper().replace(" ", "  ")
+        made += [
+            ("exact", of, f"{question}\n{row['answer']}"),
+            ("spacing_case, question alone", of, bare),
+            ("numbers + 7, question alone", of, re.sub(r"\d+", lambda m: str(int(m.group()) + 7), question)),
+            ("in_context", of, f"A worked example. {question} Think step by step.\nNow one of your own."),
+            ("half", of, " ".join(words[: len(words) // 2]) + " ... What comes next?"),
+            ("answer_only", of, f"Solution:\n{row['answer']}"),
+        ]
+    for of, row in enumerate(human, len(test)):
+        code = row["prompt"] + row["canonical_solution"]
+        renamed = code.replace(row["entry_point"], "my_function")
+        bare = re.sub(r'("{3}|\'{3})[\s\S]*?\1', "", renamed)
+        made += [("code_exact", of, code), ("code_renamed", of, renamed), ("code_renamed, docstring removed", of, bare)]
+    forms: dict[str, list] = {
+        "records": [*test, *human],
+        "joined": [f"{r['question']}\n{r['answer']}" for r in test]
+        + [r["prompt"] + r["canonical_solution"] for r in human],
+        "prompts_alone": [r["question"] for r in test] + [r["prompt"] for r in human],
+    }
+    total = Counter(kind for kind, _, _ in made)
+    table: dict[str, Row] = {kind: {"disguise": kind, "rows": count} for kind, count in total.items()}
+    for form, rows in forms.items():
+        hits = {(h.row, h.of) for h in decontaminate.find([text for _, _, text in made], rows)}
+        found = Counter(kind for place, (kind, of, _) in enumerate(made) if (place, of) in hits)
+        for kind in total:
+            table[kind][form] = found[kind]
+    return list(table.values())
 
 
 def identifiers(data: Path) -> tuple[list[Row], list[Row]]:
@@ -144,6 +182,7 @@ def main() -> None:
     spans, flagged = identifiers(options.data)
     report = {
         "leaks": leaks(options.data),
+        "disguises": disguises(options.data),
         "identifiers": spans,
         "flagged": flagged,
         "near_duplicates": near_copies(options.data),

@@ -14,7 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selfplay.curate.canonical import canonical_functions
-from selfplay.curate.protected import SEED_WORDS, Part, Protected, function_blocks, squeeze, without_numbers
+from selfplay.curate.protected import (
+    SEED_WORDS,
+    Part,
+    Protected,
+    function_blocks,
+    head_of,
+    masked_block,
+    squeeze,
+    without_numbers,
+)
 from selfplay.curate.tokens import U64, Words, batches, char_offset, shingles
 
 RULES = (
@@ -234,15 +243,23 @@ def _span_of(part: str, text: str) -> tuple[int, int]:
 
 
 def _functions(texts: Sequence[str], index: Protected) -> Iterator[Hit]:
-    """Functions that equal a protected one up to names, comments and layout; only look-alikes are parsed."""
-    if not index.functions:
-        return
-    for row, text in enumerate(texts):
-        alike = [(a, b) for prefix, a, b in function_blocks(text) if prefix in index.function_prefixes]
-        for start, end in alike:
-            lines = [line for line, *_ in canonical_functions(textwrap.dedent(text[start:end]))]
-            yield from (
-                Hit(row, "code_renamed", (start, end), index.functions[line])
-                for line in lines
-                if line in index.functions
-            )
+    """Functions that equal a protected one up to their name, or up to all names, comments and layout, or in their head."""
+    for row, text in enumerate(texts if index.code else ()):
+        for prefix, start, end in function_blocks(text):
+            owners = _owners(text[start:end], prefix in index.function_prefixes, index)
+            yield from (_function_hit(row, text, (start, end), of, index) for of in owners)
+
+
+def _owners(block: str, alike: bool, index: Protected) -> set[int]:
+    """Protected rows that have this function; it is parsed only where it begins with the keywords of a protected one."""
+    head = head_of(block)
+    found = {index.heads.get(masked_block(head))} if head and index.heads else set()
+    if alike:
+        found |= {index.functions.get(line) for line, *_ in canonical_functions(textwrap.dedent(block))}
+        found.add(index.blocks.get(masked_block(block)))
+    return {of for of in found if of is not None}
+
+
+def _function_hit(row: int, text: str, span: tuple[int, int], of: int, index: Protected) -> Hit:
+    same = squeeze(index.code[of]) in squeeze(text)
+    return Hit(row, "code_exact" if same else "code_renamed", span, of)

@@ -29,6 +29,9 @@ a row of fewer than 6 words sought inside other text."""
 MIN_CODE_NODES = 18
 """A function with fewer syntax nodes (`return a * h / 2`) is written again by anyone, and says nothing by its shape."""
 
+MIN_BLOCK_CHARS = 40
+"""A function of fewer characters, blank space apart, is nobody's."""
+
 KEYWORDS = re.compile(
     r"\b(?:def|return|if|elif|else|for|while|in|not|and|or|is|lambda|try|except|with|yield|break|continue|pass|import|None|True|False)\b"
 )
@@ -40,6 +43,8 @@ _ANSWER_KEYS = frozenset(
 )
 _SKIPPED_KEYS = frozenset({"id", "task_id", "index", "entry_point", "source", "split", "name", "test", "tests"})
 _STRING_OR_COMMENT = re.compile(r'"""[\s\S]*?"""|\'\'\'[\s\S]*?\'\'\'|#[^\n]*')
+_NAME = re.compile(r"def[ \t]+(\w+)")
+_HEAD = re.compile(r"[^\n]*def[^\n]*\n\s*(?:\"{3}[\s\S]*?\"{3}|'{3}[\s\S]*?'{3})")
 _FUNCTION = re.compile(
     r"^[ \t]*(?:async[ \t]+)?def[ \t]+\w[^\n]*(?:\n(?:[ \t]+[^\n]*|\)[^\n]*|[ \t]*(?=\n[ \t\n])))*", re.MULTILINE
 )
@@ -152,6 +157,26 @@ class Protected:
         return frozenset(prefix for source in sources for prefix, _, _ in function_blocks(source))
 
     @cached_property
+    def blocks(self) -> dict[str, int]:
+        """Functions as written, their own name masked -> row: for those too small to be known by shape, notes included."""
+        found: dict[str, int] = {}
+        for of, source in self.code.items():
+            for _, start, end in function_blocks(source):
+                found.setdefault(masked_block(source[start:end]), of)
+        return {block: of for block, of in found.items() if len(block) >= MIN_BLOCK_CHARS}
+
+    @cached_property
+    def heads(self) -> dict[str, int]:
+        """Signature and docstring of functions, their own name masked -> row: benchmarks are often given by prompts alone."""
+        found: dict[str, int] = {}
+        for of, source in self.code.items():
+            for _, start, end in function_blocks(source):
+                head = head_of(source[start:end])
+                if head is not None and len(masked_block(head)) >= MIN_BLOCK_CHARS:
+                    found.setdefault(masked_block(head), of)
+        return found
+
+    @cached_property
     def code(self) -> dict[int, str]:
         """Row -> its code parts in one, as a prompt and its canonical solution make one program."""
         joined: dict[int, str] = defaultdict(str)
@@ -182,6 +207,18 @@ def function_blocks(text: str) -> list[tuple[tuple[str, ...], int, int]]:
         bare = _STRING_OR_COMMENT.sub("", match.group())
         found.append((tuple(KEYWORDS.findall(bare)[:KEYWORD_PREFIX]), match.start(), match.end()))
     return found
+
+
+def masked_block(block: str) -> str:
+    """A function's text without blank space and case, every mention of its own name replaced by one word."""
+    name = _NAME.search(block)
+    return squeeze(re.sub(rf"\b{name.group(1)}\b", "fn", block) if name else block)
+
+
+def head_of(block: str) -> str | None:
+    """A function up to the end of its docstring; None where it has none."""
+    match = _HEAD.match(block)
+    return match.group() if match else None
 
 
 def _telling_functions(sources: Sequence[str]) -> list[str]:
