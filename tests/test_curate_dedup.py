@@ -58,6 +58,8 @@ def test_case_form_and_accents_do_not_change_a_word_and_wide_characters_are_word
     assert np.array_equal(words(["ÉCOLE ＡＢ"]).hashes, words(["école ab"]).hashes)
     assert np.array_equal(words(["a\u00a0b\u2009c"]).hashes, words(["a b c"]).hashes)
     assert len(words(["漢字かな"]).hashes) == 4
+    block = words(["don't the dogs' Don’t dont"])
+    assert block.hashes[0] == block.hashes[3] == block.hashes[4] and block.starts.tolist()[:3] == [0, 6, 10]
     assert len(set(words(["alpha beta 12 21 alphabeta"]).hashes.tolist())) == 5
 
 

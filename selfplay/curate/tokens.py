@@ -1,7 +1,8 @@
 """Floor 1: many texts as arrays of hashed words, fast and the same on every machine. Pure, numpy only.
 
-Words are runs of letters (with `_`) or runs of digits, lower-cased; every other character separates. A CJK or kana
-character is a word of its own. Hashes are 64 bits; the same word has the same hash in every text and batch.
+Words are runs of letters (with `_`) or runs of digits, lower-cased; an apostrophe between letters is left out, every
+other character separates. A CJK or kana character is a word of its own. Hashes are 64 bits; the same word has the same
+hash in every text and batch.
 """
 
 import unicodedata
@@ -38,11 +39,11 @@ class _Folding(dict[int, str]):
     """Maps a character to one lower-case character of the same meaning, and what is no letter or digit to a space."""
 
     def __missing__(self, code: int) -> str:
-        character = chr(code)
+        character = "'" if code == 0x2019 else chr(code)
         folded = unicodedata.normalize("NFKC", character).lower()
         if len(folded) != 1:
             folded = character.lower() if len(character.lower()) == 1 else character
-        self[code] = folded if folded.isalnum() or folded == "_" or unicodedata.combining(folded) else " "
+        self[code] = folded if folded.isalnum() or folded in "_'" or unicodedata.combining(folded) else " "
         return self[code]
 
 
@@ -101,11 +102,21 @@ def words(texts: Sequence[str]) -> Words:
     text_starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     flat = np.frombuffer(b"\n".join([*encoded, b""]), np.uint8)
     classes = _CLASS[flat]
+    kept = _without_apostrophes(flat, classes)
+    flat, classes = flat[kept], classes[kept]
     starts, ends = _borders(classes)
-    hashes = _hash_spans(flat, starts, ends)
+    hashes, is_number = _hash_spans(flat, starts, ends), classes[starts] == _DIGIT
+    starts, ends = kept[starts], kept[ends - 1] + 1
     offsets = np.searchsorted(starts, text_starts).astype(np.int64)
     owner_start = np.repeat(text_starts[:-1], np.diff(offsets))
-    return Words(hashes, classes[starts] == _DIGIT, starts - owner_start, ends - owner_start, offsets)
+    return Words(hashes, is_number, starts - owner_start, ends - owner_start, offsets)
+
+
+def _without_apostrophes(flat: NDArray[np.uint8], classes: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Places of all bytes but apostrophes between two letters: `don't` and `dont` are one word."""
+    marks = np.flatnonzero(flat[1:-1] == ord("'")) + 1
+    inside = marks[(classes[marks - 1] == _LETTER) & (classes[marks + 1] == _LETTER)]
+    return np.delete(np.arange(len(flat)), inside)
 
 
 def _borders(classes: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
