@@ -51,7 +51,7 @@ _IS = re.compile(
     re.IGNORECASE,
 )
 _WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}(?![A-Za-z])")
-_VALUE = r"(?:\$?[-−+]?\d[\d,./]*%?\$?|\$[^$\n]{1,60}\$|\\boxed\{[^{}]{1,60}\}|[A-E]\b|\([A-E]\))"
+_VALUE = r"(?:(?<![\d,./])\$?[-−+]?\d[\d,./]{0,40}%?\$?|\$[^$\n]{1,60}\$|\\boxed\{[^{}]{1,60}\}|[A-E]\b|\([A-E]\))"
 _HEDGE = re.compile(
     r"\b(?:maybe|perhaps|possibly|probably|not sure|unsure|uncertain|i guess|guessing|no idea|don'?t know|do not know|"
     r"cannot (?:determine|be determined|tell|say|solve|answer)|"
@@ -65,6 +65,7 @@ _OR = re.compile(
     rf"\s*(?:maybe |perhaps |even |possibly )?{_VALUE}",
     re.IGNORECASE,
 )
+_ALTERNATIVE = re.compile(r"\b(?:or|versus|vs)\b", re.IGNORECASE)
 _REFUSAL = re.compile(
     r"^\W*(?:i|we|sorry|unfortunately|there is no|it is (?:im|not )|this (?:problem|question)|let me|let us|let's|hello|hi|sure|okay|ok)\b",
     re.IGNORECASE,
@@ -146,7 +147,7 @@ def _boxed(text: str) -> tuple[Found, int] | None:
 
 def _hedges(statement: str) -> bool:
     statement = ascii_math(statement) if not statement.isascii() else statement
-    return bool(_HEDGE.search(statement) or _OR.search(statement))
+    return bool(_HEDGE.search(statement) or (_ALTERNATIVE.search(statement) and _OR.search(statement)))
 
 
 def _marked(body: str) -> Found | None:

@@ -171,7 +171,7 @@ def _numeral(text: str) -> tuple[Fraction, int | None]:
     elif "," in text:
         head, _, tail = text.partition(",")
         grouped = re.fullmatch(r"[1-9]\d{0,2}(?:,\d{3})+", text)
-        text = text.replace(",", "") if grouped else f"{head}.{tail}"
+        text = text.replace(",", "") if grouped or "," in tail else f"{head}.{tail}"
     elif text.count(".") > 1:
         text = text.replace(".", "")
     _, dot, tail = text.partition(".")

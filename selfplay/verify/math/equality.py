@@ -20,6 +20,7 @@ The rules (one table, the same in docs/math.md):
 
 import re
 import time
+from functools import lru_cache
 
 from selfplay.answers.extraction import Found, find_answer
 from selfplay.answers.numerals import read_number
@@ -53,17 +54,15 @@ def equal(
     if quick is not None:
         return quick
     context = Context(time.monotonic() + deadline_seconds, precision, tolerance)
-    wanted = find_answer(gold)
     found = find_answer(answer) if answer else None
-    if wanted is None or found is None:
+    if found is None or not gold.strip():
         return Outcome.INVALID
     try:
         given = read(found.text)
     except Hopeless:
         return Outcome.INVALID
-    try:
-        reference = read(wanted.text)
-    except Hopeless:
+    reference = _reference(gold)
+    if reference is None:
         return Outcome.ABSTAIN
     if found.hedged and not _may_be_list(found, reference):
         return Outcome.INVALID
@@ -73,6 +72,16 @@ def equal(
         return Outcome.INVALID
     except OutageError:
         return Outcome.ERROR
+
+
+@lru_cache(maxsize=4096)
+def _reference(gold: str) -> Reading | None:
+    """The reading of a reference, which many attempts are compared with; None where it cannot be read."""
+    found = find_answer(gold)
+    try:
+        return read(found.text) if found else None
+    except Hopeless:
+        return None
 
 
 def _literals(gold: str, answer: str, precision: int, tolerance: float) -> Outcome | None:

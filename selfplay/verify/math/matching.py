@@ -14,6 +14,10 @@ from selfplay.verify.math import symbolic
 from selfplay.verify.math.readings import Reading
 
 
+MAX_SYMBOLIC = 1_500
+"""Characters of one expression for the symbolic lane; its parser needs seconds for longer ones."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What every comparison of one call shares."""
@@ -219,6 +223,10 @@ def _symbolic(gold: Reading, answer: Reading, context: Context) -> Outcome:
     for one, other in ((gold, answer), (answer, gold)):
         if one.number and _SINGLE.fullmatch(other.text) and other.text not in ("e", "\\pi", "pi", "i"):
             return Outcome.FAIL if one is gold or _SINGLE.fullmatch(gold.text) else Outcome.ABSTAIN
+    if len(answer.source) > MAX_SYMBOLIC:
+        return Outcome.INVALID
+    if len(gold.source) > MAX_SYMBOLIC:
+        return Outcome.ABSTAIN
     if not symbolic.available():
         return Outcome.ERROR
     number = gold.number or answer.number

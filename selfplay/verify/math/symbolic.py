@@ -96,8 +96,10 @@ class _Worker:
     def _line(self, end: float) -> bytes | None:
         assert self.process.stdout is not None
         stream = self.process.stdout.fileno()
+        poll = select.poll()
+        poll.register(stream, select.POLLIN)
         while b"\n" not in self.buffer:
-            ready, _, _ = select.select([stream], [], [], max(0.0, end - time.monotonic()))
+            ready = poll.poll(max(0.0, end - time.monotonic()) * 1000)
             chunk = os.read(stream, 65536) if ready else b""
             if not chunk:
                 return None
@@ -160,8 +162,8 @@ def _ask(question: dict[str, Any], end: float) -> dict[str, Any]:
     cold = not worker.ready
     worker.wait_ready()
     if cold:
-        # coming up is not the question's fault, and bounded by itself
-        end += time.monotonic() - started
+        # coming up is not the question's fault: half of its time is left to it in any case
+        end = max(end, time.monotonic() + (end - started) / 2)
     reply = worker.ask(question, end)
     if reply is None:
         worker.kill()

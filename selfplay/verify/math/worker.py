@@ -10,6 +10,7 @@ import os
 import re
 import resource
 import sys
+from functools import lru_cache
 from typing import Any
 
 import sympy  # type: ignore[import-untyped]
@@ -38,6 +39,7 @@ def confine() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+@lru_cache(maxsize=256)
 def parsed(latex: str) -> Any:
     """The sympy object of one expression, or None. Decimals become fractions first, so that no float is ever compared."""
     exact = re.sub(r"(?<![\d.])(\d*)\.(\d+)", lambda m: rf"{{\frac{{{int(m[1] + m[2])}}}{{{10 ** len(m[2])}}}}}", latex)
