@@ -13,7 +13,6 @@ from selfplay.records import Outcome
 from selfplay.verify.math import symbolic
 from selfplay.verify.math.readings import Reading
 
-
 MAX_SYMBOLIC = 1_500
 """Characters of one expression for the symbolic lane; its parser needs seconds for longer ones."""
 
@@ -233,7 +232,14 @@ def _symbolic(gold: Reading, answer: Reading, context: Context) -> Outcome:
     if number is not None and number.decimals is not None and number.decimals >= context.precision:
         found = symbolic.value((answer if gold.number else gold).source, context.end)
         return Outcome.FAIL if found is None else _outcome(rounds_to(Fraction(found), number.value, number.decimals))
-    reply = symbolic.same(_latex(gold), _latex(answer), context.end)
+    left, right = _latex(gold), _latex(answer)
+    if gold.name != answer.name and ("=" in gold.source or "=" in answer.source):
+        # `2x - y = 3` against `y = 2x - 3`, of which only the right side was kept
+        left, right = (
+            f"{r.name} = {text}" if r.name and "=" not in r.source else text
+            for r, text in ((gold, left), (answer, right))
+        )
+    reply = symbolic.same(left, right, context.end)
     if isinstance(reply, bool):
         return _outcome(reply)
     return Outcome.INVALID if reply == "answer" else Outcome.ABSTAIN

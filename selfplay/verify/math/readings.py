@@ -5,6 +5,7 @@ symbolic lane. Nothing is evaluated but by `arithmetic`.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -37,7 +38,15 @@ class Reading:
     """A second way to read it, as for `1,22` (a decimal or a list)."""
 
 
-_REWRITES = [
+def _repeating(whole: str, fixed: str, period: str) -> str:
+    """`0.1\\overline{6}` as a fraction."""
+    scale = 10 ** len(fixed)
+    value = Fraction(int(whole + fixed or "0"), scale) + Fraction(int(period), scale * (10 ** len(period) - 1))
+    return rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
+
+
+_Rewrite = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
+_REWRITES: list[_Rewrite] = [
     (re.compile(r"\\(?:leq|leqslant|le)(?![A-Za-z])|<="), r"\\le "),
     (re.compile(r"\\(?:geq|geqslant|ge)(?![A-Za-z])|>="), r"\\ge "),
     (re.compile(r"\\(?:neq|ne)(?![A-Za-z])|!="), r"\\ne "),
@@ -46,7 +55,11 @@ _REWRITES = [
     (re.compile(r"\\lbrace(?![A-Za-z])"), r"\\{"),
     (re.compile(r"\\rbrace(?![A-Za-z])"), r"\\}"),
     (re.compile(r"\\(?:lbrack|lparen)(?![A-Za-z])"), "["),
-    (re.compile(r"\\(?:l|r)angle(?![A-Za-z])"), ""),
+    (re.compile(r"\\langle(?![A-Za-z])"), "("),
+    (re.compile(r"\\rangle(?![A-Za-z])"), ")"),
+    (re.compile(r"\\(?:varnothing|O)(?![A-Za-z])|\\\{\s*\\\}"), r"\\emptyset "),
+    (re.compile(r"\\mid(?![A-Za-z])"), "|"),
+    (re.compile(r"(\d*)\.(\d{0,12})\\overline\s*\{(\d{1,12})\}"), lambda m: _repeating(m[1], m[2], m[3])),
     (re.compile(r"\\(?:cdotp|ast)(?![A-Za-z])"), r"\\cdot "),
     (re.compile(r"\binfinity\b|(?<![\\A-Za-z])inf\b|(?<![A-Za-z\\])oo\b"), r"\\infty "),
     (re.compile(r"(?<![\\A-Za-z])(sqrt|pi|sin|cos|tan|log|ln)(?![A-Za-z])"), r"\\\1 "),
@@ -73,6 +86,16 @@ _MATRIX = re.compile(
 )
 _BASED = re.compile(r"([0-9A-Fa-f]+)_\{?(\d{1,2}|\\text\w*)\}?")
 _ORDER = re.compile(r"\s*(<|>|\\[lg]e(?![A-Za-z]))\s*")
+_SPELLED = {
+    word: i
+    for i, word in enumerate(
+        re.findall(
+            r"\w+",
+            "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
+            "nineteen twenty",
+        )
+    )
+}
 _OPEN, _CLOSE = "([{", ")]}"
 
 
@@ -136,7 +159,7 @@ def _read(text: str, depth: int) -> Reading:
     if choice := _CHOICE.fullmatch(text):
         rest = _read(choice[2].strip(), depth + 1) if choice[2].strip() else None
         return Reading("choice", choice[1], text, shape=choice[1], other=rest)
-    for reader in (_matrix, _separated, _related, _bracketed, _plus_minus):
+    for reader in (_matrix, _separated, _bracketed, _related, _plus_minus):
         reading = reader(text, depth)
         if reading is not None:
             return reading
@@ -149,6 +172,8 @@ def _leaf(text: str) -> Reading:
         value = evaluate(text[:-1] if percent else text)
         if value is not None:
             return Reading("number", canonical(text), text, Number(value, percent=percent))
+    if (spelled := _SPELLED.get(text.casefold())) is not None:
+        return Reading("number", str(spelled), text, Number(Fraction(spelled)))
     if (_WORD.fullmatch(text) and len(text) > 2) or re.fullmatch(r"\d+(?:\s?:\s?\d+)+(?:\s?[ap]\.?m\.?)?", text):
         return Reading("words", canonical(text).casefold(), text)
     return Reading("expr", canonical(text), text)
@@ -228,7 +253,7 @@ def _interval(text: str, depth: int) -> Reading:
     signs = [m[1] for m in _ORDER.finditer(text)]
     sides = [side for side in _ORDER.split(text) if side not in signs]
     whole = Reading("expr", canonical(text), text)
-    named = [bool(_NAME.fullmatch(side)) and not side.startswith("\\infty") for side in sides]
+    named = [not side or (bool(_NAME.fullmatch(side)) and not side.startswith("\\infty")) for side in sides]
     if len(signs) == 1 and named in ([True, False], [False, True]):
         name, bound = (sides[0], sides[1]) if named[0] else (sides[1], sides[0])
         below = (signs[0] in ("<", "\\le")) == named[0]
@@ -263,6 +288,10 @@ def _bracketed(text: str, depth: int) -> Reading | None:
     inside = body[1:-1].strip()
     parts = [part for part in pieces(inside, re.compile(r"\s*[,;]\s*")) if part]
     if body[0] == "{":
+        if built := re.fullmatch(r"([A-Za-z])\s*(?:\||:)\s*(.*)", inside):
+            reading = _related(built[2], depth + 1)
+            if reading is not None and reading.kind != "expr" and reading.name == built[1]:
+                return reading
         if "|" in inside or ":" in inside or not parts:
             return Reading("expr", canonical(text), text)
         reading = _list(parts, "{}", depth)

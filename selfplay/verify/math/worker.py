@@ -14,8 +14,14 @@ from functools import lru_cache
 from typing import Any
 
 import sympy  # type: ignore[import-untyped]
-from math_verify import LatexExtractionConfig, parse, verify
-from math_verify.parser import NormalizationConfig
+from latex2sympy2_extended.latex2sympy2 import (  # type: ignore[import-untyped]
+    ConversionConfig,
+    NormalizationConfig,
+    latex2sympy,
+    normalize_latex,
+)
+from math_verify import verify
+from math_verify.grader import should_treat_as_complex
 
 MEMORY_BYTES = 3 * 2**30
 DIGITS = 50
@@ -41,14 +47,19 @@ def confine() -> None:
 
 @lru_cache(maxsize=256)
 def parsed(latex: str) -> Any:
-    """The sympy object of one expression, or None. Decimals become fractions first, so that no float is ever compared."""
+    """The sympy object of one expression, or None for a blank one; raises whatever the grammar raises on what it cannot read.
+
+    Decimals become fractions first, so that no float is ever compared; `K` and `k` stay different letters.
+    """
     exact = re.sub(r"(?<![\d.])(\d*)\.(\d+)", lambda m: rf"{{\frac{{{int(m[1] + m[2])}}}{{{10 ** len(m[2])}}}}}", latex)
     normal = NormalizationConfig(
         basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none", equations=False
     )
-    config = LatexExtractionConfig(normalization_config=normal, boxed_match_priority=-1)
-    found = parse(f"${exact}$", [config], fallback_mode="no_fallback", parsing_timeout=None)
-    return found[0] if found else None
+    text = normalize_latex(exact, normal)
+    config = ConversionConfig(lowercase_symbols=False)
+    return latex2sympy(
+        text, is_real=not should_treat_as_complex(text), normalization_config=None, conversion_config=config
+    )
 
 
 def numeric(expression: Any) -> Any:
@@ -153,13 +164,18 @@ def same_matrix(gold: Any, answer: Any) -> bool:
 
 
 def reply(question: dict[str, Any]) -> dict[str, Any]:
-    """The answer to one question: `{"same": bool}`, `{"value": text or null}`, or `{"unread": "gold" | "answer"}`."""
+    """The answer to one question: `{"same": bool}`, `{"value": text or null}`, or `{"unread": "gold" | "answer"}`.
+
+    `question["stage"]` says, where it raises, which of the two was at hand.
+    """
+    question["stage"] = "gold"
     gold = parsed(question["gold"])
     if gold is None:
         return {"unread": "gold"}
     if question["answer"] is None:
         value = numeric(gold) if not gold.free_symbols else None
         return {"value": str(value) if value is not None and value.is_real else None}
+    question["stage"] = "answer"
     answer = parsed(question["answer"])
     return {"unread": "answer"} if answer is None else {"same": compared(gold, answer)}
 
@@ -173,10 +189,11 @@ def main() -> None:
     parsed("x+1")
     print('{"ready": true}', file=out, flush=True)
     for line in sys.stdin:
+        question = json.loads(line)
         try:
-            answer = reply(json.loads(line))
+            answer = reply(question)
         except Exception as error:  # the one boundary per item: sympy raises anything, and a bad answer is data
-            answer = {"unread": "answer", "error": type(error).__name__}
+            answer = {"unread": question["stage"], "error": type(error).__name__}
         print(json.dumps(answer), file=out, flush=True)
 
 
