@@ -257,10 +257,16 @@ def paired(
     return (found.value, found.lo, found.hi), len(both)
 
 
+def _or_all(settings: Sequence[Setting], key: str) -> str:
+    """The key for 8 samples, or that for all n where the runs do not sample 8."""
+    return key if any(s.points(key) for s in settings) or not key.endswith("_8") else f"{key.removesuffix('8')}n"
+
+
 def curves(settings: Sequence[Setting]) -> Panel:
     """The other measures of progress and collapse, side by side."""
     main = _main_key(settings)
-    keys = [key for key in (*_SIDE_BY_SIDE, *_MORE, *_DATA) if key != main and any(s.points(key) for s in settings)]
+    wanted = [_or_all(settings, key) for key in (*_SIDE_BY_SIDE, *_MORE, *_DATA)]
+    keys = [key for key in dict.fromkeys(wanted) if key != main and any(s.points(key) for s in settings)]
     if not keys:
         return Panel("curves", "More measures", missing="The runs share no further measures.")
     data = {key: {s.name: s.points(key) for s in settings} for key in keys}

@@ -181,6 +181,11 @@ ENTRIES: dict[str, Entry] = {
         "Mean negative log-likelihood of the tenth of human solutions that the student finds hardest, in nats a token.",
         "Over held-out anchor solutions; bootstrap over solutions.",
     ),
+    "collapse_tails/nll_p90": Entry(
+        "Anchor likelihood, 90th percentile",
+        "Negative log-likelihood that nine tenths of the human solutions stay below, in nats a token.",
+        "Observed quantile over held-out anchor solutions.",
+    ),
     "collapse_drift/len_mean": Entry(
         "Mean length", "Mean length of sampled attempts in tokens.", "All samples of the panel."
     ),

@@ -27,12 +27,20 @@ def headline(run: RunData) -> dict[str, Any]:
         )
     else:
         word = "rose" if now > then else "fell" if now < then else "stayed"
-        found["sentence"] = f"Greedy accuracy on the {where} {word} from {say(then)} to {say(now)} by round {best}."
+        found["sentence"] = (
+            f"Greedy accuracy on the {where} {word} from {say(then)} to {say(now)} by round {best}{_doubt(last, key)}."
+        )
     final = run.rows[-1]
     if best != final["round"] and then is not None and (ended := number(final, key)) is not None:
         found["sentence"] += f" After the last round, {final['round']}, it is {say(ended)}."
     found["figures"] = _figures(run, key, where, first, last)
     return found
+
+
+def _doubt(row: Mapping[str, Any], key: str) -> str:
+    """A caveat where the paired interval of the change holds 0."""
+    _, lo, hi = triple(row, f"{key}_delta")
+    return ", a change within its 95 % interval of none" if lo is not None and hi is not None and lo <= 0 <= hi else ""
 
 
 def _figures(

@@ -195,10 +195,10 @@ def setup(run: RunData) -> Panel:
     lineage = [
         [
             str(n),
-            say(c.get("parent")),
+            say(number(c, "parent")),
             str(c.get("action") or "\u2013"),
-            str(c.get("reason") or ""),
-            str(c.get("world_size") or "\u2013"),
+            say(number(c, "train_steps")),
+            say(number(c, "world_size")),
         ]
         for n, c in run.commits.items()
     ]

@@ -92,12 +92,9 @@ def _of(row: Row, key: str) -> str:
 
 
 def without_twins(lines: Mapping[str, Sequence[Point]]) -> dict[str, Sequence[Point]]:
-    """The lines, one that equals an earlier one left out (such as pass@n where n is 8)."""
-    kept: dict[str, Sequence[Point]] = {}
-    for name, points in lines.items():
-        if list(points) not in [list(other) for other in kept.values()]:
-            kept[name] = points
-    return kept
+    """The lines; that of all n samples is left out where it equals another, as pass@n does pass@8 for n = 8."""
+    others = [list(points) for name, points in lines.items() if not name.endswith("n")]
+    return {name: points for name, points in lines.items() if not name.endswith("n") or list(points) not in others}
 
 
 def pick(numbers: Sequence[int], most: int) -> list[int]:

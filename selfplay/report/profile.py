@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from selfplay.report.glossary import entry, title
 from selfplay.report.ink import say
 from selfplay.report.panels import rows_by_kind
-from selfplay.report.parts import PANEL, Chart, Panel, Table, cell, interval, listed, pick, signed, without_twins
+from selfplay.report.parts import PANEL, Chart, Panel, Table, cell, interval, pick, signed, without_twins
 from selfplay.report.reading import Point, RunData, number, triple
 from selfplay.report.svg import bar_chart, bar_matrix, line_chart, scatter
 from selfplay.report.tally import LENGTHS, Tally
@@ -132,7 +132,7 @@ def _frequency(tallies: Sequence[Tally]) -> list[Chart]:
 def balance(run: RunData) -> Panel:
     """Quality against diversity over the rounds."""
     quality = next((k for k in ("eval/pass_at_1", PANEL) if run.points(k)), "")
-    keys = run.keys("collapse_diversity")
+    keys = [key for key in run.keys("collapse_diversity") if not key.endswith("_n")]
     diversity = next(
         (k for word in _FIRST_CHOICE for k in sorted(keys, reverse=True) if k.partition("/")[2].startswith(word)), ""
     )
@@ -171,7 +171,7 @@ def families(run: RunData) -> list[Panel]:
             panels.append(Panel(prefix, name, missing=f"No round has {prefix}/ figures."))
             continue
         still = [key for key in keys if len(run.rows) > 1 and len({p[1] for p in run.points(key)}) == 1]
-        told = listed(f"{title(key)} ({interval(*run.points(key)[-1][1:])})" for key in still)
+        told = "; ".join(f"{title(key)}: {say(run.points(key)[-1][1])}" for key in still)
         charts = [
             _family_chart(run, stem, found) for stem, found in _stems([k for k in keys if k not in still]).items()
         ]
@@ -179,7 +179,7 @@ def families(run: RunData) -> list[Panel]:
             Panel(
                 prefix,
                 name,
-                f"The same in every round: {told}." if told else "",
+                f"The same in every round. {told}." if told else "",
                 charts,
                 [_then_and_now(run, keys)],
                 keys=keys,
@@ -269,12 +269,14 @@ def alarms(run: RunData) -> Panel:
             ]
         )
     bars = {str(row["round"]): {"level": number(row, "collapse_alarm/level")} for row in run.rows}
-    chart = bar_chart(bars, "Alarm level", "round", "level, 0 to 3", y_range=(0, 3), height=200)
+    charts = (
+        [Chart(bar_chart(bars, "Alarm level", "round", "level, 0 to 3", y_range=(0, 3), height=200))] if top else []
+    )
     return Panel(
         "alarms",
         "Alarms",
         lead,
-        [Chart(chart)],
+        charts,
         [Table("By round", columns, rows)],
         keys=["collapse_alarm/level"],
         data={"levels": levels},
