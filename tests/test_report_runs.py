@@ -102,7 +102,7 @@ def _interval(key: str, value: float, half: float) -> dict[str, float]:
 
 def _metrics(rng: random.Random, number: int, verified: bool, first: dict[str, Any]) -> dict[str, Any]:
     gain = 0.36 * (1 - math.exp(-number / 2)) if verified else 0.02 * math.sin(number) - 0.007 * number
-    fade = 1.0 - (0.02 if verified else 0.13) * number
+    fade = max(0.05, 1.0 - (0.02 if verified else 0.13) * number)
     base = 0.14 + gain + rng.uniform(-0.008, 0.008)
     out: dict[str, Any] = {}
     for part in ("eval", "test"):
