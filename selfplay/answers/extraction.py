@@ -101,7 +101,7 @@ def find_answer(text: str) -> Found | None:
     body = body.strip()
     if not body:
         return None
-    if len(body) < 60 and read_number(body) is not None:
+    if len(body) < 60 and body[0] not in "*_`" and read_number(body) is not None:
         return Found(body)
     return _marked(body) or _bare(body) or _last_line(body)
 

@@ -151,7 +151,7 @@ def _read(text: str, depth: int) -> Reading:
         raise Hopeless("lists nested too deeply")
     number = read_number(text, made_plain=True)
     if number is not None:
-        listed = re.fullmatch(r"[-+]?\d+(?:,\d+)+", text)
+        listed = re.fullmatch(r"[-+]?\d{1,20}(?:,\d{1,20}){1,9}", text)
         other = _list(text.split(","), "", depth) if listed else None
         return Reading("number", canonical(text), text, number, other=other)
     if _BASED.fullmatch(text):
