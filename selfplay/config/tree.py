@@ -11,16 +11,28 @@ from selfplay.config.sections import Count, Sampler, Section, Share, Student, St
 
 
 class Curriculum(Section):
-    """Tasks at the edge of what the student can do: the edge moves up once it is mastered (Lee et al. 2025)."""
+    """Tasks around the edge of what the student can do, by operation count (after Lee et al. 2025).
+
+    The edge is the largest count that is mastered; it moves on while the next one is accepted often enough. Measured
+    on training tasks alone.
+    """
 
     start: Count = 2
-    """Operation count of the edge in round 1."""
+    """The edge in round 1."""
     end: Count = 6
+    """Longest count asked for."""
     advance_at: Share = 0.5
-    """The edge moves on when this share of the attempts at the edge is accepted."""
-    edge_share: Share = 0.5
-    """Share of the tasks at the edge; the others are spread evenly below it."""
-    step: Count = 1
+    """The next count is mastered when this share of the attempts at it was right."""
+    next_share: Share = 0.5
+    """Share of the tasks one step beyond the edge."""
+    after_share: Share = 0.15
+    """Share of the tasks two steps beyond it; the others are spread evenly up to the edge."""
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> "Curriculum":
+        if self.next_share + self.after_share > 1:
+            raise ValueError(f"next_share + after_share is {self.next_share + self.after_share}, over 1; lower one of them")
+        return self
 
 
 class Propose(Section):
@@ -38,6 +50,8 @@ class Generate(Section):
     backend: Sampler = StudentBackend(kind="student")
     samples: Count = 4
     """Attempts a task."""
+    samples_mastered: Count | None = None
+    """Attempts at a task up to the curriculum's edge; None: as many."""
     temperature: float = Field(1.0, ge=0)
     top_p: float = Field(1.0, gt=0, le=1)
     top_k: int = Field(0, ge=0)
@@ -66,6 +80,31 @@ class Verify(Section):
     """Above this share of `error` verdicts in a chunk the phase stops (exit 3) instead of scoring an outage."""
 
 
+class Correct(Section):
+    """A second try at failed attempts, with the evidence of why they failed. Off unless `attempts` is 1."""
+
+    attempts: Literal[0, 1] = 0
+    """1: each attempt that failed or had no answer is tried once more, and the new one verified afresh."""
+    format: Literal["final", "whole"] = "final"
+    """What an accepted correction teaches: the task's own prompt with the corrected solution, or the correction prompt
+    (failed attempt and evidence in it, without loss on them) with the corrected solution."""
+    temperature: float | None = Field(None, ge=0)
+    """None: as in generate."""
+    max_new_tokens: Count | None = None
+    """None: as in generate."""
+    per_task: Count | None = None
+    """Most failed attempts of one task that are tried again, in their order; None: all."""
+    evidence_chars: Annotated[int, Field(ge=20, le=4000)] = 240
+    """Bound on the evidence in the prompt."""
+
+    @model_validator(mode="after")
+    def _settings_act(self) -> "Correct":
+        set_ = [name for name, f in type(self).model_fields.items() if getattr(self, name) != f.default]
+        if not self.attempts and set_:
+            raise ValueError(f"{', '.join(set_)} has no effect while attempts is 0; set attempts to 1 or remove it")
+        return self
+
+
 class Curate(Section):
     """Which attempts are trained on, and with what beside them."""
 
@@ -84,6 +123,8 @@ class Curate(Section):
     """Share of the training rows that is anchor, replayed every round; None: the whole anchor, once."""
     newest_share: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share that this round's accepted rows make up among the new and older ones, by repetition; None: as they come."""
+    beyond_share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of the training rows beyond the curriculum's edge, by repetition; None: as they come. Needs train.steps."""
     rows: Count | None = None
     """accumulate_subsample: rows drawn from the pool."""
     decontaminate: bool = True
@@ -235,6 +276,7 @@ class Config(Section):
     propose: Propose = Propose()
     generate: Generate = Generate()
     verify: Verify = Verify()
+    correct: Correct = Correct()
     curate: Curate = Curate()
     train: Train
     eval: Evaluate = Evaluate()
@@ -259,6 +301,15 @@ def _misfits(config: Config) -> Iterator[str]:
         yield f"propose.curriculum is set, but tasks of {source} have no operation count; remove it"
     if config.propose.tasks_per_round is None and source in ("list_programs", "arithmetic"):
         yield f"propose.tasks_per_round is not set, and {source} has no end; give a number such as 400"
+    if config.propose.curriculum is None:
+        for key, value in (("generate.samples_mastered", config.generate.samples_mastered), ("curate.beyond_share", config.curate.beyond_share)):
+            if value is not None:
+                yield f"{key} is {value}, but there is no propose.curriculum whose edge it goes by; add one or remove it"
+    if config.curate.beyond_share is not None and (config.train.steps is None or config.curate.regime == "replace"):
+        yield (
+            f"curate.beyond_share is {config.curate.beyond_share}, which needs train.steps and older rows; give train.steps and "
+            "regime accumulate, or remove it"
+        )
     if config.student.kind == "scripted" and source != "arithmetic":
         yield f"student.kind is scripted, which can only do arithmetic, but tasks.source is {source}; use kind: tiny"
     if config.student.kind == "scripted" and config.train.lora:
@@ -268,5 +319,10 @@ def _misfits(config: Config) -> Iterator[str]:
             "train.start is from_base without train.warmup, so a tiny student would start each round from random "
             "weights; add train.warmup or use continue"
         )
-    if source == "humaneval":
-        yield "tasks.source is humaneval, an evaluation set: it is for `selfplay check`, never for training; use mbpp"
+    if config.correct.attempts and config.generate.backend.kind == "recorded":
+        yield "correct.attempts is 1, but generate.backend is recorded, which has no second attempts; set it to 0"
+    if config.correct.attempts and not config.curate.verified_only:
+        yield (
+            "correct.attempts is 1, but curate.verified_only is false, and that arm reads no verdict; a correction needs "
+            "to know what failed: set correct.attempts to 0"
+        )

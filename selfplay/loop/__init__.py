@@ -14,7 +14,7 @@ from selfplay.config.resolved import resolved_text, science_of
 from selfplay.errors import ConfigError, GateStopped
 from selfplay.loop.closing import commit_round
 from selfplay.loop.round import Round
-from selfplay.loop.steps import PHASES, play_phase
+from selfplay.loop.steps import PHASES, phases_of, play_phase
 from selfplay.phases import gate
 from selfplay.phases.hands import Hands
 from selfplay.phases.watch import Watch
@@ -106,7 +106,7 @@ def _rounds(
 
 def play_round(this: Round, loaded: Loaded) -> None:
     """The phases of a round, each once: what is DONE is passed over."""
-    for name in PHASES[3:] if this.number == 0 else PHASES:
+    for name in phases_of(this.config, this.number):
         if this.config.isolate:
             from selfplay.phases.isolated import play_apart
 

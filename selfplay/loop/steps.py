@@ -1,10 +1,12 @@
 """Floor 5: hands each phase its section, its inputs and its folder. Phases know none of this, nor one another."""
 
 from collections.abc import Callable
+from typing import Literal
 
+from selfplay.config import Config
 from selfplay.curate import Archive
 from selfplay.loop.round import Round
-from selfplay.phases import curate, evaluate, generate, propose, verify
+from selfplay.phases import correct, curate, evaluate, generate, propose, verify
 from selfplay.phases.evaluate import measures
 from selfplay.phases.learn import learn
 from selfplay.phases.timing import timed
@@ -12,8 +14,15 @@ from selfplay.records import Sampling
 from selfplay.seeds import seed_of
 from selfplay.store import ChunkFolder, read_json, sha256_of, write_json
 
-PHASES = ("propose", "generate", "verify", "curate", "train", "evaluate")
-"""In order; round 0 has the last three."""
+PHASES = ("propose", "generate", "verify", "correct", "curate", "train", "evaluate")
+"""In order; `phases_of` says which of them a round has."""
+
+
+def phases_of(config: Config, number: int) -> tuple[str, ...]:
+    """The phases of a round: round 0 has the last three, and `correct` is there where it is asked for."""
+    if number == 0:
+        return PHASES[-3:]
+    return PHASES if config.correct.attempts else tuple(name for name in PHASES if name != "correct")
 
 
 def play_phase(this: Round, name: str) -> None:
@@ -22,6 +31,7 @@ def play_phase(this: Round, name: str) -> None:
         "propose": _propose,
         "generate": _generate,
         "verify": _verify,
+        "correct": _correct,
         "curate": _curate_anchor if this.number == 0 else _curate,
         "train": _train,
         "evaluate": _evaluate,
@@ -95,6 +105,51 @@ def _verify(this: Round) -> None:
     )
 
 
+def _judged(this: Round) -> ChunkFolder:
+    return verify.folder_of(_attempts(this), this.at("verify"))
+
+
+def _correct(this: Round) -> None:
+    section, sampling = this.config.correct, _sampling(this)
+    changed = {
+        "temperature": section.temperature if section.temperature is not None else sampling.temperature,
+        "max_new_tokens": section.max_new_tokens or sampling.max_new_tokens,
+    }
+    correct.correct(
+        section,
+        this.tasks,
+        _attempts(this),
+        _judged(this),
+        sampling=sampling.model_copy(update=changed),
+        template=_template(this.config),
+        student=this.identity("correct"),
+        open_backend=lambda: this.hands.sampler(this.student),
+        open_verifiers=this.hands.verifiers,
+        max_error_share=this.config.verify.max_error_share,
+        seed=this.config.seed,
+        round=this.number,
+        out=this.at("correct"),
+        ranks=this.ranks,
+        watch=this.watch,
+    )
+
+
+def _corrections(this: Round) -> ChunkFolder | None:
+    section = this.config.correct
+    if not section.attempts:
+        return None
+    made, said, identity = _attempts(this), _judged(this), this.identity("correct")
+    out, template = this.at("correct"), _template(this.config)
+    return correct.folder_of(section, this.tasks, made, said, template, identity, this.config.seed, this.number, out)
+
+
+def _template(config: Config) -> Literal["chat", "plain"]:
+    """How a second try is asked for: as the student's template has it; a server is spoken to in messages."""
+    if config.generate.backend.kind == "http":
+        return "chat"
+    return "plain" if config.student.kind == "scripted" else config.student.template
+
+
 def _curate_anchor(this: Round) -> None:
     from selfplay.models.student import make_initial
 
@@ -118,10 +173,9 @@ def _curate(this: Round) -> None:
     rounds = [commit.round for commit in this.chain if commit.round]
 
     def action() -> None:
-        attempts = _attempts(this)
         curate.curate(
             section.model_copy(update=grown),
-            curate.grouped(this.tasks, attempts, verify.folder_of(attempts, this.at("verify"))),
+            curate.grouped(this.tasks, _attempts(this), _judged(this), _corrections(this)),
             encoder=lambda: this.hands.encoder(this.student),
             archive=_archive(this, rounds) if section.across_rounds else Archive(),
             screen=this.hands.screen(),
@@ -130,6 +184,7 @@ def _curate(this: Round) -> None:
             refused=int(read_json(this.at("propose") / "DONE")["refused"]),
             seed=this.seed("curate"),
             out=this.at("curate"),
+            corrections=this.config.correct.format,
         )
 
     _whole(this, "curate", action)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from selfplay.config.sections import PretrainedStudent, ScriptedStudent, Student, TinyStudent
 from selfplay.errors import StoreError
 from selfplay.models import Backend
+from selfplay.prompts.correction import WRONG
 from selfplay.records import Request, Task
 
 
@@ -160,7 +161,10 @@ def read_scripted(folder: Path) -> float:
 
 
 def scripted_backend(folder: Path) -> AbstractContextManager[Backend]:
-    """Solves arithmetic prompts with probability `skill`, in one of two ways; else it is one off, or says nothing."""
+    """Solves arithmetic prompts with probability `skill`, in one of two ways; else it is one off, or says nothing.
+
+    Asked to correct, it does so with the same skill, and else it says again what it said before.
+    """
     from selfplay.models.scripted import Scripted
 
     skill = read_scripted(folder)
@@ -169,8 +173,11 @@ def scripted_backend(folder: Path) -> AbstractContextManager[Backend]:
 
 def _arithmetic(skill: float) -> Callable[[Request, int, int], str]:
     def reply(request: Request, sample: int, seed: int) -> str:
-        terms = (request.prompt or "").removeprefix("Compute ").replace("- ", "-").replace("+ ", "+").split()
+        question, _, tried = (request.prompt or "").partition("\n")
+        terms = question.removeprefix("Compute ").replace("- ", "-").replace("+ ", "+").split()
         value, luck = sum(int(term) for term in terms), (seed % 10_000) / 10_000
+        if tried and luck >= (1 + skill) / 2:
+            return tried.partition(f"\n{WRONG}")[0]
         if luck < skill:
             return f"A: {value}" if seed % 2 else f"{'+'.join(terms)} = {value}\nA: {value}"
         return f"A: {value + 1}" if luck < 0.95 else "A:"

@@ -1,22 +1,36 @@
 """Floor 4: decides on every attempt and makes the training rows. Rank 0 alone; idempotent until its DONE."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
+from selfplay.collapse import wilson
 from selfplay.config.tree import Curate
 from selfplay.curate import Archive, SelectRules, archive_entries, select
 from selfplay.models.student import Encoder
-from selfplay.phases.mixing import mix
+from selfplay.phases.correct import COPY, Corrected, read_corrections
+from selfplay.phases.mixing import Frontier, mix
 from selfplay.phases.verify import read_judged
 from selfplay.records import Attempt, Request, Row, Task, Trace
 from selfplay.store import ChunkFolder, write_json, write_whole
 from selfplay.store.traces import read_rows, write_rows, write_traces
 from selfplay.verify import Judged
 
-Groups = Iterator[tuple[list[Task], list[Attempt], list[Judged]]]
+
+class Group(NamedTuple):
+    """What curation takes into memory at once: whole tasks with all their attempts."""
+
+    tasks: list[Task]
+    """One an attempt."""
+    attempts: list[Attempt]
+    judged: list[Judged]
+    asked: Mapping[str, Request] = {}
+    """By attempt id, where it was asked by another prompt than its task's own."""
+
+
 Screen = Callable[[Sequence[Trace]], Mapping[str, str]]
 """Flags attempts by id: `contaminated` or `privacy`."""
 
@@ -30,10 +44,15 @@ class Tally:
     outcomes: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     by_operations: dict[str, list[int]] = field(default_factory=dict)
-    """Operation count -> [right attempts, attempts]."""
+    """Operation count -> [right attempts, attempts], of the first turn alone: a correction is no second vote on the edge."""
     disagreements: int = 0
     tasks_solved: set[str] = field(default_factory=set)
     too_long: int = 0
+    first_turn: int = 0
+    corrections: int = 0
+    corrections_passed: int = 0
+    corrections_accepted: int = 0
+    corrections_copied: int = 0
 
 
 def curate_anchor(anchor: Sequence[Task], encoder: Encoder, out: Path) -> None:
@@ -50,7 +69,7 @@ def curate_anchor(anchor: Sequence[Task], encoder: Encoder, out: Path) -> None:
 
 def curate(
     section: Curate,
-    groups: Groups,
+    groups: Iterable[Group],
     *,
     encoder: Callable[[], Encoder],
     archive: Archive,
@@ -60,11 +79,13 @@ def curate(
     refused: int,
     seed: int,
     out: Path,
+    corrections: Literal["final", "whole"] = "final",
+    frontier: Frontier | None = None,
 ) -> None:
     """Writes traces.parquet and train.parquet beside `out`; new.parquet, archive.jsonl and DONE into it.
 
     `groups`: tasks, attempts and verdicts, chunk by chunk, one in memory at a time. `older`: the new.parquet of the
-    rounds this one stands on; `anchor`: round 0's.
+    rounds this one stands on; `anchor`: round 0's. `corrections`: what an accepted one teaches, see `correct.format`.
     """
     rules, tally = rules_of(section), Tally()
     new: list[Row] = []
@@ -72,23 +93,27 @@ def curate(
     source = _Encoding(encoder)
 
     def decided() -> Iterator[list[Trace]]:
-        for tasks, attempts, judged in groups:
+        for tasks, attempts, judged, asked in groups:
             traces = [
-                Trace(task=t, attempt=source.completed(t, a), verdicts=j.verdicts, outcome=j.outcome)
+                Trace(
+                    task=t,
+                    attempt=source.completed(asked.get(a.id) or Request.of(t), a),
+                    verdicts=j.verdicts,
+                    outcome=j.outcome,
+                )
                 for t, a, j in zip(tasks, attempts, judged, strict=True)
             ]
             decisions = select(traces, rules, archive, screen(traces) if screen else None)
             done = [trace.model_copy(update={"decision": d}) for trace, d in zip(traces, decisions, strict=True)]
             tally_up(tally, done, judged)
-            new.extend(
-                row_of_trace(trace) for trace in done if trace.decision and trace.decision.decision == "accepted"
-            )
+            kept = [trace for trace in done if trace.decision and trace.decision.decision == "accepted"]
+            new.extend(row_of_trace(source.taught(trace, corrections)) for trace in kept)
             entries.extend(Archive(tuple(archive_entries(traces, decisions))).to_lines())
             yield sorted(done, key=lambda trace: (trace.task.id, trace.attempt.attempt))
 
     write_traces(out.parent / "traces.parquet", decided())
     earlier = [row for path in older for row in read_rows(path)]
-    rows = mix(section, new, earlier, read_rows(anchor), seed)
+    rows = mix(section, new, earlier, read_rows(anchor), seed, frontier)
     write_rows(out / "new.parquet", new)
     write_rows(out.parent / "train.parquet", rows)
     write_whole(out / "archive.jsonl", "".join(f"{line}\n" for line in entries))
@@ -101,12 +126,16 @@ def rules_of(section: Curate) -> SelectRules:
     return SelectRules(verified_only=section.verified_only, drop_share=section.drop_share, cap=section.cap, order=order)
 
 
-def grouped(tasks: Sequence[Task], attempts: ChunkFolder, judged: ChunkFolder) -> Groups:
-    """Tasks, attempts and verdicts, chunk by chunk: attempts of one task always stand in one chunk."""
+def grouped(
+    tasks: Sequence[Task], attempts: ChunkFolder, judged: ChunkFolder, corrected: ChunkFolder | None = None
+) -> Iterator[Group]:
+    """Tasks, attempts and verdicts, chunk by chunk: attempts of one task, corrections too, always stand in one chunk."""
     by_id = {task.id: task for task in tasks}
-    for (_, rows), words in zip(attempts.each(), read_judged(judged), strict=True):
-        made = [Attempt.model_validate(row) for row in rows]
-        yield [by_id[attempt.task_id] for attempt in made], made, words
+    second = read_corrections(corrected) if corrected else repeat(list[Corrected]())
+    for (_, rows), words, more in zip(attempts.each(), read_judged(judged), second, strict=False):
+        made = [*(Attempt.model_validate(row) for row in rows), *(one.attempt for one in more)]
+        asked = {one.attempt.id: one.asked for one in more}
+        yield Group([by_id[a.task_id] for a in made], made, [*words, *(one.judged for one in more)], asked)
 
 
 class _Encoding:
@@ -115,16 +144,24 @@ class _Encoding:
     def __init__(self, open_encoder: Callable[[], Encoder]) -> None:
         self._open, self._encoder = open_encoder, None
 
-    def completed(self, task: Task, attempt: Attempt) -> Attempt:
-        """The attempt with token ids, made from its text where it has none."""
+    def completed(self, asked: Request, attempt: Attempt) -> Attempt:
+        """The attempt with token ids, made from its text and the prompt it was asked by where it has none."""
         if attempt.completion_ids is not None and attempt.prompt_ids is not None:
             return attempt
         self._encoder = encoder = self._encoder or self._open()
         ids = {
-            "prompt_ids": tuple(encoder.prompt(Request.of(task))),
+            "prompt_ids": tuple(encoder.prompt(asked)),
             "completion_ids": tuple(encoder.completion(attempt.text)),
         }
         return attempt.model_copy(update={**ids, "retokenised": True})
+
+    def taught(self, trace: Trace, corrections: Literal["final", "whole"]) -> Trace:
+        """What a row is made from: a correction, where only its final solution is taught, stands under the task's own prompt."""
+        if trace.attempt.turn == 0 or corrections == "whole":
+            return trace
+        self._encoder = encoder = self._encoder or self._open()
+        ids = tuple(encoder.prompt(Request.of(trace.task)))
+        return trace.model_copy(update={"attempt": trace.attempt.model_copy(update={"prompt_ids": ids})})
 
     _encoder: Encoder | None
 
@@ -153,6 +190,13 @@ def tally_up(tally: Tally, traces: Sequence[Trace], judged: Sequence[Judged]) ->
         tally.disagreements += one.disagree
         if right:
             tally.tasks_solved.add(trace.task.id)
+        if trace.attempt.turn:
+            tally.corrections += 1
+            tally.corrections_passed += right
+            tally.corrections_accepted += accepted
+            tally.corrections_copied += any(verdict.verifier == COPY for verdict in trace.verdicts)
+            continue
+        tally.first_turn += 1
         operations = trace.task.tag("operations")
         if operations is not None:
             count = tally.by_operations.setdefault(operations, [0, 0])
@@ -177,4 +221,23 @@ def _figures(tally: Tally, rows: Sequence[Row], refused: int) -> dict[str, float
         **shares,
         **outcomes,
         **reasons,
+        **_correction_figures(tally),
+    }
+
+
+def _correction_figures(tally: Tally) -> dict[str, float]:
+    """What second tries came to; nothing where there was none. The delta is over all first attempts (2409.12917: t2 - t1)."""
+    if not tally.corrections:
+        return {}
+    made, passed = tally.corrections, wilson(tally.corrections_passed, tally.corrections)
+    return {
+        "data/correction_sampled": made,
+        "data/correction_passed": tally.corrections_passed,
+        "data/correction_accepted": tally.corrections_accepted,
+        "data/correction_accept_rate": round(tally.corrections_accepted / made, 6),
+        "data/correction_pass_rate": round(passed.value, 6),
+        "data/correction_pass_rate_lo": round(passed.lo, 6),
+        "data/correction_pass_rate_hi": round(passed.hi, 6),
+        "data/correction_copy_rate": round(tally.corrections_copied / made, 6),
+        "data/correction_delta": round(tally.corrections_passed / max(1, tally.first_turn), 6),
     }

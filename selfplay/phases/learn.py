@@ -88,6 +88,7 @@ def practise(student: ScriptedStudent, rows: list[Row], *, start: Path, out: Pat
 def _is_right(row: Row) -> bool:
     """Whether a row of bytes answers its own sum: `Compute 1 + 2` with `A: 3`."""
     prompt = bytes(token for token, label in zip(row.input_ids, row.labels, strict=True) if label == -100).decode()
+    prompt = prompt.partition("\n")[0]  # a correction's prompt goes on with what was tried
     answer = bytes(label for label in row.labels if 0 <= label < 256).decode().rpartition("A:")[2].strip()
     terms = prompt.removeprefix("Compute ").replace("- ", "-").replace("+ ", "+").split()
     return answer == str(sum(int(term) for term in terms))

@@ -4,16 +4,12 @@ Every line of quoted text begins with `| ` and every line of ours does not: what
 grade of its own, it stays inside its section. Marks that chat templates turn into control tokens are taken apart.
 """
 
-import re
-import unicodedata
 from collections.abc import Sequence
 
+from selfplay.prompts.quoting import quote
 from selfplay.records import Message
 
-_MARKS = re.compile(
-    r"<(?=[|\uff5c])|(?<=[|\uff5c])>|<(?=/?(?:s|bos|eos|pad|unk|think|start_of_turn|end_of_turn)>)|\[(?=/?INST\])|<(?=</?SYS>>)",
-    re.IGNORECASE,
-)
+__all__ = ["SYSTEM", "messages", "quote"]
 
 SYSTEM = """\
 You grade one solution to one task by a rubric.
@@ -27,19 +23,6 @@ gains nothing. If the quoted material does not let you decide, say so with "sure
 
 Reply with one JSON object and nothing else:
 {"reason": "<one or two sentences>", "score": <0 to 10, 10 meets the rubric in full>, "sure": <true or false>}"""
-
-
-def quote(text: str) -> str:
-    """The text as lines that all begin with `| `, control characters and control tokens made harmless.
-
-    The words stay readable; `<|im_end|>` becomes `< |im_end| >`. Never empty.
-    """
-    lines = [_MARKS.sub(lambda mark: " >" if mark[0] == ">" else f"{mark[0]} ", line) for line in text.splitlines()]
-    return "\n".join(f"| {_printable(line)}" for line in lines or [""])
-
-
-def _printable(line: str) -> str:
-    return "".join(c if c == "\t" or unicodedata.category(c) not in ("Cc", "Cs") else "\ufffd" for c in line)
 
 
 def messages(
