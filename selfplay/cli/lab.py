@@ -1,0 +1,115 @@
+"""Floor 6: `selfplay lab LEVEL`: runs a level of the collapse lab, prints its bars, writes curves and pictures."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from selfplay.errors import ConfigError
+
+if TYPE_CHECKING:
+    from selfplay.lab.laws import Check
+
+Series = dict[str, list[tuple[float, float, float | None, float | None]]]
+
+
+def lab(level: int, *, full: bool = False, device: str | None = None, seed: int = 0, out: Path | None = None) -> int:
+    """Runs one level and prints each bar with its prediction, its measurement and whether it holds.
+
+    0: closed-form laws, seconds. 1: bigram language model, a minute. 2: transformers on the expression language: by
+    default the smoke setting (two cores, under five minutes); `full` the registered experiment (one large GPU). `device`
+    overrides the setting's. `out`: a folder that gets results.json and one SVG a curve. Returns 0 where all bars hold,
+    1 where one fails; raises ConfigError for another level.
+    """
+    runs = {0: _laws, 1: _bigram, 2: _expressions}
+    if level not in runs:
+        raise ConfigError(f"lab: level is {level}, must be 0, 1 or 2")
+    if level < 2 and (full or device):
+        raise ConfigError(f"lab: level {level} has one size and runs on the CPU; leave out full and device")
+    checks, charts = runs[level](full, device, seed)
+    _print(level, checks)
+    if out is not None:
+        _save(out, level, checks, charts)
+    return 0 if all(check.holds for check in checks) else 1
+
+
+def _laws(full: bool, device: str | None, seed: int) -> tuple[list["Check"], dict[str, Series]]:
+    from selfplay.lab.laws import check_laws
+
+    return check_laws(seed), {}
+
+
+def _bigram(full: bool, device: str | None, seed: int) -> tuple[list["Check"], dict[str, Series]]:
+    from selfplay.lab.bars import level_1
+    from selfplay.lab.bigram import Setting, run_all
+
+    curves = run_all(Setting(seed=seed))
+    charts: dict[str, Series] = {}
+    names = {"loss": "loss, nats a word", "variety": "variety of right followers", "coverage": "rare items met"}
+    for name, title in names.items():
+        charts[title] = {
+            arm: [(float(t), float(y), None, None) for t, y in enumerate(c.mean(name))] for arm, c in curves.items()
+        }
+    return level_1(curves), charts
+
+
+def _expressions(full: bool, device: str | None, seed: int) -> tuple[list["Check"], dict[str, Series]]:
+    from dataclasses import replace
+
+    from selfplay.lab.bars import level_2
+    from selfplay.lab.expressions import SMOKE, Setting, run
+
+    setting = replace(Setting() if full else SMOKE, seed=seed)
+    if device:
+        setting = replace(setting, device=device)
+    members = run(setting, lambda line: print(line, flush=True))
+    keys = {
+        "loss, nats a token": "loss",
+        "pass@1": "eval/pass_at_1",
+        "pass@n": "eval/pass_at_n",
+        "unique correct@16": "collapse_diversity/unique_correct_at_16",
+        "rare items met": "collapse_tails/rare_item_coverage",
+        "alarm level": "level",
+    }
+    charts: dict[str, Series] = {}
+    for title, key in keys.items():
+        charts[title] = {
+            arm: _mean_points([[row.get(key, math.nan) for row in m.rows] for m in members if m.arm == arm])
+            for arm in setting.arms
+        }
+    return level_2(members), charts
+
+
+def _mean_points(rows: Sequence[Sequence[float]]) -> list[tuple[float, float, float | None, float | None]]:
+    """Mean over seeds, with the seeds' range where there are several."""
+    columns = [[y for y in column if math.isfinite(y)] for column in zip(*rows, strict=True)]
+    return [
+        (float(t), sum(c) / len(c), min(c) if len(c) > 1 else None, max(c) if len(c) > 1 else None)
+        for t, c in enumerate(columns)
+        if c
+    ]
+
+
+def _print(level: int, checks: Sequence["Check"]) -> None:
+    from selfplay.cli.terminal import print_table
+
+    rows = [[c.name, f"{c.predicted:.3g}", f"{c.measured:.3g}", c.bar, "holds" if c.holds else "FAILS"] for c in checks]
+    print_table(f"Collapse lab, level {level}", ["bar", "predicted", "measured", "rule", ""], rows)
+
+
+def _save(out: Path, level: int, checks: Sequence["Check"], charts: Mapping[str, Series]) -> None:
+    from selfplay.report.svg import line_chart, standalone
+
+    out.mkdir(parents=True, exist_ok=True)
+    data: dict[str, Any] = {
+        "level": level,
+        "bars": [asdict(check) | {"holds": bool(check.holds)} for check in checks],
+        "curves": charts,
+    }
+    (out / "results.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    for title, series in charts.items():
+        name = "".join(c if c.isalnum() else "-" for c in title.partition(",")[0])
+        picture = standalone(line_chart(series, title, "round", "", width=640, height=360))
+        (out / f"level-{level}-{name}.svg").write_text(picture, encoding="utf-8")
