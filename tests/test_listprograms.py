@@ -175,7 +175,11 @@ def test_lengths_and_exhaustion_are_refused_with_a_remedy() -> None:
         lp.propose(0, 300, {1: 1.0})
 
 
-def test_a_prompt_of_another_source_is_not_read() -> None:
-    task = Task(id="x", prompt="1. boil an egg\n", verifier={"type": "code_tests"})
-    with pytest.raises(DataError, match=r"boil an egg.*none of the"):
+@pytest.mark.parametrize(
+    "prompt",
+    ["1. boil an egg\n", "Write f(xs) that does this to a list:\n- boil an egg\n- return the list\n", "\n"],
+)
+def test_a_prompt_of_another_source_is_not_read(prompt: str) -> None:
+    task = Task(id="x", prompt=prompt, check={"type": "code_tests"})
+    with pytest.raises(DataError, match=r"task x: .*(its own source|none of the)"):
         lp.chain_of(task)

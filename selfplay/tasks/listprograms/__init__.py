@@ -60,6 +60,10 @@ MAX_LENGTH = 10
 USUAL_SHARE = 0.75
 """How often an anchor solution writes an operation in its usual way where there are several."""
 
+_FIRST = "Write f(xs) that does this to a list:"
+_LAST = "return the list"
+# The end is a step like the others: stopping is then copied from the prompt, and needs no counting.
+
 _CANDIDATE_INPUTS = 14
 _MIN_DISTINCT = 4
 _PATIENCE = 20_000
@@ -103,11 +107,11 @@ def solution(chain: Chain, rng: random.Random | None = None) -> str:
     `rng` None writes every operation in its usual way; else one use in four takes another way where there is one.
     """
     lines = ["def f(xs):"]
-    for number, step in enumerate(chain, start=1):
+    for step in chain:
         ways = len(BY_NAME[step.operation].codes)
         variant = rng.randrange(1, ways) if rng and ways > 1 and rng.random() > USUAL_SHARE else 0
-        lines += [f"    # {number}. {english(step)}", f"    xs = {python(step, variant)}"]
-    return "\n".join([*lines, "    return xs\n"])
+        lines += [f"    # {english(step)}", f"    xs = {python(step, variant)}"]
+    return "\n".join([*lines, f"    # {_LAST}", "    return xs\n"])
 
 
 def sequence_of(task: Task) -> Sequence_:
@@ -117,9 +121,13 @@ def sequence_of(task: Task) -> Sequence_:
 
 def chain_of(task: Task) -> Chain:
     """The steps, read back from the prompt. Raises DataError on a prompt that is not one of ours."""
-    lines = [line for line in task.text.splitlines() if line[:1].isdigit()]
+    first, *lines = task.text.splitlines()
+    if first != _FIRST or lines[-1:] != [f"- {_LAST}"]:
+        raise DataError(
+            f"task {task.id}: the prompt starts {first[:60]!r}, not as a list program does; use its own source"
+        )
     try:
-        return tuple(read(line.partition(". ")[2]) for line in lines)
+        return tuple(read(line.removeprefix("- ")) for line in lines[:-1])
     except ValueError as error:
         raise DataError(f"task {task.id}: {error}") from None
 
@@ -224,8 +232,7 @@ def propose(
 
 
 def _prompt(chain: Chain) -> str:
-    lines = [f"{number}. {english(step)}" for number, step in enumerate(chain, start=1)]
-    return "\n".join(["Write f(xs) that does this to a list:", *lines, "", ""])
+    return "\n".join([_FIRST, *(f"- {english(step)}" for step in chain), f"- {_LAST}", ""])
 
 
 def _step(name: str, rng: random.Random) -> Step:

@@ -55,7 +55,7 @@ def _running_sum(xs: list[int], k: int) -> list[int]:
 
 
 OPERATIONS: tuple[Operation, ...] = (
-    Operation("add", "add {k} to every number", ("[x + {k} for x in xs]",), lambda xs, k: [x + k for x in xs], _DIGITS),
+    Operation("add", "to every number add {k}", ("[x + {k} for x in xs]",), lambda xs, k: [x + k for x in xs], _DIGITS),
     Operation("reverse", "reverse the list", ("xs[::-1]", "list(reversed(xs))"), lambda xs, k: xs[::-1]),
     Operation(
         "multiply",
@@ -65,7 +65,7 @@ OPERATIONS: tuple[Operation, ...] = (
         _FACTORS,
     ),
     Operation("sort", "sort from small to large", ("sorted(xs)",), lambda xs, k: sorted(xs)),
-    Operation("drop_first", "drop the first {k} numbers", ("xs[{k}:]",), lambda xs, k: xs[k:], _FEW),
+    Operation("drop_first", "drop this many at the front: {k}", ("xs[{k}:]",), lambda xs, k: xs[k:], _FEW),
     Operation(
         "keep_even",
         "keep only even numbers",
@@ -74,13 +74,13 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "subtract",
-        "subtract {k} from every number",
+        "from every number subtract {k}",
         ("[x - {k} for x in xs]",),
         lambda xs, k: [x - k for x in xs],
         _DIGITS,
     ),
-    Operation("take_first", "keep just the first {k} numbers", ("xs[:{k}]",), lambda xs, k: xs[:k], (3, 4, 5, 6)),
-    Operation("append", "append {k} at the end", ("xs + [{k}]", "[*xs, {k}]"), lambda xs, k: [*xs, k], _DIGITS),
+    Operation("take_first", "keep this many at the front: {k}", ("xs[:{k}]",), lambda xs, k: xs[:k], (3, 4, 5, 6)),
+    Operation("append", "at the end append {k}", ("xs + [{k}]", "[*xs, {k}]"), lambda xs, k: [*xs, k], _DIGITS),
     Operation(
         "keep_above",
         "keep only numbers above {k}",
@@ -94,7 +94,7 @@ OPERATIONS: tuple[Operation, ...] = (
         ("[-x for x in xs]", "[0 - x for x in xs]"),
         lambda xs, k: [-x for x in xs],
     ),
-    Operation("drop_last", "drop the last {k} numbers", ("xs[:-{k}]",), lambda xs, k: xs[:-k], _FEW),
+    Operation("drop_last", "drop this many at the end: {k}", ("xs[:-{k}]",), lambda xs, k: xs[:-k], _FEW),
     Operation(
         "square",
         "square every number",
@@ -128,7 +128,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("rotate", "rotate to the left by {k}", ("xs[{k}:] + xs[:{k}]",), lambda xs, k: xs[k:] + xs[:k], _FEW),
     Operation("every_second", "keep every second number", ("xs[::2]",), lambda xs, k: xs[::2]),
     Operation("absolute", "take absolute values", ("[abs(x) for x in xs]",), lambda xs, k: [abs(x) for x in xs]),
-    Operation("prepend", "put {k} in front", ("[{k}] + xs", "[{k}, *xs]"), lambda xs, k: [k, *xs], _DIGITS),
+    Operation("prepend", "in front put {k}", ("[{k}] + xs", "[{k}, *xs]"), lambda xs, k: [k, *xs], _DIGITS),
     Operation(
         "keep_below",
         "keep only numbers below {k}",
@@ -142,7 +142,7 @@ OPERATIONS: tuple[Operation, ...] = (
         ("[b - a for a, b in zip(xs, xs[1:])]",),
         lambda xs, k: [b - a for a, b in pairwise(xs)],
     ),
-    Operation("take_last", "keep just the last {k} numbers", ("xs[-{k}:]",), lambda xs, k: xs[-k:], (3, 4, 5, 6)),
+    Operation("take_last", "keep this many at the end: {k}", ("xs[-{k}:]",), lambda xs, k: xs[-k:], (3, 4, 5, 6)),
     Operation(
         "cap", "cap every number at {k}", ("[min(x, {k}) for x in xs]",), lambda xs, k: [min(x, k) for x in xs], _DIGITS
     ),
@@ -154,7 +154,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "halve",
-        "divide every number by {k} rounding down",
+        "divide and round down every number by {k}",
         ("[x // {k} for x in xs]",),
         lambda xs, k: [x // k for x in xs],
         _FACTORS,

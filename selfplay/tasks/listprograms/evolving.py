@@ -1,0 +1,99 @@
+"""Floor 2: list programs evolved without a model: a harder task, another argument, a sibling; the tests follow from the steps.
+
+In depth: a step is added, an argument changed, a common operation made a rare one. In breadth: all operations new, at the
+same length. What comes out is a task like any other: made by `make_task`, so tests can tell a wrong program from a right one.
+"""
+
+import random
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from selfplay.records import Task
+from selfplay.seeds import rng_of
+from selfplay.tasks.listprograms import MAX_LENGTH, OPERATIONS, RARE, Sequence_, chain_of, make_task
+from selfplay.tasks.listprograms.operations import BY_NAME, Chain, Step, read
+
+WAYS = ("add_step", "change_argument", "rarer", "breadth")
+_PATIENCE = 40
+
+
+class Evolved(NamedTuple):
+    """One evolution, or why there is none."""
+
+    parent: Task
+    way: str
+    task: Task | None
+    reason: str = ""
+    """`held_out`, `known`, `untellable` (no draw whose tests can tell), `too_long`, `no_argument`; "" where there is a task."""
+
+
+def evolve(
+    tasks: Sequence[Task], *, ways: Sequence[str] = WAYS, seed: int, exclude: Collection[Sequence_] = frozenset()
+) -> list[Evolved]:
+    """One evolution a task, its way drawn by seed; in order. Ids of `tasks` and of earlier evolutions are `known`.
+
+    A new task names its parent, its way (`evolved:...`) and its depth (`depth:n`, one more than its parent's).
+    """
+    known, found = {task.id for task in tasks}, []
+    for task in tasks:
+        rng = rng_of("listprograms/evolve", task.id, seed)
+        way = ways[rng.randrange(len(ways))]
+        new, reason = _evolved(task, way, rng, exclude, known)
+        if new is not None:
+            known.add(new.id)
+        found.append(Evolved(task, way, new, reason))
+    return found
+
+
+def _evolved(
+    task: Task, way: str, rng: random.Random, exclude: Collection[Sequence_], known: Collection[str]
+) -> tuple[Task | None, str]:
+    reason = "untellable"
+    for _ in range(_PATIENCE):
+        chain, why = _changed(chain_of(task), way, rng)
+        if chain is None:
+            return None, why
+        names = tuple(step.operation for step in chain)
+        if len(names) > 1 and names in exclude:
+            reason = "held_out"
+            continue
+        made = make_task(chain)
+        if made is None or made.id in known:
+            reason = reason if made is None else "known"
+            continue
+        depth = int(task.tag("depth") or 0) + 1
+        tags = (*made.tags, f"evolved:{way}", f"depth:{depth}")
+        return made.model_copy(update={"tags": tags, "parents": (task.id,), "source": "listprograms/evolved"}), ""
+    return None, reason
+
+
+def _changed(chain: Chain, way: str, rng: random.Random) -> tuple[Chain | None, str]:
+    """The chain evolved in one way, or None and why it cannot be."""
+    unused = [op.name for op in OPERATIONS if op.name not in {step.operation for step in chain}]
+    if way == "add_step":
+        if len(chain) >= MAX_LENGTH:
+            return None, "too_long"
+        at = rng.randrange(len(chain) + 1)
+        return (*chain[:at], _step(rng.choice(unused), rng), *chain[at:]), ""
+    if way == "change_argument":
+        places = [n for n, step in enumerate(chain) if step.argument is not None]
+        if not places:
+            return None, "no_argument"
+        at = rng.choice(places)
+        return (*chain[:at], _step(chain[at].operation, rng, chain[at].argument), *chain[at + 1 :]), ""
+    if way == "rarer":
+        places = [n for n, step in enumerate(chain) if step.operation not in RARE] or list(range(len(chain)))
+        at = rng.choice(places)
+        return (*chain[:at], _step(rng.choice([u for u in unused if u in RARE]), rng), *chain[at + 1 :]), ""
+    return tuple(_step(op.name, rng) for op in rng.sample(OPERATIONS, len(chain))), ""
+
+
+def _step(name: str, rng: random.Random, but: int | None = None) -> Step:
+    choices = [k for k in BY_NAME[name].arguments if k != but]
+    return Step(name, rng.choice(choices) if choices else None)
+
+
+def read_program(text: str) -> Chain:
+    """The steps of a program in the anchor's form, read from its comments; empty for a stub."""
+    lines = [line.strip() for line in text.splitlines()]
+    return tuple(read(line.partition(". ")[2]) for line in lines if line.startswith("# ") and ". " in line)
