@@ -80,7 +80,8 @@ class Tracker:
 
     `config` is the resolved config; `family` groups runs (seeds and arms of one setting), the run's name where empty.
     `privacy` rewrites every text before it is written or sent; "none" says that nothing needs to be.
-    `table_rows`: sampled traces in a round's table. Every failure of wandb becomes one warning line. Mode `disabled` does nothing and never imports wandb.
+    `table_rows`: sampled traces in a round's table.
+    Every failure of wandb becomes one warning line. Mode `disabled` does nothing and never imports wandb.
     """
 
     def __init__(
