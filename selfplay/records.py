@@ -39,7 +39,9 @@ class Outcome(StrEnum):
 
     def __bool__(self) -> bool:
         """Refused: every word would be true, `fail` included."""
-        raise TypeError(f"an outcome is not a yes/no: compare it, as in `outcome is Outcome.PASS` (this one: {self.value})")
+        raise TypeError(
+            f"an outcome is not a yes/no: compare it, as in `outcome is Outcome.PASS` (this one: {self.value})"
+        )
 
 
 class Message(Record):
@@ -77,7 +79,9 @@ class Task(Record):
         if (self.prompt is None) == (self.messages is None):
             raise ValueError("needs exactly one of prompt and messages")
         if not isinstance(self.check.get("type"), str):
-            raise ValueError("verifier has no type; give verifier: {type: code_tests | math | judge | python:package.module:function}")
+            raise ValueError(
+                "verifier has no type; give verifier: {type: code_tests | math | judge | python:package.module:function}"
+            )
         return self
 
     @property
@@ -216,6 +220,8 @@ class Row(Record):
     kind: Literal["new", "older", "anchor"] = "new"
     source: str = ""
     """Id of the attempt, or of the anchor task, that it came from."""
+    operations: int | None = None
+    """The task's operation count, where its source counts them: the data mix goes by it."""
 
 
 def digest(value: Any, length: int = 16) -> str:

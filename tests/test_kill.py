@@ -19,8 +19,8 @@ CONFIG = """\
 rounds: 2
 tasks: {source: arithmetic, anchor: 20, held_out: 12}
 student: {kind: scripted}
-propose: {tasks_per_round: 24, curriculum: {start: 1, end: 4, advance_at: 0.2}}
-generate: {samples: 3, chunk_tasks: 8}
+propose: {tasks_per_round: 24, curriculum: {start: 1, end: 4, advance_at: 0.2, next_share: 0.4}}
+generate: {samples: 3, samples_mastered: 2, chunk_tasks: 8}
 curate: {across_rounds: true}
 train: {epochs: 1, start: continue}
 eval: {sample_tasks: 8, samples: 4, chunk_tasks: 12, bootstrap: 50}
@@ -137,7 +137,7 @@ def test_sigterm_finishes_the_chunk_and_the_same_command_goes_on(
         "    def hear(self, event, figures):\n"
         "        heard(self, event, figures)\n"
         "        seen.append(event)\n"
-        "        if seen.count('advance') == 12: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        if event == 'advance' and seen.count('advance') == 12: os.kill(os.getpid(), signal.SIGTERM)\n"
         "import selfplay.cli.run as command; command.Display = Watching; main()"
     )
     env = {**os.environ, "PYTHONPATH": str(ROOT)}

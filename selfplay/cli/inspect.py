@@ -88,7 +88,7 @@ def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
     from selfplay.seeds import seed_of
     from selfplay.verify import admit
 
-    loaded = load_config(config, overrides, partial="check")
+    loaded = load_config(config, overrides)
     hands = Hands(loaded.config, loaded.path.resolve().parent, Ranks(), Path(loaded.config.runs_dir))
     fixed, source = hands.source.fixed, hands.source
     sample = source.propose(

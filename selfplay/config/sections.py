@@ -78,6 +78,22 @@ class Gsm8k(Section):
     train_rows: int | None = Field(None, ge=1)
 
 
+class Gsm8kRecorded(Section):
+    """The problems of OpenAI's release of graded model solutions, for the recorded backend with layout gsm8k_models.
+
+    They are problems of GSM8K's test split: what learns from them must not be evaluated on it, so panel and anchor
+    come from the training split, and there is no test set.
+    """
+
+    source: Literal["gsm8k_recorded"]
+    path: str
+    """The JSONL(.gz) file of solutions: `question`, `ground_truth`, and four models' `solution` and `is_correct`."""
+    train: str
+    """GSM8K's training split."""
+    anchor: Count = 200
+    panel: Count = 50
+
+
 class Mbpp(Section):
     """Short Python tasks with asserts (Austin et al. 2021), as `text`/`prompt`, `code`, `test_list`."""
 
@@ -97,7 +113,7 @@ class HumanEval(Section):
 
 
 Tasks = Annotated[
-    ListPrograms | Arithmetic | JsonlTasks | Gsm8k | Mbpp | HumanEval,
+    ListPrograms | Arithmetic | JsonlTasks | Gsm8k | Gsm8kRecorded | Mbpp | HumanEval,
     Field(discriminator="source"),
 ]
 

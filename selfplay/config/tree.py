@@ -31,7 +31,9 @@ class Curriculum(Section):
     @model_validator(mode="after")
     def _shares_fit(self) -> "Curriculum":
         if self.next_share + self.after_share > 1:
-            raise ValueError(f"next_share + after_share is {self.next_share + self.after_share}, over 1; lower one of them")
+            raise ValueError(
+                f"next_share + after_share is {self.next_share + self.after_share}, over 1; lower one of them"
+            )
         return self
 
 
@@ -302,7 +304,10 @@ def _misfits(config: Config) -> Iterator[str]:
     if config.propose.tasks_per_round is None and source in ("list_programs", "arithmetic"):
         yield f"propose.tasks_per_round is not set, and {source} has no end; give a number such as 400"
     if config.propose.curriculum is None:
-        for key, value in (("generate.samples_mastered", config.generate.samples_mastered), ("curate.beyond_share", config.curate.beyond_share)):
+        for key, value in (
+            ("generate.samples_mastered", config.generate.samples_mastered),
+            ("curate.beyond_share", config.curate.beyond_share),
+        ):
             if value is not None:
                 yield f"{key} is {value}, but there is no propose.curriculum whose edge it goes by; add one or remove it"
     if config.curate.beyond_share is not None and (config.train.steps is None or config.curate.regime == "replace"):

@@ -9,6 +9,7 @@ from selfplay.loop.round import Round
 from selfplay.phases import correct, curate, evaluate, generate, propose, verify
 from selfplay.phases.evaluate import measures
 from selfplay.phases.learn import learn
+from selfplay.phases.mixing import Frontier
 from selfplay.phases.timing import timed
 from selfplay.records import Sampling
 from selfplay.seeds import seed_of
@@ -73,7 +74,27 @@ def _generate(this: Round) -> None:
         out=this.at("generate"),
         ranks=this.ranks,
         watch=this.watch,
+        mastered=_mastered(this),
     )
+
+
+def _edge(this: Round) -> int | None:
+    """The largest operation count that is mastered; None without a curriculum."""
+    curriculum = this.config.propose.curriculum
+    return None if curriculum is None else int(this.knobs.get("edge", curriculum.start))
+
+
+def _mastered(this: Round) -> frozenset[str]:
+    """Tasks up to the curriculum's edge."""
+    edge = _edge(this)
+    if edge is None:
+        return frozenset()
+    return frozenset(task.id for task in this.tasks if (curate.operations_of(task) or 0) <= edge)
+
+
+def _frontier(this: Round) -> Frontier | None:
+    edge, section = _edge(this), this.config.train
+    return None if edge is None or section.steps is None else Frontier(edge, section.steps * section.batch_rows)
 
 
 def _sampling(this: Round) -> Sampling:
@@ -183,6 +204,7 @@ def _curate(this: Round) -> None:
             anchor=this.run.phase(0, "curate") / "anchor.parquet",
             refused=int(read_json(this.at("propose") / "DONE")["refused"]),
             seed=this.seed("curate"),
+            frontier=_frontier(this),
             out=this.at("curate"),
             corrections=this.config.correct.format,
         )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from selfplay.collapse import wilson
 from selfplay.config.tree import Curate
@@ -57,9 +57,7 @@ class Tally:
 
 def curate_anchor(anchor: Sequence[Task], encoder: Encoder, out: Path) -> None:
     """Round 0: the anchor's rows, which are the training rows of its warm-up."""
-    rows = [
-        encode_row(encoder, Request.of(task), task.reference or "", kind="anchor", source=task.id) for task in anchor
-    ]
+    rows = [anchor_row(encoder, task) for task in anchor]
     write_rows(out / "anchor.parquet", rows)
     write_rows(out.parent / "train.parquet", rows)
     write_json(
@@ -169,13 +167,30 @@ class _Encoding:
 def row_of_trace(trace: Trace) -> Row:
     """The training row of an accepted attempt, on the exact ids that were sampled."""
     prompt, completion = trace.attempt.prompt_ids or (), trace.attempt.completion_ids or ()
-    return Row(input_ids=(*prompt, *completion), labels=(*[-100] * len(prompt), *completion), source=trace.attempt.id)
+    return Row(
+        input_ids=(*prompt, *completion),
+        labels=(*[-100] * len(prompt), *completion),
+        source=trace.attempt.id,
+        operations=operations_of(trace.task),
+    )
 
 
-def encode_row(encoder: Encoder, request: Request, text: str, *, kind: Any, source: str) -> Row:
-    """The training row of a text that no sampler wrote."""
-    prompt, completion = encoder.prompt(request), encoder.completion(text)
-    return Row(input_ids=(*prompt, *completion), labels=(*[-100] * len(prompt), *completion), kind=kind, source=source)
+def operations_of(task: Task) -> int | None:
+    """The task's operation count, where it has one."""
+    value = task.tag("operations")
+    return int(value) if value is not None and value.isdigit() else None
+
+
+def anchor_row(encoder: Encoder, task: Task) -> Row:
+    """The training row of a task's reference."""
+    prompt, completion = encoder.prompt(Request.of(task)), encoder.completion(task.reference or "")
+    return Row(
+        input_ids=(*prompt, *completion),
+        labels=(*[-100] * len(prompt), *completion),
+        kind="anchor",
+        source=task.id,
+        operations=operations_of(task),
+    )
 
 
 def tally_up(tally: Tally, traces: Sequence[Trace], judged: Sequence[Judged]) -> None:

@@ -1,6 +1,6 @@
 """Floor 4: the student's attempts, k a task, in chunks of tasks sharded over the ranks."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -30,14 +30,19 @@ def generate(
     out: Path,
     ranks: Ranks,
     watch: Watch,
+    mastered: Collection[str] = (),
 ) -> None:
-    """Writes chunks of attempts, sorted by (task, attempt). `student` is the identity of the weights that write."""
+    """Writes chunks of attempts, sorted by (task, attempt). `student` is the identity of the weights that write.
+
+    `mastered`: ids of tasks up to the curriculum's edge, which get `samples_mastered` attempts.
+    """
     by_id = {task.id: task for task in tasks}
+    few = section.samples_mastered or section.samples
+    counts = {task.id: few if task.id in mastered else section.samples for task in tasks}
 
     def work(backend: Backend, chunk: Chunk) -> list[Json]:
-        requests = [Request.of(by_id[name]) for name in chunk.members]
         with watch.inside("generate"):
-            found = complete_all(backend, requests, section.samples, sampling, chunk.seed)
+            found = _drawn(backend, [by_id[name] for name in chunk.members], counts, sampling, chunk.seed)
         lost = [c for row in found for c in row if c.finish_reason == "error"]
         refuse_outage(
             "generate", chunk, len(lost), sum(map(len, found)), max_error_share, lost[0].error or "?" if lost else ""
@@ -51,6 +56,18 @@ def generate(
     run_chunks(
         "generate", folder_of(section, tasks, student, seed, round, out), open_backend, work, ranks=ranks, watch=watch
     )
+
+
+def _drawn(
+    backend: Backend, tasks: Sequence[Task], counts: Mapping[str, int], sampling: Sampling, seed: int
+) -> list[list[Completion]]:
+    """Each task's completions, as many as it is to have; tasks of one number are drawn together."""
+    found: dict[str, list[Completion]] = {}
+    for n in sorted({counts[task.id] for task in tasks}):
+        group = [task for task in tasks if counts[task.id] == n]
+        rows = complete_all(backend, [Request.of(task) for task in group], n, sampling, seed_of(seed, n))
+        found |= {task.id: row for task, row in zip(group, rows, strict=True)}
+    return [found[task.id] for task in tasks]
 
 
 def folder_of(section: Generate, tasks: Sequence[Task], student: str, seed: int, round: int, out: Path) -> ChunkFolder:

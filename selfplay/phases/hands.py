@@ -59,6 +59,8 @@ class Hands:
 
     def check_set_up(self) -> None:
         """Raises before any model is loaded where a task needs a verifier that cannot be had."""
+        if self.config.tasks.source == "humaneval":
+            raise ConfigError("tasks.source is humaneval, an evaluation set: it is for `selfplay check`, never trained on; use mbpp")
         fixed = self.source.fixed
         kinds = check_types([*fixed.anchor, *fixed.panel, *fixed.test])
         known = {"code_tests", "math"}

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from selfplay.config.tree import Curate
@@ -10,15 +11,38 @@ from selfplay.records import Row
 T = TypeVar("T")
 
 
-def mix(section: Curate, new: Sequence[Row], older: Sequence[Row], anchor: Sequence[Row], seed: int) -> list[Row]:
+FULL_BEYOND = 60
+"""Different rows beyond the edge from which they get their whole share: a handful repeated a hundredfold is memorised."""
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """Where the curriculum stands, for a mix by operation count."""
+
+    edge: int
+    rows: int
+    """Rows that training will see."""
+
+
+def mix(
+    section: Curate,
+    new: Sequence[Row],
+    older: Sequence[Row],
+    anchor: Sequence[Row],
+    seed: int,
+    frontier: Frontier | None = None,
+) -> list[Row]:
     """The training rows, deterministic by seed; shares are met by repeating or leaving out whole rows.
 
     Regimes (Gerstgrasser et al. 2024; Kazdan et al. 2024): `accumulate` trains on all rounds, `replace` on the newest
     alone, `accumulate_subsample` on a fixed number of rows drawn from all. The anchor comes on top, as `anchor_share`
-    of all rows; without any accepted row it is the whole.
+    of all rows; without any accepted row it is the whole. With `beyond_share` the rows are exactly those of the round's
+    steps, and their shares go by operation count (see `frontier`).
     """
     rng = random.Random(seed)
     earlier = [row.model_copy(update={"kind": "older"}) for row in older]
+    if section.beyond_share is not None and frontier is not None:
+        return _by_count(section, [*new, *earlier], anchor, frontier, rng)
     if section.regime == "replace":
         kept = list(new)
     elif section.newest_share is not None and new and earlier:
@@ -28,6 +52,21 @@ def mix(section: Curate, new: Sequence[Row], older: Sequence[Row], anchor: Seque
     if section.rows is not None and len(kept) > section.rows:
         kept = rng.sample(kept, section.rows)
     return [*kept, *_anchor_part(section.anchor_share, len(kept), anchor, rng)]
+
+
+def _by_count(
+    section: Curate, rows: Sequence[Row], anchor: Sequence[Row], frontier: Frontier, rng: random.Random
+) -> list[Row]:
+    """`beyond_share` from beyond the edge, `anchor_share` anchor, the rest mastered; what is short goes to the others."""
+    beyond = [row for row in rows if (row.operations or 0) > frontier.edge]
+    known = [row for row in rows if (row.operations or 0) <= frontier.edge]
+    share = (section.beyond_share or 0.0) * min(1.0, len(beyond) / FULL_BEYOND)
+    left = (section.beyond_share or 0.0) - share
+    anchor_share = (section.anchor_share or 0.0) + (left / 2 if known else left)
+    top = _resized(beyond, round(share * frontier.rows), rng)
+    human = _resized(anchor, round(anchor_share * frontier.rows), rng)
+    rest = frontier.rows - len(top) - len(human)
+    return [*top, *_resized(known or anchor, rest, rng), *human]
 
 
 def _shares(new: Sequence[Row], older: Sequence[Row], newest: float, rng: random.Random) -> list[Row]:

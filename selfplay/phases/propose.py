@@ -32,21 +32,26 @@ def read_tasks(out: Path) -> list[Task]:
 
 
 def edge_shares(curriculum: Curriculum, edge: int) -> dict[int, float]:
-    """Shares by operation count: `edge_share` at the edge, the rest even over 2 (or 1) up to below it."""
+    """Shares by operation count: one and two steps beyond the edge, the rest even over what is mastered."""
     edge = min(max(edge, curriculum.start), curriculum.end)
-    below = list(range(min(2, edge), edge))
-    if not below:
-        return {edge: 1.0}
-    return {**dict.fromkeys(below, (1 - curriculum.edge_share) / len(below)), edge: curriculum.edge_share}
+    known = range(min(2, edge), edge + 1)
+    shares = dict.fromkeys(known, (1 - curriculum.next_share - curriculum.after_share) / len(known))
+    for count, share in ((edge + 1, curriculum.next_share), (edge + 2, curriculum.after_share)):
+        count = min(count, curriculum.end)
+        shares[count] = shares.get(count, 0.0) + share
+    return {count: share for count, share in shares.items() if share > 0}
 
 
-def next_edge(curriculum: Curriculum, edge: int, accepted: Mapping[int, tuple[int, int]]) -> int:
-    """The edge of the next round: one step up once `advance_at` of the attempts at the edge were accepted.
+def next_edge(curriculum: Curriculum, edge: int, right: Mapping[int, tuple[int, int]]) -> int:
+    """The edge of the next round: on while `advance_at` of the attempts at the next count were right.
 
-    `accepted` maps operation counts to (right attempts, attempts) of this round's training tasks; panel and test have
-    no say.
+    `right` maps operation counts to (right attempts, attempts) of this round's training tasks; panel and test have no
+    say.
     """
     edge = min(max(edge, curriculum.start), curriculum.end)
-    right, attempts = accepted.get(edge, (0, 0))
-    mastered = attempts > 0 and right / attempts >= curriculum.advance_at
-    return min(edge + curriculum.step, curriculum.end) if mastered else edge
+    while edge < curriculum.end:
+        passed, attempts = right.get(edge + 1, (0, 0))
+        if not attempts or passed / attempts < curriculum.advance_at:
+            break
+        edge += 1
+    return edge

@@ -52,6 +52,7 @@ ROWS = pa.schema(
         ("weight", pa.float32()),
         ("kind", _STRING),
         ("source", _STRING),
+        ("operations", _INT),
     ],
     metadata=_META,
 )

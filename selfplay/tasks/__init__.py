@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from selfplay.config.sections import Arithmetic, Gsm8k, HumanEval, JsonlTasks, ListPrograms, Mbpp
+from selfplay.config.sections import Arithmetic, Gsm8k, Gsm8kRecorded, HumanEval, JsonlTasks, ListPrograms, Mbpp
 from selfplay.errors import DataError
 from selfplay.records import Task
 from selfplay.seeds import rng_of
@@ -53,7 +53,7 @@ class Source(Protocol):
         ...
 
 
-Section = ListPrograms | Arithmetic | JsonlTasks | Gsm8k | Mbpp | HumanEval
+Section = ListPrograms | Arithmetic | JsonlTasks | Gsm8k | Gsm8kRecorded | Mbpp | HumanEval
 
 
 def open_source(section: Section, *, seed: int, eval_seed: int, folder: Path) -> Source:

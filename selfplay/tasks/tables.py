@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from selfplay.config.sections import Gsm8k, HumanEval, JsonlTasks, Mbpp
+from selfplay.config.sections import Gsm8k, Gsm8kRecorded, HumanEval, JsonlTasks, Mbpp
 from selfplay.errors import DataError
 from selfplay.records import Task
 from selfplay.seeds import rng_of
@@ -39,10 +39,14 @@ class TableSource:
         return []
 
 
-def open_table(section: JsonlTasks | Gsm8k | Mbpp | HumanEval, eval_seed: int, folder: Path) -> TableSource:
+def open_table(
+    section: JsonlTasks | Gsm8k | Gsm8kRecorded | Mbpp | HumanEval, eval_seed: int, folder: Path
+) -> TableSource:
     """Opens a table source; see `open_source`."""
     if isinstance(section, JsonlTasks):
         return _jsonl(section, folder)
+    if isinstance(section, Gsm8kRecorded):
+        return _gsm8k_recorded(section, eval_seed, folder)
     if isinstance(section, Gsm8k):
         return _gsm8k(section, eval_seed, folder)
     return _mbpp(section, eval_seed, folder) if isinstance(section, Mbpp) else _humaneval(section, folder)
@@ -116,6 +120,32 @@ def _gsm8k(section: Gsm8k, eval_seed: int, folder: Path) -> TableSource:
             test=checked(held, test.name)[: section.test_rows],
             human_text=panel,
             files={**train.files, **test.files},
+        ),
+    )
+
+
+def _gsm8k_recorded(section: Gsm8kRecorded, eval_seed: int, folder: Path) -> TableSource:
+    solutions, train = read_table(section.path, folder), read_table(section.train, folder, hub=("main", "train"))
+    pool = []
+    for n, (where, row) in enumerate(solutions.rows):
+        gold = str(_needed(row, "ground_truth", where)).rpartition("A:")[2].strip()
+        question = {"question": row.get("question"), "answer": f"#### {gold}"}
+        pool.append(_gsm8k_task(question, where, f"gsm8k-test-{n}").model_copy(update={"reference": None}))
+    human = [_gsm8k_task(row, where, f"gsm8k-{n}") for n, (where, row) in enumerate(train.rows)]
+    rng_of("gsm8k/panel", eval_seed).shuffle(human)
+    panel, anchor = human[: section.panel], human[section.panel : section.panel + section.anchor]
+    if not anchor:
+        raise DataError(
+            f"{train.name}: has {len(human)} problems, all taken by tasks.panel = {section.panel}; lower it"
+        )
+    return TableSource(
+        checked(pool, solutions.name),
+        Fixed(
+            anchor=[task.model_copy(update={"split": "anchor"}) for task in anchor],
+            panel=[task.model_copy(update={"split": "panel", "reference": None}) for task in panel],
+            test=[],
+            human_text=panel,
+            files={**solutions.files, **train.files},
         ),
     )
 

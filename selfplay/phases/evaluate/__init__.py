@@ -13,7 +13,7 @@ from selfplay.config.tree import Evaluate
 from selfplay.models import Backend
 from selfplay.models.student import Encoder
 from selfplay.phases.chunked import Json, refuse_outage, run_chunks
-from selfplay.phases.curate import encode_row
+from selfplay.phases.curate import anchor_row
 from selfplay.phases.generate import attempt_of, complete_all
 from selfplay.phases.verify import Verifiers, judge_all
 from selfplay.phases.watch import Watch
@@ -152,7 +152,7 @@ def _score(tools: Tools, tasks: Sequence[Task], watch: Watch) -> list[Json]:
     if score is None:
         return []
     encoder = open_encoder()
-    rows = [encode_row(encoder, Request.of(t), t.reference or "", kind="anchor", source=t.id) for t in tasks]
+    rows = [anchor_row(encoder, task) for task in tasks]
     with watch.inside("evaluate"):
         scored = score(rows)
     return [
