@@ -99,7 +99,7 @@ class Observer:
             traces = folder.round(commit.round) / "traces.parquet"
             self._tracker.log_round(commit.row(), read_traces(traces) if traces.is_file() else ())
         try:
-            write_report(self._path)
+            write_report(self._path, read_traces)
         except Exception as error:  # the one boundary: a page that cannot be drawn ends no run
             LOG.warning(
                 "the report was not written, %s: %s; `selfplay report %s` tries again",
