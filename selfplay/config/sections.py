@@ -37,6 +37,9 @@ class ListPrograms(Section):
     """Held-out tasks for each operation count, once for the panel and once for the test set."""
     human_text: Count = 100
     """Further seed solutions, never trained on, whose likelihood is followed."""
+    correction_rows: int = Field(0, ge=0)
+    """Corrections made by program (a wrong solution, its evidence, the right one) that are added to the anchor, so that a
+    small student knows the form of a second try; useful with `correct.attempts: 1`."""
 
 
 class Arithmetic(Section):

@@ -6,6 +6,7 @@ from selfplay.config.sections import Arithmetic, ListPrograms
 from selfplay.records import Task, digest
 from selfplay.seeds import rng_of, seed_of
 from selfplay.tasks import Fixed, Proposal, listprograms
+from selfplay.tasks.listprograms.correcting import corrections, wrong_of
 
 
 class ListProgramsSource:
@@ -16,12 +17,13 @@ class ListProgramsSource:
         self._sequences = frozenset(listprograms.sequence_of(task) for task in held_out)
         single = [_apart(task) for task in listprograms.one_operation(eval_seed)]
         anchor = listprograms.anchor(seed, section.anchor, self._sequences)
+        mended = corrections(seed, section.correction_rows, self._sequences)
         known = {task.id for task in anchor}
         fresh = listprograms.anchor(seed_of("human_text", seed), 2 * section.human_text, self._sequences)
         human = [task for task in fresh if task.id not in known][: section.human_text]
         self._singles = {task.id for task in single}
         self.fixed = Fixed(
-            anchor=anchor,
+            anchor=[*anchor, *mended],
             panel=[task for task in held_out if task.split == "panel"],
             test=[*(task for task in held_out if task.split == "test"), *single],
             human_text=human,
@@ -35,7 +37,9 @@ class ListProgramsSource:
         return Proposal(sorted(kept, key=lambda task: task.id), refused + len(tasks) - len(kept))
 
     def near_misses(self, task: Task) -> list[str]:
-        """A right program with one step changed, and a stub."""
+        """A right program with one step changed, and stubs; of a correction, the program that it corrects in their place."""
+        if "correction" in task.tags:
+            return [wrong_of(task), "def f(xs):\n    return []\n"]
         return [listprograms.near_miss(task), "def f(xs):\n    return xs\n", "def f(xs):\n    return []\n"]
 
 

@@ -7,7 +7,7 @@ for one.
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from selfplay.prompts.correction import evidence_of, plain
+from selfplay.prompts.correction import WRONG, evidence_of, plain
 from selfplay.records import Outcome, Task, Verdict, digest
 from selfplay.seeds import rng_of, seed_of
 from selfplay.tasks.listprograms import Sequence_, anchor, near_miss
@@ -35,6 +35,11 @@ def corrections(seed: int, n: int, exclude: Collection[Sequence_] = frozenset())
         changed = {"id": f"mend-{digest(prompt)}", "prompt": prompt, "parents": (task.id,), "tags": tags}
         found.append(task.model_copy(update=changed))
     return found
+
+
+def wrong_of(task: Task) -> str:
+    """The wrong program that a task of `corrections` shows."""
+    return f"def f(xs):{task.text.partition('def f(xs):')[2].partition(WRONG)[0]}"
 
 
 def evidence(task: Task, chain: Chain) -> str:

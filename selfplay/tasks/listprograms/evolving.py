@@ -6,6 +6,7 @@ same length. What comes out is a task like any other: made by `make_task`, so te
 
 import random
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from selfplay.records import Task
@@ -95,5 +96,8 @@ def _step(name: str, rng: random.Random, but: int | None = None) -> Step:
 
 def read_program(text: str) -> Chain:
     """The steps of a program in the anchor's form, read from its comments; empty for a stub."""
-    lines = [line.strip() for line in text.splitlines()]
-    return tuple(read(line.partition(". ")[2]) for line in lines if line.startswith("# ") and ". " in line)
+    found = []
+    for line in text.splitlines():
+        with suppress(ValueError):
+            found.append(read(line.strip().removeprefix("# ")))
+    return tuple(found)
