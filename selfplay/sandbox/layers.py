@@ -110,6 +110,7 @@ def config(how: Plan, flavour: str, number: int) -> dict[str, Any]:
         "holes": holes,
         "path": list(how.path),
         "preload": list(named),
+        "walls": (here / "walls.py").read_text(encoding="utf-8"),
         "runner": (here / "runner.py").read_text(encoding="utf-8"),
     }
 

@@ -26,7 +26,7 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "readlink": (89, None), "umask": (95, 166), "gettimeofday": (96, 169), "getrlimit": (97, 163),
     "getrusage": (98, 165), "sysinfo": (99, 179), "times": (100, 153), "getuid": (102, 174), "getgid": (104, 176),
     "geteuid": (107, 175), "getegid": (108, 177), "getpgid": (121, 155), "getppid": (110, 173), "getpgrp": (111, None),
-    "setrlimit": (160, 164), "setsid": (112, 157), "getgroups": (115, 158), "getresuid": (118, 148),
+    "setsid": (112, 157), "getgroups": (115, 158), "getresuid": (118, 148),
     "getresgid": (120, 150), "getsid": (124, 156), "rt_sigpending": (127, 136), "rt_sigtimedwait": (128, 137),
     "rt_sigsuspend": (130, 133), "sigaltstack": (131, 132), "statfs": (137, 43), "fstatfs": (138, 44),
     "getpriority": (140, 141), "sched_getparam": (143, 121), "sched_getscheduler": (145, 120),
@@ -300,7 +300,14 @@ def build(machine: str, *, paths: bool, signals: bool, execs: bool = False) -> t
         (-1, _EQ, 1, 0, "deny"),  # the signal at the parent's death: the zygote's alone
     ]
     rules.rule("prctl", prctl + rules.secret(4))
-    rules.rule("prlimit64", [(_argument(0), _EQ, 0, "allow", "deny")])
+    # limits are read by anybody and set by the zygote alone, on itself, before it forks
+    prlimit: list[tuple[int, int, int | str, int | str, int | str]] = [
+        (_argument(0), _EQ, 0, 0, "deny"),
+        (_argument(1), _EQ, 3, "allow", 0),  # the stack's
+        (_argument(2), _EQ, 0, 0, 2),
+        (_argument(2, True), _EQ, 0, "allow", 0),
+    ]
+    rules.rule("prlimit64", prlimit + rules.secret(4))
     rules.rule("ioctl", [(_argument(1), _EQ, _IOCTLS[0], "allow", 0)] + [(-1, _EQ, n, "allow", 0) for n in _IOCTLS[1:]])
     setfl: list[tuple[int, int, int | str, int | str, int | str]] = [
         (_argument(1), _EQ, _FCNTLS[0], "allow", 0),

@@ -19,13 +19,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from selfplay.sandbox import layers
+from selfplay.sandbox.guard import Guard
 
 _BOX = str(Path(__file__).with_name("box.py"))
 _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONUTF8": "1",
-    "LC_ALL": "C.UTF-8",
+    "PYTHONCOERCECLOCALE": "0",
+    "LC_ALL": "C",
     "TZ": "UTC",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -128,7 +130,10 @@ class Zygote:
             for fd in given:
                 os.close(fd)
         self._lines = b""
-        self._watch = self._poller()
+        self._guard = Guard(0.0, 0.0, 0)
+        self._watch, self._reader, self._writer = self._poller(), self._poller(), self._poller()
+        self._reader.register(self._answer, select.POLLIN)
+        self._writer.register(self._ask, select.POLLOUT)
         self._base_peak = 0
         try:
             self._send(layers.config(how, flavour, self.pid))
@@ -161,8 +166,9 @@ class Zygote:
         if line[:2] == b"no":
             _, layer, reason = line.decode("utf-8", "replace").split("\t", 2)
             raise Refused(layer, reason)
-        if line != b"ok":
+        if line[:3] != b"ok ":
             raise ZygoteDied(f"strange greeting {line[:80]!r}")
+        self._base_peak = int(line[3:])
 
     def _send(self, message: dict[str, Any]) -> None:
         data = marshal.dumps(message)
@@ -172,7 +178,7 @@ class Zygote:
             raise ZygoteDied(str(error)) from None
 
     def _line(self, deadline: float) -> bytes:
-        """The zygote's next line, waiting until `deadline`."""
+        """The zygote's next line, waiting until `deadline`; the program in hand is watched meanwhile."""
         while b"\n" not in self._lines:
             self._wait(self._watch, deadline)
             data = self._control.recv(4096)
@@ -183,10 +189,13 @@ class Zygote:
         return line
 
     def _wait(self, poller: "select.poll", deadline: float) -> set[int]:
-        left = deadline - time.monotonic()
-        ready = poller.poll(max(left, 0) * 1000)
-        if not ready and left <= 0:
-            raise ZygoteDied("it does not answer")
+        while True:
+            ready = poller.poll(self._guard.pause)
+            if ready:
+                break
+            self._guard.look(self.pid, self._stub)
+            if time.monotonic() > deadline:
+                raise ZygoteDied("it does not answer")
         found = {fd for fd, _ in ready}
         if self._caller is not None and self._caller in found:
             raise CallerGone
@@ -196,6 +205,7 @@ class Zygote:
         """Fork a program for this job (see `box.py` for its keys); `finish` must follow."""
         self.programs += 1
         self._deadline = time.monotonic() + 25 * job["wall"] + job["cpu"] + 30
+        self._guard = Guard(job["cpu"], job["wall"], job["threads"])
         self._send(job)
 
     def give_input(self, data: bytes) -> None:
@@ -207,7 +217,7 @@ class Zygote:
         """Wait for the program's end and collect what it left. Raises `ZygoteDied`."""
         words = self._line(self._deadline).split()
         try:
-            status, cpu, wall, peak, why = (int(word) for word in words)
+            status, cpu, peak, wall = (int(word) for word in words)
         except ValueError:
             raise ZygoteDied(f"strange line {words[:5]!r}") from None
         if status < 0:
@@ -217,8 +227,7 @@ class Zygote:
         replies, _ = self._taken(self._replies, True)
         output, size = self._taken(self._output, whole_output)
         errors, more = self._taken(self._errors, False)
-        self._base_peak = min(self._base_peak or peak, peak)
-        reason = ("", "cpu", "wall", "threads")[why] if 0 <= why < 4 else ""
+        reason = self._guard.why or ("cpu" if cpu > self._guard.cpu * 1e6 else "")
         extra = max(0, peak - self._base_peak) * 1024
         return End(code, number, cpu / 1e6, wall / 1e6, extra, reason, replies, output, errors, size + more)
 
@@ -243,17 +252,16 @@ class Zygote:
         An answer longer than `most` bytes also gives None, after the program was ended by its own limits or not:
         `finish` then says how. Raises `ZygoteDied`, `CallerGone`.
         """
-        poller = self._poller()
-        poller.register(self._answer, select.POLLIN)
-        poller.register(self._ask, select.POLLOUT)
+        while request:
+            try:
+                request = request[os.write(self._ask, request) :]
+            except BlockingIOError:  # a long request to a program that is slow to read
+                if self._control.fileno() in self._wait(self._writer, self._deadline):
+                    self._lines += self._control.recv(4096)
+                    return None
         answer = b""
         while True:
-            found = self._wait(poller, self._deadline)
-            if self._ask in found:
-                with contextlib.suppress(BlockingIOError):
-                    request = request[os.write(self._ask, request[:65536]) :]
-                if not request:
-                    poller.unregister(self._ask)
+            found = self._wait(self._reader, self._deadline)
             if self._answer in found:
                 answer += os.read(self._answer, 1 << 20)
                 if answer.endswith(b"\n") or len(answer) > most:

@@ -1,0 +1,81 @@
+"""The watch over a running program, from outside: its CPU clock, its waiting, its threads.
+
+It looks only when a program has run for 20 ms already, so that short ones are never disturbed. CPU time is the
+program's own clock. Time spent waiting for a core (`/proc/PID/schedstat`) does not count as its waiting, so a busy
+machine makes no false time-outs; without /proc it is wall time, plainly.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+
+_FIRST, _EARLY, _LATER = 20.0, 20.0, 50.0  # milliseconds between looks
+_HARD = 20.0
+"""Times the wall limit after which a program ends, whatever it waited for."""
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        return [int(word) for word in text.split()]
+    except (OSError, ValueError):
+        return []
+
+
+class Guard:
+    """Watches one program of a zygote and ends it at its limits. `why` is then `cpu`, `wall` or `threads`."""
+
+    def __init__(self, cpu: float, wall: float, threads: int) -> None:
+        """Limits in seconds and threads beside the main one; a wall limit of 0 watches nothing."""
+        self.cpu, self._wall, self._threads = cpu, wall, threads
+        self._began, self._pid = time.monotonic(), 0
+        self.why, self.pause = "", _FIRST
+
+    def look(self, zygote: int, stub: bool) -> None:
+        """Look once at the program of this zygote; `stub`: the zygote itself is the process's only child."""
+        now = time.monotonic() - self._began
+        self.pause = _EARLY if now < 0.2 else _LATER
+        if not self._wall:
+            return
+        pid = self._pid or self._find(zygote, stub)
+        if not pid:
+            if now > self._wall + 2 and not Path("/proc/self/stat").exists():
+                self._end(zygote, "wall")
+            return
+        try:
+            used = time.clock_gettime((~pid << 3) | 2)
+        except (OSError, AttributeError):
+            return  # it has just ended
+        threads, delay = self._state(pid)
+        if used > self.cpu:
+            self._end(pid, "cpu")
+        elif now - delay > self._wall or now > _HARD * self._wall:
+            self._end(pid, "wall")
+        elif threads > self._threads + 1:
+            self._end(pid, "threads")
+
+    def _find(self, zygote: int, stub: bool) -> int:
+        for _ in range(1 + stub):
+            below = _children(zygote)
+            if not below:
+                return 0
+            zygote = below[0]
+        self._pid = zygote
+        return zygote
+
+    @staticmethod
+    def _state(pid: int) -> tuple[int, float]:
+        """(threads, seconds waited for a core) of a process; (0, 0.0) where /proc does not say."""
+        try:
+            tasks = os.listdir(f"/proc/{pid}/task")
+            waited = [int(Path(f"/proc/{pid}/task/{task}/schedstat").read_text().split()[1]) for task in tasks[:64]]
+        except (OSError, ValueError, IndexError):
+            return 0, 0.0
+        return len(tasks), max(waited, default=0) * 1e-9
+
+    def _end(self, pid: int, why: str) -> None:
+        self.why = self.why or why
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
