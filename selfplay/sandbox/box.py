@@ -174,19 +174,19 @@ def _enter(config, job):
     run(job)
 
 
-def _begin():
-    """Read the configuration, lock in, say so; what `_serve` needs of it."""
-    config = _receive()
+def _begin(config):
+    """Lock in and say so; what `_serve` needs of the configuration."""
     globals()["_nr"] = config["nr"]
-    exec(compile(config["runner"], "<runner>", "exec"), globals())
+    exec(marshal.loads(config["runner"]), globals())
     walls = dict(globals())
-    exec(compile(config["walls"], "<walls>", "exec"), walls)
+    exec(marshal.loads(config["walls"]), walls)
     sys.path[:] = config["path"]
     for name in config["preload"]:
         try:
             __import__(name)
         except ImportError:
             pass
+    compile("0", "", "eval")  # the compiler's own tables, which every program would otherwise build for itself
     size, resident = _memory()
     try:
         walls["lock_in"](config)
@@ -199,7 +199,13 @@ def _begin():
     return {"tier": config["tier"], "nproc": config["nproc"], "base": size, "fence": fence}
 
 
-_plan = _begin()
+_plan = _begin(_config)
+del _config
 gc.collect()
+if _plan["tier"]:
+    try:
+        _c("malloc_trim")(_zero)  # fewer pages, cheaper forks
+    except AttributeError:
+        pass  # not glibc
 gc.freeze()
 _serve(_plan)

@@ -1,6 +1,6 @@
 """The watch over a running program, from outside: its CPU clock, its waiting, its threads.
 
-It looks only when a program has run for 20 ms already, so that short ones are never disturbed. CPU time is the
+It looks only when a program has run for 50 ms already, so that short ones are never disturbed. CPU time is the
 program's own clock. Time spent waiting for a core (`/proc/PID/schedstat`) does not count as its waiting, so a busy
 machine makes no false time-outs; without /proc it is wall time, plainly.
 """
@@ -11,15 +11,22 @@ import signal
 import time
 from pathlib import Path
 
-_FIRST, _EARLY, _LATER = 20.0, 20.0, 50.0  # milliseconds between looks
+_PAUSE = 50.0  # milliseconds between looks
 _HARD = 20.0
 """Times the wall limit after which a program ends, whatever it waited for."""
 
 
+def _read(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(fd, 4096)
+    finally:
+        os.close(fd)
+
+
 def _children(pid: int) -> list[int]:
     try:
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-        return [int(word) for word in text.split()]
+        return [int(word) for word in _read(f"/proc/{pid}/task/{pid}/children").split()]
     except (OSError, ValueError):
         return []
 
@@ -31,12 +38,11 @@ class Guard:
         """Limits in seconds and threads beside the main one; a wall limit of 0 watches nothing."""
         self.cpu, self._wall, self._threads = cpu, wall, threads
         self._began, self._pid = time.monotonic(), 0
-        self.why, self.pause = "", _FIRST
+        self.why, self.pause = "", _PAUSE
 
     def look(self, zygote: int, stub: bool) -> None:
         """Look once at the program of this zygote; `stub`: the zygote itself is the process's only child."""
         now = time.monotonic() - self._began
-        self.pause = _EARLY if now < 0.2 else _LATER
         if not self._wall:
             return
         pid = self._pid or self._find(zygote, stub)
@@ -48,10 +54,11 @@ class Guard:
             used = time.clock_gettime((~pid << 3) | 2)
         except (OSError, AttributeError):
             return  # it has just ended
-        threads, delay = self._state(pid)
         if used > self.cpu:
             self._end(pid, "cpu")
-        elif now - delay > self._wall or now > _HARD * self._wall:
+            return
+        threads, delay = self._state(pid)
+        if now - delay > self._wall or now > _HARD * self._wall:
             self._end(pid, "wall")
         elif threads > self._threads + 1:
             self._end(pid, "threads")
@@ -70,7 +77,7 @@ class Guard:
         """(threads, seconds waited for a core) of a process; (0, 0.0) where /proc does not say."""
         try:
             tasks = os.listdir(f"/proc/{pid}/task")
-            waited = [int(Path(f"/proc/{pid}/task/{task}/schedstat").read_text().split()[1]) for task in tasks[:64]]
+            waited = [int(_read(f"/proc/{pid}/task/{task}/schedstat").split()[1]) for task in tasks[:64]]
         except (OSError, ValueError, IndexError):
             return 0, 0.0
         return len(tasks), max(waited, default=0) * 1e-9

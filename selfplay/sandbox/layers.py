@@ -5,6 +5,7 @@ seccomp, rlimits. Tier 1: seccomp that opens no file, rlimits. Tier 0: rlimits. 
 """
 
 import ctypes
+import marshal
 import os
 import platform
 import stat
@@ -18,7 +19,7 @@ from selfplay.sandbox.languages import LANGUAGES
 
 FLAVOURS: dict[str, tuple[str, ...]] = {
     "bare": (),
-    "slim": ("typing", "math", "re", "collections", "itertools", "functools", "heapq", "bisect", "string", "operator"),
+    "slim": ("typing", "math", "re", "collections", "itertools", "functools", "operator"),
     "full": (
         *("typing", "math", "re", "collections", "itertools", "functools", "heapq", "bisect", "string", "operator"),
         *("random", "copy", "datetime", "json", "decimal", "fractions", "statistics", "hashlib", "threading", "abc"),
@@ -28,7 +29,8 @@ FLAVOURS: dict[str, tuple[str, ...]] = {
 }
 """Modules a zygote imports before it forks. `random` (and numpy's) is seeded anew for each program."""
 
-_SAFE_IMPORTS = frozenset(("sys", "cmath", "copy", "array", "time", "abc", "operator", *FLAVOURS["slim"]))
+# those that do not draw on `random` when they are imported late
+_SAFE_IMPORTS = frozenset(("sys", "cmath", "copy", "array", "time", "abc", "heapq", "bisect", "string", *FLAVOURS["slim"]))
 _RESERVED_UID = 1_879_048_192  # + the zygote's number: a user id of its own, so that limits and signals stay its own
 
 
@@ -89,7 +91,6 @@ def config(how: Plan, flavour: str, number: int) -> dict[str, Any]:
     if how.tier:
         fenced = how.tier == 3 or how.landlock >= 6
         code, holes = syscalls.build(how.machine, paths=how.tier >= 2, signals=fenced, execs=flavour in LANGUAGES)
-    here = Path(__file__).parent
     language = LANGUAGES.get(flavour)
     program = (language.program() if language else None) or ""
     more = tuple(p for p in (program, *language.binds) if Path(p).exists()) if language else ()
@@ -110,9 +111,16 @@ def config(how: Plan, flavour: str, number: int) -> dict[str, Any]:
         "holes": holes,
         "path": list(how.path),
         "preload": list(named),
-        "walls": (here / "walls.py").read_text(encoding="utf-8"),
-        "runner": (here / "runner.py").read_text(encoding="utf-8"),
+        "walls": _compiled("walls.py"),
+        "runner": _compiled("runner.py"),
+        "box": _compiled("box.py"),
     }
+
+
+def _compiled(name: str) -> bytes:
+    """A file that runs inside, compiled here: the zygote then never holds its source or its syntax tree."""
+    source = Path(__file__).with_name(name).read_text(encoding="utf-8")
+    return marshal.dumps(compile(source, f"<{name}>", "exec", dont_inherit=True, optimize=2))
 
 
 def _process_base(how: Plan) -> int:

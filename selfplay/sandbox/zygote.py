@@ -15,13 +15,18 @@ import socket
 import tempfile
 import termios
 import time
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from selfplay.sandbox import layers
 from selfplay.sandbox.guard import Guard
 
-_BOX = str(Path(__file__).with_name("box.py"))
+# the whole command line: read the first message, run the program that is in it (`box.py`)
+_BOOT = (
+    "import marshal,posix\n"
+    "d=posix.read(6,4)\nn=int.from_bytes(d,'little')\nd=b''\n"
+    "while len(d)<n:\n m=posix.read(6,n-len(d))\n if not m: posix._exit(0)\n d+=m\n"
+    "_config=marshal.loads(d)\ndel d,n,m\nexec(marshal.loads(_config.pop('box')))\n"
+)
 _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
@@ -114,7 +119,7 @@ class Zygote:
         given = [_high(fd) for fd in (read_only, ask_in, answer_out, theirs.detach())]
         given += [_high(os.dup(fd)) for fd in (self._output, self._errors, self._replies)]
         places = dict(zip((0, 4, 5, 6, 1, 2, 3), given, strict=True))
-        arguments = [how.python, "-S", "-s", "-P", _BOX]
+        arguments = [how.python, "-S", "-s", "-P", "-c", _BOOT]
         actions = [(os.POSIX_SPAWN_DUP2, fd, place) for place, fd in places.items()]
         try:
             self.pid = os.posix_spawn(
