@@ -1,7 +1,8 @@
 """A run in a process of its own that can be told to die: `python driver.py CONFIG RUNS_DIR KILL [key=value ...]`.
 
 KILL is `never`; `event:N`, SIGKILL at the Nth progress event (phase boundaries and after each chunk); or `rename:N`,
-SIGKILL just before the Nth file would be renamed into place (anywhere a file is written).
+SIGKILL just before the Nth file would be renamed into place (anywhere a file is written). With `@R` at the end only
+rank R of a launch dies so.
 """
 
 import os
@@ -15,6 +16,9 @@ from selfplay import run as start
 
 def main() -> None:
     config, runs_dir, kill, *overrides = sys.argv[1:]
+    kill, _, rank = kill.partition("@")
+    if rank and rank != os.environ.get("RANK"):
+        kill = "never"
     kind, _, number = kill.partition(":")
     left = {"event": -1, "rename": -1, kind: int(number or -1)}
 

@@ -51,7 +51,7 @@ def _build_tiny(student: TinyStudent, texts: Sequence[Task], out: Path, seed: in
         "max_positions": student.max_positions,
         "nope": student.positions == "none",
     }
-    corpus = [f"{task.text}{task.reference}" for task in texts]
+    corpus = [text for task in texts for text in (task.text, task.reference or "")]  # apart: no token spans the border
     build_student(out, texts=corpus, vocab_size=student.vocab_size, shape=shape, seed=seed)
 
 

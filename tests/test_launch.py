@@ -1,0 +1,94 @@
+"""The same loop on real ranks, through the shipped accelerate_config.yaml: same attempts, same end, killed or not."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from test_kill import CONFIG, end_state, play
+
+from selfplay.errors import ConfigError
+from selfplay.ranks import Ranks, join
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def launch(folder: Path, ranks: int, script: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`accelerate launch` of a script with the shipped file on CPU ranks."""
+    command = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--config_file",
+        str(ROOT / "accelerate_config.yaml"),
+    ]
+    command += ["--num_processes", str(ranks), "--main_process_port", str(free_port()), *script, *arguments]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=env, cwd=folder)
+
+
+def driver(folder: Path, ranks: int, kill: str, *overrides: str) -> subprocess.CompletedProcess[str]:
+    (folder / "c.yaml").write_text(CONFIG)
+    script = [str(ROOT / "tests" / "driver.py")]
+    return launch(folder, ranks, script, str(folder / "c.yaml"), str(folder / "runs"), kill, *overrides)
+
+
+def test_one_and_two_ranks_and_a_plain_run_end_the_same(tmp_path: Path) -> None:
+    for name in ("plain", "two"):
+        (tmp_path / name).mkdir()
+    assert play(tmp_path / "plain").returncode == 0
+    done = driver(tmp_path / "two", 2, "never", "launch.ranks=2")
+    assert done.returncode == 0, done.stderr
+    assert end_state(tmp_path / "two") == end_state(tmp_path / "plain")
+
+
+def test_two_ranks_killed_inside_a_phase_end_the_same(tmp_path: Path) -> None:
+    for name in ("plain", "killed"):
+        (tmp_path / name).mkdir()
+    assert play(tmp_path / "plain").returncode == 0
+    killed = driver(tmp_path / "killed", 2, "event:14@1")
+    assert killed.returncode != 0
+    done = driver(tmp_path / "killed", 2, "never")
+    assert done.returncode == 0, done.stderr
+    assert end_state(tmp_path / "killed") == end_state(tmp_path / "plain")
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("kill", ["event:3@0", "event:22@0", "event:30@1", "rename:25@0", "rename:8@1", "rename:55@0"])
+def test_two_ranks_killed_anywhere_end_the_same(tmp_path: Path, kill: str) -> None:
+    for name in ("plain", "killed"):
+        (tmp_path / name).mkdir()
+    assert play(tmp_path / "plain").returncode == 0
+    assert driver(tmp_path / "killed", 2, kill).returncode != 0
+    done = driver(tmp_path / "killed", 2, "never")
+    assert done.returncode == 0, done.stderr
+    assert end_state(tmp_path / "killed") == end_state(tmp_path / "plain")
+
+
+def test_rank_mismatch_is_refused_with_the_command_that_works(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(CONFIG)
+    script = [str(ROOT / "scripts" / "run.py")]
+    done = launch(tmp_path, 1, script, str(tmp_path / "c.yaml"), "launch.ranks=2", "--runs-dir", str(tmp_path / "runs"))
+    assert done.returncode == 1
+    assert "launch.ranks is 2, but 1 process was started; launch with `accelerate launch" in done.stderr
+
+
+def test_launches_that_the_loop_cannot_train_under_are_refused() -> None:
+    for flag, name in (("ACCELERATE_USE_FSDP", "FSDP"), ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed")):
+        with pytest.raises(ConfigError, match=f"{name} is on"):
+            join(None, "cpu", {flag: "true"})
+    with pytest.raises(ConfigError, match=r"launch\.ranks is 4, but 1 process was started"):
+        join(4, "cpu", {})
+
+
+def test_tickets_of_one_process_are_never_given_twice() -> None:
+    ranks = Ranks()
+    assert [ranks.claim("a"), ranks.claim("b"), ranks.claim("a")] == [0, 0, 1]
+    assert ranks.tell("x", {"k": 1}) == {"k": 1} and ranks.is_main
