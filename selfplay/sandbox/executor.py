@@ -13,7 +13,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -194,6 +194,23 @@ class Executor:
         for place, result in self._stream(listed):
             results[place] = result
         return [result for result in results if result is not None]
+
+    def trusts(self, references: Iterable[Job]) -> list[Literal["outside", "in_process", "broken"]]:
+        """How far the tests of each reference solution can be trusted, found by running it both ways.
+
+        "outside": the verdict is made where no program reaches. "in_process": the tests need the program's own objects;
+        run them with `CheckTests(..., trust="in_process")` and keep the verdicts out of rewards, for they can be
+        forged. "broken": the reference passes neither way. Only `CheckTests` can be "in_process".
+        """
+        listed = list(references)
+        first = self.run(listed)
+        again = [
+            (at, replace(job, tests=replace(job.tests, trust="in_process")))
+            for at, (job, result) in enumerate(zip(listed, first, strict=True))
+            if not result.passed and isinstance(job.tests, CheckTests)
+        ]
+        inside = {at: result.passed for (at, _), result in zip(again, self.run(job for _, job in again), strict=True)}
+        return ["outside" if r.passed else "in_process" if inside.get(at) else "broken" for at, r in enumerate(first)]
 
     def stream(self, jobs: Iterable[Job]) -> Iterator[Result]:
         """The results as they are completed, each job's exactly once; a consumer that stops early costs nothing."""

@@ -165,8 +165,9 @@ def _load(code, name):
         _reply([2, ["MemoryError"], ""])
         return None
     except BaseException as error:
-        _reply([2, *_raised(error)])
-        return None
+        if name != "__main__" or type(error) is not SystemExit or error.code not in (None, 0):
+            _reply([2, *_raised(error)])
+            return None
     return module.__dict__
 
 

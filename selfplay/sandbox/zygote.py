@@ -34,6 +34,7 @@ _ENVIRONMENT = {
     "PYTHONCOERCECLOCALE": "0",
     "LC_ALL": "C",
     "TZ": "UTC",
+    "MALLOC_ARENA_MAX": "1",  # an arena a thread would count against the address space
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
