@@ -196,14 +196,14 @@ def test_pruning_keeps_named_weights_and_drops_checkpoints_of_committed_rounds(t
     run = RunFolder(tmp_path)
     run.open({}, {}, "")
     for number in range(3):
-        for name in ("model", "train/checkpoint-5"):
+        for name in ("model", "train/checkpoints/step-5"):
             (run.round(number) / name).mkdir(parents=True)
         run.commit(commit(number, None))
-    (run.round(3) / "train" / "checkpoint-5").mkdir(parents=True)
+    (run.round(3) / "train" / "checkpoints" / "step-5").mkdir(parents=True)
     run.prune({0, 2})
     assert [run.round(n).joinpath("model").exists() for n in range(3)] == [True, False, True]
-    assert not list(tmp_path.glob("rounds/00[012]/train/checkpoint-*"))
-    assert (run.round(3) / "train" / "checkpoint-5").is_dir(), "a round in hand keeps its checkpoint"
+    assert not list(tmp_path.glob("rounds/00[012]/train/checkpoints"))
+    assert (run.round(3) / "train" / "checkpoints" / "step-5").is_dir(), "a round in hand keeps its checkpoint"
 
 
 def test_a_restart_never_writes_into_the_log_of_the_crash(tmp_path: Path) -> None:

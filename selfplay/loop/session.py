@@ -4,6 +4,7 @@ Tracking and report follow what is committed and decide nothing: a run without t
 """
 
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -23,6 +24,13 @@ from selfplay.store.traces import read_traces
 LOG = logging.getLogger("selfplay")
 BEST_KEYS = (gate.SCORE, "test/greedy_accuracy", "eval/pass_at_1", "eval/pass_at_8")
 """What W&B's summary says of the best round."""
+QUIET = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+"""Set where the user has not: no telemetry of a dependency, and no bars of theirs across ours."""
 Committed = Callable[[RunFolder, Commit], None]
 
 
@@ -32,6 +40,8 @@ def start(loaded: Loaded, *, listener: Listener | None = None, on_commit: Commit
     `listener` hears progress events (see `selfplay.phases.watch.Listener`), `on_commit` each committed round.
     """
     path = Path(loaded.config.runs_dir) / loaded.config.name
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     with ExitStack() as stack:
         observer = Observer(loaded, path, listener, on_commit, stack)
         watch = Watch(observer.hear)

@@ -42,6 +42,8 @@ def learn(
             round=round,
             step_offset=step_offset,
             ranks=hands.ranks,
+            device=config.launch.device,
+            threads=hands.threads,
         )
     return {
         "train/steps": report.steps,

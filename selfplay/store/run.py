@@ -135,8 +135,7 @@ class RunFolder:
         """Removes the weights of committed rounds not in `keep`, and training checkpoints of all committed rounds."""
         for commit in self.commits():
             folder = self.round(commit.round)
-            for checkpoint in folder.glob("train/checkpoint-*"):
-                shutil.rmtree(checkpoint)
+            shutil.rmtree(folder / "train" / "checkpoints", ignore_errors=True)
             if commit.round not in keep and (folder / "model").is_dir():
                 doomed = folder / ".model.removed"
                 (folder / "model").rename(doomed)  # first out of the way: half a model must never be found
