@@ -62,6 +62,8 @@ def test_answer_is_found_where_replies_put_it(reply: str, answer: str) -> None:
         "12 apples and 5 pears",
         "I cannot answer that.",
         "between 3 and 4",
+        "The answer is 3. Actually, 4.",
+        "Answer: dollars²$$ $ ",
     ],
 )
 def test_hedged_or_several_or_no_answers_are_no_answer(reply: str) -> None:
@@ -117,7 +119,9 @@ def test_extraction_never_raises_and_returns_text(reply: str) -> None:
     ],
 )
 def test_hostile_replies_are_read_at_once(reply: str) -> None:
-    extract_answer(reply), extract_code(reply), read_number(reply)
+    for found in (extract_answer(reply), extract_code(reply)):
+        assert found is None or len(found) <= len(reply)
+    assert read_number(reply) is None
 
 
 def test_graded_gsm8k_solutions_agree_with_their_grades(shared_data: Path) -> None:

@@ -104,4 +104,5 @@ def test_fractions_of_any_size_are_exact(top: int, bottom: int, latex: bool) -> 
 @settings(derandomize=True, deadline=None, max_examples=200)
 @given(st.text(max_size=60))
 def test_reading_never_raises(text: str) -> None:
-    read_number(text)
+    number = read_number(text)
+    assert number is None or isinstance(number.value, Fraction)

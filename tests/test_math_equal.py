@@ -276,7 +276,8 @@ def test_near_misses_of_long_literals_fail(value: int, step: int, shift: int) ->
 PIECES = [
     "1", "2", "3.5", "x", "y", "\\pi", "\\sqrt{2}", "\\frac{1}{3}", "+", "-", "=", "<", ",", " and ", " or ", "(", ")", "[", "]",
     "\\{", "\\}", "\\cup",
-    "\\pm", "\\in", "%", "$", " ", "^2", "_1", "\\text{cm}", "A", "B)", "word", "\\infty", "½", "−", "\\boxed{", "}", "!", "1/2", "12:00", "\\le", "e",
+    "\\pm", "\\in", "%", "$", " ",
+    "^2", "_1", "\\text{cm}", "A", "B)", "word", "\\infty", "½", "−", "\\boxed{", "}", "!", "1/2", "12:00", "\\le", "e",
 ]  # fmt: skip
 
 

@@ -65,6 +65,10 @@ _OR = re.compile(
     rf"\s*(?:maybe |perhaps |even |possibly )?{_VALUE}",
     re.IGNORECASE,
 )
+_REMARK = re.compile(r"([^,()]{1,60}?)\s*[,(]\s*[A-Za-z]{2,}[^0-9]*")
+_TAKEN_BACK = re.compile(
+    r"\d.*\b(?:actually|correction|scratch that|i mean|rather|instead|no)\b.*\d", re.IGNORECASE | re.DOTALL
+)
 _ALTERNATIVE = re.compile(r"\b(?:or|versus|vs)\b", re.IGNORECASE)
 _REFUSAL = re.compile(
     r"^\W*(?:i|we|sorry|unfortunately|there is no|it is (?:im|not )|this (?:problem|question)|let me|let us|let's|hello|hi|sure|okay|ok)\b",
@@ -103,7 +107,8 @@ def find_answer(text: str) -> Found | None:
         return None
     if len(body) < 60 and body[0] not in "*_`" and read_number(body) is not None:
         return Found(body)
-    return _marked(body) or _bare(body) or _last_line(body)
+    found = _marked(body) or _bare(body) or _last_line(body)
+    return found if found is not None and found.text.strip() else None
 
 
 def _box_content(text: str, start: int) -> tuple[str, int] | None:
@@ -183,8 +188,13 @@ def _after(body: str, mark: re.Match[str]) -> Found | None:
     if not statement:
         return None
     first = _SENTENCE.split(statement)[0].strip() if not mark["tag"] else statement
-    if _hedges(statement if len(statement) < 200 else first):
+    if _hedges(statement if len(statement) < 200 else first) or (
+        len(statement) < 200 and _TAKEN_BACK.search(statement)
+    ):
         return Found(first, True, True)
+    remark = _REMARK.fullmatch(first)
+    if remark and read_number(remark[1]) is not None:
+        return Found(remark[1], False, True)
     inner = _bare(first, marked=True) or _from_sentence(first, leading=bool(mark["phrase"]))
     return Found(inner.text, inner.hedged, True) if inner else None
 

@@ -120,7 +120,7 @@ def prepared(text: str) -> str:
         for pattern, new in _REWRITES:
             text = pattern.sub(new, text)
     text = re.sub(r"^(?:the answer is|answer:?)\s+", "", text, flags=re.IGNORECASE)
-    text = text.strip().rstrip(".,;:").strip()
+    text = re.sub(r"^(?:=|\\approx|~)\s*(?=.)", "", text.strip()).rstrip(".,;:").strip()
     return re.sub(r"\s+", " ", text)
 
 
@@ -174,7 +174,7 @@ def _leaf(text: str) -> Reading:
             return Reading("number", canonical(text), text, Number(value, percent=percent))
     if (spelled := _SPELLED.get(text.casefold())) is not None:
         return Reading("number", str(spelled), text, Number(Fraction(spelled)))
-    if (_WORD.fullmatch(text) and len(text) > 2) or re.fullmatch(r"\d+(?:\s?:\s?\d+)+(?:\s?[ap]\.?m\.?)?", text):
+    if (_WORD.fullmatch(text) and len(text) > 2) or re.fullmatch(r"-?\d+(?:\s?:\s?\d+)+(?:\s?[ap]\.?m\.?)?", text):
         return Reading("words", canonical(text).casefold(), text)
     return Reading("expr", canonical(text), text)
 
