@@ -6,7 +6,7 @@ value) or *operation* (marked by `operation(...)`; free to change between two st
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 def operation(default: Any, **limits: Any) -> Any:
@@ -129,6 +129,8 @@ class TinyStudent(Section):
 
     kind: Literal["tiny"]
     template: Literal["plain"] = "plain"
+    lineage: tuple[str, ...] = ("tiny",)
+    """Words for the family of its base model; a judge that shares one is refused. Rounds inherit it."""
     vocab_size: Annotated[int, Field(ge=280, le=100_000)] = 430
     hidden_size: Count = 128
     layers: Count = 4
@@ -147,6 +149,8 @@ class PretrainedStudent(Section):
     revision: str | None = None
     template: Literal["chat", "plain"] = "chat"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    lineage: tuple[str, ...] = ()
+    """Words for the family of its base model, such as [qwen3]; needed where a judge grades it. Rounds inherit it."""
 
 
 class ScriptedStudent(Section):
@@ -157,6 +161,7 @@ class ScriptedStudent(Section):
     skill: Share = 0.3
     gain: Share = 0.3
     """How much of the distance to 1 a round of accepted rows closes."""
+    lineage: tuple[str, ...] = ("scripted",)
 
 
 Student = Annotated[TinyStudent | PretrainedStudent | ScriptedStudent, Field(discriminator="kind")]
@@ -186,14 +191,67 @@ class HttpBackend(Section):
     url: str = operation(..., min_length=8)
     """Base address up to and with `/v1`."""
     model: str
+    """Name that the server knows. `{student}` is the folder of the weights that a round starts from: the student itself,
+    served (`transformers serve` loads a model by its path)."""
+    identity: str | None = None
+    """Stands in attempts and cache keys for the weights behind the name; None: the name. Change it when they change."""
+    lineage: tuple[str, ...] = ()
+    """Words for the family of its base model; `{student}` has the student's own."""
+    mode: Literal["chat", "text"] = "chat"
+    """Messages, or bare prompts (`student.template: plain` goes with text)."""
+    token_ids: bool = False
+    """Ask for exact token ids (vLLM); only of use for `{student}`, whose tokens are trained on."""
+    logprobs: Literal["off", "raw", "processed"] = "off"
+    """What the server's log-probabilities mean, if they are asked for; only of use for `{student}`."""
+    extra: dict[str, Any] = Field(default_factory=dict)
+    """Further fields of the request, for servers whose own sampling defaults have to be overruled."""
     key_env: str | None = operation(None)
     """Name of the environment variable that holds the key; the key itself never stands in a file."""
     concurrency: Count = operation(16)
     timeout_seconds: float = operation(120.0, gt=0)
     max_tokens_spent: int | None = operation(None, ge=1)
     """Hard stop (exit 3) on prompt + completion tokens of the run; None: no limit."""
+    max_money_spent: float | None = operation(None, ge=0)
+    """The same in money; needs both prices."""
+    prompt_price: float | None = operation(None, ge=0)
+    """Money a million prompt tokens."""
+    completion_price: float | None = operation(None, ge=0)
+    """Money a million completion tokens."""
+    retries: int = operation(5, ge=0)
+    """Failed tries of one request after the first; then it counts as an outage."""
+    wait_seconds: float = operation(0.5, gt=0)
+    """The first pause before another try; it doubles."""
     privacy: Literal["scrub", "none"] = "scrub"
     """What leaves this machine is scrubbed of personal data, unless said otherwise."""
 
+    @property
+    def served_student(self) -> bool:
+        """Whether it is the student itself, behind a server."""
+        return self.model == SERVED_STUDENT
 
-Sampler = Annotated[StudentBackend | RecordedBackend | HttpBackend, Field(discriminator="kind")]
+    @model_validator(mode="after")
+    def _priced(self) -> "HttpBackend":
+        prices = (self.prompt_price, self.completion_price)
+        if (self.max_money_spent is not None or any(prices)) and None in prices:
+            raise ValueError(
+                f"prompt_price is {prices[0]} and completion_price {prices[1]}; give both, money a million tokens"
+            )
+        return self
+
+
+SERVED_STUDENT = "{student}"
+
+
+class PretrainedBackend(Section):
+    """Another causal language model, by hub name or path, in this process: a teacher or judge without a server."""
+
+    kind: Literal["pretrained"]
+    model: str
+    revision: str | None = None
+    template: Literal["chat", "plain"] = "chat"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    lineage: tuple[str, ...] = ()
+    """Words for the family of its base model."""
+
+
+Sampler = Annotated[StudentBackend | RecordedBackend | HttpBackend | PretrainedBackend, Field(discriminator="kind")]

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from selfplay.config.judging import Audit, Judge
 from selfplay.config.sections import Count, Sampler, Section, Share, Student, StudentBackend, Tasks, operation
 
 # ---- the phases ----
@@ -80,6 +81,9 @@ class Verify(Section):
     sandbox: Sandbox = Sandbox()
     max_error_share: Share = 0.05
     """Above this share of `error` verdicts in a chunk the phase stops (exit 3) instead of scoring an outage."""
+    check: dict[str, Any] | None = None
+    """How training tasks are judged instead of by their own verifier, such as {type: judge}, or a combination in which
+    `{type: task}` stands for it. Panel and test keep their own. Where the task's own is left out, the audit uses it."""
 
 
 class Correct(Section):
@@ -278,6 +282,8 @@ class Config(Section):
     propose: Propose = Propose()
     generate: Generate = Generate()
     verify: Verify = Verify()
+    judge: Judge | None = None
+    audit: Audit = Audit()
     correct: Correct = Correct()
     curate: Curate = Curate()
     train: Train
@@ -324,6 +330,7 @@ def _misfits(config: Config) -> Iterator[str]:
             "train.start is from_base without train.warmup, so a tiny student would start each round from random "
             "weights; add train.warmup or use continue"
         )
+    yield from _teacher_misfits(config)
     if config.correct.attempts and config.generate.backend.kind == "recorded":
         yield "correct.attempts is 1, but generate.backend is recorded, which has no second attempts; set it to 0"
     if config.correct.attempts and not config.curate.verified_only:
@@ -331,3 +338,20 @@ def _misfits(config: Config) -> Iterator[str]:
             "correct.attempts is 1, but curate.verified_only is false, and that arm reads no verdict; a correction needs "
             "to know what failed: set correct.attempts to 0"
         )
+
+
+def _teacher_misfits(config: Config) -> Iterator[str]:
+    """The same, of teacher and judge."""
+    writer, template = config.generate.backend, getattr(config.student, "template", "plain")
+    if writer.kind == "http" and writer.served_student and (writer.mode == "text") != (template == "plain"):
+        yield (
+            f"generate.backend.mode is {writer.mode}, but student.template is {template}, so it would be asked "
+            "in another form than it is trained in; use chat with chat, text with plain"
+        )
+    if writer.kind == "http" and not writer.served_student and (writer.token_ids or writer.logprobs != "off"):
+        yield (
+            f"generate.backend asks {writer.model} for token ids or log-probabilities, which mean nothing to the student; "
+            "remove them, or serve the student as model: '{student}'"
+        )
+    if config.judge is None and config.audit.judge is not None:
+        yield "audit.judge is set, but there is no judge whose verdicts it could check; add judge or remove it"

@@ -46,8 +46,8 @@ class Round:
 
     @cached_property
     def tasks(self) -> list[Task]:
-        """The round's tasks, once proposed."""
-        return propose.read_tasks(self.at("propose"))
+        """The round's tasks, once proposed, as they are judged."""
+        return [self.hands.routed(task) for task in propose.read_tasks(self.at("propose"))]
 
     @property
     def student(self) -> Path:

@@ -1,11 +1,13 @@
 """Floor 5: hands each phase its section, its inputs and its folder. Phases know none of this, nor one another."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Literal
 
 from selfplay.config import Config
 from selfplay.curate import Archive
 from selfplay.loop.round import Round
+from selfplay.models import Backend
 from selfplay.phases import correct, curate, evaluate, generate, propose, verify
 from selfplay.phases.evaluate import measures
 from selfplay.phases.learn import learn
@@ -67,7 +69,8 @@ def _generate(this: Round) -> None:
         this.tasks,
         sampling=_sampling(this),
         student=this.identity("generate"),
-        open_backend=lambda: this.hands.sampler(this.student),
+        open_backend=_sampler(this),
+        origin=this.hands.origin,
         max_error_share=this.config.verify.max_error_share,
         seed=this.config.seed,
         round=this.number,
@@ -108,6 +111,11 @@ def _sampling(this: Round) -> Sampling:
     )
 
 
+def _sampler(this: Round) -> Callable[[], AbstractContextManager[Backend]]:
+    identity = this.identity("generate")
+    return lambda: this.hands.sampler(this.student, identity)
+
+
 def _attempts(this: Round) -> ChunkFolder:
     return generate.folder_of(
         this.config.generate, this.tasks, this.identity("generate"), this.config.seed, this.number, this.at("generate")
@@ -144,7 +152,8 @@ def _correct(this: Round) -> None:
         sampling=sampling.model_copy(update=changed),
         template=_template(this.config),
         student=this.identity("correct"),
-        open_backend=lambda: this.hands.sampler(this.student),
+        open_backend=_sampler(this),
+        origin=this.hands.origin,
         open_verifiers=this.hands.verifiers,
         max_error_share=this.config.verify.max_error_share,
         seed=this.config.seed,
@@ -165,9 +174,12 @@ def _corrections(this: Round) -> ChunkFolder | None:
 
 
 def _template(config: Config) -> Literal["chat", "plain"]:
-    """How a second try is asked for: as the student's template has it; a server is spoken to in messages."""
-    if config.generate.backend.kind == "http":
-        return "chat"
+    """How a second try is asked for: as its writer is spoken to."""
+    writer = config.generate.backend
+    if writer.kind == "http":
+        return "chat" if writer.mode == "chat" else "plain"
+    if writer.kind == "pretrained":
+        return writer.template
     return "plain" if config.student.kind == "scripted" else config.student.template
 
 

@@ -17,9 +17,7 @@ class Backend(Protocol):
     identity: str
     """What stands in `Attempt.model`: a hash of weights, or a server's model name."""
 
-    def complete(
-        self, requests: Sequence[Request], *, n: int, sampling: Sampling, seed: int
-    ) -> list[list[Completion]]:
+    def complete(self, requests: Sequence[Request], *, n: int, sampling: Sampling, seed: int) -> list[list[Completion]]:
         """n completions a request, in order; a failed one has `finish_reason="error"`, and never raises for one item.
 
         The same (weights, requests, n, sampling, seed) give the same text.
@@ -32,7 +30,9 @@ class Backend(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
 
 class Likelihood(Protocol):

@@ -1,9 +1,24 @@
-"""Floor 2: where a server is and the key to it, checked before anything is sent; no message shows a secret."""
+"""Floor 2: where a server is, the key to it and the filter before it, checked before anything is sent; no message shows a secret."""
 
 import os
+from collections.abc import Callable
+from typing import Literal, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 from selfplay.errors import ConfigError
+
+
+@runtime_checkable
+class PerTrace(Protocol):
+    """A filter that remembers within one request: `fresh` gives one for all texts of it."""
+
+    def __call__(self, text: str) -> str: ...
+
+    def fresh(self) -> Callable[[str], str]: ...
+
+
+Privacy = Callable[[str], str] | PerTrace | Literal["none"]
+"""Maps each text before it leaves; `none` says in so many words that nothing has to be filtered."""
 
 
 def checked_url(url: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 import httpx2
 
 from selfplay.errors import BudgetError, ConfigError
-from selfplay.models.access import checked_url, key_from
+from selfplay.models.access import PerTrace, Privacy, checked_url, key_from
 from selfplay.models.background import Background
 from selfplay.models.budget import Budget, Spent
 from selfplay.models.cache import ReplyCache
@@ -22,9 +22,6 @@ from selfplay.models.limits import Gate, Limit, Patience, retry_after
 from selfplay.models.wire import Ask, Kind, LogprobsMode, Reply, Trouble, clean, concession, read
 from selfplay.records import Completion, Request, Sampling
 from selfplay.seeds import seed_of
-
-Privacy = Callable[[str], str] | Literal["none"]
-"""Maps each text before it leaves; `none` says in so many words that nothing has to be filtered."""
 
 _OURS = frozenset({"model", "messages", "prompt", "n", "seed", "stream", "response_format"})
 _log = logging.getLogger(__name__)
@@ -144,14 +141,14 @@ class Http:
         if sampling.top_k:
             fields["top_k"] = sampling.top_k
         fields |= self._extra
-        chat = self.mode == "chat"
+        chat, filtered = self.mode == "chat", self._filter()
         if chat:
             said = [(m.role, m.content) for m in request.messages or ()] or [("user", request.prompt or "")]
-            fields["messages"] = [{"role": role, "content": self._filtered(text)} for role, text in said]
+            fields["messages"] = [{"role": role, "content": filtered(text)} for role, text in said]
         elif request.prompt is None:
             raise ConfigError(f"{self!r}: task {request.task_id} is a chat and mode is text; set mode to chat")
         else:
-            fields["prompt"] = self._filtered(request.prompt)
+            fields["prompt"] = filtered(request.prompt)
         same = self._logprobs == "processed" or (sampling.temperature, sampling.top_p, sampling.top_k) == (1.0, 1.0, 0)
         keep = self._logprobs != "off" and same
         optional: dict[str, Any] = {"return_token_ids": True} if self._token_ids else {}
@@ -160,8 +157,12 @@ class Http:
         path = "chat/completions" if chat else "completions"
         return Ask(path, fields, optional, schema, keep)
 
-    def _filtered(self, text: str) -> str:
-        return clean(text if self._privacy == "none" else self._privacy(text))
+    def _filter(self) -> Callable[[str], str]:
+        """The filter of one request."""
+        if self._privacy == "none":
+            return clean
+        privacy = self._privacy.fresh() if isinstance(self._privacy, PerTrace) else self._privacy
+        return lambda text: clean(privacy(text))
 
     async def _complete(
         self, requests: Sequence[Request], n: int, sampling: Sampling, seed: int, schema: Mapping[str, Any] | None

@@ -18,7 +18,7 @@ from selfplay.config.tree import Correct
 from selfplay.curate.signature import canonical_code, exact_key
 from selfplay.models import Backend
 from selfplay.phases.chunked import Json, refuse_outage, run_chunks
-from selfplay.phases.generate import attempt_of, complete_all
+from selfplay.phases.generate import Origin, attempt_of, complete_all
 from selfplay.phases.verify import Verifiers, judge_all, row_of
 from selfplay.phases.watch import Watch
 from selfplay.prompts.correction import evidence_of, request_of
@@ -64,6 +64,7 @@ def correct(
     out: Path,
     ranks: Ranks,
     watch: Watch,
+    origin: Origin = "student",
 ) -> None:
     """Writes one row a correction: the attempt (turn 1, its parent's number) with its verdicts and outcome."""
     by_id = {task.id: task for task in tasks}
@@ -78,7 +79,7 @@ def correct(
         rows = zip(attempts.read(source) or [], judged.read(judged.chunks[chunk.id]) or [], strict=True)
         failed = failed_of(section, by_id, list(rows), template)
         with watch.inside("correct"):
-            made = _second(tools[0], failed, sampling, chunk, round, max_error_share)
+            made = _second(tools[0], failed, sampling, chunk, round, max_error_share, origin)
             words = judge_second(failed, made, tools[1])
         broken = sum(one.outcome is Outcome.ERROR for one in words)
         refuse_outage("correct", chunk, broken, len(words), max_error_share, "verdicts are error")
@@ -183,7 +184,13 @@ def _kept(failed: Failed) -> Judged:
 
 
 def _second(
-    backend: Backend, failed: Sequence[Failed], sampling: Sampling, chunk: Chunk, round: int, max_error_share: float
+    backend: Backend,
+    failed: Sequence[Failed],
+    sampling: Sampling,
+    chunk: Chunk,
+    round: int,
+    max_error_share: float,
+    origin: Origin,
 ) -> list[Attempt]:
     if not failed:
         return []
@@ -191,7 +198,7 @@ def _second(
     lost = [row[0] for row in found if row[0].finish_reason == "error"]
     refuse_outage("correct", chunk, len(lost), len(found), max_error_share, (lost[0].error or "?") if lost else "")
     return [
-        attempt_of(one.task.id, one.number, row[0], sampling, backend.identity, chunk.id, round).model_copy(
+        attempt_of(one.task.id, one.number, row[0], sampling, backend.identity, chunk.id, round, origin).model_copy(
             update={"turn": 1, "parent": one.attempt.attempt}
         )
         for one, row in zip(failed, found, strict=True)

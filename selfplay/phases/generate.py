@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Literal
 
 from selfplay.config.tree import Generate
 from selfplay.models import Backend
@@ -13,6 +14,7 @@ from selfplay.records import Attempt, Completion, Request, Sampling, Task
 from selfplay.seeds import seed_of
 from selfplay.store import Chunk, ChunkFolder
 
+Origin = Literal["student", "teacher"]
 RETRIES = 1
 """How often completions that failed on our side are asked again, before their share counts."""
 
@@ -31,6 +33,7 @@ def generate(
     ranks: Ranks,
     watch: Watch,
     mastered: Collection[str] = (),
+    origin: Origin = "student",
 ) -> None:
     """Writes chunks of attempts, sorted by (task, attempt). `student` is the identity of the weights that write.
 
@@ -48,7 +51,9 @@ def generate(
             "generate", chunk, len(lost), sum(map(len, found)), max_error_share, lost[0].error or "?" if lost else ""
         )
         return [
-            attempt_of(task_id, number, completion, sampling, backend.identity, chunk.id, round).model_dump(mode="json")
+            attempt_of(task_id, number, completion, sampling, backend.identity, chunk.id, round, origin).model_dump(
+                mode="json"
+            )
             for task_id, row in zip(chunk.members, found, strict=True)
             for number, completion in enumerate(row)
         ]
@@ -94,7 +99,14 @@ def complete_all(
 
 
 def attempt_of(
-    task_id: str, number: int, completion: Completion, sampling: Sampling, model: str, chunk: int, round: int
+    task_id: str,
+    number: int,
+    completion: Completion,
+    sampling: Sampling,
+    model: str,
+    chunk: int,
+    round: int,
+    origin: Origin = "student",
 ) -> Attempt:
     """The record of one completion."""
     return Attempt(
@@ -109,6 +121,7 @@ def attempt_of(
         sampler=sampling.model_dump(mode="json"),
         model=model,
         chunk=chunk,
+        origin=origin,
         retokenised=completion.retokenised,
     )
 

@@ -5,17 +5,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from selfplay.config.sections import HttpBackend, PretrainedStudent, RecordedBackend, StudentBackend
+from selfplay.config.judging import Audit
+from selfplay.config.sections import HttpBackend, PretrainedBackend, PretrainedStudent, RecordedBackend, StudentBackend
 from selfplay.config.tree import Config
 from selfplay.errors import ConfigError
 from selfplay.models import Backend
-from selfplay.models.student import Encoder, open_encoder, open_student
+from selfplay.models.student import Encoder, base_of, open_encoder, open_student
+from selfplay.models.teachers import ForeignTokens, Served, open_teacher
 from selfplay.ranks import Ranks
-from selfplay.records import Request, Trace, digest
+from selfplay.records import Request, Task, Trace, digest
+from selfplay.seeds import seed_of
 from selfplay.tasks import Source, open_source
-from selfplay.verify import Verifier, check_types
+from selfplay.verify import Verifier, check_types, routed
+from selfplay.verify.opening import KINDS, Opened, Setting, check_judges, open_verifiers
 
 PROCEDURAL = ("list_programs", "arithmetic")
 
@@ -48,53 +52,85 @@ class Hands:
         """Text to the student's token ids."""
         return open_encoder(self.config.student, model)
 
-    def sampler(self, model: Path) -> AbstractContextManager[Backend]:
-        """Who writes the training attempts: the student itself, or what generate.backend names."""
+    def sampler(self, model: Path, identity: str) -> AbstractContextManager[Backend]:
+        """Who writes the training attempts: the student itself, or what generate.backend names. `identity`: of the weights."""
         section = self.config.generate.backend
         if isinstance(section, StudentBackend):
             return self.student(model)
         if isinstance(section, RecordedBackend):
             return _recorded(section, self.folder)
-        return _http(section, self.run)
+        if isinstance(section, HttpBackend) and section.served_student:
+            base = base_of(self.config.student, model)
+            name = str(base.resolve()) if isinstance(base, Path) else base
+            return self._teacher(section, Served(name, identity))
+        return ForeignTokens(self._teacher(section))
+
+    @property
+    def origin(self) -> Literal["student", "teacher"]:
+        """Who writes the training attempts, in a word."""
+        section = self.config.generate.backend
+        ours = isinstance(section, StudentBackend) or (isinstance(section, HttpBackend) and section.served_student)
+        return "student" if ours or isinstance(section, RecordedBackend) else "teacher"
+
+    def _teacher(self, section: HttpBackend | PretrainedBackend, served: Served | None = None) -> Backend:
+        launch = self.config.launch
+        cache = self.run / "replies.db"
+        return open_teacher(section, cache=cache, device=launch.device, threads=self.threads, served=served)
+
+    def routed(self, task: Task) -> Task:
+        """A training task as it is judged: by its own check, or as verify.check says."""
+        return routed(task, self.config.verify.check)
+
+    @cached_property
+    def kinds(self) -> set[str]:
+        """Types of verifiers that the run's tasks name."""
+        fixed = self.source.fixed
+        trained = [self.routed(task) for task in (*fixed.anchor, *self.source.pool)]
+        return check_types([*trained, *fixed.panel, *fixed.test])
 
     def check_set_up(self) -> None:
         """Raises before any model is loaded where a task needs a verifier that cannot be had."""
         if self.config.tasks.source == "humaneval":
-            raise ConfigError("tasks.source is humaneval, an evaluation set: it is for `selfplay check`, never trained on; use mbpp")
-        fixed = self.source.fixed
-        kinds = check_types([*fixed.anchor, *fixed.panel, *fixed.test])
-        known = {"code_tests", "math"}
-        for kind in sorted(kinds - known):
+            raise ConfigError(
+                "tasks.source is humaneval, an evaluation set: it is for `selfplay check`, never trained on; use mbpp"
+            )
+        for kind in sorted(self.kinds - set(KINDS)):
             if not kind.startswith("python:"):
                 raise ConfigError(
-                    f"tasks: a verifier has type {kind!r}; known: code_tests, math, python:package.module:function, all, any, first"
+                    f"tasks: a verifier has type {kind!r}; known: {', '.join(KINDS)}, python:package.module:function, all, any, first"
                 )
             from selfplay.verify.custom import load_function
 
             load_function(kind)
-        if "code_tests" in kinds:
-            with self.verifiers():
+        check_judges(self.kinds, self.config.judge, self._setting, self.config.audit)
+        if "code_tests" in self.kinds:  # a judge's model is not loaded for this
+            with open_verifiers(self.kinds - {"judge"}, self.config.verify.sandbox, None, self._setting):
                 pass
 
     @contextmanager
     def verifiers(self) -> Iterator[Mapping[str, Verifier]]:
         """All verifiers by type; the sandbox is started only where a task of the source runs code."""
-        from selfplay.verify.answer import MathAnswer
-        from selfplay.verify.custom import PythonFunction
+        with self._opened(None) as opened:
+            yield opened.plain
 
-        found: dict[str, Verifier] = {"math": MathAnswer(), "python": PythonFunction()}
-        fixed = self.source.fixed
-        if "code_tests" not in check_types([*fixed.anchor, *fixed.panel, *fixed.test]):
-            yield found
-            return
-        from selfplay.sandbox import Executor, Limits
-        from selfplay.verify.code import CodeTests
+    def auditors(self) -> AbstractContextManager[Opened]:
+        """The verifiers, and the stronger ones that the audit checks them with."""
+        return self._opened(self.config.audit)
 
-        section = self.config.verify.sandbox
-        workers = section.workers or max(1, cores() // self.ranks.local_world_size)
-        limits = Limits(cpu_seconds=section.cpu_seconds, memory_bytes=section.memory_bytes)
-        with Executor(workers=workers, require_tier=section.require_tier) as executor:
-            yield {**found, "code_tests": CodeTests(executor, limits)}
+    def _opened(self, audit: Audit | None) -> AbstractContextManager[Opened]:
+        return open_verifiers(self.kinds, self.config.verify.sandbox, self.config.judge, self._setting, audit)
+
+    @property
+    def _setting(self) -> Setting:
+        config = self.config
+        writer = config.generate.backend
+        written = writer.lineage if isinstance(writer, HttpBackend | PretrainedBackend) else ()
+        return Setting(
+            workers=config.verify.sandbox.workers or max(1, cores() // self.ranks.local_world_size),
+            student_lineage=(*config.student.lineage, *written),
+            seed=seed_of(config.seed, "judge"),
+            open_backend=self._teacher,
+        )
 
     def screen(self) -> Callable[[Sequence[Trace]], Mapping[str, str]] | None:
         """Flags attempts that repeat an evaluation task or hold personal data; None where there is nothing to look for.
@@ -157,9 +193,3 @@ def _recorded(section: RecordedBackend, folder: Path) -> AbstractContextManager[
         return graded[request.task_id][sample][0]
 
     return Scripted(play, identity=f"recorded-{digest(sorted(graded))}")
-
-
-def _http(section: HttpBackend, run: Path) -> AbstractContextManager[Backend]:
-    raise ConfigError(
-        f"generate.backend.kind is http ({section.url}), which is not wired yet; use kind: student or recorded"
-    )

@@ -40,6 +40,8 @@ class Source(Protocol):
     """A source of tasks."""
 
     fixed: Fixed
+    pool: Sequence[Task]
+    """All training tasks; empty where there is no end of them."""
 
     def propose(self, count: int | None, lengths: Mapping[int, float] | None, seed: int) -> Proposal:
         """The training tasks of a round, deterministic by seed, sorted by id.
@@ -50,6 +52,10 @@ class Source(Protocol):
 
     def near_misses(self, task: Task) -> list[str]:
         """Replies that are almost right and must fail: what `selfplay check` holds the verifiers to."""
+        ...
+
+    def solution(self, task: Task) -> str | None:
+        """A right reply, for the audit alone: the student never sees it. None where there is none to be had."""
         ...
 
 

@@ -1,6 +1,6 @@
 """Floor 2: the procedural sources behind one face: list programs, and arithmetic for trying a loop in seconds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from selfplay.config.sections import Arithmetic, ListPrograms
 from selfplay.records import Task, digest
@@ -11,6 +11,8 @@ from selfplay.tasks.listprograms.correcting import corrections, wrong_of
 
 class ListProgramsSource:
     """List programs: see `selfplay.tasks.listprograms`."""
+
+    pool: Sequence[Task] = ()
 
     def __init__(self, section: ListPrograms, seed: int, eval_seed: int) -> None:
         held_out = listprograms.held_out(eval_seed, section.per_length)
@@ -42,6 +44,10 @@ class ListProgramsSource:
             return [wrong_of(task), "def f(xs):\n    return []\n"]
         return [listprograms.near_miss(task), "def f(xs):\n    return xs\n", "def f(xs):\n    return []\n"]
 
+    def solution(self, task: Task) -> str | None:
+        """See `Source.solution`: the reference, or the usual program of the task's chain."""
+        return task.reference or listprograms.solution(listprograms.chain_of(task))
+
 
 def _apart(task: Task) -> Task:
     """Marked so that it is reported by its stratum, and not in the headline figure."""
@@ -50,6 +56,8 @@ def _apart(task: Task) -> Task:
 
 class ArithmeticSource:
     """Chains of additions and subtractions, `12 + 30 - 4`, tagged by operation count; answers are integers."""
+
+    pool: Sequence[Task] = ()
 
     def __init__(self, section: Arithmetic, seed: int, eval_seed: int) -> None:
         lengths = range(1, section.max_operations + 1)
@@ -78,6 +86,10 @@ class ArithmeticSource:
     def near_misses(self, task: Task) -> list[str]:
         """Off by one, and no answer at all."""
         return [f"A: {int(task.check['answer']) + 1}", "A:"]
+
+    def solution(self, task: Task) -> str | None:
+        """See `Source.solution`."""
+        return solve(task.text)
 
     def _draw(self, count: int, lengths: Mapping[int, float], seed: int, split: str) -> Proposal:
         rng, tasks, refused = rng_of("arithmetic", seed), dict[str, Task](), 0

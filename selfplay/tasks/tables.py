@@ -24,7 +24,8 @@ class TableSource:
     """A finite pool of tasks with its held-out parts."""
 
     def __init__(self, pool: Sequence[Task], fixed: Fixed) -> None:
-        self.pool, self.fixed = list(pool), fixed
+        self.pool: Sequence[Task] = list(pool)
+        self.fixed = fixed
 
     def propose(self, count: int | None, lengths: Mapping[int, float] | None, seed: int) -> Proposal:
         """See `Source.propose`; tables have no lengths."""
@@ -37,6 +38,10 @@ class TableSource:
         if task.check["type"] == "code_tests" and task.reference is not None:
             return code_near_misses(task)
         return []
+
+    def solution(self, task: Task) -> str | None:
+        """See `Source.solution`: the reference."""
+        return task.reference
 
 
 def open_table(

@@ -5,6 +5,6 @@
 """
 
 from selfplay.verify.admit import Admission, admit
-from selfplay.verify.routing import Judged, Verifier, check_types, combine, verify
+from selfplay.verify.routing import Judged, Verifier, check_types, combine, routed, verify
 
-__all__ = ["Admission", "Judged", "Verifier", "admit", "check_types", "combine", "verify"]
+__all__ = ["Admission", "Judged", "Verifier", "admit", "check_types", "combine", "routed", "verify"]

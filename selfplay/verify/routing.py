@@ -83,9 +83,34 @@ def _combine(check: Mapping[str, Any], verdicts: Iterator[Verdict]) -> Outcome:
     return Outcome.ERROR if Outcome.ERROR in spoken else spoken[0]
 
 
+def routed(task: Task, check: Mapping[str, Any] | None) -> Task:
+    """The task judged by another check, in which `{type: task}` stands for its own; None leaves it as it is.
+
+    Where its own has no place in it, it is kept as `stronger`, for the audit.
+    """
+    if check is None:
+        return task
+    whole, used = _placed(check, task.check)
+    return task.model_copy(
+        update={"check": whole if used or "stronger" in whole else {**whole, "stronger": task.check}}
+    )
+
+
+def _placed(check: Mapping[str, Any], own: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+    if check.get("type") == "task":
+        return dict(own), True
+    parts = check.get("of")
+    if check.get("type") not in COMBINERS or not isinstance(parts, list):
+        return dict(check), False
+    placed = [_placed(part, own) if isinstance(part, dict) else (part, False) for part in parts]
+    return {**check, "of": [part for part, _ in placed]}, any(used for _, used in placed)
+
+
 def check_types(tasks: Sequence[Task]) -> set[str]:
-    """All verifier types that these tasks name. Raises ConfigError on a combination without parts."""
-    return {leaf["type"] for task in tasks for leaf in _leaves(task.check)}
+    """All verifier types that these tasks name, for the audit too. Raises ConfigError on a combination without parts."""
+    checks = [task.check for task in tasks]
+    checks += [check["stronger"] for check in checks if isinstance(check.get("stronger"), dict)]
+    return {leaf["type"] for check in checks for leaf in _leaves(check)}
 
 
 def _leaves(check: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -1,0 +1,48 @@
+"""Floor 0: the sections of the judge and of the audit."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from selfplay.config.sections import Count, HttpBackend, PretrainedBackend, Section, Share
+
+
+class Judge(Section):
+    """A language model that grades attempts by a rubric: the verifier of type `judge`."""
+
+    backend: Annotated[HttpBackend | PretrainedBackend, Field(discriminator="kind")]
+    rubric: str = ""
+    """What earns the full score; a task's own rubric replaces it."""
+    samples: Count = 3
+    """Grades an attempt; half of them see the solution first."""
+    threshold: float = Field(0.7, gt=0, le=1)
+    """Mean score (of 1) that passes."""
+    agreement: float = Field(0.75, gt=0.5, le=1)
+    """Share of the samples that must be sure and on one side of the threshold; below, the judge abstains."""
+    margin: float = Field(0.05, ge=0, lt=1)
+    """Means closer to the threshold than this are no verdict."""
+    temperature: float | None = Field(None, ge=0)
+    """None: 0.7, or greedy for one sample."""
+    max_new_tokens: Count = 512
+    max_chars: Count = 20_000
+    """Longer solutions are not judged."""
+
+
+class Audit(Section):
+    """How far the verifiers may be trusted, measured every round. All of it is apart from the training data."""
+
+    canaries: int = Field(8, ge=0)
+    """Known right and known wrong solutions, so many of each, judged beside the student's attempts; 0: none."""
+    share: Share = 0.05
+    """Share of the accepted and of the rejected attempts that a stronger check judges again, where there is one; 0: none."""
+    least: Count = 8
+    """Fewest of either kind that are judged again, if there are so many."""
+    most: Count = 200
+    """Most of either kind."""
+    hidden_cases: int = Field(6, ge=0)
+    """Test cases made for a re-checked program from changed inputs and a right solution, where one is known."""
+    deadline_factor: float = Field(4.0, ge=1)
+    """How many times the sandbox's CPU seconds a program gets when it is judged again."""
+    judge: Judge | None = None
+    """A second judge, for attempts that a judge decided; None: these are judged again only where their task names a
+    `stronger` check."""

@@ -1,0 +1,115 @@
+"""Floor 3: two verifiers that need no reference and no model: steps that must hold, and form that must be fit.
+
+Neither knows whether an answer is right, so each can fail an attempt. `steps` passes where it checked something and found
+no fault; `heuristic` abstains where all is well, unless its check says `accepts: true`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from selfplay.errors import ConfigError
+from selfplay.records import Attempt, Outcome, Task, Verdict
+from selfplay.verify.heuristics import format_score, language_score, length_score, repetition_score
+from selfplay.verify.math import StepOutcome, check_steps
+
+STEPS = "steps/1"
+HEURISTIC = "heuristic/1"
+MOST_STEPS = 200
+"""Further lines of a solution are not read."""
+
+_GRADERS: Mapping[str, Callable[..., float | None]] = {
+    "format": format_score,
+    "length": length_score,
+    "repetition": repetition_score,
+    "language": language_score,
+}
+_SETTINGS: Mapping[str, frozenset[str]] = {
+    "format": frozenset({"answer", "code"}),
+    "length": frozenset({"low", "high"}),
+    "repetition": frozenset({"n"}),
+    "language": frozenset({"script"}),
+}
+
+
+class Steps:
+    """Verifier of `steps` checks: `{type: steps}`; each line of the solution is a step.
+
+    Fails where a step claims a calculation that does not hold, abstains where no step claims one that can be read, passes
+    else. The evidence names the line, never what would have been right.
+    """
+
+    def verify(
+        self, checks: Sequence[Mapping[str, Any]], tasks: Sequence[Task], attempts: Sequence[Attempt]
+    ) -> list[Verdict]:
+        """See `Verifier.verify`."""
+        return [_steps(attempt.text) for attempt in attempts]
+
+
+def _steps(text: str) -> Verdict:
+    lines = [line for line in text.splitlines() if line.strip()]
+    said = check_steps(lines[:MOST_STEPS])
+    wrong = next((one for one in said if one.outcome is StepOutcome.WRONG), None)
+    right = sum(one.outcome is StepOutcome.RIGHT for one in said)
+    counts = {"right": right, "unchecked": sum(one.outcome is StepOutcome.UNCHECKED for one in said)}
+    if wrong is not None:
+        return Verdict(
+            verifier=STEPS,
+            outcome=Outcome.FAIL,
+            reason=f"step {wrong.index + 1} does not hold",
+            evidence=lines[wrong.index][:240],
+            details={**counts, "first_wrong": wrong.index, "calculated": wrong.evidence},
+        )
+    if not right:
+        return Verdict(verifier=STEPS, outcome=Outcome.ABSTAIN, reason="no step to check", details=counts)
+    return Verdict(verifier=STEPS, outcome=Outcome.PASS, reason=f"{right} steps hold", details=counts)
+
+
+class Heuristic:
+    """Verifier of `heuristic` checks: bars that scores in [0, 1] must reach, one a grader that the check names.
+
+    `{type: heuristic, repetition: 0.5, length: {at_least: 0.8, low: 20, high: 300}}`: a number is the bar alone, a mapping
+    has `at_least` and the grader's own settings. A score that cannot be had (a reply of two words repeats nothing) is no
+    fault. `accepts: true` makes it pass where all is well.
+    """
+
+    def verify(
+        self, checks: Sequence[Mapping[str, Any]], tasks: Sequence[Task], attempts: Sequence[Attempt]
+    ) -> list[Verdict]:
+        """See `Verifier.verify`. Raises ConfigError on a grader or a setting that there is none of."""
+        return [_heuristic(*item) for item in zip(checks, tasks, attempts, strict=True)]
+
+
+def _heuristic(check: Mapping[str, Any], task: Task, attempt: Attempt) -> Verdict:
+    bars = bars_of(check, task.id)
+    scores = {name: _GRADERS[name](attempt.text, **settings) for name, (_, settings) in bars.items()}
+    details = {"scores": scores}
+    low = [name for name, (bar, _) in bars.items() if (score := scores[name]) is not None and score < bar]
+    known = [score for score in scores.values() if score is not None]
+    mean = sum(known) / len(known) if known else None
+    if not attempt.text.strip():
+        return Verdict(verifier=HEURISTIC, outcome=Outcome.INVALID, reason="no answer found")
+    if low:
+        reason = ", ".join(f"{name} {scores[name]:.2f} below {bars[name][0]:g}" for name in low)
+        return Verdict(verifier=HEURISTIC, outcome=Outcome.FAIL, reason=reason, score=mean, details=details)
+    outcome = Outcome.PASS if check.get("accepts") is True and known else Outcome.ABSTAIN
+    return Verdict(verifier=HEURISTIC, outcome=outcome, reason="well formed", score=mean, details=details)
+
+
+def bars_of(check: Mapping[str, Any], task_id: str) -> dict[str, tuple[float, dict[str, Any]]]:
+    """Grader -> (bar, its settings). Raises ConfigError with the task where the check cannot be used."""
+    found: dict[str, tuple[float, dict[str, Any]]] = {}
+    for name, given in check.items():
+        if name in ("type", "accepts", "stronger"):
+            continue
+        settings = dict(given) if isinstance(given, Mapping) else {"at_least": given}
+        bar = settings.pop("at_least", None)
+        known = name in _GRADERS and set(settings) <= _SETTINGS[name]
+        if not known or not isinstance(bar, int | float) or isinstance(bar, bool) or not 0 <= bar <= 1:
+            graders = ", ".join(f"{one} ({', '.join(sorted(_SETTINGS[one]))})" for one in _GRADERS)
+            raise ConfigError(
+                f"task {task_id}: heuristic has {name}: {given!r}; give a bar in [0, 1], or at_least with settings: {graders}"
+            )
+        found[name] = (float(bar), settings)
+    if not found:
+        raise ConfigError(f"task {task_id}: heuristic names no grader; give one of {', '.join(_GRADERS)} with its bar")
+    return found

@@ -1,0 +1,123 @@
+"""Floor 3: opens the verifiers that a set of tasks needs, as the configuration names them; a sandbox only where code is run.
+
+`Opened.stronger` is what the audit judges with: longer deadlines, and the second judge where there is one.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from selfplay.config.judging import Audit
+from selfplay.config.judging import Judge as JudgeSection
+from selfplay.config.tree import Sandbox
+from selfplay.errors import ConfigError
+from selfplay.models import Backend
+from selfplay.records import Sampling
+from selfplay.verify.routing import Verifier
+
+if TYPE_CHECKING:
+    from selfplay.sandbox import Executor, Limits
+
+KINDS = ("code_tests", "heuristic", "judge", "math", "reasoning_gym", "steps")
+"""Types of verifiers there are, beside `python:package.module:function` and the combinations."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What verifiers need beside their sections."""
+
+    workers: int
+    """Of the sandbox."""
+    student_lineage: Sequence[str]
+    """Of all that writes attempts."""
+    seed: int
+    open_backend: Callable[..., Backend]
+    """Opens a judge's model: see `selfplay.models.teachers.open_teacher`, device and threads filled in."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Verifiers at work."""
+
+    plain: Mapping[str, Verifier]
+    stronger: Mapping[str, Verifier] = field(default_factory=dict)
+    executor: "Executor | None" = None
+    limits: "Limits | None" = None
+    """Of a program that is judged again."""
+
+
+@contextmanager
+def open_verifiers(
+    kinds: set[str], sandbox: Sandbox, judge: JudgeSection | None, setting: Setting, audit: Audit | None = None
+) -> Iterator[Opened]:
+    """All verifiers by type. `audit`: also those of the audit, in the same sandbox.
+
+    Raises ConfigError where `judge` is needed and not configured, or is kin to the student.
+    """
+    from selfplay.verify.answer import MathAnswer
+    from selfplay.verify.custom import PythonFunction
+    from selfplay.verify.leaves import Heuristic, Steps
+
+    plain: dict[str, Verifier] = {
+        "math": MathAnswer(),
+        "python": PythonFunction(),
+        "steps": Steps(),
+        "heuristic": Heuristic(),
+    }
+    check_judges(kinds, judge, setting, audit)
+    with ExitStack() as stack:
+        executor, limits = None, None
+        stronger: dict[str, Verifier] = dict(plain)
+        if "code_tests" in kinds:
+            from selfplay.sandbox import Executor, Limits
+            from selfplay.verify.code import CodeTests
+
+            executor = stack.enter_context(Executor(workers=setting.workers, require_tier=sandbox.require_tier))
+            usual = Limits(cpu_seconds=sandbox.cpu_seconds, memory_bytes=sandbox.memory_bytes)
+            factor = audit.deadline_factor if audit else 1.0
+            limits = Limits(cpu_seconds=sandbox.cpu_seconds * factor, memory_bytes=sandbox.memory_bytes)
+            plain["code_tests"], stronger["code_tests"] = CodeTests(executor, usual), CodeTests(executor, limits)
+        if "judge" in kinds:
+            assert judge is not None
+            plain["judge"] = stronger["judge"] = _judge(judge, setting, stack)
+            if audit is not None and audit.judge is not None:
+                stronger["judge"] = _judge(audit.judge, setting, stack)
+        yield Opened(plain, stronger, executor, limits)
+
+
+def check_judges(kinds: set[str], judge: JudgeSection | None, setting: Setting, audit: Audit | None) -> None:
+    """Raises ConfigError where a judge is needed and there is none, or one is kin to the student; loads nothing."""
+    from selfplay.verify.judge import refuse_kin
+
+    if "judge" not in kinds:
+        return
+    if judge is None:
+        raise ConfigError(
+            "judge: a task is judged by a model, and no judge is configured; add judge: {backend: ..., rubric: ...}"
+        )
+    for section in (judge, audit.judge if audit else None):
+        if section is not None:
+            refuse_kin(section.backend.model, section.backend.lineage, setting.student_lineage)
+
+
+def _judge(section: JudgeSection, setting: Setting, stack: ExitStack) -> Verifier:
+    from selfplay.verify.judge import Judge
+
+    greedy = 0.7 if section.samples > 1 else 0.0
+    return Judge(
+        stack.enter_context(setting.open_backend(section.backend)),
+        section.rubric,
+        lineage=section.backend.lineage,
+        student_lineage=setting.student_lineage,
+        samples=section.samples,
+        threshold=section.threshold,
+        agreement=section.agreement,
+        margin=section.margin,
+        sampling=Sampling(
+            temperature=greedy if section.temperature is None else section.temperature,
+            max_new_tokens=section.max_new_tokens,
+        ),
+        max_chars=section.max_chars,
+        seed=setting.seed,
+    )
