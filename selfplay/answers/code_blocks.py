@@ -1,5 +1,6 @@
-"""Floor 1: the program in a reply. Text work alone: the code is neither parsed nor run here."""
+"""Floor 1: the program in a reply. Text work: the code is never run here, and parsed only where it is short."""
 
+import ast
 import re
 import textwrap
 from collections.abc import Iterator
@@ -19,6 +20,10 @@ _STATEMENT = re.compile(
     r"|[A-Za-z_][\w.\[\]'\", ]*(?:[-+*/%&|^@]|//|\*\*|<<|>>)?=(?!=)"
     r"|[A-Za-z_][\w.]*\(|@\w|#|[)\]}]|'''|\"\"\")"
 )
+
+
+MAX_PARSED_CHARS = 20_000
+"""Longer texts are read line by line alone: a parser is a thing to be attacked."""
 
 
 def _blocks(text: str) -> Iterator[tuple[str, str]]:
@@ -42,8 +47,22 @@ def _blocks(text: str) -> Iterator[tuple[str, str]]:
         yield info, "\n".join(lines)
 
 
+def _is_program(text: str) -> bool:
+    """Whether a short text is Python as a whole, so that constants above its first function are part of it."""
+    if len(text) > MAX_PARSED_CHARS:
+        return False
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
 def _unfenced(text: str) -> str | None:
-    """Code that stands without a fence: from the first definition or import to the last line that reads as code."""
+    """Code that stands without a fence: the whole text if it is a program, else from the first definition or import to
+    the last line that reads as code."""
+    if _DEFINES.search(text) and _is_program(text):
+        return text
     lines = text.split("\n")
     start = next((i for i, line in enumerate(lines) if _STARTS.match(line)), None)
     if start is None:
