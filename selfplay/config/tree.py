@@ -29,6 +29,9 @@ class Curriculum(Section):
     after_share: Share = 0.15
     """Share of the tasks two steps beyond it; the others are spread evenly up to the edge."""
 
+    edges: tuple[Count, ...] = ()
+    """A fixed schedule: the edge of round 1, 2, ..., the last for all later ones. Empty: by what is mastered."""
+
     @model_validator(mode="after")
     def _shares_fit(self) -> "Curriculum":
         if self.next_share + self.after_share > 1:
@@ -117,7 +120,7 @@ class Curate(Section):
     verified_only: bool = True
     """False is the control arm: every complete attempt counts as accepted, unread."""
     regime: Literal["accumulate", "replace", "accumulate_subsample"] = "accumulate"
-    """Rows of this round and all earlier ones; of this round alone; or a fixed number drawn from all."""
+    """Rows of this round and all earlier ones; of this round alone, no anchor either; or a number drawn from all."""
     drop_share: Share = 0.5
     """Bottom share of each task's ranked attempts that is dropped; never the last accepted one."""
     cap: Count | None = 8
@@ -126,11 +129,12 @@ class Curate(Section):
     across_rounds: bool = False
     """Also drop what repeats an accepted attempt of an earlier round."""
     anchor_share: Annotated[float, Field(ge=0, lt=1)] | None = 0.2
-    """Share of the training rows that is anchor, replayed every round; None: the whole anchor, once."""
+    """Share of the training rows that is anchor, replayed every round; None: the whole anchor, once. Not in `replace`."""
     newest_share: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share that this round's accepted rows make up among the new and older ones, by repetition; None: as they come."""
     beyond_share: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Share of the training rows beyond the curriculum's edge, by repetition; None: as they come. Needs train.steps."""
+    """Share of the training rows beyond the curriculum's edge, by repetition; None: as they come. Needs train.steps; in
+    `replace` rows stay as they come."""
     rows: Count | None = None
     """accumulate_subsample: rows drawn from the pool."""
     decontaminate: bool = True
@@ -316,11 +320,8 @@ def _misfits(config: Config) -> Iterator[str]:
         ):
             if value is not None:
                 yield f"{key} is {value}, but there is no propose.curriculum whose edge it goes by; add one or remove it"
-    if config.curate.beyond_share is not None and (config.train.steps is None or config.curate.regime == "replace"):
-        yield (
-            f"curate.beyond_share is {config.curate.beyond_share}, which needs train.steps and older rows; give train.steps and "
-            "regime accumulate, or remove it"
-        )
+    if config.curate.beyond_share is not None and config.train.steps is None:
+        yield f"curate.beyond_share is {config.curate.beyond_share}, but train.steps is not set: no number of rows to share; give train.steps"
     if config.student.kind == "scripted" and source != "arithmetic":
         yield f"student.kind is scripted, which can only do arithmetic, but tasks.source is {source}; use kind: tiny"
     if config.student.kind == "scripted" and config.train.lora:

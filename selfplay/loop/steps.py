@@ -8,7 +8,7 @@ from selfplay.config import Config
 from selfplay.curate import Archive
 from selfplay.loop.round import Round
 from selfplay.models import Backend
-from selfplay.phases import correct, curate, evaluate, generate, propose, verify
+from selfplay.phases import audit, correct, curate, evaluate, generate, propose, verify
 from selfplay.phases.evaluate import measures
 from selfplay.phases.learn import learn
 from selfplay.phases.mixing import Frontier
@@ -17,15 +17,16 @@ from selfplay.records import Sampling
 from selfplay.seeds import seed_of
 from selfplay.store import ChunkFolder, read_json, sha256_of, write_json
 
-PHASES = ("propose", "generate", "verify", "correct", "curate", "train", "evaluate")
+PHASES = ("propose", "generate", "verify", "correct", "audit", "curate", "train", "evaluate")
 """In order; `phases_of` says which of them a round has."""
 
 
 def phases_of(config: Config, number: int) -> tuple[str, ...]:
-    """The phases of a round: round 0 has the last three, and `correct` is there where it is asked for."""
+    """The phases of a round: round 0 has the last three; `correct` and `audit` are there where they are asked for."""
     if number == 0:
         return PHASES[-3:]
-    return PHASES if config.correct.attempts else tuple(name for name in PHASES if name != "correct")
+    asked = {"correct": config.correct.attempts > 0, "audit": bool(config.audit.canaries or config.audit.share)}
+    return tuple(name for name in PHASES if asked.get(name, True))
 
 
 def play_phase(this: Round, name: str) -> None:
@@ -35,6 +36,7 @@ def play_phase(this: Round, name: str) -> None:
         "generate": _generate,
         "verify": _verify,
         "correct": _correct,
+        "audit": _audit,
         "curate": _curate_anchor if this.number == 0 else _curate,
         "train": _train,
         "evaluate": _evaluate,
@@ -58,7 +60,7 @@ def _propose(this: Round) -> None:
     _whole(
         this,
         "propose",
-        lambda: propose.propose(section, source, knobs=this.knobs, seed=this.seed("propose"), out=this.at("propose")),
+        lambda: propose.propose(section, source, edge=_edge(this), seed=this.seed("propose"), out=this.at("propose")),
     )
 
 
@@ -84,7 +86,7 @@ def _generate(this: Round) -> None:
 def _edge(this: Round) -> int | None:
     """The largest operation count that is mastered; None without a curriculum."""
     curriculum = this.config.propose.curriculum
-    return None if curriculum is None else int(this.knobs.get("edge", curriculum.start))
+    return None if curriculum is None else propose.edge_in(curriculum, this.number, this.knobs)
 
 
 def _mastered(this: Round) -> frozenset[str]:
@@ -162,6 +164,26 @@ def _correct(this: Round) -> None:
         ranks=this.ranks,
         watch=this.watch,
     )
+
+
+def _audit(this: Round) -> None:
+    def action() -> None:
+        audit.audit(
+            this.config.audit,
+            propose.read_tasks(this.at("propose")),
+            _attempts(this),
+            _judged(this),
+            source=this.hands.source,
+            route=this.hands.routed,
+            open_auditors=this.hands.auditors,
+            max_error_share=this.config.verify.max_error_share,
+            seed=this.config.seed,
+            round=this.number,
+            out=this.at("audit"),
+            watch=this.watch,
+        )
+
+    _whole(this, "audit", action)
 
 
 def _corrections(this: Round) -> ChunkFolder | None:

@@ -35,17 +35,17 @@ def mix(
     """The training rows, deterministic by seed; shares are met by repeating or leaving out whole rows.
 
     Regimes (Gerstgrasser et al. 2024; Kazdan et al. 2024): `accumulate` trains on all rounds, `replace` on the newest
-    alone, `accumulate_subsample` on a fixed number of rows drawn from all. The anchor comes on top, as `anchor_share`
-    of all rows; without any accepted row it is the whole. With `beyond_share` the rows are exactly those of the round's
+    rows alone, `accumulate_subsample` on a fixed number of rows drawn from all. But for `replace` the anchor comes on top,
+    as `anchor_share` of all rows; without any accepted row it is the whole. With `beyond_share` the rows are exactly those of the round's
     steps, and their shares go by operation count (see `frontier`).
     """
     rng = random.Random(seed)
     earlier = [row.model_copy(update={"kind": "older"}) for row in older]
+    if section.regime == "replace":
+        return list(new or anchor)
     if section.beyond_share is not None and frontier is not None:
         return _by_count(section, [*new, *earlier], anchor, frontier, rng)
-    if section.regime == "replace":
-        kept = list(new)
-    elif section.newest_share is not None and new and earlier:
+    if section.newest_share is not None and new and earlier:
         kept = _shares(new, earlier, section.newest_share, rng)
     else:
         kept = [*new, *earlier]

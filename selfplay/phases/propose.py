@@ -10,9 +10,9 @@ from selfplay.store import read_json, write_json
 from selfplay.tasks import Source
 
 
-def propose(section: Propose, source: Source, *, knobs: Mapping[str, Any], seed: int, out: Path) -> None:
+def propose(section: Propose, source: Source, *, edge: int | None, seed: int, out: Path) -> None:
     """Writes `tasks.jsonl` (sorted by id) and DONE with what was refused; rank 0 alone."""
-    lengths = edge_shares(section.curriculum, int(knobs.get("edge", 0))) if section.curriculum else None
+    lengths = edge_shares(section.curriculum, edge) if section.curriculum and edge is not None else None
     found = source.propose(section.tasks_per_round, lengths, seed)
     shares = {str(length): share for length, share in (lengths or {}).items()}
     write_json(
@@ -29,6 +29,13 @@ def propose(section: Propose, source: Source, *, knobs: Mapping[str, Any], seed:
 def read_tasks(out: Path) -> list[Task]:
     """What `propose` wrote."""
     return [Task.model_validate(task) for task in read_json(out / "tasks.json")["tasks"]]
+
+
+def edge_in(curriculum: Curriculum, round: int, knobs: Mapping[str, Any]) -> int:
+    """The edge of a round: by the fixed schedule where there is one, else as the rounds before left it."""
+    if curriculum.edges:
+        return curriculum.edges[min(round, len(curriculum.edges)) - 1]
+    return int(knobs.get("edge", curriculum.start))
 
 
 def edge_shares(curriculum: Curriculum, edge: int) -> dict[int, float]:
