@@ -91,12 +91,14 @@ def _limit(config, job, known):
     """Set what differs from the last job's on ourselves, softly: children inherit it and may not change it."""
     for kind, value in _limits(config, job):
         if known.get(kind) != value:
-            _pair[0], _pair[1] = value, 0xFFFFFFFFFFFFFFFF if kind != 4 else 0
-            _call(_nr["prlimit64"], 0, kind, _pair, _zero, _secret, _zero)
             known[kind] = value
+            _call(_nr["prlimit64"], 0, kind, _zero, _pair, _secret, _zero)  # the hard limit stays what it is
+            _pair[0] = min(value, _pair[1])
+            if _call(_nr["prlimit64"], 0, kind, _pair, _zero, _secret, _zero) < 0:
+                posix._exit(1)
 
 
-def _limit_softly_not(config, job):
+def _limit_hard(config, job):
     """Tier 0, in the child: the limits by the library's own calls, hard."""
     import resource
 
@@ -166,7 +168,7 @@ def _enter(config, job):
         _call(_nr[config["fence"]], _RULES, _zero, _zero, _zero, _zero, _zero)
     posix.closerange(6 if job["live"] else 4, 64)
     if not tier:
-        _limit_softly_not(config, job)
+        _limit_hard(config, job)
     if "random" in sys.modules:
         sys.modules["random"].seed(0)
     if "numpy" in sys.modules:
