@@ -3,6 +3,7 @@
 import ast
 import re
 import textwrap
+import warnings
 from collections.abc import Iterator
 
 from selfplay.answers.visible import visible_text
@@ -52,7 +53,9 @@ def _is_program(text: str) -> bool:
     if len(text) > MAX_PARSED_CHARS:
         return False
     try:
-        ast.parse(text)
+        with warnings.catch_warnings():  # what Python thinks of a model's style is not for our users
+            warnings.simplefilter("ignore")
+            ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True
