@@ -5,7 +5,7 @@ import unicodedata
 from collections import Counter
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:/\d+)?")
+NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:/\d+)?")
 
 STOP = {
     "en": "the a an of and or to in is are was were be that this it he she they his her its their with for on at by as from what how many much "
@@ -26,7 +26,7 @@ _MATTERLESS = _STOP["en"] | {"now", "also", "just", "only", "still", "given", "p
 
 def words(text: str, stop: bool = True) -> list[str]:
     """Words and numbers in order, folded; without the little words of English where `stop`."""
-    found = re.findall(rf"{_NUMBER.pattern}|{_WORD.pattern}", unicodedata.normalize("NFC", text).casefold())
+    found = re.findall(rf"{NUMBER.pattern}|{_WORD.pattern}", unicodedata.normalize("NFC", text).casefold())
     return [word for word in found if word not in _MATTERLESS] if stop else found
 
 
@@ -42,7 +42,7 @@ def stems(text: str) -> set[str]:
 
 def numbers(text: str) -> list[str]:
     """Numbers in order, as they are written."""
-    return _NUMBER.findall(text)
+    return NUMBER.findall(text)
 
 
 def language(text: str) -> str:
