@@ -5,7 +5,7 @@ from importlib import metadata
 from typing import Any
 
 from selfplay.loop.round import Round
-from selfplay.loop.steps import PHASES
+from selfplay.loop.steps import PHASES, phases_of
 from selfplay.phases import gate, propose
 from selfplay.phases.timing import read_times
 from selfplay.store import Commit, read_json, sha256_of
@@ -13,9 +13,13 @@ from selfplay.store import Commit, read_json, sha256_of
 
 def commit_round(this: Round) -> Commit:
     """Rules on the round, puts its weights in place, and writes its COMMIT: from then on it exists."""
-    summaries = {name: read_json(this.at(name) / "DONE") for name in ("curate", "train")}
+    parts = ("audit", "curate", "train")
+    summaries = {
+        name: read_json(this.at(name) / "DONE") for name in parts if name in phases_of(this.config, this.number)
+    }
     row = {
         "round": this.number,
+        **summaries.get("audit", {"metrics": {}})["metrics"],
         **summaries["curate"]["metrics"],
         **summaries["train"]["metrics"],
         **read_json(this.at("evaluate") / "metrics.json"),

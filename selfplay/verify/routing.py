@@ -45,7 +45,7 @@ def verify(tasks: Sequence[Task], attempts: Sequence[Attempt], verifiers: Mappin
     Verifiers are asked type by type, each with all its items at once. An attempt that is empty or was cut off is
     `invalid` and asked of nobody. Raises ConfigError where a task needs a verifier that is not there.
     """
-    leaves = [list(_leaves(task.check)) for task in tasks]
+    leaves = [list(leaves(task.check)) for task in tasks]
     found: list[list[Verdict | None]] = [[None] * len(row) for row in leaves]
     for kind in sorted({check["type"] for row in leaves for check in row}):
         places = [(i, j) for i, row in enumerate(leaves) for j, check in enumerate(row) if check["type"] == kind]
@@ -110,10 +110,11 @@ def check_types(tasks: Sequence[Task]) -> set[str]:
     """All verifier types that these tasks name, for the audit too. Raises ConfigError on a combination without parts."""
     checks = [task.check for task in tasks]
     checks += [check["stronger"] for check in checks if isinstance(check.get("stronger"), dict)]
-    return {leaf["type"] for check in checks for leaf in _leaves(check)}
+    return {leaf["type"] for check in checks for leaf in leaves(check)}
 
 
-def _leaves(check: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def leaves(check: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The single verifiers of a check, in the order that it names them. Raises ConfigError on a combination without parts."""
     if check.get("type") not in COMBINERS:
         yield check
         return
@@ -121,7 +122,7 @@ def _leaves(check: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     if not isinstance(parts, list) or not parts or not all(isinstance(p, dict) and "type" in p for p in parts):
         raise ConfigError(f"verifier: {check['type']} has of = {parts!r}; give a list of verifiers, each with a type")
     for part in parts:
-        yield from _leaves(part)
+        yield from leaves(part)
 
 
 def _verifier(kind: str, verifiers: Mapping[str, Verifier], task: Task) -> Verifier:
@@ -135,9 +136,11 @@ def _verifier(kind: str, verifiers: Mapping[str, Verifier], task: Task) -> Verif
 
 
 def _unreadable(attempt: Attempt) -> Verdict | None:
-    """A truncated or failed attempt needs no verifier."""
+    """An empty, truncated or failed attempt needs no verifier."""
     if attempt.finish_reason == "error":
         return Verdict(verifier="finish/1", outcome=Outcome.ERROR, reason="the backend failed")
     if attempt.finish_reason == "length":
         return Verdict(verifier="finish/1", outcome=Outcome.INVALID, reason="truncated")
+    if not attempt.text.strip():
+        return Verdict(verifier="finish/1", outcome=Outcome.INVALID, reason="empty")
     return None

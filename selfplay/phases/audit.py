@@ -1,0 +1,266 @@
+"""Floor 4: how far this round's verifiers may be trusted: canaries of known truth, and a share judged again more strongly.
+
+Rank 0 alone, idempotent until its DONE. Nothing of it is trained on: canaries stand in `canaries.jsonl` of the phase's
+folder, second verdicts in `rechecked.jsonl`, and only figures leave.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from selfplay.config.judging import Audit
+from selfplay.errors import OutageError
+from selfplay.phases.chunked import Json
+from selfplay.phases.verify import judge_all, row_of
+from selfplay.phases.watch import Watch
+from selfplay.records import Attempt, Outcome, Task, Verdict
+from selfplay.seeds import rng_of
+from selfplay.store import ChunkFolder, write_json, write_whole
+from selfplay.tasks import Source
+from selfplay.verify import Judged
+from selfplay.verify.audit import audit as rates
+from selfplay.verify.audit import canaries, sample, stratum
+from selfplay.verify.opening import Opened
+from selfplay.verify.routing import leaves
+
+PREFIX = "collapse_quality"
+Side = Literal["accepted", "rejected"]
+_SIDES: Mapping[str, Side] = {"pass": "accepted", "fail": "rejected", "invalid": "rejected"}
+
+
+class Canary(NamedTuple):
+    """A solution of known truth."""
+
+    task: Task
+    """As it is judged."""
+    attempt: Attempt
+    truth: Literal["right", "wrong"]
+
+
+class Again(NamedTuple):
+    """An attempt that is judged again."""
+
+    task: Task
+    attempt: Attempt
+    first: Outcome
+
+
+def audit(
+    section: Audit,
+    tasks: Sequence[Task],
+    attempts: ChunkFolder,
+    judged: ChunkFolder,
+    *,
+    source: Source,
+    route: Callable[[Task], Task],
+    open_auditors: Callable[[], AbstractContextManager[Opened]],
+    max_error_share: float,
+    seed: int,
+    round: int,
+    out: Path,
+    watch: Watch,
+) -> None:
+    """Writes the evidence and DONE with the figures. `tasks`: of the round, as proposed; `route` says how they are judged."""
+    known = canaries_of(section.canaries, [*tasks, *source.fixed.anchor], source, route, seed, round)
+    routed = {task.id: route(task) for task in tasks}
+    totals, again = _drawn(section, routed, attempts, judged, source, seed, round)
+    if not known and not again:
+        write_json(out / "DONE", {"metrics": {}})
+        return
+    with open_auditors() as opened, watch.inside("audit"):
+        found = judge_all([one.task for one in known], [one.attempt for one in known], opened.plain)
+        second = _second(section, again, opened, source, seed)
+    for what, words in (("canaries", found), ("second verdicts", second)):
+        lost = [one for one in words if one.outcome is Outcome.ERROR]
+        if words and len(lost) / len(words) > max_error_share:
+            why = next((v.reason for one in lost for v in one.verdicts if v.outcome is Outcome.ERROR), "")
+            raise OutageError(
+                f"audit: {len(lost)} of {len(words)} {what} are error ({why}), over verify.max_error_share = {max_error_share}; "
+                "mend that and run the same command"
+            )
+    _write(
+        out / "canaries.jsonl",
+        ({"truth": c.truth, "text": c.attempt.text, **row_of(c.attempt, j)} for c, j in zip(known, found, strict=True)),
+    )
+    _write(
+        out / "rechecked.jsonl",
+        ({"first": a.first.value, **row_of(a.attempt, j)} for a, j in zip(again, second, strict=True)),
+    )
+    figures = {**canary_figures(known, found), **recheck_figures(again, second, totals)}
+    write_json(out / "DONE", {"metrics": {key: round_(value) for key, value in figures.items()}})
+
+
+def round_(value: float) -> float:
+    """Six digits: what is stable and readable."""
+    return round(value, 6)
+
+
+# ---- canaries ----
+
+
+def canaries_of(
+    count: int, tasks: Sequence[Task], source: Source, route: Callable[[Task], Task], seed: int, number: int
+) -> list[Canary]:
+    """Up to `count` known right and `count` known wrong solutions, drawn by seed and round."""
+    by_id = {task.id: task for task in tasks}
+    order = sorted(by_id)
+    rng = rng_of(seed, "canaries", number)
+    rng.shuffle(order)
+    found: list[Canary] = []
+    for truth in ("right", "wrong"):
+        chosen: list[tuple[Task, str]] = []
+        for name in order:
+            if len(chosen) == count:
+                break
+            texts = [source.solution(by_id[name])] if truth == "right" else source.near_misses(by_id[name])
+            known = [text for text in texts if text is not None]
+            if known:
+                chosen.append((by_id[name], rng.choice(known)))
+        for task, text in chosen:
+            attempt = Attempt(task_id=task.id, attempt=len(found), round=number, text=text, origin="canary")
+            found.append(Canary(route(task), attempt, "right" if truth == "right" else "wrong"))
+    return found
+
+
+def canary_figures(known: Sequence[Canary], found: Sequence[Judged]) -> dict[str, float]:
+    """Counts; `known_wrong_accepted` above 0 stops the run."""
+    if not known:
+        return {}
+    said = canaries(
+        {one.attempt.id: one.truth for one in known},
+        {one.attempt.id: judged.outcome for one, judged in zip(known, found, strict=True)},
+    )
+    return {
+        f"{PREFIX}/known_wrong_accepted": len(said.wrong_accepted),
+        f"{PREFIX}/known_wrong": said.wrong,
+        f"{PREFIX}/known_right_dropped": len(said.right_dropped),
+        f"{PREFIX}/known_right": said.right,
+        f"{PREFIX}/known_undecided": said.undecided,
+    }
+
+
+# ---- a share judged again ----
+
+
+def _drawn(
+    section: Audit,
+    tasks: Mapping[str, Task],
+    attempts: ChunkFolder,
+    judged: ChunkFolder,
+    source: Source,
+    seed: int,
+    number: int,
+) -> tuple[dict[Side, int], list[Again]]:
+    """How many attempts of either kind could be judged again, and those that are."""
+    if not section.share:
+        return {}, []
+    able = {name for name, task in tasks.items() if can_be_stronger(task, section, source)}
+    places: dict[Side, list[int]] = {"accepted": [], "rejected": []}
+    for place, (row, said) in enumerate(_rows(attempts, judged)):
+        side = _SIDES.get(said["outcome"])
+        if side and row["task_id"] in able and row["finish_reason"] == "stop":
+            places[side].append(place)
+    chosen: set[int] = set()
+    for kind, all_ in places.items():
+        share = min(section.share, section.most / max(1, len(all_)))
+        taken = sample(len(all_), share, seed, kind, number, least=min(section.least, section.most))
+        chosen |= {all_[i] for i in taken}
+    again = [
+        Again(tasks[row["task_id"]], Attempt.model_validate(row), Outcome(said["outcome"]))
+        for place, (row, said) in enumerate(_rows(attempts, judged))
+        if place in chosen
+    ]
+    return {kind: len(all_) for kind, all_ in places.items()}, again
+
+
+def _rows(attempts: ChunkFolder, judged: ChunkFolder) -> Iterator[tuple[Json, Json]]:
+    for (_, rows), (_, words) in zip(attempts.each(), judged.each(), strict=True):
+        yield from zip(rows, words, strict=True)
+
+
+def can_be_stronger(task: Task, section: Audit, source: Source) -> bool:
+    """Whether there is a stronger check: the task names one, has hidden cases or a known solution, or a second judge is there."""
+    if isinstance(task.check.get("stronger"), dict):
+        return True
+    parts = list(leaves(task.check))
+    if section.judge is not None and any(part["type"] == "judge" for part in parts):
+        return True
+    code = [part for part in parts if part["type"] == "code_tests" and "entry_point" in part]
+    made = bool(section.hidden_cases) and source.solution(task) is not None
+    return any("hidden_cases" in part or made for part in code)
+
+
+def _second(section: Audit, again: Sequence[Again], opened: Opened, source: Source, seed: int) -> list[Judged]:
+    """Second verdicts; abstained from where no further case could be made after all."""
+    more = _hidden(section, again, opened, source, seed)
+    checks = [_stronger(one.task.check, more.get(one.task.id, [])) for one in again]
+    asked = [n for n, check in enumerate(checks) if check is not None or section.judge is not None]
+    changed = [again[n].task.model_copy(update={"check": checks[n] or again[n].task.check}) for n in asked]
+    words = iter(judge_all(changed, [again[n].attempt for n in asked], opened.stronger))
+    silent = Judged(
+        (Verdict(verifier="audit/1", outcome=Outcome.ABSTAIN, reason="no stronger check"),), Outcome.ABSTAIN
+    )
+    return [next(words) if n in set(asked) else silent for n in range(len(again))]
+
+
+def _hidden(
+    section: Audit, again: Sequence[Again], opened: Opened, source: Source, seed: int
+) -> dict[str, list[tuple[Any, Any]]]:
+    """Further cases by task id: its own hidden ones, or made in the sandbox from a known solution."""
+    tasks = {one.task.id: one.task for one in again if "stronger" not in one.task.check}
+    code = {name: check for name, task in tasks.items() if (check := _code_of(task.check)) is not None}
+    given = {
+        name: [(tuple(args), value) for args, value in check["hidden_cases"]]
+        for name, check in code.items()
+        if "hidden_cases" in check
+    }
+    if opened.executor is None or opened.limits is None or not section.hidden_cases:
+        return given
+    from selfplay.verify.strengthen import hidden_cases
+
+    replies = {name: source.solution(tasks[name]) for name in code if name not in given}
+    items = [(tasks[name], code[name], reply) for name, reply in replies.items() if reply is not None]
+    found = hidden_cases(items, opened.executor, opened.limits, count=section.hidden_cases, seed=seed)
+    return given | {task.id: cases for (task, _, _), cases in zip(items, found, strict=True)}
+
+
+def _code_of(check: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The first part that runs code by calling an entry point."""
+    return next((c for c in leaves(check) if c["type"] == "code_tests" and "entry_point" in c), None)
+
+
+def _stronger(check: Mapping[str, Any], cases: Sequence[tuple[Any, Any]]) -> dict[str, Any] | None:
+    """The check of the second verdict; None where it would be the first one again."""
+    if isinstance(check.get("stronger"), dict):
+        return dict(check["stronger"])
+    if not cases:
+        return None
+    from selfplay.verify.strengthen import strengthened
+
+    parts = check.get("of")
+    if not isinstance(parts, list):
+        return strengthened(check, cases)
+    code = _code_of(check)
+    return {**check, "of": [_stronger(p, cases) if _code_of(p) is code and code is not None else p for p in parts]}
+
+
+def recheck_figures(again: Sequence[Again], second: Sequence[Judged], totals: Mapping[Side, int]) -> dict[str, float]:
+    """phi, psi, p* and their kin with intervals, and how many were judged again and overturned."""
+    if not again:
+        return {}
+    said: dict[Side, list[Outcome]] = {"accepted": [], "rejected": []}
+    for one, judged in zip(again, second, strict=True):
+        said[_SIDES[one.first.value]].append(judged.outcome)
+    strata = {side: stratum(totals[side], words) for side, words in said.items()}
+    checked = sum(one.checked for one in strata.values())
+    if not checked:
+        return {}
+    figures = rates(strata["accepted"], strata["rejected"]).metrics(f"{PREFIX}/verifier")
+    overturned = strata["accepted"].wrong + strata["rejected"].right
+    return {**figures, f"{PREFIX}/verifier_checked": checked, f"{PREFIX}/verifier_overturned": overturned}
+
+
+def _write(path: Path, rows: Iterator[Json]) -> None:
+    write_whole(path, "".join(json.dumps(row) + "\n" for row in rows))

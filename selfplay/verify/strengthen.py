@@ -1,0 +1,285 @@
+"""Floor 3: how weak a task's tests are, and further cases for them, wherever a right program is known.
+
+Two ways, both in the sandbox alone. Inputs of the tests are changed a little and the right program says what belongs to
+them (after EvalPlus, Liu et al. 2305.01210): cases the student never met. And the right program is broken in one place at a
+time: a broken one that the tests let through is a survivor. A survivor may still do the same as the right program; one
+that the further cases catch does not.
+"""
+
+import ast
+import copy
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from selfplay.records import Task
+from selfplay.sandbox import Executor, IOTests, Job, Limits, StdioTests
+from selfplay.seeds import rng_of
+from selfplay.verify.code import program, tests_of
+
+Case = tuple[tuple[Any, ...], Any]
+"""Arguments and what belongs to them."""
+
+_MARK = "\x1ecase "
+_OUTPUT_CHARS = 3500
+"""What the sandbox keeps of printed text is bounded, so few and short cases are asked for at once."""
+_VALUE_CHARS = 800
+_TRIES = 20
+FLOAT_ATOL = 1e-6
+"""Tolerance of made cases whose values are floats, where the task has none of its own."""
+
+
+@dataclass(frozen=True)
+class Strength:
+    """What the tests of one task let through."""
+
+    task_id: str
+    mutants: int
+    survivors: int
+    """Broken programs that pass the task's own tests."""
+    proven: int
+    """Those of them that the further cases catch: they are certainly not the same program."""
+    cases: int
+    """Further cases that could be made."""
+
+
+def inputs_of(check: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Arguments that the tests call the entry point with: of `cases`, or literal ones in asserts; [] where there are none."""
+    if "cases" in check:
+        return [tuple(args) for args, _ in check["cases"]]
+    found: list[tuple[Any, ...]] = []
+    try:
+        tree = ast.parse(str(check.get("source", "")))
+    except (SyntaxError, ValueError, RecursionError):
+        return []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == check.get("entry_point"):
+            try:
+                found.append(tuple(ast.literal_eval(arg) for arg in node.args))
+            except (ValueError, TypeError, RecursionError):
+                continue
+    return found
+
+
+def hidden_cases(
+    items: Sequence[tuple[Task, Mapping[str, Any], str]], executor: Executor, limits: Limits, *, count: int, seed: int
+) -> list[list[Case]]:
+    """For each (task, its code_tests check, a right reply): up to `count` cases on changed inputs, [] where none came.
+
+    The right program runs in the sandbox; an input on which it fails, or gives what is no plain value, is left out.
+    """
+    jobs, places, asked = list[Job](), list[int](), list[list[tuple[Any, ...]]]()
+    for place, (task, check, reply) in enumerate(items):
+        code = program(reply, check)
+        inputs = _changed_inputs(inputs_of(check), count, rng_of("hidden", seed, task.id)) if code else []
+        if code and inputs:
+            jobs.append(
+                Job(str(place), _showing(code, str(check["entry_point"]), inputs), StdioTests([("", "")]), limits)
+            )
+            places.append(place)
+            asked.append(inputs)
+    found: list[list[Case]] = [[] for _ in items]
+    for place, inputs, result in zip(places, asked, executor.run(jobs), strict=True):
+        found[place] = list(_read(inputs, result.stdout_tail))
+    return found
+
+
+def strengthened(check: Mapping[str, Any], cases: Sequence[Case]) -> dict[str, Any]:
+    """The check and the further cases, both of which must pass."""
+    rough = FLOAT_ATOL if any(_has_float(value) for _, value in cases) else 0.0
+    more = {
+        "type": "code_tests",
+        "entry_point": check["entry_point"],
+        "cases": [[list(args), value] for args, value in cases],
+        "atol": max(rough, float(check.get("atol", 0.0))),
+        **({"prefix": check["prefix"]} if "prefix" in check else {}),
+    }
+    return {"type": "all", "of": [dict(check), more]}
+
+
+def strength(
+    items: Sequence[tuple[Task, Mapping[str, Any], str]],
+    executor: Executor,
+    limits: Limits,
+    *,
+    mutants: int = 8,
+    cases: int = 6,
+    seed: int = 0,
+) -> list[Strength]:
+    """What the tests of each (task, its code_tests check, a right reply) let through of up to `mutants` broken programs."""
+    more = hidden_cases(items, executor, limits, count=cases, seed=seed)
+    broken: list[list[str]] = []
+    for task, check, reply in items:
+        broken.append(broken_programs(program(reply, check) or "", mutants, rng_of("mutants", seed, task.id)))
+    jobs = [
+        Job(f"{place}/{n}", code, tests_of(items[place][1], items[place][0].id), limits)
+        for place, codes in enumerate(broken)
+        for n, code in enumerate(codes)
+    ]
+    passed = [job for job, result in zip(jobs, executor.run(jobs), strict=True) if result.passed is True]
+    known = [job for job in passed if more[_place(job)]]
+    further = [Job(job.id, job.code, _io(items[_place(job)][1], more[_place(job)]), limits) for job in known]
+    caught = [job for job, result in zip(known, executor.run(further), strict=True) if result.passed is False]
+    alive, proven = ([_place(job) for job in jobs_] for jobs_ in (passed, caught))
+    return [
+        Strength(task.id, len(broken[place]), alive.count(place), proven.count(place), len(more[place]))
+        for place, (task, _, _) in enumerate(items)
+    ]
+
+
+def _place(job: Job) -> int:
+    return int(job.id.partition("/")[0])
+
+
+def _io(check: Mapping[str, Any], cases: Sequence[Case]) -> IOTests:
+    rough = FLOAT_ATOL if any(_has_float(value) for _, value in cases) else 0.0
+    return IOTests(str(check["entry_point"]), cases, max(rough, float(check.get("atol", 0.0))))
+
+
+# ---- inputs that are a little different ----
+
+
+def _changed_inputs(known: Sequence[tuple[Any, ...]], count: int, rng: random.Random) -> list[tuple[Any, ...]]:
+    seen = {repr(args) for args in known}
+    found: list[tuple[Any, ...]] = []
+    usable = [args for args in known if args and len(repr(args)) <= _VALUE_CHARS]
+    for _ in range(_TRIES * count if usable else 0):
+        if len(found) == count:
+            break
+        args = list(copy.deepcopy(rng.choice(usable)))
+        at = rng.randrange(len(args))
+        args[at] = changed(args[at], rng)
+        if repr(tuple(args)) not in seen:
+            seen.add(repr(tuple(args)))
+            found.append(tuple(args))
+    return found
+
+
+def changed(value: Any, rng: random.Random) -> Any:
+    """A value of the same type and much the same kind: sign, emptiness and alphabet stay, for tests take these for granted."""
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int):
+        near = value + rng.choice([-2, -1, 1, 2, 3])
+        return near if (near > 0) == (value > 0) and near != 0 else value + (1 if value > 0 else -1 if value < 0 else 0)
+    if isinstance(value, float):
+        return round(value * rng.choice([0.5, 0.9, 1.1, 2.0]), 6)
+    if isinstance(value, str):
+        return "".join(_items(list(value), rng, rng.choice(value))) if value else value
+    if isinstance(value, list | tuple) and value:
+        return type(value)(_items(list(value), rng, changed(rng.choice(value), rng)))
+    if isinstance(value, dict) and value:
+        key = rng.choice(list(value))
+        return {**value, key: changed(value[key], rng)}
+    return value
+
+
+def _items(items: list[Any], rng: random.Random, other: Any) -> list[Any]:
+    """The items with one moved, left out, doubled or replaced by `other`; a sorted list stays sorted."""
+    ordered = _sorted(items)
+    at, way = rng.randrange(len(items)), rng.choice(["swap", "drop", "double", "replace"])
+    if way == "swap" and not ordered:
+        to = rng.randrange(len(items))
+        items[at], items[to] = items[to], items[at]
+    elif way == "drop" and len(items) > 1:
+        del items[at]
+    elif way == "double":
+        items.insert(at, items[at])
+    else:
+        items[at] = other
+    return sorted(items) if ordered and not _sorted(items) else items
+
+
+def _sorted(items: list[Any]) -> bool:
+    try:
+        return len(items) > 1 and all(a <= b for a, b in pairwise(items))
+    except TypeError:
+        return False
+
+
+def _showing(code: str, entry: str, inputs: Sequence[tuple[Any, ...]]) -> str:
+    """The program, then one printed line for each input: its number and the value."""
+    room = _OUTPUT_CHARS // max(1, len(inputs))
+    lines = [
+        code,
+        "def _show(number, call):",
+        "    try:",
+        "        text = repr(call())",
+        "    except Exception:",
+        "        return",
+        f"    if len(text) < {room}:",
+        f"        print({_MARK!r} + str(number) + ' ' + text)",
+        *(f"_show({n}, lambda: {entry}(*{args!r}))" for n, args in enumerate(inputs)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _read(inputs: Sequence[tuple[Any, ...]], printed: str) -> Iterator[Case]:
+    for line in printed.split("\n"):
+        number, _, text = line.removeprefix(_MARK).partition(" ")
+        if not line.startswith(_MARK) or not number.isdigit() or int(number) >= len(inputs):
+            continue
+        try:
+            yield inputs[int(number)], ast.literal_eval(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+            continue
+
+
+def _has_float(value: Any) -> bool:
+    if isinstance(value, list | tuple | set | frozenset):
+        return any(_has_float(item) for item in value)
+    return isinstance(value, float) or (isinstance(value, dict) and any(_has_float(item) for item in value.values()))
+
+
+# ---- programs that are broken in one place ----
+
+_SWAPS: Mapping[type[ast.AST], Callable[[], Any]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Add,
+    ast.FloorDiv: ast.Mult,
+    ast.Div: ast.Mult,
+    ast.Mod: ast.FloorDiv,
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+}
+
+
+def broken_programs(code: str, count: int, rng: random.Random) -> list[str]:
+    """Up to `count` programs with one operator, comparison, number or truth value changed; [] where none can be made."""
+    try:
+        places = sum(1 for _ in _weak_spots(ast.parse(code)))
+    except (SyntaxError, ValueError, RecursionError):
+        return []
+    found: list[str] = []
+    for spot in sorted(rng.sample(range(places), min(count, places))):
+        tree = ast.parse(code)
+        _break(list(_weak_spots(tree))[spot])
+        found.append(ast.unparse(tree) + "\n")
+    return found
+
+
+def _weak_spots(tree: ast.AST) -> Iterator[ast.AST]:
+    for node in ast.walk(tree):
+        op: ast.AST | None = node.op if isinstance(node, ast.BinOp | ast.AugAssign | ast.BoolOp) else None
+        op = node.ops[0] if isinstance(node, ast.Compare) else op
+        number = isinstance(node, ast.Constant) and isinstance(node.value, int | float)
+        if (op is not None and type(op) in _SWAPS) or number:
+            yield node
+
+
+def _break(node: ast.AST) -> None:
+    if isinstance(node, ast.Compare):
+        node.ops[0] = _SWAPS[type(node.ops[0])]()
+    elif isinstance(node, ast.BinOp | ast.AugAssign | ast.BoolOp):
+        node.op = _SWAPS[type(node.op)]()
+    elif isinstance(node, ast.Constant):
+        node.value = not node.value if isinstance(node.value, bool) else node.value + 1  # type: ignore[operator]
