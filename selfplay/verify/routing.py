@@ -45,16 +45,16 @@ def verify(tasks: Sequence[Task], attempts: Sequence[Attempt], verifiers: Mappin
     Verifiers are asked type by type, each with all its items at once. An attempt that is empty or was cut off is
     `invalid` and asked of nobody. Raises ConfigError where a task needs a verifier that is not there.
     """
-    leaves = [list(leaves(task.check)) for task in tasks]
-    found: list[list[Verdict | None]] = [[None] * len(row) for row in leaves]
-    for kind in sorted({check["type"] for row in leaves for check in row}):
-        places = [(i, j) for i, row in enumerate(leaves) for j, check in enumerate(row) if check["type"] == kind]
+    parts = [list(leaves(task.check)) for task in tasks]
+    found: list[list[Verdict | None]] = [[None] * len(row) for row in parts]
+    for kind in sorted({check["type"] for row in parts for check in row}):
+        places = [(i, j) for i, row in enumerate(parts) for j, check in enumerate(row) if check["type"] == kind]
         asked = [(i, j) for i, j in places if not _unreadable(attempts[i])]
         for i, j in places:
             found[i][j] = _unreadable(attempts[i])
         verifier = _verifier(kind, verifiers, tasks[places[0][0]])
         words = verifier.verify(
-            [leaves[i][j] for i, j in asked], [tasks[i] for i, _ in asked], [attempts[i] for i, _ in asked]
+            [parts[i][j] for i, j in asked], [tasks[i] for i, _ in asked], [attempts[i] for i, _ in asked]
         )
         for (i, j), verdict in zip(asked, words, strict=True):
             found[i][j] = verdict
