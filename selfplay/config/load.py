@@ -7,15 +7,16 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from selfplay.config.faults import Fault, describe
 from selfplay.config.tree import Config
 from selfplay.errors import ConfigError
 
+Tree = TypeVar("Tree", bound=BaseModel)
 Place = tuple[str, ...]
 """A path of keys, such as ("train", "lora", "rank"); list items by their number."""
 
@@ -107,6 +108,16 @@ def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -
 
     Raises ConfigError with one line a fault, all at once: `file:line:col: what is wrong, the value; what to do`.
     """
+    config, marks = load_tree(path, overrides, Config)
+    return Loaded(
+        config, Path(path), tuple(overrides), {place: _origin(mark) for place, mark in marks.items() if place}
+    )
+
+
+def load_tree(
+    path: str | Path, overrides: list[str] | tuple[str, ...], shape: type[Tree]
+) -> tuple[Tree, dict[Place, str]]:
+    """Any tree of sections, read as `load_config` reads its own, and where each value stood."""
     path = Path(path)
     reader = _Reader(path)
     data = _read_file(reader)
@@ -116,10 +127,10 @@ def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -
     if reader.faults:
         raise ConfigError("\n".join(str(fault) for fault in reader.faults))
     try:
-        config = Config.model_validate(data)
+        config = shape.model_validate(data)
     except ValidationError as error:
-        raise ConfigError("\n".join(str(fault) for fault in describe(error, Config, marks, str(path)))) from None
-    return Loaded(config, path, tuple(overrides), {place: _origin(mark) for place, mark in marks.items() if place})
+        raise ConfigError("\n".join(str(fault) for fault in describe(error, shape, marks, str(path)))) from None
+    return config, marks
 
 
 def _origin(mark: str) -> str:

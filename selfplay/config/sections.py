@@ -137,8 +137,9 @@ class TinyStudent(Section):
     heads: Count = 4
     intermediate_size: Count = 384
     max_positions: Count = 512
-    positions: Literal["rope", "none"] = "rope"
-    """`none`: no position encoding at all (NoPE), which generalises better in length (Kazemnejad et al. 2023)."""
+    rope_theta: float = Field(10_000.0, ge=1)
+    """Base of the rotary positions; a very large one (1e12) keeps near order and blurs far positions, and generalises better
+    in length on the quick start's tasks (docs/quickstart-recipe.md)."""
 
 
 class PretrainedStudent(Section):

@@ -27,7 +27,7 @@ class Curriculum(Section):
     next_share: Share = 0.5
     """Share of the tasks one step beyond the edge."""
     after_share: Share = 0.15
-    """Share of the tasks two steps beyond it; the others are spread evenly up to the edge."""
+    """Share of the tasks two steps beyond it; the others lie at the edge and below."""
 
     edges: tuple[Count, ...] = ()
     """A fixed schedule: the edge of round 1, 2, ..., the last for all later ones. Empty: by what is mastered."""

@@ -15,12 +15,14 @@ MARKERS = r"\n *# |\n *- "
 def build_student(out: Path, *, texts: Sequence[str], vocab_size: int, shape: dict[str, Any], seed: int) -> None:
     """Writes a folder that AutoModelForCausalLM and AutoTokenizer load; equal arguments give equal weights.
 
-    `shape`: hidden_size, layers, heads, intermediate_size, max_positions, and nope (True: no position encoding). The
-    vocabulary is smaller than `vocab_size` where the texts have fewer pairs to merge.
+    `shape`: hidden_size, layers, heads, intermediate_size, max_positions, and nope (True: no position encoding) or
+    rope_theta (10,000 if not given; a large one, such as 1e12, keeps near order and blurs far positions). The vocabulary
+    is smaller than `vocab_size` where the texts have fewer pairs to merge.
     """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+    theta = NO_ROTATION if shape.get("nope") else float(shape.get("rope_theta", 10_000.0))
     tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=train_tokenizer(texts, vocab_size), pad_token=PAD, eos_token=EOS, bos_token=BOS
     )
@@ -32,7 +34,7 @@ def build_student(out: Path, *, texts: Sequence[str], vocab_size: int, shape: di
         num_key_value_heads=shape["heads"],
         intermediate_size=shape["intermediate_size"],
         max_position_embeddings=shape["max_positions"],
-        rope_parameters={"rope_type": "default", "rope_theta": NO_ROTATION if shape["nope"] else 10_000.0},
+        rope_parameters={"rope_type": "default", "rope_theta": theta},
         tie_word_embeddings=True,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,

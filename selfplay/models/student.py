@@ -49,7 +49,7 @@ def _build_tiny(student: TinyStudent, texts: Sequence[Task], out: Path, seed: in
         "heads": student.heads,
         "intermediate_size": student.intermediate_size,
         "max_positions": student.max_positions,
-        "nope": student.positions == "none",
+        "rope_theta": student.rope_theta,
     }
     corpus = [text for task in texts for text in (task.text, task.reference or "")]  # apart: no token spans the border
     build_student(out, texts=corpus, vocab_size=student.vocab_size, shape=shape, seed=seed)

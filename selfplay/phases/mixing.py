@@ -1,7 +1,8 @@
 """Floor 4: which rows a round trains on: this round's accepted, older rounds' and the anchor, by the regime."""
 
 import random
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -13,6 +14,10 @@ T = TypeVar("T")
 
 FULL_BEYOND = 60
 """Different rows beyond the edge from which they get their whole share: a handful repeated a hundredfold is memorised."""
+
+
+FAR_WEIGHT = 3.0
+"""A row two steps or more beyond the edge counts as so many one step beyond: it is rare, and teaches the most."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +68,28 @@ def _by_count(
     share = (section.beyond_share or 0.0) * min(1.0, len(beyond) / FULL_BEYOND)
     left = (section.beyond_share or 0.0) - share
     anchor_share = (section.anchor_share or 0.0) + (left / 2 if known else left)
-    top = _resized(beyond, round(share * frontier.rows), rng)
+    far = {count: (FAR_WEIGHT if count > frontier.edge + 1 else 1.0) * size for count, size in _sizes(beyond).items()}
+    top = _weighted(beyond, far, round(share * frontier.rows), rng)
     human = _resized(anchor, round(anchor_share * frontier.rows), rng)
     rest = frontier.rows - len(top) - len(human)
-    return [*top, *_resized(known or anchor, rest, rng), *human]
+    mastered = _weighted(known, {count: float(count**2) for count in _sizes(known)}, rest, rng)
+    return [*top, *(mastered if known else _resized(anchor, rest, rng)), *human]
+
+
+def _sizes(rows: Sequence[Row]) -> Counter[int]:
+    """How many rows there are of each operation count."""
+    return Counter(row.operations or 0 for row in rows)
+
+
+def _weighted(rows: Sequence[Row], weights: Mapping[int, float], count: int, rng: random.Random) -> list[Row]:
+    """`count` rows, operation counts in proportion to their weights, within one every row as often as every other."""
+    total, made, out = sum(weights.values()), 0, list[Row]()
+    for number, (operations, weight) in enumerate(sorted(weights.items()), start=1):
+        end = count if number == len(weights) else made + round(count * weight / total)
+        group = [row for row in rows if (row.operations or 0) == operations]
+        out += _resized(group, max(0, min(end, count) - made), rng)
+        made = max(made, min(end, count))
+    return out
 
 
 def _shares(new: Sequence[Row], older: Sequence[Row], newest: float, rng: random.Random) -> list[Row]:

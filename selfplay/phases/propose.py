@@ -9,6 +9,9 @@ from selfplay.records import Task
 from selfplay.store import read_json, write_json
 from selfplay.tasks import Source
 
+EDGE_OF_KNOWN = 0.6
+"""Share of the mastered tasks that lie at the edge itself: what was mastered last is forgotten first."""
+
 
 def propose(section: Propose, source: Source, *, edge: int | None, seed: int, out: Path) -> None:
     """Writes `tasks.jsonl` (sorted by id) and DONE with what was refused; rank 0 alone."""
@@ -39,10 +42,12 @@ def edge_in(curriculum: Curriculum, round: int, knobs: Mapping[str, Any]) -> int
 
 
 def edge_shares(curriculum: Curriculum, edge: int) -> dict[int, float]:
-    """Shares by operation count: one and two steps beyond the edge, the rest even over what is mastered."""
+    """Shares by operation count: one and two steps beyond the edge; of the rest, most at the edge, the others below."""
     edge = min(max(edge, curriculum.start), curriculum.end)
-    known = range(min(2, edge), edge + 1)
-    shares = dict.fromkeys(known, (1 - curriculum.next_share - curriculum.after_share) / len(known))
+    known = 1 - curriculum.next_share - curriculum.after_share
+    below = range(min(2, edge), edge)
+    shares = dict.fromkeys(below, known * (1 - EDGE_OF_KNOWN) / max(1, len(below)))
+    shares[edge] = known * (EDGE_OF_KNOWN if below else 1.0)
     for count, share in ((edge + 1, curriculum.next_share), (edge + 2, curriculum.after_share)):
         count = min(count, curriculum.end)
         shares[count] = shares.get(count, 0.0) + share
