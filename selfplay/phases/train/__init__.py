@@ -75,6 +75,7 @@ def train(
     from selfplay.phases.train import sft
 
     quiet_cpu(threads)
+    sft.settle_heap()
     where = sft.train_device(device)
     made = plan(settings, rows, seed=seed)
     micro = micro_rows(settings, made, world_size=ranks.world_size, on_cpu=where.type == "cpu")
