@@ -29,22 +29,22 @@ GRADED = {"replace": True, "narrow": True, "accumulate": False, "fresh": False, 
 SHOWN = ("half_real", "anchored")
 
 
-def design(seeds: int) -> Iterator[Spec]:
+def design(seeds: int, first: int = 0) -> Iterator[Spec]:
     """What the rules were set on."""
     for style in (*GRADED, *SHOWN):
         for order in (2, 3, 5, 6, 8):
-            for seed in range(seeds):
+            for seed in range(first, first + seeds):
                 yield Spec(style, order=order, seed=seed, source_chars=(50_000, 100_000, 300_000)[seed % 3])
-    for seed in range(2 * seeds):
+    for seed in range(2 * first, 2 * (first + seeds)):
         for style in ("replace", "accumulate"):
             yield Spec(style, order=6, seed=seed, temperature=0.7)
 
 
-def held_out(seeds: int) -> Iterator[Spec]:
+def held_out(seeds: int, first: int = 1000) -> Iterator[Spec]:
     """Never looked at before the rule file was frozen."""
     for style in (*GRADED, *SHOWN):
         for order in (3, 4, 5, 6, 7):
-            for seed in range(1000, 1000 + seeds):
+            for seed in range(first, first + seeds):
                 yield Spec(
                     style,
                     order=order,
@@ -54,7 +54,7 @@ def held_out(seeds: int) -> Iterator[Spec]:
                     source_chars=(40_000, 80_000, 150_000, 400_000, 1_000_000)[seed % 5],
                     reward=("the ", "and ", "I ")[seed % 3],
                 )
-    for seed in range(1000, 1000 + 2 * seeds):
+    for seed in range(2 * first, 2 * (first + seeds)):
         for style in ("replace", "accumulate"):
             yield Spec(style, order=6, seed=seed, temperature=(0.8, 1.3)[seed % 2])
 
@@ -102,13 +102,19 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--set", choices=("design", "held_out"), default="design")
     parser.add_argument("--seeds", type=int, default=6)
+    parser.add_argument("--first-seed", type=int, help="to run a set in parts")
+    parser.add_argument("--merge", type=Path, nargs="+", help="JSON files of parts: join them instead of running")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    with gzip.open(args.data / "tinyshakespeare" / "input.txt.gz", "rt", encoding="utf-8") as file:
-        corpus = file.read()
     started = time.process_time()
-    specs = list((design if args.set == "design" else held_out)(args.seeds))
-    results = [judge(spec, corpus) for spec in specs]
+    if args.merge:
+        results = [result for part in args.merge for result in json.loads(part.read_text())["results"]]
+    else:
+        with gzip.open(args.data / "tinyshakespeare" / "input.txt.gz", "rt", encoding="utf-8") as file:
+            corpus = file.read()
+        first = {} if args.first_seed is None else {"first": args.first_seed}
+        specs = (design if args.set == "design" else held_out)(args.seeds, **first)
+        results = [judge(spec, corpus) for spec in specs]
     table = summarise(results)
     for name, row in table.items():
         print(f"{name:34s} {row}")

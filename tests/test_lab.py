@@ -1,0 +1,131 @@
+"""The collapse lab: its laws hold, its languages verify what they say, its arms do what their names say."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from selfplay.cli.lab import lab
+from selfplay.errors import ConfigError
+from selfplay.lab.bars import level_1
+from selfplay.lab.bigram import ARMS, Setting, World, fit, run_all, verified
+from selfplay.lab.characters import STYLES, Spec, run
+from selfplay.lab.grammar import END, LENGTH, PROMPT, canonical, draw, encode, evaluate, make_language
+from selfplay.lab.laws import check_laws
+
+
+def test_every_closed_form_law_holds() -> None:
+    failed = [(c.name, c.predicted, c.measured, c.bar) for c in check_laws(0) if not c.holds]
+    assert failed == []
+
+
+def test_replacing_loses_what_accumulating_keeps_in_the_bigram_language() -> None:
+    curves = run_all(Setting(words=30, followers=10, draws=2000, rounds=10, seeds=4))
+    assert set(curves) == set(ARMS)
+    loss = {arm: c.mean("loss") for arm, c in curves.items()}
+    assert loss["unfiltered_replace"][-1] > loss["unfiltered_accsub"][-1] > loss["unfiltered_accumulate"][-1]
+    assert abs(loss["oracle_fresh"][-1] - loss["oracle_fresh"][0]) < 0.05
+    assert curves["unfiltered_replace"].mean("coverage")[-1] < 0.6 * curves["unfiltered_accumulate"].mean("coverage")[-1]
+    assert {c.name for c in level_1(curves)} >= {"3 loss: replace > subsample > accumulate > fresh"}
+
+
+def test_the_bigram_verifier_keeps_the_allowed_and_a_share_of_the_rest() -> None:
+    world = World(Setting(words=20, followers=5, draws=500, seeds=2))
+    counts = np.full((2, 20, 20), 10.0)
+    assert (verified(world, counts)[~world.allowed] == 0).all()
+    assert verified(world, counts, 0.3)[~world.allowed].mean() == pytest.approx(3, rel=0.1)
+    assert fit(counts).sum(axis=2) == pytest.approx(1.0)
+
+
+def test_expressions_are_evaluated_and_brought_to_one_form() -> None:
+    assert evaluate(("+", "3", "*", "4", "5")) == (23, "((4*5)+3)")
+    assert evaluate(("+", "*", "5", "4", "3")) == (23, "((4*5)+3)")
+    assert evaluate(("-", "3", "4")) == (-1, "(3-4)")
+    for malformed in ((), ("+", "3"), ("3", "4"), ("0",), ("=", "1")):
+        assert evaluate(malformed) is None
+
+
+def test_real_text_is_always_right_and_a_wrong_target_never_is() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        e = draw(rng)
+        row = np.asarray(encode(e.value, e.tokens))
+        assert row.size == LENGTH and canonical(row) is not None and e.log_p < 0
+        row[1] = (row[1] + 1) % 10
+        assert canonical(row) is None
+    assert canonical(np.asarray(encode(5, ("2",)))[:-1].repeat(1) * 0 + 1) is None
+
+
+def test_a_language_freezes_its_panel_tail_and_items() -> None:
+    a, b = make_language(500, 20, 16, 3), make_language(500, 20, 16, 3)
+    assert a.panel == b.panel and a.rare_items == b.rare_items and (a.train == b.train).all()
+    assert len(a.panel) == 20 and any(a.rare_tasks) and not all(a.rare_tasks)
+    assert 0.5 < a.entropy < 2.0
+
+
+def test_character_runs_are_fixed_by_their_spec_and_cover_all_styles() -> None:
+    corpus = "the cat sat on the mat and the dog ran to the park while a bird sang in the old tree " * 60
+    for style in STYLES:
+        spec = Spec(style, order=3, rounds=2, texts=10, chars=40, source_chars=2000)
+        rounds = run(spec, corpus)
+        assert [len(r) for r in rounds] == [10, 10, 10] and all(len(t) == 40 for r in rounds for t in r)
+        assert rounds == run(spec, corpus)
+
+
+def test_members_of_an_ensemble_do_not_touch_one_another() -> None:
+    torch = pytest.importorskip("torch")
+    from selfplay.lab.ensemble import Ensemble, Shape
+
+    language = make_language(200, 10, 4, 0)
+    rows = torch.from_numpy(language.train)
+    shape = Shape(16, LENGTH, width=16, layers=1, heads=2)
+    together = Ensemble(shape, 2, seed=0)
+    alone = {name: weight[:1].detach().clone() for name, weight in together.weights.items()}
+    loss = together.loss(torch.stack([rows[:8], rows[8:16]]), PROMPT, 15)
+    torch.autograd.backward(loss[0])
+    assert all(bool((w.grad[1] == 0).all()) for w in together.weights.values() if w.grad is not None)
+    assert all(bool((w[:1] == alone[name]).all()) for name, w in together.weights.items())
+
+
+def test_an_ensemble_learns_and_its_cache_agrees_with_a_whole_pass() -> None:
+    torch = pytest.importorskip("torch")
+    from selfplay.lab.ensemble import Ensemble, Shape
+
+    language = make_language(300, 10, 4, 0)
+    rows = torch.from_numpy(language.train)
+    model = Ensemble(Shape(16, LENGTH, width=16, layers=1, heads=2), 2, seed=0)
+    before = model.test_loss(rows[:50], PROMPT, 15)
+    model.train([rows, rows], steps=30, batch=16, prompt=PROMPT, pad=15)
+    assert bool((model.test_loss(rows[:50], PROMPT, 15) < before - 0.2).all())
+    x = rows[:4][None].expand(2, -1, -1)
+    whole = model.logits(x)
+    cache: list[tuple[object, object]] = []
+    first = model.logits(x[:, :, :PROMPT], 0, cache)
+    nexts = [model.logits(x[:, :, i : i + 1], i, cache) for i in range(PROMPT, LENGTH)]
+    assert torch.allclose(torch.cat([first, *nexts], 2), whole, atol=1e-4)
+    written = model.write(x[:, :, :PROMPT], LENGTH, torch.ones(2), END, 15)
+    assert written.shape == (2, 4, LENGTH) and bool((written[:, :, :PROMPT] == x[:, :, :PROMPT]).all())
+
+
+def test_the_transformer_experiment_runs_through_all_arms_in_small() -> None:
+    pytest.importorskip("torch")
+    from selfplay.lab.expressions import ARMS as ALL
+    from selfplay.lab.expressions import SMOKE
+    from selfplay.lab.expressions import run as experiment
+
+    tiny = replace(SMOKE, arms=tuple(ALL), rounds=1, sequences=90, epochs=1.0, batch=16, width=16, layers=1, tasks=6, attempts=4)
+    members = experiment(tiny)
+    assert [m.arm for m in members] == list(ALL)
+    assert all(len(m.rows) == 2 and "level" in m.rows[1] and len(m.pool) > 0 for m in members)
+
+
+def test_the_command_prints_bars_and_saves_curves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert lab(0, out=tmp_path) == 0
+    assert "level 0" in capsys.readouterr().out
+    assert all(bar["holds"] for bar in json.loads((tmp_path / "results.json").read_text())["bars"])
+    with pytest.raises(ConfigError, match="level is 7"):
+        lab(7)
+    with pytest.raises(ConfigError, match="one size"):
+        lab(1, full=True)
