@@ -1,0 +1,90 @@
+"""Floor 6: `selfplay make`: a dataset (parquet with a card) from seed tasks, without any training."""
+
+import json
+import os
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from selfplay import __version__
+from selfplay.config.load import load_tree
+from selfplay.config.making import Make
+from selfplay.phases.making.card import card, summary_of
+from selfplay.phases.making.dataset import Tools, build
+from selfplay.records import Task, Trace, digest
+from selfplay.seeds import seed_of
+from selfplay.store import write_json, write_whole
+from selfplay.store.traces import write_traces
+
+
+def make(config: Path, overrides: Sequence[str], out: Path) -> int:
+    """Writes data.parquet, refused.jsonl, summary.json and README.md into `out`; exit code 0, or 1 where nothing was accepted.
+
+    The same command again gives the same files; replies that were paid for lie in `out/replies.db`. Raises ConfigError (2) and
+    OutageError or BudgetError (3).
+    """
+    section, _ = load_tree(config, list(overrides), Make)
+    out.mkdir(parents=True, exist_ok=True)
+    with open_tools(section, config.resolve().parent, out) as tools:
+        dataset = build(section, tools)
+    figures = summary_of(dataset)
+    write_traces(out / "data.parquet", [dataset.traces] if dataset.traces else [])
+    refused = [{"maker": b.maker, **vars(one)} for b in dataset.batches for one in b.refused]
+    write_whole(out / "refused.jsonl", "".join(f"{json.dumps(row)}\n" for row in refused))
+    write_json(out / "summary.json", figures)
+    versions = {"selfplay": __version__, "python": platform.python_version()}
+    fingerprint = digest(section.model_dump(mode="json"))
+    write_whole(out / "README.md", card(section.name, figures, versions, fingerprint, section.tasks.source))
+    for maker, row in figures["makers"].items():
+        print(f"{maker}: {row['made']} of {row['asked']} replies")
+    print(f"{figures['accepted']} of {figures['rows']} rows accepted: {out / 'data.parquet'}")
+    return 0 if figures["accepted"] else 1
+
+
+@contextmanager
+def open_tools(section: Make, folder: Path, out: Path) -> Iterator[Tools]:
+    """Opens source, teacher, verifiers and screen for as long as the `with` lasts; relative paths count from `folder`."""
+    from selfplay.models.teachers import open_teacher
+    from selfplay.tasks import open_source
+    from selfplay.tasks.reading import read_table
+    from selfplay.verify import check_types
+    from selfplay.verify.opening import Setting, open_verifiers
+
+    cache = out / "replies.db"
+    source = open_source(section.tasks, seed=section.seed, eval_seed=section.eval_seed, folder=folder)
+    kinds = check_types([*source.fixed.anchor, *source.fixed.panel, *source.fixed.test])
+    kinds |= {"judge"} if section.judge else set()
+    kinds |= {"code_tests"} if section.rare and section.rare.kind == "code" else set()
+    setting = Setting(
+        workers=section.sandbox.workers or len(os.sched_getaffinity(0)),
+        student_lineage=section.teacher.backend.lineage if section.teacher else (),
+        seed=seed_of(section.seed, "judge"),
+        open_backend=lambda backend: open_teacher(backend, cache=cache, device="auto", threads=None),
+    )
+    texts: list[tuple[str, str]] = []
+    if section.texts:
+        texts = [
+            (str(row.get("id", where)), str(row.get("text", "")))
+            for where, row in read_table(section.texts, folder).rows
+        ]
+    with ExitStack() as stack:
+        opened = stack.enter_context(open_verifiers(kinds, section.sandbox, section.judge, setting))
+        teacher = stack.enter_context(setting.open_backend(section.teacher.backend)) if section.teacher else None
+        yield Tools(source, opened.plain, teacher, texts, _screen(section, source.fixed.panel, source.fixed.test))
+
+
+def _screen(
+    section: Make, panel: Sequence[Task], test: Sequence[Task]
+) -> Callable[[Sequence[Trace]], Mapping[str, str]] | None:
+    """As in a run: held-out tasks and personal data; procedural sources keep their held-out part away themselves."""
+    procedural = section.tasks.source in ("list_programs", "arithmetic")
+    searched, private = section.decontaminate and not procedural, section.privacy == "drop" and not procedural
+    if not searched and not private:
+        return None
+    from selfplay.curate.protected import Protected
+    from selfplay.curate.screening import PRIVATE_RULES, screen
+
+    rows = [{"prompt": task.text, "answer": task.reference or ""} for task in (*panel, *test)]
+    benchmarks = {"held_out": Protected.of(rows)} if searched else {}
+    return lambda traces: screen(traces, benchmarks, PRIVATE_RULES if private else ()).flags
