@@ -1,0 +1,111 @@
+"""configs/smoke.yaml: a real student, TRL, the real sandbox and W&B's real offline file, end to end, killed or not."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+
+from selfplay import open_run
+from selfplay.store import sha256_of
+from selfplay.tracking import history
+
+SMOKE = ROOT / "configs" / "smoke.yaml"
+SMALL = [
+    "rounds=1",
+    "launch.threads=1",
+    "train.warmup.steps=12",
+    "train.steps=8",
+    "train.save_steps=3",
+    "tasks.per_length=2",
+]
+DRIVER = Path(__file__).with_name("driver.py")
+
+
+def play(runs: Path, kill: str = "never", *overrides: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "WANDB_MODE": "offline"}
+    command = [sys.executable, str(DRIVER), str(SMOKE), str(runs), kill, *SMALL, *overrides]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+
+
+def end_state(run: Path) -> dict[str, Any]:
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    state: dict[str, Any] = {
+        "metrics": [{k: v for k, v in row.items() if not re.match("(time|cost)/", k)} for row in rows]
+    }
+    for number in range(len(rows)):
+        for part in ("traces.parquet", "train.parquet", "model"):
+            path = run / "rounds" / f"{number:03d}" / part
+            state[f"{number}/{part}"] = sha256_of(path) if path.exists() else None
+    return state
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted small run."""
+    runs = tmp_path_factory.mktemp("smoke")
+    done = play(runs)
+    assert done.returncode == 0, done.stderr
+    return runs / "smoke"
+
+
+def test_whole_loop_commits_measures_reports_and_tracks(smoke: Path) -> None:
+    rows = open_run(smoke).metrics()
+    proposed = json.loads((smoke / "rounds/001/propose/tasks.json").read_text())["tasks"]
+    assert [row["round"] for row in rows] == [0, 1]
+    assert {
+        "eval/greedy_accuracy",
+        "test/greedy_accuracy",
+        "eval/pass_at_1",
+        "collapse_quality/human_nll",
+        "collapse_alarm/level",
+    } <= set(rows[1])
+    assert "test/greedy_accuracy_delta_lo" in rows[1] and rows[1]["data/sampled"] == 2 * len(proposed)
+    assert all(trace["completion_ids"] and trace["decision"] for trace in open_run(smoke).traces(1))
+    assert "<svg" in (smoke / "report.html").read_text()
+    (file,) = smoke.glob("wandb/offline-run-*/*.wandb")
+    sent = list(history(file))
+    assert [row["round"] for row in sent if "eval/greedy_accuracy" in row] == [0, 1]
+    assert [row["train/step"] for row in sent if "train/loss" in row] == list(range(1, 21))
+
+
+def test_exported_round_loads_with_transformers_alone(smoke: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "selfplay", "export", str(smoke), "--round", "1", "--out", str(tmp_path / "model")]
+    assert (
+        subprocess.run(
+            command, capture_output=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        ).returncode
+        == 0
+    )
+    code = (
+        "import sys, transformers as t; m = t.AutoModelForCausalLM.from_pretrained(sys.argv[1]); k = t.AutoTokenizer.from_pretrained(sys.argv[1])\n"
+        "print(m.generate(**k('def f', return_tensors='pt'), max_new_tokens=2).shape[1] > 2)"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "model")], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert loaded.stdout.strip() == "True", loaded.stderr
+
+
+@pytest.mark.prove
+def test_another_process_and_isolated_phases_give_the_same_bytes(smoke: Path, tmp_path: Path) -> None:
+    for name, overrides in (("again", []), ("apart", ["isolate=true"])):
+        assert play(tmp_path / name, "never", *overrides).returncode == 0
+        assert end_state(tmp_path / name / "smoke") == end_state(smoke), name
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize(
+    "kill", ["rename:14", "rename:24", "rename:34", "rename:44", "rename:54", "event:9", "event:16"]
+)
+def test_killed_with_a_real_student_the_run_ends_in_the_same_bytes(smoke: Path, tmp_path: Path, kill: str) -> None:
+    assert play(tmp_path, kill).returncode == -signal.SIGKILL
+    resumed = play(tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert end_state(tmp_path / "smoke") == end_state(smoke)
