@@ -4,11 +4,17 @@ import ast
 import importlib.util
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from selfplay.config import Loaded, load_config
 from selfplay.errors import ConfigError
+
+if TYPE_CHECKING:
+    from selfplay.records import Task
+    from selfplay.tasks import Source
+    from selfplay.verify.opening import Opened
 
 OURS = {
     "output_dir": "the run folder",
@@ -87,6 +93,7 @@ def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
     from selfplay.ranks import Ranks
     from selfplay.seeds import seed_of
     from selfplay.verify import admit
+    from selfplay.verify.routing import leaves
 
     loaded = load_config(config, overrides)
     hands = Hands(loaded.config, loaded.path.resolve().parent, Ranks(), Path(loaded.config.runs_dir))
@@ -94,18 +101,47 @@ def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
     sample = source.propose(
         None if loaded.config.tasks.source not in ("list_programs", "arithmetic") else 100, None, seed_of("check")
     ).tasks
-    tasks = list({task.id: task for task in (*fixed.anchor, *fixed.panel, *fixed.test, *sample)}.values())
+    everything = {task.id: task for task in (*fixed.anchor, *fixed.panel, *fixed.test, *sample)}
+    tasks = [task for task in everything.values() if all(part["type"] != "judge" for part in leaves(task.check))]
     misses = [source.near_misses(task) for task in tasks]
-    with hands.verifiers() as verifiers:
-        found = admit(tasks, misses, verifiers)
+    with hands.checkers() as opened:
+        found = admit(tasks, misses, opened.plain)
+        tests = _strength(tasks, source, opened) if as_json else {}
     bad = [one for one in found if not one.admitted]
     gold, near = sum(one.gold_checked for one in found), sum(one.near_misses_checked for one in found)
+    judged = len(everything) - len(tasks)
     if as_json:
-        print(json.dumps({"tasks": len(found), "gold": gold, "near_misses": near, "bad": [vars(one) for one in bad]}))
+        figures = {"tasks": len(found), "gold": gold, "near_misses": near, "left_to_a_judge": judged, "tests": tests}
+        print(json.dumps({**figures, "bad": [vars(one) for one in bad]}))
         return int(bool(bad))
+    if judged:
+        print(f"{judged} tasks are left to a judge, which is not asked here")
     for one in bad[:20]:
         print(f"{one.task_id}: {one.problem}", file=sys.stderr)
     print(
         f"{len(found)} tasks, {gold} gold answers, {near} near misses: {'all as they should be' if not bad else f'{len(bad)} tasks are not sound'}"
     )
     return int(bool(bad))
+
+
+STRENGTH_TASKS = 24
+"""Tasks whose tests are tried with broken programs: some hundred sandbox jobs."""
+
+
+def _strength(tasks: "Sequence[Task]", source: "Source", opened: "Opened") -> dict[str, int]:
+    """How many broken versions of right programs the tests let through, over a spread of the tasks; {} without such tests."""
+    if opened.executor is None or opened.limits is None:
+        return {}
+    from selfplay.verify.strengthen import strength
+
+    known = [(task, task.check, source.solution(task)) for task in tasks if task.check["type"] == "code_tests"]
+    items = [(task, check, reply) for task, check, reply in known if reply is not None and "entry_point" in check]
+    items = items[:: max(1, len(items) // STRENGTH_TASKS)][:STRENGTH_TASKS]
+    found = strength(items, opened.executor, opened.limits)
+    return {
+        "tasks": len(found),
+        "mutants": sum(one.mutants for one in found),
+        "survivors": sum(one.survivors for one in found),
+        "proven_survivors": sum(one.proven for one in found),
+        "weak_tasks": sum(one.proven > 0 for one in found),
+    }

@@ -115,8 +115,39 @@ class HumanEval(Section):
     path: str
 
 
+class WordProblems(Section):
+    """Problems with one short answer, in the layouts of SVAMP, AQuA-RAT (multiple choice) and GSM-Hard."""
+
+    source: Literal["svamp", "aqua", "gsm_hard"]
+    path: str
+    """A JSONL(.gz) file in the publisher's layout."""
+    test: str | None = None
+    """None: a part of `path`."""
+    anchor: int = Field(200, ge=0)
+    """Most problems with a written solution (AQuA alone has these) that are the anchor."""
+    panel: Count = 50
+    test_rows: Count = 50
+    """Problems held out as the test set, where it has no file of its own."""
+
+
+class ReasoningGym(Section):
+    """Procedural tasks of reasoning-gym (extra `tasks`), by data set name; scored in a process of their own."""
+
+    source: Literal["reasoning_gym"]
+    datasets: tuple[str, ...] = Field(min_length=1)
+    """Names such as [chain_sum, countdown]."""
+    size: Count = 200
+    """Training tasks of each."""
+    panel: Count = 20
+    """Of each, and as many for the test set."""
+    threshold: float = Field(1.0, gt=0, le=1)
+    """Score that passes."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Data set name -> its own settings, such as {chain_sum: {max_terms: 4}}."""
+
+
 Tasks = Annotated[
-    ListPrograms | Arithmetic | JsonlTasks | Gsm8k | Gsm8kRecorded | Mbpp | HumanEval,
+    ListPrograms | Arithmetic | JsonlTasks | Gsm8k | Gsm8kRecorded | Mbpp | HumanEval | WordProblems | ReasoningGym,
     Field(discriminator="source"),
 ]
 

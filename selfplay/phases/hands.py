@@ -104,7 +104,7 @@ class Hands:
             load_function(kind)
         check_judges(self.kinds, self.config.judge, self._setting, self.config.audit)
         if "code_tests" in self.kinds:  # a judge's model is not loaded for this
-            with open_verifiers(self.kinds - {"judge"}, self.config.verify.sandbox, None, self._setting):
+            with self.checkers():
                 pass
 
     @contextmanager
@@ -112,6 +112,11 @@ class Hands:
         """All verifiers by type; the sandbox is started only where a task of the source runs code."""
         with self._opened(None) as opened:
             yield opened.plain
+
+    def checkers(self) -> AbstractContextManager[Opened]:
+        """All verifiers but the judge, whose model is not loaded and whose server is not asked."""
+        kinds = self.kinds - {"judge"}
+        return open_verifiers(kinds, self.config.verify.sandbox, None, self._setting, self.config.audit)
 
     def auditors(self) -> AbstractContextManager[Opened]:
         """The verifiers, and the stronger ones that the audit checks them with."""

@@ -8,7 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from selfplay.config.sections import Arithmetic, Gsm8k, Gsm8kRecorded, HumanEval, JsonlTasks, ListPrograms, Mbpp
+from selfplay.config.sections import (
+    Arithmetic,
+    Gsm8k,
+    Gsm8kRecorded,
+    HumanEval,
+    JsonlTasks,
+    ListPrograms,
+    Mbpp,
+    ReasoningGym,
+    WordProblems,
+)
 from selfplay.errors import DataError
 from selfplay.records import Task
 from selfplay.seeds import rng_of
@@ -59,7 +69,9 @@ class Source(Protocol):
         ...
 
 
-Section = ListPrograms | Arithmetic | JsonlTasks | Gsm8k | Gsm8kRecorded | Mbpp | HumanEval
+Section = (
+    ListPrograms | Arithmetic | JsonlTasks | Gsm8k | Gsm8kRecorded | Mbpp | HumanEval | WordProblems | ReasoningGym
+)
 
 
 def open_source(section: Section, *, seed: int, eval_seed: int, folder: Path) -> Source:
@@ -67,12 +79,16 @@ def open_source(section: Section, *, seed: int, eval_seed: int, folder: Path) ->
 
     Raises DataError with file and line where a file is missing, empty or malformed.
     """
-    from selfplay.tasks import procedural, tables
+    from selfplay.tasks import gym, problems, procedural, tables
 
     if isinstance(section, ListPrograms):
         return procedural.ListProgramsSource(section, seed, eval_seed)
     if isinstance(section, Arithmetic):
         return procedural.ArithmeticSource(section, seed, eval_seed)
+    if isinstance(section, WordProblems):
+        return problems.open_problems(section, eval_seed, folder)
+    if isinstance(section, ReasoningGym):
+        return gym.open_gym(section, seed, eval_seed)
     return tables.open_table(section, eval_seed, folder)
 
 

@@ -78,6 +78,10 @@ def open_verifiers(
             factor = audit.deadline_factor if audit else 1.0
             limits = Limits(cpu_seconds=sandbox.cpu_seconds * factor, memory_bytes=sandbox.memory_bytes)
             plain["code_tests"], stronger["code_tests"] = CodeTests(executor, usual), CodeTests(executor, limits)
+        if "reasoning_gym" in kinds:
+            from selfplay.verify.gym import Gym
+
+            plain["reasoning_gym"] = stronger["reasoning_gym"] = stack.enter_context(Gym())
         if "judge" in kinds:
             assert judge is not None
             plain["judge"] = stronger["judge"] = _judge(judge, setting, stack)
