@@ -38,7 +38,10 @@ def imports_of(module: str, *, late: bool) -> Iterator[tuple[str, int]]:
         names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module}:{node.lineno}: a relative import; write it out"
-            names = [f"{node.module}.{a.name}" if f"{node.module}.{a.name}" in FILES else str(node.module) for a in node.names]
+            names = [
+                f"{node.module}.{a.name}" if f"{node.module}.{a.name}" in FILES else str(node.module)
+                for a in node.names
+            ]
         yield from ((name, node.lineno) for name in names if name in FILES)
 
 
@@ -61,7 +64,9 @@ def test_imports_go_down_late_ones_too_and_units_of_one_floor_stay_apart() -> No
 
 def test_phases_never_import_what_stands_around_the_loop() -> None:
     around = ("selfplay.tracking", "selfplay.report", "selfplay.cli")
-    found = [(m, t) for m in FILES if unit_of(m) == "phases" for t, _ in imports_of(m, late=True) if t.startswith(around)]
+    found = [
+        (m, t) for m in FILES if unit_of(m) == "phases" for t, _ in imports_of(m, late=True) if t.startswith(around)
+    ]
     assert found == []
 
 

@@ -5,6 +5,7 @@ For dry runs of the whole loop on real solutions, and for verifying what another
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -80,7 +81,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Any]]:
     try:
         with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
             yield from ((number, _parsed(path, number, line)) for number, line in enumerate(lines, 1) if line.strip())
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read, {error}; give a JSON Lines file in UTF-8") from error
 
 

@@ -1,9 +1,10 @@
-"""Floor 2: rows of a JSONL(.gz) or parquet file, or of a hub data set, each with the place it stood at."""
+"""Floor 2: rows of a JSONL(.gz) file, or of a hub data set, each with the place it stood at."""
 
 import gzip
 import hashlib
 import json
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,7 @@ def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             raise DataError(
                 f"{path}:{number + 1}: is no UTF-8 ({error.reason} at byte {error.start}); convert the file"
             ) from None
-        except (EOFError, gzip.BadGzipFile) as error:
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise DataError(f"{path}:{number + 1}: the gzip file is broken ({error}); fetch it again") from None
 
 

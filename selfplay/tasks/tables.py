@@ -2,6 +2,7 @@
 
 import ast
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,18 @@ class TableSource:
         return Proposal(draw(self.pool, count, seed))
 
     def near_misses(self, task: Task) -> list[str]:
-        """Replies that must fail, made from the reference: a stub, and a result that is one off."""
-        if task.check["type"] == "math":
-            return math_near_misses(str(task.check["answer"]))
-        if task.check["type"] == "code_tests" and task.reference is not None:
+        """Replies that must fail: the task's own `near_misses`, or made from its answer or its reference.
+
+        Of an answer by which the audit judges again (`stronger`) as well.
+        """
+        check = task.check
+        if isinstance(check.get("near_misses"), list):
+            return [str(text) for text in check["near_misses"]]
+        if isinstance(check.get("stronger"), dict) and check["stronger"].get("type") == "math":
+            check = check["stronger"]
+        if check["type"] == "math":
+            return math_near_misses(str(check["answer"]))
+        if check["type"] == "code_tests" and "entry_point" in check and task.reference is not None:
             return code_near_misses(task)
         return []
 
@@ -266,17 +275,15 @@ def _needed(row: Mapping[str, Any], key: str, where: str) -> Any:
 def _tested_function(code: str, tests: Sequence[str]) -> str | None:
     """The function of the reference that the tests call; both are the data set's own, only parsed."""
     try:
-        defined = {n.name for n in ast.parse(code).body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
-        defined |= {
-            t.id
-            for n in ast.parse(code).body
-            if isinstance(n, ast.Assign)
-            for t in n.targets
-            if isinstance(t, ast.Name)
-        }
-        calls = [n.func for test in tests for n in ast.walk(ast.parse(test)) if isinstance(n, ast.Call)]
+        with warnings.catch_warnings():  # what Python thinks of its escapes is not for our users
+            warnings.simplefilter("ignore")
+            body, asserts = ast.parse(code).body, [ast.parse(test) for test in tests]
     except SyntaxError:
         return None
+    defined = {node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    assigned = [target for node in body if isinstance(node, ast.Assign) for target in node.targets]
+    defined |= {target.id for target in assigned if isinstance(target, ast.Name)}
+    calls = [node.func for test in asserts for node in ast.walk(test) if isinstance(node, ast.Call)]
     return next((f.id for f in calls if isinstance(f, ast.Name) and f.id in defined), None)
 
 
