@@ -60,7 +60,9 @@ class Bait:
             os.chmod(address, 0o777)
         return made
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for sock in (self.tcp, self.udp, self.path, self.abstract):
             sock.close()
         self.victim.kill()
@@ -171,7 +173,18 @@ def main() -> None:
     chosen = [a for a in CORPUS if (given.all or a.quick) and given.only in a.name]
     began = time.monotonic()
     found = faults(chosen, given.tier)
-    print(json.dumps({"uid": os.getuid(), "tier": given.tier, "attacks": len(chosen), "faults": found, "seconds": time.monotonic() - began}, indent=1))
+    print(
+        json.dumps(
+            {
+                "uid": os.getuid(),
+                "tier": given.tier,
+                "attacks": len(chosen),
+                "faults": found,
+                "seconds": time.monotonic() - began,
+            },
+            indent=1,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -145,7 +145,9 @@ def test_a_crowd_makes_no_false_time_out() -> None:
 def test_memory_is_measured_and_bounded() -> None:
     code = "def f(n): return len(bytearray(n) * 1)\n"
     with Executor(workers=1) as executor:
-        fits = executor.run([Job("a", code, IOTests("f", [((40_000_000,), 40_000_000)]), Limits(memory_bytes=2**27))])[0]
+        fits = executor.run([Job("a", code, IOTests("f", [((40_000_000,), 40_000_000)]), Limits(memory_bytes=2**27))])[
+            0
+        ]
         not_ = executor.run([Job("b", code, IOTests("f", [((400_000_000,), 0)]), Limits(memory_bytes=2**27))])[0]
         small = executor.run([Job("c", ADD, ASSERTS, Limits(memory_bytes=2**20)), Job("d", ADD, ASSERTS)])
     assert fits.passed is True and 30_000_000 < fits.peak_bytes < 100_000_000
@@ -166,7 +168,12 @@ def test_every_tier_in_reach_runs_programs_and_is_stamped(tier: int) -> None:
         pytest.skip(f"tier {tier} lacks {reach.missing}: {reach.reason}")
     with Executor(workers=1, require_tier=tier, at_most=tier) as executor:
         results = executor.run([*mixed(3), Job("m", "import math, re, collections\n" + ADD, ASSERTS)])
-    assert [(result.passed, result.tier) for result in results] == [(True, tier), (False, tier), (False, tier), (True, tier)]
+    assert [(result.passed, result.tier) for result in results] == [
+        (True, tier),
+        (False, tier),
+        (False, tier),
+        (True, tier),
+    ]
 
 
 def test_below_the_required_tier_the_missing_layer_and_the_remedy_are_named() -> None:
@@ -212,7 +219,11 @@ def test_each_other_language_runs_its_self_test(name: str) -> None:
                 Job("right", code, StdioTests([(given, wanted)], name)),
                 Job("wrong", code, StdioTests([(given, wanted + "1")], name)),
                 Job("broken", "(((", StdioTests([(given, wanted)], name)),
-                Job("escape", "console.log(require('fs').readFileSync('/etc/passwd').length > 0)", StdioTests([("", "true")], name)),
+                Job(
+                    "escape",
+                    "console.log(require('fs').readFileSync('/etc/passwd').length > 0)",
+                    StdioTests([("", "true")], name),
+                ),
             ]
         )
     assert right.status is Status.PASSED and wrong.status is Status.WRONG_ANSWER
@@ -230,7 +241,17 @@ with Executor(workers=2) as executor:
     jobs = [Job(str(k), "def f(n): return n * %d\\n# %d" % (k % 2 + 1, k), CheckTests("assert f(2) == 4", "f")) for k in range(20)]
     print(executor.tier >= 2, [r.passed for r in executor.run(jobs)] == [False, True] * 10)
 """
-    done = subprocess.run([python, "-W", "ignore", "-c", code], capture_output=True, text=True, user=65534, group=65534, extra_groups=[], env={}, cwd="/", check=False)
+    done = subprocess.run(
+        [python, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        user=65534,
+        group=65534,
+        extra_groups=[],
+        env={},
+        cwd="/",
+        check=False,
+    )
     if "3.11" in done.stderr or "ImportError" in done.stderr:
         pytest.skip(f"{python} is older than 3.11")
     assert done.stdout.split() == ["True", "True"], done.stdout + done.stderr

@@ -42,12 +42,17 @@ def test_a_right_program_passes_and_the_result_says_where_and_how(executor: Exec
         ("def check(candidate):\n    assert candidate(2, 3) == 5\n", "add"),
         ("def check(candidate):\n    assert candidate(2, 3) == 5\ncheck(add)\n", "add"),
         ("def check(f):\n    assert f(2, 3) == 5\n\nassert add(1, 1) == 2\n", "add"),
-        ("import math\nfrom collections import Counter\ndef near(a, b): return math.isclose(a, b)\nassert near(add(0.1, 0.2), 0.3)", "add"),
+        (
+            "import math\nfrom collections import Counter\ndef near(a, b): return math.isclose(a, b)\nassert near(add(0.1, 0.2), 0.3)",
+            "add",
+        ),
         ("def test_it():\n    assert add(2, 3) == 5\n", "add"),
         ("assert math.floor(add(1.5, 1)) == 2", "add"),
     ],
 )
-def test_tests_are_asserts_or_a_check_that_nobody_calls_or_both(executor: Executor, source: str, entry_point: str) -> None:
+def test_tests_are_asserts_or_a_check_that_nobody_calls_or_both(
+    executor: Executor, source: str, entry_point: str
+) -> None:
     assert one(executor, ADD, CheckTests(source, entry_point)).status is Status.PASSED
     wrong = one(executor, ADD.replace("+", "*"), CheckTests(source, entry_point))
     assert wrong.passed is False
@@ -89,7 +94,10 @@ def test_exceptions_reach_the_tests_by_their_nearest_builtin_name(executor: Exec
     source = "try:\n    f(-1)\n    assert False\nexcept ValueError as error:\n    assert 'low' in str(error)\nassert f(1) == 1\n"
     code = "class Low(ValueError): pass\ndef f(x):\n    if x < 0: raise Low('too low')\n    return x\n"
     assert one(executor, code, CheckTests(source, "f")).status is Status.PASSED
-    assert one(executor, code.replace("Low(ValueError)", "Low(KeyError)"), CheckTests(source, "f")).status is Status.EXCEPTION
+    assert (
+        one(executor, code.replace("Low(ValueError)", "Low(KeyError)"), CheckTests(source, "f")).status
+        is Status.EXCEPTION
+    )
 
 
 def test_objects_stay_inside_and_their_attributes_can_be_tested(executor: Executor) -> None:
@@ -113,7 +121,9 @@ def test_tests_in_the_process_are_guarded_by_canaries(executor: Executor) -> Non
     assert one(executor, ADD.replace("+", "-"), tests).status is Status.WRONG_ANSWER
     quitting = one(executor, "import sys\ndef add(a, b): sys.exit(0)\n", tests)
     assert quitting.passed is False
-    assert one(executor, ADD, CheckTests("x = add(2, 3)\n", "add", trust="in_process")).status is Status.PROTOCOL_VIOLATION
+    assert (
+        one(executor, ADD, CheckTests("x = add(2, 3)\n", "add", trust="in_process")).status is Status.PROTOCOL_VIOLATION
+    )
 
 
 def test_which_tests_need_the_process_is_found_by_running_the_reference_both_ways(executor: Executor) -> None:
