@@ -67,10 +67,11 @@ def _by_count(
     known = [row for row in rows if (row.operations or 0) <= frontier.edge]
     share = (section.beyond_share or 0.0) * min(1.0, len(beyond) / FULL_BEYOND)
     left = (section.beyond_share or 0.0) - share
-    anchor_share = (section.anchor_share or 0.0) + (left / 2 if known else left)
+    own = len(anchor) / frontier.rows if section.anchor_share is None else section.anchor_share
+    anchor_share = own + (left / 2 if known else left)
     far = {count: (FAR_WEIGHT if count > frontier.edge + 1 else 1.0) * size for count, size in _sizes(beyond).items()}
     top = _weighted(beyond, far, round(share * frontier.rows), rng)
-    human = _resized(anchor, round(anchor_share * frontier.rows), rng)
+    human = _resized(anchor, min(round(anchor_share * frontier.rows), frontier.rows - len(top)), rng)
     rest = frontier.rows - len(top) - len(human)
     mastered = _weighted(known, {count: float(count**2) for count in _sizes(known)}, rest, rng)
     return [*top, *(mastered if known else _resized(anchor, rest, rng)), *human]
@@ -97,7 +98,7 @@ def _shares(new: Sequence[Row], older: Sequence[Row], newest: float, rng: random
     wanted = round(len(older) * newest / (1 - newest))
     if len(new) < wanted:
         return [*_resized(new, wanted, rng), *older]
-    return [*new, *_resized(older, round(len(new) * (1 - newest) / newest), rng)]
+    return [*new, *_resized(older, max(len(older), round(len(new) * (1 - newest) / newest)), rng)]
 
 
 def _anchor_part(share: float | None, others: int, anchor: Sequence[Row], rng: random.Random) -> list[Row]:

@@ -1,0 +1,125 @@
+"""The training rows of a round: shares are met with whole rows, nothing is lost, the same seed gives the same rows."""
+
+from collections import Counter
+from typing import Any
+
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+from selfplay.config.tree import Curate
+from selfplay.phases.mixing import FULL_BEYOND, Frontier, mix
+from selfplay.records import Row
+
+
+def rows(kind: Any, count: int, operations: tuple[int, ...] = (1,)) -> list[Row]:
+    return [
+        Row(input_ids=(n,), labels=(n,), kind=kind, source=f"{kind}{n}", operations=operations[n % len(operations)])
+        for n in range(count)
+    ]
+
+
+def counted(found: list[Row]) -> Counter[str]:
+    return Counter(row.kind for row in found)
+
+
+SIZES = st.integers(0, 40)
+SHARES = st.floats(0.05, 0.9)
+PLAIN = settings(derandomize=True, deadline=None)
+
+
+@given(SIZES, SIZES, st.integers(1, 40), SHARES, st.integers(0, 99))
+@PLAIN
+def test_anchor_share_is_met_and_every_accepted_row_is_there(
+    new: int, older: int, anchor: int, share: float, seed: int
+) -> None:
+    found = mix(Curate(anchor_share=share), rows("new", new), rows("new", older), rows("anchor", anchor), seed)
+    kinds = counted(found)
+    if new + older:
+        assert abs(kinds["anchor"] - share * len(found)) <= 1
+        assert (kinds["new"], kinds["older"]) == (new, older)
+    else:
+        assert found == rows("anchor", anchor), "without an accepted row the anchor is the whole"
+
+
+@given(
+    SIZES,
+    SIZES,
+    st.integers(1, 40),
+    st.sampled_from(["accumulate", "replace", "accumulate_subsample"]),
+    st.integers(0, 99),
+)
+@PLAIN
+def test_same_seed_gives_the_same_rows(new: int, older: int, anchor: int, regime: Any, seed: int) -> None:
+    section = Curate(regime=regime, rows=20 if regime == "accumulate_subsample" else None)
+    parts = rows("new", new), rows("new", older), rows("anchor", anchor)
+    assert mix(section, *parts, seed) == mix(section, *parts, seed)
+
+
+@given(SIZES, SIZES, st.integers(1, 40))
+@PLAIN
+def test_replace_is_the_newest_rows_alone(new: int, older: int, anchor: int) -> None:
+    found = mix(Curate(regime="replace"), rows("new", new), rows("new", older), rows("anchor", anchor), 0)
+    assert found == (rows("new", new) or rows("anchor", anchor))
+
+
+@given(SIZES, SIZES, st.integers(1, 50), SHARES)
+@PLAIN
+def test_subsample_is_a_fixed_number_drawn_from_all_rounds_without_repeats(
+    new: int, older: int, wanted: int, share: float
+) -> None:
+    section = Curate(regime="accumulate_subsample", rows=wanted, anchor_share=share)
+    found = mix(section, rows("new", new), rows("older", older), rows("anchor", 30), 3)
+    drawn = [row.source for row in found if row.kind != "anchor"]
+    assert len(drawn) == min(wanted, new + older) and len(set(drawn)) == len(drawn)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), SHARES)
+@example(1, 3, 0.3)
+@PLAIN
+def test_newest_share_is_met_by_repeating_never_by_leaving_out(new: int, older: int, share: float) -> None:
+    found = mix(
+        Curate(newest_share=share, anchor_share=None), rows("new", new), rows("older", older), rows("anchor", 5), 1
+    )
+    kinds = counted(found)
+    both = kinds["new"] + kinds["older"]
+    assert kinds["new"] >= new and kinds["older"] >= older and kinds["anchor"] == 5
+    assert abs(kinds["new"] - share * both) <= 1
+    assert len({row.source for row in found}) == new + older + 5
+
+
+@given(
+    st.integers(0, 30), st.integers(0, 200), st.floats(0.05, 0.95), st.none() | st.floats(0, 0.95), st.integers(1, 300)
+)
+@PLAIN
+def test_mix_by_operation_count_has_exactly_the_rows_of_the_steps(
+    known: int, beyond: int, share: float, anchor_share: float | None, steps: int
+) -> None:
+    section = Curate(beyond_share=share, anchor_share=anchor_share)
+    new = [*rows("new", known, (1, 2)), *rows("new", beyond, (3, 4, 5))]
+    found = mix(section, new, [], rows("anchor", 25), 7, Frontier(edge=2, rows=steps))
+    assert len(found) == steps
+    got = sum((row.operations or 0) > 2 for row in found)
+    assert abs(got - share * min(1.0, beyond / FULL_BEYOND) * steps) <= 1
+    if anchor_share is None and known and beyond >= FULL_BEYOND:
+        assert counted(found)["anchor"] == min(25, steps - got), "the whole anchor, once"
+    if known + beyond == 0:
+        assert counted(found) == {"anchor": steps}
+
+
+@given(st.floats(0.05, 0.6), st.floats(0.05, 0.35))
+@PLAIN
+def test_mix_by_operation_count_meets_both_shares_where_there_are_rows_enough(
+    share: float, anchor_share: float
+) -> None:
+    assume(share + anchor_share < 0.95)
+    new = [*rows("new", 50, (1, 2)), *rows("new", FULL_BEYOND, (3,))]
+    section = Curate(beyond_share=share, anchor_share=anchor_share)
+    found = mix(section, new, [], rows("anchor", 25), 7, Frontier(edge=2, rows=200))
+    assert abs(counted(found)["anchor"] - anchor_share * 200) <= 1
+    assert abs(sum(row.operations == 3 for row in found) - share * 200) <= 1
+
+
+def test_older_rows_are_marked_and_nothing_else_of_them_changes() -> None:
+    found = mix(Curate(anchor_share=0.0), [], rows("new", 3), rows("anchor", 2), 0)
+    assert [row.model_copy(update={"kind": "new"}) for row in found] == rows("new", 3)
+    assert {row.kind for row in found} == {"older"}
