@@ -106,7 +106,7 @@ def _units(text: str) -> list[str]:
 
 def _value(node: ast.expr, values: Sequence[Fraction], steps: list[Fraction]) -> Fraction:
     if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
-        return Fraction(str(node.value))
+        return _bounded(Fraction(str(node.value)))
     if isinstance(node, ast.Name) and (found := _NAME.fullmatch(node.id)):
         if int(found[1]) >= len(values):
             raise ValueError("a number that the task does not have")
@@ -126,7 +126,11 @@ def _value(node: ast.expr, values: Sequence[Fraction], steps: list[Fraction]) ->
         value = left / right
     else:
         raise ValueError("no formula")
+    steps.append(_bounded(value))
+    return value
+
+
+def _bounded(value: Fraction) -> Fraction:
     if abs(value) > _LIMIT:
         raise ValueError("too large")
-    steps.append(value)
     return value
