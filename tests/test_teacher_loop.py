@@ -1,0 +1,189 @@
+"""Teacher and judge in the loop: the shipped configuration, outages that resume, a served student, the audit's stop."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+from servers import Act, Body, ScriptedServer, failure, prompt_of, reply
+
+from selfplay import load_config, open_run
+from selfplay import run as start
+from selfplay.errors import BudgetError, ConfigError, GateStopped, OutageError
+from selfplay.records import Task
+
+CONFIG = ROOT / "configs/reasoning_judge.yaml"
+SUMS = """\
+rounds: 1
+tasks: {source: arithmetic, anchor: 20, held_out: 8}
+student: {kind: scripted, skill: 0.5}
+propose: {tasks_per_round: 16}
+generate: {samples: 2, chunk_tasks: 8}
+train: {epochs: 1, start: continue}
+eval: {samples: 0}
+tracking: {mode: disabled}
+"""
+JUDGED = 'judge: {{backend: {{kind: http, url: "{url}", model: teacher, lineage: [other], retries: 1, wait_seconds: 0.01}}, rubric: right}}\n'
+
+
+def weak(task: Task, text: str) -> bool:
+    """A verifier that lets everything through."""
+    return True
+
+
+def grades(body: Body, number: int) -> Act:
+    """A teacher that works sums out, and gives the full score where the solution's last line has the value."""
+    shown = prompt_of(body)
+    question = re.search(r"\| Compute (.*)", shown)
+    truth = re.search(r"^REFERENCE\n(?:\| .*\n)*\| A: (-?\d+)", shown, re.M)
+    value = str(eval(question[1])) if question else truth[1] if truth else "?"  # our own sums
+    said = re.search(r"^SOLUTION\n((?:\| .*\n?)*)", shown, re.M)
+    right = bool(said and re.search(rf"^\| A: {re.escape(value)}$", said[1], re.M))
+    grade = json.dumps({"reason": "seen", "score": 10 if right else 0, "sure": True})
+    return reply(body, *[grade] * body.get("n", 1))
+
+
+def written(folder: Path, text: str) -> Path:
+    (folder / "c.yaml").write_text(text)
+    return folder / "c.yaml"
+
+
+def play(path: Path, folder: Path, *overrides: str) -> Any:
+    return start(load_config(path, [f"runs_dir={folder}/runs", "name=a", "tracking.mode=disabled", *overrides]))
+
+
+def audit_of(folder: Path, number: int = 1) -> list[dict[str, Any]]:
+    lines = (folder / f"runs/a/rounds/{number:03d}/audit/canaries.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_shipped_configuration_runs_against_a_server_and_the_teacher_is_audited(tmp_path: Path) -> None:
+    with ScriptedServer(grades) as server:
+        play(CONFIG, tmp_path, f"judge.backend.url={server.url}", "rounds=1", "train.warmup.steps=4", "train.steps=2")
+        assert server.bodies and all(path.endswith("/chat/completions") for path in server.paths)
+    run = open_run(tmp_path / "runs/a")
+    last = run.metrics()[-1]
+    assert last["collapse_quality/known_right"] == last["collapse_quality/known_wrong"] == 4
+    assert last["collapse_quality/known_right_dropped"] == last["collapse_quality/known_wrong_accepted"] == 0
+    assert {row["truth"] for row in audit_of(tmp_path)} == {"right", "wrong"}
+    named = {verdict["verifier"] for trace in run.traces() for verdict in trace["verdicts"]}
+    assert {"steps/1", "heuristic/1", "judge/1"} <= named | {"finish/1", "judge/1"}
+    assert not any(trace["origin"] == "canary" for trace in run.traces())
+
+
+def judged_sums(folder: Path, url: str, more: str = "") -> Path:
+    return written(folder, SUMS + "verify: {check: {type: judge}}\n" + JUDGED.format(url=url) + more)
+
+
+def test_judge_decides_and_the_audit_measures_it_by_the_answers(tmp_path: Path) -> None:
+    with ScriptedServer(grades) as server:
+        play(judged_sums(tmp_path, server.url, "audit: {share: 1.0}\n"), tmp_path)
+    last = open_run(tmp_path / "runs/a").metrics()[-1]
+    assert last["collapse_quality/verifier_phi"] == 1.0
+    assert last["collapse_quality/verifier_psi"] == 0.0
+    assert last["collapse_quality/verifier_pstar_margin_lo"] <= last["collapse_quality/verifier_pstar_margin"]
+    assert 0 < last["data/accepted"] < last["data/sampled"]
+
+
+def test_dead_judge_stops_the_phase_and_the_same_command_goes_on_to_the_same_end(tmp_path: Path) -> None:
+    (tmp_path / "straight").mkdir()
+    dead = {"from": 30, "to": 10**9}
+
+    def flaky(body: Body, number: int) -> Act:
+        return failure(500) if dead["from"] <= number < dead["to"] else grades(body, number)
+
+    with ScriptedServer(flaky) as server:
+        path = judged_sums(tmp_path, server.url)
+        with pytest.raises(OutageError, match="failed on our side"):
+            play(path, tmp_path)
+        assert not (tmp_path / "runs/a/rounds/001/COMMIT").exists()
+        dead["to"] = 0
+        play(path, tmp_path)
+        play(path, tmp_path / "straight")
+    one, other = (list(open_run(folder / "runs/a").traces()) for folder in (tmp_path, tmp_path / "straight"))
+    assert one == other
+    assert "error" not in {trace["outcome"] for trace in one}
+
+
+def test_used_up_budget_stops_and_a_raised_one_goes_on_from_the_cache(tmp_path: Path) -> None:
+    with ScriptedServer(grades) as server:
+        path = judged_sums(tmp_path, server.url)
+        with pytest.raises(BudgetError, match="budget is used up"):
+            play(path, tmp_path, "judge.backend.max_tokens_spent=2000")
+        asked = len(server.bodies)
+        assert asked
+        play(path, tmp_path)
+        first = [json.dumps(body, sort_keys=True) for body in server.bodies[:asked]]
+        assert not set(first) & {json.dumps(body, sort_keys=True) for body in server.bodies[asked:]}
+
+
+def test_judge_of_the_students_lineage_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    path = judged_sums(tmp_path, "http://127.0.0.1:9/v1")
+    with pytest.raises(ConfigError, match="shares the lineage scripted"):
+        play(path, tmp_path, "judge.backend.lineage=[scripted]")
+    with pytest.raises(ConfigError, match="no judge is configured"):
+        play(written(tmp_path, SUMS + "verify: {check: {type: judge}}\n"), tmp_path)
+
+
+def solves(body: Body, number: int) -> Act:
+    """Solves sums in `/completions` and in chat."""
+    value = eval(prompt_of(body).split("\n")[0].removeprefix("Compute "))
+    return reply(body, *[f"A: {value}"] * body.get("n", 1))
+
+
+@pytest.mark.parametrize(("model", "mode", "origin"), [("{student}", "text", "student"), ("big", "chat", "teacher")])
+def test_attempts_over_http_are_retokenised_and_name_their_writer(
+    tmp_path: Path, model: str, mode: str, origin: str
+) -> None:
+    with ScriptedServer(solves) as server:
+        backend = f'{{kind: http, url: "{server.url}", model: "{model}", mode: {mode}}}'
+        play(written(tmp_path, SUMS.replace("samples: 2,", f"samples: 2, backend: {backend},")), tmp_path)
+        names = {body["model"] for body in server.bodies}
+    traces = list(open_run(tmp_path / "runs/a").traces())
+    assert {trace["origin"] for trace in traces} == {origin}
+    assert all(trace["retokenised"] and trace["completion_ids"] for trace in traces)
+    assert {trace["outcome"] for trace in traces} == {"pass"}
+    assert len(names) == 1 and (names == {"big"} or Path(names.pop()).is_dir())
+
+
+def test_prompt_leaves_with_surrogates_that_are_the_same_throughout_a_trace(tmp_path: Path) -> None:
+    task = {
+        "id": "t",
+        "prompt": "Mail ann.lee@corp.com, then bob@corp.org.\n",
+        "verifier": {"type": "python:test_teacher_loop:weak"},
+    }
+    lines = [
+        json.dumps({**task, "id": f"t{i}", "prompt": f"{i} {task['prompt']}", "reference": "ok"}) for i in range(12)
+    ]
+    (tmp_path / "t.jsonl").write_text("\n".join(lines))
+    seen: list[str] = []
+
+    def script(body: Body, number: int) -> Act:
+        seen.append(prompt_of(body))
+        return reply(body, *["ok"] * body.get("n", 1))
+
+    with ScriptedServer(script) as server:
+        backend = f'{{kind: http, url: "{server.url}", model: big}}'
+        text = SUMS.replace("{source: arithmetic, anchor: 20, held_out: 8}", "{source: jsonl, train: t.jsonl}")
+        text = text.replace("kind: scripted, skill: 0.5", "kind: tiny, hidden_size: 32, layers: 1, vocab_size: 300")
+        text = text.replace("samples: 2,", f"samples: 2, backend: {backend},").replace(
+            "epochs: 1,", "steps: 1, warmup: {steps: 1}, "
+        )
+        play(written(tmp_path, text + 'curate: {privacy: "off"}\n'), tmp_path)
+    assert seen and all("@corp" not in text for text in seen)
+    assert all("user1@example.com" in text and "user2@example.com" in text for text in seen)
+
+
+def test_known_wrong_solution_that_a_weak_verifier_accepts_stops_the_run(tmp_path: Path) -> None:
+    check = "verify: {check: {type: 'python:test_teacher_loop:weak'}}\n"
+    path = written(tmp_path, SUMS.replace("rounds: 1", "rounds: 3") + check)
+    for _ in range(2):  # and again on the same command
+        with pytest.raises(GateStopped, match="a known-wrong trace was accepted"):
+            play(path, tmp_path)
+    last = open_run(tmp_path / "runs/a").metrics()[-1]
+    assert last["round"] == 1
+    assert last["collapse_alarm/level"] == 3
+    assert last["collapse_quality/known_wrong_accepted"] == last["collapse_quality/known_wrong"] == 8
+    assert last["collapse_quality/verifier_psi"] == 1.0, "the audit judges by the answer that the check leaves out"
