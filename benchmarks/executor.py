@@ -112,7 +112,9 @@ def evalplus(rows: list[Program]) -> int:
     for row in rows:
         cases = eval(row["cases"])
         inputs, expected = [list(args) for args, _ in cases], [result for _, result in cases]
-        status, _ = untrusted_check("humaneval", row["code"], inputs, row["entry_point"], expected, 1e-6, [0.1] * len(cases), min_time_limit=3.0)
+        status, _ = untrusted_check(
+            "humaneval", row["code"], inputs, row["entry_point"], expected, 1e-6, [0.1] * len(cases), min_time_limit=3.0
+        )
         passed += status == "pass"
     return passed
 
@@ -134,7 +136,12 @@ def spawn(wrapper: list[str]) -> Callable[[list[Program]], int]:
             path = Path(folder, "program.py")
             for row in rows:
                 path.write_text(_whole(row))
-                command = [part.replace("{folder}", folder) for part in wrapper] + [sys.executable, "-I", "-S", str(path)]
+                command = [part.replace("{folder}", folder) for part in wrapper] + [
+                    sys.executable,
+                    "-I",
+                    "-S",
+                    str(path),
+                ]
                 done = subprocess.run(command, preexec_fn=limits, capture_output=True, timeout=30, check=False)
                 passed += done.returncode == 0
         return passed
@@ -237,7 +244,9 @@ def report(figures: dict[str, list[float]]) -> list[dict[str, Any]]:
 def main() -> None:
     """Measure and print, or run one executor on the programs given on standard input."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the real data sets")
+    parser.add_argument(
+        "--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the real data sets"
+    )
     parser.add_argument("--peers", default="", help="python of the environment that has the peers")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--copies", type=int, default=2, help="times the programs are repeated in a round")

@@ -1,6 +1,6 @@
 """Soak the sandbox: many short programs, a tenth of them hostile; memory, descriptors and processes must not grow.
 
-    nice -n 15 python benchmarks/executor_soak.py 20000 --json benchmarks/results/executor-soak.json
+nice -n 15 python benchmarks/executor_soak.py 20000 --json benchmarks/results/executor-soak.json
 """
 
 import argparse
@@ -16,12 +16,19 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "sandbox")]
 
-from arena import CORPUS, IO, descendants
+from arena import CORPUS, IO, descendants  # noqa: E402
 
-from selfplay.sandbox import Executor, Job, Limits
+from selfplay.sandbox import Executor, Job, Limits  # noqa: E402
 
 LIMITS = Limits(cpu_seconds=0.1, wall_seconds=0.2)
-HOSTILE = [attack for attack in CORPUS if attack.mode in ("io", "both") and "SECRET" not in attack.code and "VICTIM" not in attack.code and "CALLER" not in attack.code]
+HOSTILE = [
+    attack
+    for attack in CORPUS
+    if attack.mode in ("io", "both")
+    and "SECRET" not in attack.code
+    and "VICTIM" not in attack.code
+    and "CALLER" not in attack.code
+]
 
 
 def jobs(first: int, count: int) -> list[Job]:
@@ -32,7 +39,14 @@ def jobs(first: int, count: int) -> list[Job]:
             attack = HOSTILE[at // 10 % len(HOSTILE)]
             found.append(Job("hostile", f"{attack.code}\n# {at}\n", IO, LIMITS))
         else:
-            found.append(Job("right" if at % 3 else "wrong", f"def solve(n): return n * n + {7 if at % 3 else 8}\n# {at}\n", IO, LIMITS))
+            found.append(
+                Job(
+                    "right" if at % 3 else "wrong",
+                    f"def solve(n): return n * n + {7 if at % 3 else 8}\n# {at}\n",
+                    IO,
+                    LIMITS,
+                )
+            )
     return found
 
 
@@ -54,10 +68,15 @@ def sample(done: int) -> dict[str, Any]:
     descriptors = 0
     for pid in {os.getpid(), *below}:
         try:
-            descriptors += len(os.listdir(f"/proc/{pid}/fd"))
+            descriptors += len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208
         except OSError:
             continue
-    return {"programs": done, "processes": len(below), "descriptors": descriptors, "bytes": resident(below | {os.getpid()})}
+    return {
+        "programs": done,
+        "processes": len(below),
+        "descriptors": descriptors,
+        "bytes": resident(below | {os.getpid()}),
+    }
 
 
 def main() -> None:

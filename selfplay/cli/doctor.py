@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import shutil
+from pathlib import Path
 from typing import Any
 
 from selfplay.sandbox import Executor, IOTests, Job, Limits
@@ -39,7 +40,9 @@ def _versions() -> dict[str, str]:
 
 def _devices() -> dict[str, Any]:
     found: dict[str, Any] = {"cores": os.cpu_count(), "cuda": 0}
-    if importlib.util.find_spec("torch") is not None and (shutil.which("nvidia-smi") or os.path.exists("/dev/nvidiactl")):
+    if importlib.util.find_spec("torch") is not None and (
+        shutil.which("nvidia-smi") or Path("/dev/nvidiactl").exists()
+    ):
         import torch
 
         found["cuda"] = torch.cuda.device_count()
@@ -61,8 +64,22 @@ def _attacks(tier: int) -> list[str]:
 def _sandbox() -> dict[str, Any]:
     reaches: list[Reach] = [try_tier(tier) for tier in (3, 2, 1, 0)]
     best = next((reach.tier for reach in reaches if reach.holds), -1)
-    table = [{"tier": r.tier, "holds": r.holds, "missing": r.missing, "reason": r.reason, "remedy": r.remedy if r.missing else ""} for r in reaches]
-    return {"tier": best, "probes": table, "attacks": len(_ATTACKS), "got_through": _attacks(best) if best >= 0 else ["not run"]}
+    table = [
+        {
+            "tier": r.tier,
+            "holds": r.holds,
+            "missing": r.missing,
+            "reason": r.reason,
+            "remedy": r.remedy if r.missing else "",
+        }
+        for r in reaches
+    ]
+    return {
+        "tier": best,
+        "probes": table,
+        "attacks": len(_ATTACKS),
+        "got_through": _attacks(best) if best >= 0 else ["not run"],
+    }
 
 
 def _tracking() -> str:
@@ -87,8 +104,18 @@ def doctor(as_json: bool) -> int:
     print("devices    " + ", ".join(f"{name} {value}" for name, value in report["devices"].items()))
     print(f"wandb      {report['wandb']}")
     for row in sandbox["probes"]:
-        print(f"tier {row['tier']}     " + ("holds" if row["holds"] else f"lacks {row['missing']} ({row['reason']}): {row['remedy']}"))
+        print(
+            f"tier {row['tier']}     "
+            + ("holds" if row["holds"] else f"lacks {row['missing']} ({row['reason']}): {row['remedy']}")
+        )
     through = ", ".join(sandbox["got_through"]) or "none"
     print(f"sandbox    tier {sandbox['tier']} of 3; {sandbox['attacks']} attacks tried, got through: {through}")
-    print("good" if good else "not good: " + "; ".join(filter(None, [f"missing {missing}" * bool(missing), "see the sandbox lines" * (sandbox["tier"] < 2)])))
+    print(
+        "good"
+        if good
+        else "not good: "
+        + "; ".join(
+            filter(None, [f"missing {missing}" * bool(missing), "see the sandbox lines" * (sandbox["tier"] < 2)])
+        )
+    )
     return 0 if good else 1

@@ -7,13 +7,24 @@ output and errors, 3 replies (files in memory, which the judge owns), 4 and 5 th
 6 control, 7 the Landlock ruleset or none.
 """
 
+# ruff: noqa: SIM105 (contextlib is one import too many inside)
+
 import _ctypes
 import gc
 import marshal
+import posix
 import sys
 import time
 
-import posix
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # annotations are taken off before this is sent
+    from typing import Any
+
+    from selfplay.sandbox.runner import run
+
+    Config = dict[str, Any]
+    _config: Config = {}
+    _nr: dict[str, int] = {}
 
 _REPLY, _ASK, _ANSWER, _CONTROL, _RULES = 3, 4, 5, 6, 7
 _UNLIMITED = (1 << 63) - 1
@@ -35,11 +46,11 @@ class _Function(_ctypes.CFuncPtr):
     _restype_ = _Long
 
 
-def _c(name, _library=_ctypes.dlopen(None, 2)):
+def _c(name: str, _library: int = _ctypes.dlopen(None, 2)) -> "Any":
     return _Function(_ctypes.dlsym(_library, name))
 
 
-def _words(*values):
+def _words(*values: int) -> "Any":
     kind = type("_Words", (_ctypes.Array,), {"_type_": _Word, "_length_": len(values)})
     return kind(*values)
 
@@ -49,7 +60,7 @@ _secret, _zero = _Word(0), _Word(0)
 _usage, _status, _pair = _words(*[0] * 18), _words(0), _words(0, 0)
 
 
-def _memory():
+def _memory() -> tuple[int, int]:
     """(address space, resident) of this process in bytes."""
     try:
         fd = posix.open("/proc/self/statm", posix.O_RDONLY)
@@ -61,7 +72,7 @@ def _memory():
     return int(size) * page, int(resident) * page
 
 
-def _receive():
+def _receive() -> "Any":
     """The next message of the judge; leaves when the judge is gone."""
     data = posix.read(_CONTROL, 65536)
     if not data:
@@ -75,7 +86,7 @@ def _receive():
     return marshal.loads(memoryview(data)[4:])
 
 
-def _limits(config, job):
+def _limits(config: "Config", job: "Config") -> list[tuple[int, int]]:
     """(number of the limit, value) for one job; the CPU limit only stands behind the judge's own clock."""
     limits = [(0, int(job["cpu"] + time.process_time()) + 2), (1, job["bytes"]), (4, 0), (7, 32)]
     if job["kind"] == "exec":  # engines reserve far more address space than they use
@@ -87,7 +98,7 @@ def _limits(config, job):
     return limits
 
 
-def _limit(config, job, known):
+def _limit(config: "Config", job: "Config", known: dict[int, int]) -> None:
     """Set what differs from the last job's on ourselves, softly: children inherit it and may not change it."""
     for kind, value in _limits(config, job):
         if known.get(kind) != value:
@@ -98,7 +109,7 @@ def _limit(config, job, known):
                 posix._exit(1)
 
 
-def _limit_hard(config, job):
+def _limit_hard(config: "Config", job: "Config") -> None:
     """Tier 0, in the child: the limits by the library's own calls, hard."""
     import resource
 
@@ -111,7 +122,7 @@ def _limit_hard(config, job):
                 pass  # macOS refuses some
 
 
-def _serve(config):
+def _serve(config: "Config") -> None:
     """One program a message, for ever."""
     tier, known = config["tier"], {}
     while True:
@@ -138,7 +149,7 @@ def _serve(config):
         posix.write(_CONTROL, b"%d %d %d %d\n" % (*figures, int((time.monotonic() - began) * 1e6)))
 
 
-def _reaped(pid, tier):
+def _reaped(pid: int, tier: int) -> tuple[int, int, int]:
     """(wait status, CPU microseconds, peak KiB) of a child, once it has ended; without the `resource` module."""
     if not tier:
         _, status, usage = posix.wait4(pid, 0)
@@ -148,7 +159,7 @@ def _reaped(pid, tier):
     return _status[0] & 0xFFFF, (_usage[0] + _usage[2]) * 1000000 + _usage[1] + _usage[3], _usage[4]
 
 
-def _sweep():
+def _sweep() -> None:
     """End and reap whatever a program left in our process namespace."""
     while _call(_nr["kill"], -1, 9, _secret, _zero, _zero, _zero) == 0:
         try:
@@ -157,7 +168,7 @@ def _sweep():
             return
 
 
-def _enter(config, job):
+def _enter(config: "Config", job: "Config") -> None:
     """In the child, once: the secret wiped, its own Landlock domain, only its own descriptors. Never returns."""
     tier = config["tier"]
     if tier:
@@ -176,7 +187,7 @@ def _enter(config, job):
     run(job)
 
 
-def _begin(config):
+def _begin(config: "Config") -> "Config":
     """Lock in and say so; what `_serve` needs of the configuration."""
     globals()["_nr"] = config["nr"]
     exec(marshal.loads(config["runner"]), globals())
@@ -193,7 +204,7 @@ def _begin(config):
     try:
         walls["lock_in"](config)
     except walls["Refused"] as error:
-        posix.write(_CONTROL, ("no\t%s\t%s\n" % error.args).encode())
+        posix.write(_CONTROL, "\t".join(("no", *error.args, "")).replace("\n", " ").encode() + b"\n")
         posix._exit(1)
     globals()["_program"] = config["program"]
     posix.write(_CONTROL, b"ok %d\n" % (resident >> 10))

@@ -80,9 +80,9 @@ def _only_marshal(value: Any, depth: int) -> bool:
     if depth > MAX_DEPTH:
         raise ValueError(f"nested more than {MAX_DEPTH} deep, or holds itself")
     if kind in (list, tuple, set, frozenset):
-        return all([_only_marshal(item, depth + 1) for item in value])
+        return all(_only_marshal(item, depth + 1) for item in value)
     if kind is dict:
-        return all([_only_marshal(k, depth + 1) and _only_marshal(v, depth + 1) for k, v in value.items()])
+        return all(_only_marshal(k, depth + 1) and _only_marshal(v, depth + 1) for k, v in value.items())
     if kind in (Decimal, Fraction, bytearray, range):
         return False
     raise TypeError(f"a {kind.__module__}.{kind.__qualname__} cannot be sent into the sandbox")
@@ -155,7 +155,7 @@ def _tagged(pairs: list[tuple[str, Any]]) -> Any:
         case "t":
             return tuple(value)
         case "d":
-            return {key: item for key, item in (_two(pair) for pair in value)}
+            return dict(_two(pair) for pair in value)
         case "s":
             return set(value)
         case "f":

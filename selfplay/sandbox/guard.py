@@ -76,7 +76,7 @@ class Guard:
     def _state(pid: int) -> tuple[int, float]:
         """(threads, seconds waited for a core) of a process; (0, 0.0) where /proc does not say."""
         try:
-            tasks = os.listdir(f"/proc/{pid}/task")
+            tasks = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208
             waited = [int(_read(f"/proc/{pid}/task/{task}/schedstat").split()[1]) for task in tasks[:64]]
         except (OSError, ValueError, IndexError):
             return 0, 0.0

@@ -4,6 +4,7 @@ Tier 3: namespaces, a private read-only root, Landlock where the kernel has it, 
 seccomp, rlimits. Tier 1: seccomp that opens no file, rlimits. Tier 0: rlimits. Root also becomes another user.
 """
 
+import ast
 import ctypes
 import marshal
 import os
@@ -30,7 +31,9 @@ FLAVOURS: dict[str, tuple[str, ...]] = {
 """Modules a zygote imports before it forks. `random` (and numpy's) is seeded anew for each program."""
 
 # those that do not draw on `random` when they are imported late
-_SAFE_IMPORTS = frozenset(("sys", "cmath", "copy", "array", "time", "abc", "heapq", "bisect", "string", *FLAVOURS["slim"]))
+_SAFE_IMPORTS = frozenset(
+    ("sys", "cmath", "copy", "array", "time", "abc", "heapq", "bisect", "string", *FLAVOURS["slim"])
+)
 _RESERVED_UID = 1_879_048_192  # + the zygote's number: a user id of its own, so that limits and signals stay its own
 
 
@@ -119,8 +122,29 @@ def config(how: Plan, flavour: str, number: int) -> dict[str, Any]:
 
 def _compiled(name: str) -> bytes:
     """A file that runs inside, compiled here: the zygote then never holds its source or its syntax tree."""
-    source = Path(__file__).with_name(name).read_text(encoding="utf-8")
-    return marshal.dumps(compile(source, f"<{name}>", "exec", dont_inherit=True, optimize=2))
+    tree = _Bare().visit(ast.parse(Path(__file__).with_name(name).read_text(encoding="utf-8")))
+    return marshal.dumps(compile(tree, f"<{name}>", "exec", dont_inherit=True, optimize=2))
+
+
+class _Bare(ast.NodeTransformer):
+    """Takes annotations off, and what only a type checker reads: inside, every kilobyte makes every fork dearer."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.annotation = None
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+        if node.value is None:
+            return None
+        return ast.copy_location(ast.Assign(targets=[node.target], value=node.value), node)
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        name = node.test.id if isinstance(node.test, ast.Name) else ""
+        return None if name == "TYPE_CHECKING" else self.generic_visit(node)
 
 
 def _process_base(how: Plan) -> int:

@@ -7,19 +7,28 @@ r range, o anything that cannot cross. Lines: [0, value, changed arguments or nu
 [2, names, text] raised while loading, [3, text] does not compile, [9] done.
 """
 
+# ruff: noqa: SIM105 (contextlib is one import too many inside)
+
 import _json
 import marshal
 import posix
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # annotations are taken off before this is sent
+    from typing import Any
+
+    Line = list[Any]
+    _program: str = ""
+
 _MODULE = type(sys)
 _dump = _json.make_encoder(None, None, _json.encode_basestring_ascii, None, ":", ",", False, False, True)
 _PLAIN = frozenset((int, str, float, bool, type(None)))
 _EDGE = 1 << 63
-_handles = None  # a list in sessions: what cannot cross stays here and its place is told
+_handles: "Any" = None  # a list in sessions: what cannot cross stays here and its place is told
 
 
-def _encode(value, depth=0):
+def _encode(value: "Any", depth: int = 0) -> "Any":
     kind = type(value)
     if kind is int:
         return value if -_EDGE < value < _EDGE else {"i": hex(value)}
@@ -39,7 +48,7 @@ def _encode(value, depth=0):
     return _encode_rare(value, kind, deeper)
 
 
-def _encode_rare(value, kind, depth):
+def _encode_rare(value: "Any", kind: type, depth: int) -> "Any":
     if kind is bytes or kind is bytearray:
         return {"b": value.hex()}
     if kind is complex:
@@ -65,7 +74,7 @@ def _encode_rare(value, kind, depth):
     return {"o": str(name)[:80]}
 
 
-def _bare(value, base):
+def _bare(value: "Any", base: "Any") -> "Any":
     """The builtin content of an instance of a subclass, by the base's own methods: its overrides do not count."""
     if base is int or base is bool:
         return int.__add__(value, 0)
@@ -82,7 +91,7 @@ def _bare(value, base):
     return base(base.__iter__(value))
 
 
-def _text(error):
+def _text(error: BaseException) -> str:
     try:
         text = str(error)
     except BaseException:
@@ -93,21 +102,21 @@ def _text(error):
         if trace.tb_frame.f_code.co_filename == "<candidate>":
             line = trace.tb_lineno
         trace = trace.tb_next
-    return text[:600] + (" (line %d)" % line if line else "")
+    return text[:600] + (f" (line {line})" if line else "")
 
 
-def _raised(error):
+def _raised(error: BaseException) -> tuple[list[str], str]:
     names = [kind.__name__ for kind in type(error).__mro__[:-2]][:8]
     return names, _text(error)
 
 
-def _reply(line, fd=3):
+def _reply(line: "Any", fd: int = 3) -> None:
     data = ("".join(_dump(line, 0)) + "\n").encode("ascii")
     while data:
         data = data[posix.write(fd, data) :]
 
 
-def _leave(code=0):
+def _leave(code: int = 0) -> None:
     for stream in (_stdout, _stderr):
         try:
             stream.flush()
@@ -116,7 +125,7 @@ def _leave(code=0):
     posix._exit(code)
 
 
-def _call_once(function, raw, changed):
+def _call_once(function: "Any", raw: bytes | str, changed: bool) -> "Line":
     """One line for one call. `raw` is marshalled (args, kwargs), or an expression where marshal cannot hold them."""
     try:
         args, keys = marshal.loads(raw) if type(raw) is bytes else eval(raw, {"_h": _handles})
@@ -130,7 +139,7 @@ def _call_once(function, raw, changed):
         return [1, *_raised(error)]
 
 
-def _with_changes(out, args, keys, raw):
+def _with_changes(out: "Any", args: tuple["Any", ...], keys: "Any", raw: bytes | str) -> "Line":
     """The result, and the arguments as they are now when the call changed them in place."""
     value, moved = None, None
     for at, arg in enumerate(args):
@@ -149,12 +158,12 @@ def _with_changes(out, args, keys, raw):
     return [0, value, moved]
 
 
-def _load(code, name):
+def _load(code: str, name: str) -> "Any":
     """The program's module after it ran; None when the reply has already been written."""
     try:
         compiled = compile(code, "<candidate>", "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
-        _reply([3, "%s: %s" % (type(error).__name__, str(error)[:300])])
+        _reply([3, f"{type(error).__name__}: {str(error)[:300]}"])
         return None
     module = _MODULE(name)
     module.__dict__["__builtins__"] = __builtins__
@@ -171,7 +180,7 @@ def _load(code, name):
     return module.__dict__
 
 
-def run(job):
+def run(job: "Any") -> None:
     """Run one job in this process and leave it."""
     try:
         sys.stdout, sys.stderr = _stdout, _stderr
@@ -190,14 +199,14 @@ def run(job):
                     if name in space:
                         _reply(_call_once(space[name], raw, job["changed"]))
                     else:
-                        _reply([1, ["NameError", "Exception"], "name %r is not defined" % name[:200]])
+                        _reply([1, ["NameError", "Exception"], f"name {name[:200]!r} is not defined"])
             _reply([9])
     except BaseException:
         _leave(3)
     _leave()
 
 
-def _script(job):
+def _script(job: "Any") -> None:
     """A whole script, with what Python does at its end: threads joined, exit functions run, output flushed."""
     code = 0
     try:
@@ -212,7 +221,7 @@ def _script(job):
     _leave(code)
 
 
-def _inside(space, job):
+def _inside(space: "Any", job: "Any") -> None:
     """The tests in the program's own namespace; what they reported is told whether or not they came to their end."""
     ticks = []
     space["__selfplay_tick__"] = ticks.append
@@ -224,7 +233,7 @@ def _inside(space, job):
     _reply([0, _encode(ticks), None])
 
 
-def _session(space):
+def _session(space: "Any") -> None:
     """Answer the judge's requests, one line each, until it closes the channel."""
     global _handles
     _handles = []
@@ -243,12 +252,12 @@ def _session(space):
         _reply(_answer(space, verb, target, raw), 5)
 
 
-def _answer(space, verb, target, raw):
+def _answer(space: "Any", verb: str, target: "Any", raw: bytes | str) -> "Line":
     """One request: `name` looks a global up, `call` calls a handle, `do` calls a builtin or operator on values."""
     try:
         if verb == "name":
             if target not in space:
-                return [1, ["NameError", "Exception"], "name %r is not defined" % target]
+                return [1, ["NameError", "Exception"], f"name {target!r} is not defined"]
             return [0, _encode(space[target]), None]
         function = _handles[target] if verb == "call" else _OPERATIONS[target]
         return _call_once(function, raw, verb == "call")

@@ -5,10 +5,17 @@ and uses its few C functions (`_c`, `_call`, `_Word`, `_words`, `_secret` of `bo
 """
 
 import _ctypes
-import sys
-
 import _signal
 import posix
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # annotations are taken off before this is sent
+    from collections.abc import Sequence
+
+    from selfplay.sandbox.box import _RULES, Config, _c, _call, _nr, _secret, _Word, _words
+
+    Text = str | None
 
 _MS_RDONLY, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 1, 32, 4096, 16384, 1 << 18
 _QUIET = 2 | 4 | 8  # nosuid, nodev, noexec
@@ -19,25 +26,25 @@ class Refused(Exception):
     """A layer could not be put on: (layer, reason)."""
 
 
-def _must(done, layer):
+def _must(done: int, layer: str) -> int:
     if done < 0:
         number = _ctypes.get_errno()
-        raise Refused(layer, "%s (errno %d)" % (posix.strerror(number), number))
+        raise Refused(layer, f"{posix.strerror(number)} (errno {number})")
     return done
 
 
-def _mount(source, target, kind, flags, data, layer):
+def _mount(source: "Text", target: "Text", kind: "Text", flags: int, data: "Text", layer: str) -> None:
     texts = [None if text is None else text.encode("utf-8", "surrogateescape") for text in (source, target, kind, data)]
     _must(_c("mount")(texts[0], texts[1], texts[2], _Word(flags), texts[3]), layer)
 
 
-def _write(path, text):
+def _write(path: str, text: str) -> None:
     fd = posix.open(path, posix.O_WRONLY)
     posix.write(fd, text.encode())
     posix.close(fd)
 
 
-def _spaces(as_root):
+def _spaces(as_root: bool) -> None:
     """New namespaces; the caller goes on as process 1 of them, a stub outside waits for it."""
     uid, gid = posix.getuid(), posix.getgid()
     if as_root:
@@ -47,8 +54,8 @@ def _spaces(as_root):
         _must(_c("unshare")(_NEW_SPACES | 0x10000000), "user namespace")
         try:
             _write("/proc/self/setgroups", "deny")
-            _write("/proc/self/uid_map", "%d %d 1" % (uid, uid))
-            _write("/proc/self/gid_map", "%d %d 1" % (gid, gid))
+            _write("/proc/self/uid_map", f"{uid} {uid} 1")
+            _write("/proc/self/gid_map", f"{gid} {gid} 1")
         except OSError as error:
             raise Refused("user namespace", str(error)) from None
     pid = posix.fork()
@@ -63,7 +70,7 @@ def _spaces(as_root):
     _c("prctl")(1, 9, 0, 0, 0)
 
 
-def _make(path, directory):
+def _make(path: str, directory: bool) -> None:
     done, parts = "", path.strip("/").split("/")
     for at, part in enumerate(parts):
         done += "/" + part
@@ -76,7 +83,7 @@ def _make(path, directory):
             pass
 
 
-def _stage(binds):
+def _stage(binds: "Sequence[str]") -> str:
     for place in ("/mnt", "/media", "/srv", "/opt", "/home", "/tmp", "/var"):
         try:
             posix.stat(place)
@@ -87,7 +94,7 @@ def _stage(binds):
     raise Refused("new root", "no folder to mount on")
 
 
-def _root(binds):
+def _root(binds: "Sequence[str]") -> None:
     """A new root that holds read-only views of `binds` and nothing else, not even /proc."""
     _mount("none", "/", None, _MS_REC | _MS_PRIVATE, None, "private mounts")
     stage = _stage(binds)
@@ -115,7 +122,7 @@ def _root(binds):
     _mount(None, "/", None, _MS_BIND | _MS_REMOUNT | _MS_RDONLY | _QUIET, None, "read-only root")
 
 
-def _drop(uid, keep):
+def _drop(uid: int, keep: int) -> None:
     """Another user for root, and no capability for anybody (but `keep`, a mask)."""
     if uid:
         if keep:
@@ -135,7 +142,7 @@ def _drop(uid, keep):
     _must(_c("prctl")(38, 1, 0, 0, 0), "no_new_privs")
 
 
-def _landlock(abi, paths, execute):
+def _landlock(abi: int, paths: "Sequence[str]", execute: int) -> None:
     """A ruleset on descriptor 7 that every program enters: read below `paths`, no network, no signals outwards."""
     handled = 0x1FFF if abi == 1 else 0x3FFF if abi == 2 else 0x7FFF if abi < 5 else 0xFFFF
     words = (handled, 3 if abi >= 4 else 0, 3 if abi >= 6 else 0)
@@ -157,7 +164,7 @@ def _landlock(abi, paths, execute):
         posix.close(made)
 
 
-def _seccomp(code, holes):
+def _seccomp(code: bytes, holes: "Sequence[tuple[int, int]]") -> None:
     """Install the filter; the secret in it is drawn by the kernel and never becomes a Python object."""
     _must(_call(_nr["getrandom"], _ctypes.byref(_secret), _Word(8), 0), "seccomp")
     buffer = _words(*(int.from_bytes(code[at : at + 8], sys.byteorder) for at in range(0, len(code), 8)))
@@ -169,7 +176,7 @@ def _seccomp(code, holes):
     _c("memset")(_Word(start), 0, _Word(len(code)))
 
 
-def lock_in(config):
+def lock_in(config: "Config") -> None:
     """Put on what the configuration asks for, in the one order that works. Raises `Refused`."""
     tier = config["tier"]
     if tier == 0:

@@ -15,6 +15,7 @@ import socket
 import tempfile
 import termios
 import time
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from selfplay.sandbox import layers
@@ -85,7 +86,7 @@ def memory_file(name: str) -> int:
     if hasattr(os, "memfd_create"):
         return os.memfd_create(name)
     fd, path = tempfile.mkstemp()
-    os.unlink(path)
+    Path(path).unlink()
     return fd
 
 

@@ -19,11 +19,11 @@ from typing import Any, Self
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent.parent)]
 
-from attack_words import Attack
-from attacks_system import FILES, NETWORK, PROCESSES, RESOURCES
-from attacks_verdict import CHANNEL, FORGERIES
+from attack_words import Attack  # noqa: E402
+from attacks_system import FILES, NETWORK, PROCESSES, RESOURCES  # noqa: E402
+from attacks_verdict import CHANNEL, FORGERIES  # noqa: E402
 
-from selfplay.sandbox import CheckTests, Executor, IOTests, Job, Limits
+from selfplay.sandbox import CheckTests, Executor, IOTests, Job, Limits  # noqa: E402
 
 CORPUS: list[Attack] = [*FORGERIES, *CHANNEL, *FILES, *NETWORK, *PROCESSES, *RESOURCES]
 IO = IOTests("solve", [((3,), 16), ((5,), 32)])
@@ -57,7 +57,7 @@ class Bait:
             made.listen()
         made.setblocking(False)
         if family == socket.AF_UNIX and not address.startswith("\0"):
-            os.chmod(address, 0o777)
+            Path(address).chmod(0o777)
         return made
 
     def __exit__(

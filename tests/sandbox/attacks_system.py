@@ -1,5 +1,7 @@
 """Attacks on files, network, processes and resources: right answers come only after a forbidden act worked."""
 
+# ruff: noqa: E501, UP031
+
 from attack_words import Attack, act, forge
 
 FILES: list[Attack] = [

@@ -1,5 +1,7 @@
 """Attacks on the verdict and on the channel that carries values, written from the threat model."""
 
+# ruff: noqa: E501, UP031
+
 from attack_words import Attack, forge
 
 FORGERIES: list[Attack] = [

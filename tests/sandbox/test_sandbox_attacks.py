@@ -1,5 +1,7 @@
 """The attack corpus: no forged verdict, no escape, no outside effect, and the zygote serves on after each attack."""
 
+# ruff: noqa: E501, UP031
+
 import json
 import os
 import random
@@ -30,7 +32,17 @@ def as_a_user(tier: int, more: list[str]) -> dict[str, object]:
     if os.getuid() != 0 or python is None or not ARENA.stat().st_mode & 0o004:
         pytest.skip("needs root, and an interpreter and a checkout that an ordinary user can read")
     command = [python, "-W", "ignore", str(ARENA), str(tier), *more]
-    done = subprocess.run(command, capture_output=True, text=True, user=65534, group=65534, extra_groups=[], env={"PATH": "/usr/bin:/bin"}, cwd="/", check=False)
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        user=65534,
+        group=65534,
+        extra_groups=[],
+        env={"PATH": "/usr/bin:/bin"},
+        cwd="/",
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     return dict(json.loads(done.stdout))
 
@@ -64,8 +76,29 @@ _NAMES = ("solve", "helper", "check", "candidate", "A", "n")
 _LIES = ("__eq__", "__ne__", "__lt__", "__gt__", "__le__", "__ge__", "__sub__", "__rsub__", "__abs__", "__bool__", "__hash__", "__contains__",
          "__instancecheck__", "__len__", "__iter__", "__float__", "__index__", "__round__", "__getattr__", "__call__")  # fmt: skip
 _BASES = ("object", "int", "float", "str", "tuple", "list", "dict", "set", "frozenset", "bytes", "complex", "Exception")
-_BYTES = ("[0,16,null]", "[0,32,null]", "[9]", "passed", "[0,true,null]", '[0,{"o":"x"},null]', '[0,{"a":0},null]', "[1,[],\"\"]", "[3,\"\"]", "ok", "0 0 0 0")
-_ENDS = ("os._exit(0)", "sys.exit(0)", "raise SystemExit(0)", "raise KeyboardInterrupt", "os.close(3)", "pass", "exit = 0", "sys.stdout = None")
+_BYTES = (
+    "[0,16,null]",
+    "[0,32,null]",
+    "[9]",
+    "passed",
+    "[0,true,null]",
+    '[0,{"o":"x"},null]',
+    '[0,{"a":0},null]',
+    '[1,[],""]',
+    '[3,""]',
+    "ok",
+    "0 0 0 0",
+)
+_ENDS = (
+    "os._exit(0)",
+    "sys.exit(0)",
+    "raise SystemExit(0)",
+    "raise KeyboardInterrupt",
+    "os.close(3)",
+    "pass",
+    "exit = 0",
+    "sys.stdout = None",
+)
 
 
 def mutant(draw: random.Random) -> str:
@@ -74,19 +107,37 @@ def mutant(draw: random.Random) -> str:
     kind = draw.choice(_BASES)
     lines.append(f"class A({kind}):" if kind != "object" else "class A:")
     for lie in draw.sample(_LIES, draw.randint(1, 8)):
-        lines.append(f"    def {lie}(self, *a, **k): return {draw.choice(('True', '0', '1', '0.0', 'self', 'False', 'A()'))}")
+        lines.append(
+            f"    def {lie}(self, *a, **k): return {draw.choice(('True', '0', '1', '0.0', 'self', 'False', 'A()'))}"
+        )
     if draw.random() < 0.5:
         for _ in range(draw.randint(1, 6)):
             fd = draw.choice((1, 2, 3, 3, 3, 4, 5))
             # a right answer written by hand would be a right answer; alone among wrong ones it is none
-            lines.append("try: os.write(%d, %r)\nexcept OSError: pass" % (fd, (draw.choice(_BYTES) + draw.choice(("\n", "", " "))).encode()))
+            lines.append(
+                "try: os.write(%d, %r)\nexcept OSError: pass"
+                % (fd, (draw.choice(_BYTES) + draw.choice(("\n", "", " "))).encode())
+            )
     if draw.random() < 0.3:
-        lines.append(f"builtins.{draw.choice(('isinstance', 'len', 'type', 'AssertionError', 'abs', 'repr', 'compile', 'eval'))} = lambda *a, **k: True")
+        lines.append(
+            f"builtins.{draw.choice(('isinstance', 'len', 'type', 'AssertionError', 'abs', 'repr', 'compile', 'eval'))} = lambda *a, **k: True"
+        )
     if draw.random() < 0.3:
         lines.append(f"{draw.choice(_NAMES)} = lambda *a, **k: A()")
     if draw.random() < 0.2:
         lines.append(draw.choice(_ENDS))
-    body = draw.choice(("return A()", "return [A()]", "return A", "return {n: A()}", "return True", "return n", "raise A()", draw.choice(_ENDS)))
+    body = draw.choice(
+        (
+            "return A()",
+            "return [A()]",
+            "return A",
+            "return {n: A()}",
+            "return True",
+            "return n",
+            "raise A()",
+            draw.choice(_ENDS),
+        )
+    )
     lines.append(f"def solve(n):\n    {body}")
     return "\n".join(lines) + "\n"
 

@@ -12,9 +12,8 @@ from selfplay.sandbox import CheckTests, Executor, Job, Limits, Result, StdioTes
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as lines:
-        return [json.loads(line) for line in lines]
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    return [json.loads(line) for line in data.decode("utf-8").split("\n") if line]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +48,10 @@ def case_result(executor: Executor, case: dict[str, Any]) -> Result:
 
 
 def test_the_executor_cases_come_out_as_stated(executor: Executor, shared_data: Path) -> None:
-    documented = {"exec-main-guard": True, "exec-file-in-cwd": False}  # docs/sandbox.md: the guard does not run; no files
+    documented = {
+        "exec-main-guard": True,
+        "exec-file-in-cwd": False,
+    }  # docs/sandbox.md: the guard does not run; no files
     for case in rows(shared_data / "own" / "executor_cases" / "cases.jsonl"):
         result = case_result(executor, case)
         assert result.passed is documented.get(case["id"], case["accept"]), (case["id"], result)
@@ -59,7 +61,10 @@ def test_the_executor_cases_come_out_as_stated(executor: Executor, shared_data: 
 def test_the_smoke_test_of_humaneval_has_its_verdicts(executor: Executor, shared_data: Path) -> None:
     listed = rows(shared_data / "humaneval" / "example.jsonl")
     limits = Limits(1.0, 1.0)
-    jobs = [Job("", row["prompt"] + row["completion"], CheckTests(row["test"], row["entry_point"]), limits) for row in listed]
+    jobs = [
+        Job("", row["prompt"] + row["completion"], CheckTests(row["test"], row["entry_point"]), limits)
+        for row in listed
+    ]
     assert [result.passed for result in executor.run(jobs)] == [row["verdict"] == "pass" for row in listed]
 
 

@@ -84,12 +84,12 @@ def test_a_killed_zygote_is_replaced_and_the_program_is_tried_again() -> None:
 
 
 def test_closing_leaves_no_process_no_descriptor_and_no_file() -> None:
-    before, open_before = descendants(os.getpid()), len(os.listdir("/proc/self/fd"))
+    before, open_before = descendants(os.getpid()), len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(3):
         with Executor(workers=2) as executor:
             executor.run(mixed(6))
     assert descendants(os.getpid()) == before
-    assert len(os.listdir("/proc/self/fd")) == open_before
+    assert len(list(Path("/proc/self/fd").iterdir())) == open_before
 
 
 @pytest.mark.parametrize("tier", [3, 2])

@@ -1,5 +1,7 @@
 """The verdicts of the executor on programs, and how it takes bad input."""
 
+# ruff: noqa: E501, UP031
+
 import random
 from collections.abc import Iterator
 from decimal import Decimal

@@ -1,0 +1,219 @@
+"""The bookkeeping of one call of an executor: tests and jobs as plain data, duplicates found, results given out."""
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple
+from typing import Any, Protocol
+
+from selfplay.errors import ConfigError
+from selfplay.sandbox import codec
+from selfplay.sandbox.languages import LANGUAGES
+from selfplay.sandbox.words import CheckTests, IOTests, Job, Limits, Result, Status, StdioTests
+
+_CHUNK = 32
+_TRIES = 3
+
+
+class Line(Protocol):
+    """What the bookkeeping needs of a worker: what it owes, when it was last heard, and a way to send it work."""
+
+    owed: deque[int]
+    heard: float
+
+    def send(self, message: Any) -> None:
+        """Queue a message."""
+
+
+class _Unit:
+    """One distinct program to run, with the places in the call that wait for it."""
+
+    __slots__ = ("code", "limits", "places", "spec", "tries")
+
+    def __init__(self, code: str, spec: int, limits: tuple[Any, ...]) -> None:
+        self.code, self.spec, self.limits = code, spec, limits
+        self.places: list[int] = []
+        self.tries = 0
+
+
+class Batch:
+    """The bookkeeping of one call: distinct units, grouped by tests, and who waits for them."""
+
+    def __init__(self, jobs: Sequence[Job], tier: int) -> None:
+        self.jobs, self.tier = jobs, tier
+        self.specs: list[tuple[Any, ...]] = []
+        self.units: list[_Unit] = []
+        self.refused: list[tuple[int, Result]] = []
+        self._spec_of: dict[Any, int | str] = {}
+        self._known: dict[tuple[Any, ...], int] = {}
+        self._keep: list[Any] = []
+        for place, job in enumerate(jobs):
+            self._take(place, job)
+        order = sorted(range(len(self.units)), key=lambda at: self.units[at].spec)
+        self.todo: deque[int] = deque(order)
+        self.open = len(order)
+
+    def _refuse(self, place: int, status: Status, why: str) -> None:
+        passed = None if status is Status.INFRA_ERROR else False
+        job_id = getattr(self.jobs[place], "id", "")
+        self.refused.append((place, Result(job_id, status, passed, error=why[:1000], tier=self.tier)))
+
+    def _take(self, place: int, job: Job) -> None:
+        if not isinstance(job, Job):
+            return self._refuse(
+                place, Status.INFRA_ERROR, f"job {place}: not a Job but a {type(job).__name__}; build Job(...)"
+            )
+        if not isinstance(job.code, str):
+            why = f"job has no code: {type(job.code).__name__} where text should be; nothing was run"
+            return self._refuse(place, Status.SYNTAX_ERROR, why)
+        try:
+            job.code.encode("utf-8")
+        except UnicodeEncodeError as error:
+            return self._refuse(
+                place, Status.SYNTAX_ERROR, f"the code is not UTF-8: {error.reason} at character {error.start}"
+            )
+        limits = job.limits if job.limits is not None else Limits()
+        fault = limits.fault() if isinstance(limits, Limits) else f"limits: not Limits but a {type(limits).__name__}"
+        spec = self._spec(job.tests) if fault is None else fault
+        if isinstance(spec, str):
+            return self._refuse(place, Status.INFRA_ERROR, spec)
+        key = job.code, spec, astuple(limits)
+        at = self._known.get(key)
+        if at is None:
+            at = self._known[key] = len(self.units)
+            self.units.append(_Unit(job.code, spec, astuple(limits)))
+        self.units[at].places.append(place)
+        return None
+
+    def _spec(self, tests: Any) -> int | str:
+        """The number of these tests in this call, or what is wrong with them."""
+        found = self._spec_of.get(id(tests))
+        if found is None:
+            self._keep.append(tests)  # so that its id stays its own
+            try:
+                spec = encode_tests(tests)
+            except ConfigError as error:
+                found = str(error)
+            else:
+                found = self._spec_of.get(spec)
+                if found is None:
+                    found = self._spec_of[spec] = len(self.specs)
+                    self.specs.append(spec)
+            self._spec_of[id(tests)] = found
+        return found
+
+    def feed(self, line: Line, lines: int) -> None:
+        """Give a worker its next chunk when it is short of work."""
+        size = max(1, min(_CHUNK, self.open // (4 * lines)))
+        if not self.todo or len(line.owed) >= max(2, size):
+            return
+        taken = [self.todo.popleft() for _ in range(min(size, len(self.todo)))]
+        which = {spec: at for at, spec in enumerate(dict.fromkeys(self.units[at].spec for at in taken))}
+        rows = [(at, self.units[at].code, which[self.units[at].spec], self.units[at].limits) for at in taken]
+        if not line.owed:
+            line.heard = time.monotonic()
+        line.owed.extend(taken)
+        line.send(([self.specs[spec] for spec in which], rows))
+
+    def done(self, line: Line, row: list[Any]) -> Iterator[tuple[int, Result]]:
+        """The results that one row of a worker settles."""
+        at, status, statuses, error, output, cpu, wall, peak, trust, attempts = row
+        line.owed.remove(at)
+        tests = tuple(Status(word) for word in statuses)
+        found = Status(status)
+        passed = None if found is Status.INFRA_ERROR else found is Status.PASSED
+        attempts += self.units[at].tries
+        yield from self._settle(at, (found, passed, tests, error, output, cpu, wall, peak, self.tier, trust, attempts))
+
+    def _settle(self, at: int, figures: tuple[Any, ...]) -> Iterator[tuple[int, Result]]:
+        self.open -= 1
+        for place in self.units[at].places:
+            yield place, Result(self.jobs[place].id, *figures)
+
+    def hung(self, line: Line) -> bool:
+        """Whether a worker has been silent for far longer than its job in hand can take."""
+        if not line.owed:
+            return False
+        limits = Limits(*self.units[line.owed[0]].limits)
+        cases = max(1, self.specs[self.units[line.owed[0]].spec][-1])
+        return time.monotonic() - line.heard > 120 + 60 * limits.wall * cases
+
+    def give_back(self, line: Line) -> Iterator[tuple[int, Result]]:
+        """Requeue what a lost worker owed; the job it was at is given up after three tries."""
+        owed = list(line.owed)
+        line.owed.clear()
+        for at in reversed(owed[1:]):
+            self.todo.appendleft(at)
+        for at in owed[:1]:
+            self.units[at].tries += 1
+            if self.units[at].tries < _TRIES:
+                self.todo.append(at)
+                continue
+            why = "sandbox: the judge was lost three times over this job; run it alone, or check memory and `selfplay doctor`"
+            yield from self._settle(
+                at, (Status.INFRA_ERROR, None, (), why, "", 0.0, 0.0, 0, self.tier, "outside", _TRIES)
+            )
+
+
+def encode_tests(tests: Any) -> tuple[Any, ...]:
+    """Tests as plain data for a worker; the last item is how many runs they may take. Raises ConfigError."""
+    match tests:
+        case IOTests():
+            return _encode_cases(tests)
+        case CheckTests():
+            if not isinstance(tests.source, str) or not isinstance(tests.entry_point, str):
+                raise ConfigError(
+                    f"tests: CheckTests wants two texts, not {tests.source!r:.60} and {tests.entry_point!r:.60}"
+                )
+            if tests.trust not in ("outside", "in_process"):
+                raise ConfigError(f'tests: trust must be "outside" or "in_process", not {tests.trust!r:.60}')
+            return ("check", tests.source, tests.entry_point, tests.trust, 4)
+        case StdioTests():
+            return _encode_stdio(tests)
+        case _:
+            kind = type(tests).__name__
+            raise ConfigError(f"tests: a {kind} is none of IOTests, CheckTests, StdioTests; build one of them")
+
+
+def _encode_cases(tests: IOTests) -> tuple[Any, ...]:
+    name = tests.entry_point
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"tests: entry_point must be a function's name, not {name!r:.80}; set it")
+    atol = tests.atol
+    if isinstance(atol, bool) or not isinstance(atol, int | float) or not 0 <= atol < float("inf"):
+        raise ConfigError(f"tests: atol must be a number from 0, not {atol!r:.80}; 0 is exact")
+    calls, expected = [], []
+    try:
+        for args, wanted in tests.cases:
+            calls.append((name, codec.dump((tuple(args), {}))))
+            expected.append(codec.dump(wanted))
+    except (TypeError, ValueError) as error:
+        where = f"case {len(calls) if len(calls) == len(expected) else len(expected)}"
+        raise ConfigError(
+            f"tests: {where} cannot be used: {error}; give (arguments, expected) pairs of builtins"
+        ) from None
+    if not calls:
+        raise ConfigError("tests: IOTests has no cases, 0; give at least one (arguments, expected) pair")
+    return ("io", tuple(calls), tuple(expected), float(atol), 1)
+
+
+def _encode_stdio(tests: StdioTests) -> tuple[Any, ...]:
+    cases = []
+    try:
+        for given, wanted in tests.cases:
+            cases.append((given.encode("utf-8", "surrogatepass"), wanted))
+            if not isinstance(wanted, str):
+                raise TypeError(f"expected output is a {type(wanted).__name__}")
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(
+            f"tests: case {len(cases)} is no (stdin, stdout) pair of texts: {error}; correct it"
+        ) from None
+    if tests.language != "python" and tests.language not in LANGUAGES:
+        known = ", ".join(["python", *LANGUAGES])
+        raise ConfigError(f"tests: language {tests.language!r:.60} is unknown; use one of {known}")
+    if tests.language != "python" and LANGUAGES[tests.language].program() is None:
+        command = LANGUAGES[tests.language].command[0]
+        raise ConfigError(f"tests: language {tests.language} needs {command!r}, which is not installed; install it")
+    if not cases:
+        raise ConfigError("tests: StdioTests has no cases, 0; give at least one (stdin, stdout) pair")
+    return ("stdio", tuple(cases), tests.language, len(cases))
