@@ -293,8 +293,9 @@ def math_near_misses(answer: str) -> list[str]:
         value = float(answer)
     except ValueError:
         return [f"A: {answer} + 1", "A:"]
-    flipped = [f"A: {-value:g}"] if value else []
-    return [f"A: {value + 1:.10g}", *flipped, "A:"]
+    near = str(int(value) + 1) if value.is_integer() else repr(value + 1 + abs(value) / 16)
+    flipped = [f"A: {answer[1:] if answer.startswith('-') else '-' + answer.strip()}"] if value else []
+    return [f"A: {near}", *flipped, "A:"]
 
 
 def code_near_misses(task: Task) -> list[str]:

@@ -54,12 +54,14 @@ def inputs_of(check: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         tree = ast.parse(str(check.get("source", "")))
     except (SyntaxError, ValueError, RecursionError):
         return []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == check.get("entry_point"):
-            try:
-                found.append(tuple(ast.literal_eval(arg) for arg in node.args))
-            except (ValueError, TypeError, RecursionError):
-                continue
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    for node in sorted(calls, key=lambda call: (call.lineno, call.col_offset)):
+        if getattr(node.func, "id", None) != check.get("entry_point"):
+            continue
+        try:
+            found.append(tuple(ast.literal_eval(arg) for arg in node.args))
+        except (ValueError, TypeError, RecursionError):
+            continue
     return found
 
 
