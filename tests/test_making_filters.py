@@ -3,6 +3,7 @@
 import gzip
 import importlib.util
 import json
+import re
 import unicodedata
 from pathlib import Path
 from types import ModuleType
@@ -51,17 +52,18 @@ def test_what_a_filter_misses_is_what_the_page_says(name: str) -> None:
 @given(st.text(max_size=300), st.text(max_size=300))
 @settings(derandomize=True, deadline=None, max_examples=200)
 def test_no_text_makes_a_filter_raise(one: str, other: str) -> None:
-    faults.evolved_fault(one, other, other[:20])
-    faults.rare_fault({"topic": one}, other, "1")
-    faults.instruction_fault(one, other, 5)
-    lessons.solution_fault(one, other)
-    lessons.section_fault(one[:40], other)
-    formulas.variant_fault(one, "1", "n0+n1", other, "2")
-    formulas.evaluate(one, [])
-    mutants(one)
-    probes([one, other], "f")
-    if one.strip():
-        translation.translation_fault(one, other)
+    said = [
+        faults.evolved_fault(one, other, other[:20]),
+        faults.rare_fault({"topic": one}, other, "1"),
+        faults.instruction_fault(one, other, 5),
+        lessons.solution_fault(one, other),
+        lessons.section_fault(one[:40], other),
+        formulas.variant_fault(one, "1", "n0+n1", other, "2"),
+        translation.translation_fault(one or "x", other),
+    ]
+    assert all(re.fullmatch("[a-z_]*", word) for word in said)
+    assert formulas.evaluate(one, []) is None or one.strip()
+    assert len(mutants(one)) <= 12 and len(probes([one, other], "f")) <= 12
 
 
 @pytest.mark.parametrize(

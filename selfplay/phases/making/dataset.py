@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from selfplay.config.making import Make
 from selfplay.curate import Archive, SelectRules, select
-from selfplay.errors import OutageError
+from selfplay.errors import ConfigError, OutageError
 from selfplay.models import Backend
 from selfplay.phases.making import rare as rare_
 from selfplay.phases.making.admission import Rules, admit_made, answer_of
@@ -81,9 +81,7 @@ def build(make: Make, tools: Tools) -> Dataset:
 def _made(maker: str, make: Make, tools: Tools, seeds: Sequence[Task]) -> Batch:
     if maker == PROCEDURAL:
         return procedural(make, tools.source, seeds)
-    assert tools.teacher is not None and make.teacher is not None  # the configuration was checked
-    teacher, seed = tools.teacher, seed_of(make.seed, "making", maker)
-    sampling = Sampling(temperature=make.teacher.temperature, max_new_tokens=make.teacher.max_new_tokens)
+    (teacher, sampling), seed = _asked(make, tools), seed_of(make.seed, "making", maker)
     if maker == "evolve":
         return _generations(make, seeds, teacher, sampling, seed)
     if maker == "rare" and make.rare is not None:
@@ -104,6 +102,12 @@ def _made(maker: str, make: Make, tools: Tools, seeds: Sequence[Task]) -> Batch:
             seeds, teacher, **words, solver=teacher, verifiers=tools.verifiers, sampling=sampling, seed=seed
         )
     return instruct(tools.texts, teacher, samples=make.samples, sampling=sampling, seed=seed)
+
+
+def _asked(make: Make, tools: Tools) -> tuple[Backend, Sampling]:
+    if tools.teacher is None or make.teacher is None:
+        raise ConfigError(f"make: makers {', '.join(make.makers)} ask a teacher, and there is none; add teacher")
+    return tools.teacher, Sampling(temperature=make.teacher.temperature, max_new_tokens=make.teacher.max_new_tokens)
 
 
 def procedural(make: Make, source: Source, seeds: Sequence[Task]) -> Batch:
@@ -161,11 +165,10 @@ def _admitted(maker: str, make: Make, tools: Tools, batch: Batch) -> Batch:
 
 
 def _traces(make: Make, tools: Tools) -> list[Trace]:
-    assert tools.teacher is not None and make.teacher is not None
+    teacher, sampling = _asked(make, tools)
     seed = seed_of(make.seed, "making/traces")
     tasks = [task for task in tools.source.propose(make.seeds, None, seed).tasks if task.reference is None]
-    sampling = Sampling(temperature=make.teacher.temperature, max_new_tokens=make.teacher.max_new_tokens)
-    return teacher_traces(tasks, tools.teacher, tools.verifiers, samples=make.samples, sampling=sampling, seed=seed)
+    return teacher_traces(tasks, teacher, tools.verifiers, samples=make.samples, sampling=sampling, seed=seed)
 
 
 def _counted(maker: str, traces: Sequence[Trace]) -> Batch:
