@@ -36,6 +36,7 @@ from selfplay.phases.train.sft import RowCollator
 from selfplay.ranks import Ranks
 
 Clock = tuple[float, float]
+Side = Callable[[Path, Train, Plan, int], Clock]
 
 
 def clock() -> Clock:
@@ -97,6 +98,19 @@ def as_it_comes(start: Path, settings: Train, made: Plan, micro: int) -> Clock:
     return ended[0] - began[0], ended[1] - began[1]
 
 
+def in_turns(
+    sides: dict[str, Side], rounds: int, start: Path, settings: Train, made: Plan, micro: int
+) -> dict[str, Clock]:
+    """CPU and wall seconds of each side, all sides once a round; the first round warms up and does not count."""
+    sums: dict[str, Clock] = dict.fromkeys(sides, (0.0, 0.0))
+    for turn in range(-1, rounds):
+        for side, run in sides.items():
+            cpu, wall = run(start, settings, made, micro)
+            if turn >= 0:
+                sums[side] = (sums[side][0] + cpu, sums[side][1] + wall)
+    return sums
+
+
 def main() -> None:
     """Measures in turns and prints."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -113,17 +127,11 @@ def main() -> None:
     settings = Train(steps=given.steps, batch_rows=64, learning_rate=1.5e-3, precision=precision)
     made = plan(settings, random_rows(400, longest=235), seed=1)
     micro = micro_rows(settings, made, world_size=1, on_cpu=True)
-    sides: dict[str, Callable[[Path, Train, Plan, int], Clock]] = {"bare loop": bare, "train phase": phase}
+    sides: dict[str, Side] = {"bare loop": bare, "train phase": phase}
     if not given.skip_plain_trl:
         sides["trl as it comes"] = as_it_comes
-    sums: dict[str, list[float]] = {name: [0.0, 0.0] for name in sides}
     with tempfile.TemporaryDirectory() as name:
-        start = make_tiny(Path(name), **SHAPE)
-        for turn in range(-1, given.rounds):  # the first turn warms up
-            for side, run in sides.items():
-                cpu, wall = run(start, settings, made, micro)
-                if turn >= 0:
-                    sums[side] = [sums[side][0] + cpu, sums[side][1] + wall]
+        sums = in_turns(sides, given.rounds, make_tiny(Path(name), **SHAPE), settings, made, micro)
     speed = {side: round_to(given.rounds * made.tokens / cpu) for side, (cpu, _) in sums.items()}
     result = {
         "what": f"{given.steps} steps of 64 rows, {made.tokens // given.steps} tokens a step, micro-batch {micro}, {precision}",
