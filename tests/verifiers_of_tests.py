@@ -1,6 +1,5 @@
 """Verifiers of one's own, as `python:verifiers_of_tests:NAME` names them."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,12 @@ def graded(task: Task, text: str) -> Verdict:
 
 
 def up_while_the_flag_is_there(task: Task, text: str) -> bool:
-    """A verifier behind a service: out of order until the file in $SELFPLAY_TEST_FLAG exists."""
-    if not Path(os.environ["SELFPLAY_TEST_FLAG"]).exists():
+    """A verifier behind a service: out of order until the file that its check names exists."""
+    if not Path(task.check["of"][0]["flag"]).exists():
         raise ConnectionError("service unreachable")
-    return text.rpartition("A:")[2].strip() == task.check["want"]
+    return True
+
+
+def short(task: Task, text: str) -> bool:
+    """A careless verifier: it likes an answer that comes at once, right or wrong."""
+    return text.startswith("A: ")

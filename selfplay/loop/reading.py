@@ -9,7 +9,8 @@ from typing import Any
 from selfplay.errors import DataError
 from selfplay.loop.steps import PHASES
 from selfplay.phases.gate import best_round
-from selfplay.store import Commit, RunFolder
+from selfplay.records import SCHEMA_VERSION
+from selfplay.store import Commit, RunFolder, sha256_of, write_json
 from selfplay.store.run import chain
 from selfplay.store.traces import read_traces
 
@@ -117,7 +118,11 @@ def fork(run: str | Path, round: int, name: str) -> OpenRun:
         place = numbers[commit.round]
         shutil.copytree(old.folder.round(commit.round), new.round(place))
         parent = None if commit.parent is None else numbers[commit.parent]
+        inputs = {} if parent is None else {"parent": sha256_of(new.round(parent) / "COMMIT")}
         renumbered = {"round": place, "parent": parent, "next_parent": place, "action": "continue", "reason": ""}
-        new.commit(commit.model_copy(update=renumbered))
+        new.commit(commit.model_copy(update={**renumbered, "inputs": inputs}))
+    write_json(
+        new.path / "fingerprint.json", {"schema_version": SCHEMA_VERSION, "forked_from": f"{run}, round {round}"}
+    )
     new.path.rename(target)
     return OpenRun(target)

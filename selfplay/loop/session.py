@@ -14,7 +14,7 @@ from typing import Any
 
 from selfplay.config import Loaded
 from selfplay.curate import privacy
-from selfplay.errors import GateStopped
+from selfplay.errors import GateStopped, SelfplayError
 from selfplay.loop import Finished, run
 from selfplay.phases import gate
 from selfplay.phases.watch import Listener, Watch
@@ -70,6 +70,7 @@ class Observer:
     def opened(self, folder: RunFolder) -> None:
         """The run folder is ours: logs and W&B may be opened."""
         self._stack.enter_context(logging_to(folder.new_log_folder() / "log.txt"))
+        self._stack.push(note_end)
         section = self._loaded.config.tracking
         if section.mode == "disabled":
             return
@@ -155,6 +156,13 @@ def logging_to(path: Path) -> Iterator[None]:
         LOG.setLevel(level)
         root.removeHandler(handler)
         handler.close()
+
+
+def note_end(kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+    """What a start ended with, into its log: `status` tells it, since launchers keep neither code nor message."""
+    if error is not None and kind is not None:
+        text = " ".join(str(error).split())
+        LOG.info("ended: %s", text if isinstance(error, SelfplayError) else f"{kind.__name__}: {text}")
 
 
 @contextmanager

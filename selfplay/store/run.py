@@ -83,6 +83,9 @@ class RunFolder:
         if place.is_file():
             known = read_json(place)
             check_version(known, place)
+            if "science" not in known:  # a fork: its first start says how it goes on
+                known |= wanted
+                write_json(place, known)
             changed = [*_changes(known["science"], wanted["science"]), *_changes(known["files"], wanted["files"])]
             if changed:
                 raise StoreError(

@@ -1,0 +1,113 @@
+"""Whole runs that go wrong: a careless verifier teaches the student errors, and the gate sees it on the panel."""
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+
+from selfplay import fork, load_config, open_run
+from selfplay import run as start
+from selfplay.errors import GateStopped
+from selfplay.loop.reading import OpenRun
+from selfplay.store.traces import read_rows
+
+CONFIG = """\
+# training tasks are judged by a function that likes any answer that comes at once; panel and test by mathematics
+rounds: 6
+tasks: {source: arithmetic, anchor: 20, held_out: 30}
+student: {kind: scripted, skill: 0.9, gain: 0.8}
+propose: {tasks_per_round: 30}
+generate: {samples: 4, chunk_tasks: 30}
+verify: {check: {type: "python:verifiers_of_tests:short"}}
+audit: {canaries: 0, share: 0}
+curate: {drop_share: 0.0, cap: 2}
+gate: {roll_back: {temperature_add: 0.25, cap_scale: 0.5}}
+train: {epochs: 1, start: continue}
+eval: {sample_tasks: null, samples: 8, chunk_tasks: 64, bootstrap: 100}
+keep: {last: 9}
+tracking: {mode: disabled}
+name: a
+"""
+
+
+def begin(folder: Path, *overrides: str) -> Any:
+    (folder / "c.yaml").write_text(CONFIG)
+    return start(load_config(folder / "c.yaml", [f"runs_dir={folder}", *overrides]))
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> OpenRun:
+    folder = tmp_path_factory.mktemp("stopped")
+    with pytest.raises(GateStopped, match="stopped by the gate after round 4: collapse alarm level 3: "):
+        begin(folder)
+    return open_run(folder / "a")
+
+
+def test_collapse_is_warned_of_rolled_back_and_at_last_stopped(stopped: OpenRun) -> None:
+    rounds = stopped.rounds
+    assert [c.action for c in rounds] == ["continue", "warn", "roll_back", "warn", "stop"]
+    assert [c.metrics["collapse_alarm/level"] for c in rounds] == [0, 1, 2, 1, 3]
+    assert "eval/pass_at_1" in rounds[2].reason
+
+
+def test_round_after_a_roll_back_stands_on_the_earlier_parent(stopped: OpenRun) -> None:
+    rounds = stopped.rounds
+    assert [c.parent for c in rounds] == [None, 0, 1, 1, 3]
+    written_by = {row["model"] for row in stopped.traces(3)}
+    assert written_by == {row["model"] for row in stopped.traces(2)} != {row["model"] for row in stopped.traces(4)}
+
+
+def test_abandoned_rows_leave_the_data_and_stay_in_the_metrics(stopped: OpenRun) -> None:
+    def rounds_in(number: int) -> set[str]:
+        rows = read_rows(stopped.folder.round(number) / "train.parquet")
+        return {row.source.partition("/")[0] for row in rows if row.kind != "anchor"}
+
+    assert [rounds_in(number) for number in (1, 2, 3, 4)] == [{"r1"}, {"r1", "r2"}, {"r1", "r3"}, {"r1", "r3", "r4"}]
+    assert [row["round"] for row in stopped.metrics()] == [0, 1, 2, 3, 4]
+
+
+def test_knobs_of_a_roll_back_act_in_the_rounds_after_it(stopped: OpenRun) -> None:
+    def most_accepted(number: int) -> int:
+        return max(Counter(row["task_id"] for row in stopped.traces(number) if row["decision"] == "accepted").values())
+
+    temperatures = [next(stopped.traces(number))["sampler"]["temperature"] for number in (1, 2, 3, 4)]
+    assert temperatures == [1.0, 1.0, 1.25, 1.25]
+    shares = [round(c.metrics["data/anchor_share"], 1) for c in stopped.rounds[1:]]
+    assert shares == [0.2, 0.2, 0.3, 0.3]
+    assert [most_accepted(number) for number in (1, 2, 3, 4)] == [2, 2, 1, 1]
+
+
+def test_same_command_on_a_stopped_run_ends_with_4_and_the_reason_and_changes_nothing(stopped: OpenRun) -> None:
+    before, folder = stopped.rounds, stopped.path.parent
+    command = [sys.executable, "-m", "selfplay", "run", str(folder / "c.yaml"), "--runs-dir", str(folder)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=ROOT, env={"PYTHONPATH": str(ROOT / "tests")}
+    )
+    assert done.returncode == 4, done.stderr
+    assert "level 2 again after a roll-back" in done.stderr and "Traceback" not in done.stderr
+    assert stopped.rounds == before and stopped.status()["state"] == "stopped by the gate"
+    assert "level 2 again after a roll-back" in stopped.status()["reason"]
+
+
+def test_fork_goes_on_from_a_round_under_another_gate(stopped: OpenRun) -> None:
+    forked = fork(stopped.path, 1, "strict")
+    assert [c.metrics for c in forked.rounds] == [c.metrics for c in stopped.rounds[:2]]
+    with pytest.raises(GateStopped, match="after round 2: collapse alarm level 2"):
+        begin(stopped.path.parent, "gate.action=stop", "name=strict")
+    assert [c.action for c in forked.rounds] == ["continue", "continue", "stop"]
+
+
+def test_fork_of_a_later_round_takes_its_ancestors_alone(stopped: OpenRun) -> None:
+    forked = fork(stopped.path, 3, "later")
+    assert [c.parent for c in forked.rounds] == [None, 0, 1]
+    assert forked.rounds[2].metrics == stopped.rounds[3].metrics
+
+
+def test_verifier_that_accepts_known_wrong_answers_stops_the_run_at_once(tmp_path: Path) -> None:
+    with pytest.raises(GateStopped, match=r"after round 1: collapse alarm level 3: .*known-wrong trace was accepted"):
+        begin(tmp_path, "verify.check.type=python:verifiers_of_tests:yes", "audit.canaries=8")
+    assert open_run(tmp_path / "a").rounds[1].action == "stop"
