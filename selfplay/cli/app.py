@@ -166,7 +166,8 @@ def collapse(
     round_field: Annotated[str, typer.Option(help="Field with the round number.")] = "round",
     text_field: Annotated[str, typer.Option(help="Field with the text.")] = "text",
     reference: Annotated[
-        Path | None, typer.Option(help="File of reference texts; else the first round.", show_default=False)
+        str | None,
+        typer.Option(help="A round, or a file of reference texts; else the first round.", show_default=False),
     ] = None,
     group_field: Annotated[str | None, typer.Option(help="Field that names the task.", show_default=False)] = None,
     correct_field: Annotated[
@@ -190,6 +191,36 @@ def collapse(
         html=html,
     )
     raise typer.Exit(code)
+
+
+@app.command()
+def make(
+    config: Config,
+    overrides: Overrides = None,
+    out: Annotated[Path, typer.Option(help="Folder to write: data.parquet and its card.")] = Path("made"),
+    debug: Debug = False,
+) -> None:
+    """Make a dataset without any training: evolve, vary, backtranslate; every row verified, every refusal named."""
+    from selfplay.cli.make import make as build
+
+    raise typer.Exit(build(config, overrides or [], out))
+
+
+@app.command()
+def lab(
+    level: Annotated[
+        int, typer.Argument(help="0 laws (seconds), 1 n-gram model (a minute), 2 transformers (minutes).")
+    ],
+    full: Annotated[bool, typer.Option(help="Level 2 at its registered size: one large GPU.")] = False,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda, for level 2.", show_default=False)] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all arms.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for results and curves.", show_default=False)] = None,
+    debug: Debug = False,
+) -> None:
+    """The collapse lab: does the monitor see collapse where it is known to happen, and only there?"""
+    from selfplay.cli.lab import lab as experiment
+
+    raise typer.Exit(experiment(level, full=full, device=device, seed=seed, out=out))
 
 
 @app.command()
