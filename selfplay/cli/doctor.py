@@ -92,7 +92,12 @@ def _tracking() -> str:
 
 def doctor(as_json: bool) -> int:
     """Print what this machine offers. 0: tier 2 or better, no attack got through, nothing missing; else 1."""
-    report = {"versions": _versions(), "devices": _devices(), "sandbox": _sandbox(), "wandb": _tracking()}
+    report: dict[str, Any] = {
+        "versions": _versions(),
+        "devices": _devices(),
+        "sandbox": _sandbox(),
+        "wandb": _tracking(),
+    }
     sandbox = report["sandbox"]
     missing = [name for name, version in report["versions"].items() if version == "missing"]
     good = sandbox["tier"] >= 2 and not sandbox["got_through"] and not missing

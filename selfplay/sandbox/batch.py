@@ -136,7 +136,7 @@ class Batch:
             return False
         limits = Limits(*self.units[line.owed[0]].limits)
         cases = max(1, self.specs[self.units[line.owed[0]].spec][-1])
-        return time.monotonic() - line.heard > 120 + 60 * limits.wall * cases
+        return bool(time.monotonic() - line.heard > 120 + 60 * limits.wall * cases)
 
     def give_back(self, line: Line) -> Iterator[tuple[int, Result]]:
         """Requeue what a lost worker owed; the job it was at is given up after three tries."""

@@ -33,11 +33,11 @@ _NAMES = ("CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "ME
 _FORK = 0x4000 | 17  # CLONE_VFORK: we sleep until the program is gone, so that its pages are not copied for us too
 
 
-class _Long(_ctypes._SimpleCData):
+class _Long(_ctypes._SimpleCData):  # type: ignore[type-arg]
     _type_ = "l"
 
 
-class _Word(_ctypes._SimpleCData):
+class _Word(_ctypes._SimpleCData):  # type: ignore[type-arg]
     _type_ = "L"
 
 
@@ -46,7 +46,7 @@ class _Function(_ctypes.CFuncPtr):
     _restype_ = _Long
 
 
-def _c(name: str, _library: int = _ctypes.dlopen(None, 2)) -> "Any":
+def _c(name: str, _library: int = _ctypes.dlopen(None, 2)) -> "Any":  # type: ignore[arg-type]
     return _Function(_ctypes.dlsym(_library, name))
 
 
@@ -124,7 +124,8 @@ def _limit_hard(config: "Config", job: "Config") -> None:
 
 def _serve(config: "Config") -> None:
     """One program a message, for ever."""
-    tier, known = config["tier"], {}
+    tier = config["tier"]
+    known: dict[int, int] = {}
     while True:
         job = _receive()
         for fd in (0, 1, 2, 3):

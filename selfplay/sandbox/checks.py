@@ -191,7 +191,7 @@ class _Agreeing:
     def _self(self, *_: object, **__: object) -> "_Agreeing":
         return self
 
-    __eq__ = __ne__ = __lt__ = __gt__ = __le__ = __ge__ = __contains__ = __bool__ = _yes  # type: ignore[assignment]
+    __eq__ = __ne__ = __lt__ = __gt__ = __le__ = __ge__ = __contains__ = __bool__ = _yes
     __add__ = __sub__ = __mul__ = __truediv__ = __floordiv__ = __mod__ = __pow__ = __and__ = __or__ = _self
     __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rfloordiv__ = __rmod__ = __rpow__ = __neg__ = __abs__ = _self
     __getitem__ = __call__ = __round__ = _self
@@ -260,7 +260,7 @@ class StandIn:
     def _refuse(self, *_: Any) -> Any:
         return self._touch(self._name)
 
-    __eq__ = __lt__ = __gt__ = __le__ = __ge__ = __iter__ = __len__ = __getitem__ = _refuse  # type: ignore[assignment]
+    __eq__ = __lt__ = __gt__ = __le__ = __ge__ = __iter__ = __len__ = __getitem__ = _refuse
     __add__ = __sub__ = __mul__ = __contains__ = _refuse
     __hash__ = object.__hash__
 

@@ -90,7 +90,8 @@ def config(how: Plan, flavour: str, number: int) -> dict[str, Any]:
 
     `number` tells zygotes of one machine apart (the starting process's id): it makes root's stand-in user unique.
     """
-    code, holes = b"", []
+    code = b""
+    holes: list[tuple[int, int]] = []
     if how.tier:
         fenced = how.tier == 3 or how.landlock >= 6
         code, holes = syscalls.build(how.machine, paths=how.tier >= 2, signals=fenced, execs=flavour in LANGUAGES)

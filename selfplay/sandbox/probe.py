@@ -1,11 +1,12 @@
 """Which tier is really reachable: found by starting a zygote and running a program in it, never by reading flags."""
 
+import platform
 import sys
 from dataclasses import dataclass
 from typing import Literal
 
 from selfplay.errors import SandboxUnavailable
-from selfplay.sandbox import judge, layers
+from selfplay.sandbox import codec, judge, layers, syscalls
 from selfplay.sandbox.words import Limits
 from selfplay.sandbox.zygote import Refused, Zygote, ZygoteDied
 
@@ -41,8 +42,8 @@ class Reach:
 
 def try_tier(tier: int) -> Reach:
     """Start a zygote at this tier and run one right program in it."""
-    if tier and (sys.platform != "linux" or not layers.syscalls.numbers(layers.platform.machine())):
-        return Reach(tier, "platform", f"{sys.platform} on {layers.platform.machine()}")
+    if tier and (sys.platform != "linux" or not syscalls.numbers(platform.machine())):
+        return Reach(tier, "platform", f"{sys.platform} on {platform.machine()}")
     how = layers.plan(tier)
     if tier == 2 and not how.landlock:
         return Reach(tier, "landlock", "the kernel has none")
@@ -53,7 +54,7 @@ def try_tier(tier: int) -> Reach:
     except (ZygoteDied, OSError) as error:
         return Reach(tier, "start", str(error))
     try:
-        calls = [("f", judge.codec.dump(((20,), {})))]
+        calls = [("f", codec.dump(((20,), {})))]
         zygote.start(judge.message("import heapq\ndef f(x): return x + 22", "calls", Limits(), 1, calls=calls))
         end = zygote.finish()
         verdict = judge.judge_cases(end, Limits(), calls, [42], 0.0)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # annotations are taken off before this is sent
     _program: str = ""
 
 _MODULE = type(sys)
-_dump = _json.make_encoder(None, None, _json.encode_basestring_ascii, None, ":", ",", False, False, True)
+_dump = _json.make_encoder(None, str, _json.encode_basestring_ascii, None, ":", ",", False, False, True)
 _PLAIN = frozenset((int, str, float, bool, type(None)))
 _EDGE = 1 << 63
 _handles: "Any" = None  # a list in sessions: what cannot cross stays here and its place is told
@@ -223,7 +223,7 @@ def _script(job: "Any") -> None:
 
 def _inside(space: "Any", job: "Any") -> None:
     """The tests in the program's own namespace; what they reported is told whether or not they came to their end."""
-    ticks = []
+    ticks: list[int] = []
     space["__selfplay_tick__"] = ticks.append
     space["__selfplay_candidate__"] = space.get(job["entry_point"])
     try:

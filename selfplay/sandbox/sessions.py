@@ -145,7 +145,7 @@ class Remote:
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __neg__ = __abs__ = _unsupported
 
     def __hash__(self) -> int:
-        return self._handle.at
+        return int(self._handle.at)
 
     def __iter__(self) -> Iterator[Any]:
         iterator = self._session.do("iter", self)

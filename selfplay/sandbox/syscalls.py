@@ -4,6 +4,7 @@ x86_64 was measured; aarch64 is written from the kernel's tables and unmeasured.
 """
 
 import struct
+from collections.abc import Sequence
 
 SECRET = "secret"  # stands in a rule for the zygote's 64-bit random word
 
@@ -241,7 +242,7 @@ class _Rules:
     def __init__(self, nr: dict[str, int]) -> None:
         self.nr, self.program = nr, _Program()
 
-    def rule(self, name: str, body: list[tuple[int, int, int | str, int | str, int | str]]) -> None:
+    def rule(self, name: str, body: Sequence[tuple[int, int, int | str, int | str, int | str]]) -> None:
         """`body`: (offset to load or -1, jump op, value, if true, if false); falls through to a denial."""
         if name not in self.nr:
             return

@@ -5,7 +5,7 @@ and uses its few C functions (`_c`, `_call`, `_Word`, `_words`, `_secret` of `bo
 """
 
 import _ctypes
-import _signal
+import _signal  # type: ignore[import-not-found]
 import posix
 import sys
 

@@ -1,6 +1,6 @@
 """Attacks on files, network, processes and resources: right answers come only after a forbidden act worked."""
 
-# ruff: noqa: E501, UP031
+# ruff: noqa: E501
 
 from attack_words import Attack, act, forge
 

@@ -1,6 +1,6 @@
 """Attacks on the verdict and on the channel that carries values, written from the threat model."""
 
-# ruff: noqa: E501, UP031
+# ruff: noqa: E501
 
 from attack_words import Attack, forge
 

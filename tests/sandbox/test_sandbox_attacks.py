@@ -1,6 +1,6 @@
 """The attack corpus: no forged verdict, no escape, no outside effect, and the zygote serves on after each attack."""
 
-# ruff: noqa: E501, UP031
+# ruff: noqa: UP031
 
 import json
 import os
@@ -55,7 +55,7 @@ def test_the_corpus_has_a_hundred_named_attacks_and_more() -> None:
 @pytest.mark.parametrize("tier", [3, 2])
 def test_attacks_that_end_at_once_never_pass(tier: int) -> None:
     require(tier)
-    chosen = AT_ONCE if tier == 3 else AT_ONCE[::2]
+    chosen = AT_ONCE[tier % 2 :: 2]  # the others at the other tier; all of both under `make prove`
     assert faults(chosen, tier) == []
 
 
@@ -165,7 +165,7 @@ def _by_hand(code: str) -> bool:
 
 def test_mutated_forgeries_never_pass() -> None:
     require(3)
-    assert _forged(_mutants(150, 1), 3) == []
+    assert _forged(_mutants(60, 1), 3) == []
 
 
 @pytest.mark.prove

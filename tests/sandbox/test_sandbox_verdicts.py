@@ -1,6 +1,6 @@
 """The verdicts of the executor on programs, and how it takes bad input."""
 
-# ruff: noqa: E501, UP031
+# ruff: noqa: E501
 
 import random
 from collections.abc import Iterator
