@@ -69,7 +69,8 @@ def traces_command(
         if as_json:
             print(json.dumps(row))
             continue
-        print(f"--- {row['task_id']} attempt {row['attempt']}: {row['outcome']}, {row['decision']} ({row['reason']})")
+        head = f"--- {row['task_id']} attempt {row['attempt']}: {row['outcome']}, {row['decision']} ({row['reason']})"
+        print(_safe(head))
         print(_safe(row["prompt"]).rstrip())
         print(_safe(row["text"]).rstrip())
         for verdict in row["verdicts"]:
