@@ -27,7 +27,9 @@ def test_replacing_loses_what_accumulating_keeps_in_the_bigram_language() -> Non
     loss = {arm: c.mean("loss") for arm, c in curves.items()}
     assert loss["unfiltered_replace"][-1] > loss["unfiltered_accsub"][-1] > loss["unfiltered_accumulate"][-1]
     assert abs(loss["oracle_fresh"][-1] - loss["oracle_fresh"][0]) < 0.05
-    assert curves["unfiltered_replace"].mean("coverage")[-1] < 0.6 * curves["unfiltered_accumulate"].mean("coverage")[-1]
+    assert (
+        curves["unfiltered_replace"].mean("coverage")[-1] < 0.6 * curves["unfiltered_accumulate"].mean("coverage")[-1]
+    )
     assert {c.name for c in level_1(curves)} >= {"3 loss: replace > subsample > accumulate > fresh"}
 
 
@@ -55,7 +57,6 @@ def test_real_text_is_always_right_and_a_wrong_target_never_is() -> None:
         assert row.size == LENGTH and canonical(row) is not None and e.log_p < 0
         row[1] = (row[1] + 1) % 10
         assert canonical(row) is None
-    assert canonical(np.asarray(encode(5, ("2",)))[:-1].repeat(1) * 0 + 1) is None
 
 
 def test_a_language_freezes_its_panel_tail_and_items() -> None:
@@ -115,7 +116,9 @@ def test_the_transformer_experiment_runs_through_all_arms_in_small() -> None:
     from selfplay.lab.expressions import SMOKE
     from selfplay.lab.expressions import run as experiment
 
-    tiny = replace(SMOKE, arms=tuple(ALL), rounds=1, sequences=90, epochs=1.0, batch=16, width=16, layers=1, tasks=6, attempts=4)
+    tiny = replace(
+        SMOKE, arms=tuple(ALL), rounds=1, sequences=90, epochs=1.0, batch=16, width=16, layers=1, tasks=6, attempts=4
+    )
     members = experiment(tiny)
     assert [m.arm for m in members] == list(ALL)
     assert all(len(m.rows) == 2 and "level" in m.rows[1] and len(m.pool) > 0 for m in members)
