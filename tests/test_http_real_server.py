@@ -131,7 +131,12 @@ def healthy(port: int) -> bool:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """(address, folder for models) of a server that runs while this module's tests do; it loads models by their path."""
+    """(address, folder for models) of a server that runs while this module's tests do."""
+    yield from serving(tmp_path_factory)
+
+
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Starts a server, gives (address, folder for models) and ends it; it loads models by their path."""
     missing = [name for name in ("fastapi", "uvicorn", "openai") if importlib.util.find_spec(name) is None]
     if missing:
         pytest.skip(f"{', '.join(missing)} not installed: pip install 'transformers[serving]' (extra: serve)")
