@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from conftest import ROOT
@@ -31,9 +32,14 @@ def unit_of(module: str) -> str:
     return [*module.split("."), "__init__"][1]
 
 
+@cache
+def parsed(module: str) -> ast.Module:
+    return ast.parse(FILES[module].read_text(encoding="utf-8"))
+
+
 def imports_of(module: str, *, late: bool) -> Iterator[tuple[str, int]]:
     """(module of ours, line) of each import: at the top of the file, or with `late` also inside functions and for types."""
-    tree = ast.parse(FILES[module].read_text(encoding="utf-8"))
+    tree = parsed(module)
     for node in ast.walk(tree) if late else tree.body:
         names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):

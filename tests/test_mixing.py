@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
@@ -94,7 +95,8 @@ def test_newest_share_is_met_by_repeating_never_by_leaving_out(new: int, older: 
 def test_mix_by_operation_count_has_exactly_the_rows_of_the_steps(
     known: int, beyond: int, share: float, anchor_share: float | None, steps: int
 ) -> None:
-    section = Curate(beyond_share=share, anchor_share=anchor_share)
+    # roll-backs add to the anchor's share, so that both together may come to more than all
+    section = Curate().model_copy(update={"beyond_share": share, "anchor_share": anchor_share})
     new = [*rows("new", known, (1, 2)), *rows("new", beyond, (3, 4, 5))]
     found = mix(section, new, [], rows("anchor", 25), 7, Frontier(edge=2, rows=steps))
     assert len(found) == steps
@@ -123,3 +125,8 @@ def test_older_rows_are_marked_and_nothing_else_of_them_changes() -> None:
     found = mix(Curate(anchor_share=0.0), [], rows("new", 3), rows("anchor", 2), 0)
     assert [row.model_copy(update={"kind": "new"}) for row in found] == rows("new", 3)
     assert {row.kind for row in found} == {"older"}
+
+
+def test_shares_that_cannot_both_be_met_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"beyond_share \+ anchor_share is 1\.2, over 1; lower one of them"):
+        Curate(beyond_share=0.7, anchor_share=0.5)

@@ -150,6 +150,9 @@ class Curate(Section):
             raise ValueError(
                 f"newest_share is {self.newest_share}, but regime replace has only the newest rows; remove it"
             )
+        both = (self.beyond_share or 0.0) + (self.anchor_share or 0.0)
+        if self.beyond_share is not None and both > 1:
+            raise ValueError(f"beyond_share + anchor_share is {both:g}, over 1; lower one of them")
         return self
 
 
