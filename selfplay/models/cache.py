@@ -90,6 +90,12 @@ class ReplyCache:
         rows = self._read(f"SELECT {columns} FROM spent WHERE account = ?", [account])
         return Spent(*rows[0]) if rows else Spent()
 
+    def spent_in_all(self) -> Spent:
+        """The same over all accounts."""
+        sums = "sum(prompt_tokens), sum(completion_tokens), sum(money), sum(requests), sum(estimated)"
+        row = self._read(f"SELECT {sums} FROM spent", [])[0]
+        return Spent(*(value or 0 for value in row))
+
     def __len__(self) -> int:
         return int(self._read("SELECT count(*) FROM replies", [])[0][0])
 
