@@ -58,8 +58,9 @@ def sketch(stream: Stream, n: int = 5) -> Hashes:
         cells = keys >> np.uint64(32)
         first = np.flatnonzero(np.concatenate([[True], cells[1:] != cells[:-1]])) if keys.size else np.empty(0, int)
         out[start:stop].reshape(-1)[cells[first].astype(np.int64)] = keys[first] & np.uint64(0xFFFFFFFF)
+        out[start:stop] = _densified(out[start:stop])
         start = stop
-    return _densified(out)
+    return out
 
 
 def _densified(bins: Hashes) -> Hashes:

@@ -28,11 +28,14 @@ _SPACE[[9, 10, 11, 12, 13, 28, 29, 30, 31, 32]] = True  # what str.split takes f
 
 def scramble(values: Hashes) -> Hashes:
     """Bijective 64-bit mix (splitmix64's finaliser): every bit of the input reaches every bit of the output."""
-    mixed = values ^ (values >> np.uint64(30))
-    mixed *= _MIX_A
-    mixed ^= mixed >> np.uint64(27)
-    mixed *= _MIX_B
-    mixed ^= mixed >> np.uint64(31)
+    mixed = values.copy()
+    for at in range(0, mixed.size, BLOCK_BYTES):  # in place and in blocks: temporaries stay in the cache
+        part = mixed[at : at + BLOCK_BYTES]
+        part ^= part >> np.uint64(30)
+        part *= _MIX_A
+        part ^= part >> np.uint64(27)
+        part *= _MIX_B
+        part ^= part >> np.uint64(31)
     return mixed
 
 

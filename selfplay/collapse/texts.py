@@ -16,7 +16,7 @@ from selfplay.collapse.compress import compression_ratio, long_window_codec
 from selfplay.collapse.duplicates import exact_dup_estimate, near_dup_estimate
 from selfplay.collapse.estimate import Estimate, Floats, bootstrap_mean, jackknife
 from selfplay.collapse.grams import Table, collision_estimate, distinct_estimate, repetition
-from selfplay.collapse.kernels import hashed_features, rke_estimate, rke_u, vendi_dual
+from selfplay.collapse.kernels import hashed_features, rke_estimate, vendi_dual
 from selfplay.collapse.overlap import self_bleu
 from selfplay.collapse.stream import Hashes, Ints, Stream, Units, gram_hashes, stream_of, tally, units_of
 from selfplay.errors import DataError, EmptyMetric
@@ -26,6 +26,8 @@ MAX_BUDGET = 400_000
 VENDI_TEXTS, VENDI_FEATURES, VENDI_GROUPS, BLEU_TEXTS, FEATURES = 500, 128, 10, 200, 256
 FEWEST = 10
 RARE_AT_MOST, COMMON_AT_LEAST = 2, 5
+RKE_TEXTS = 20_000
+"""RKE's unbiased form is flat in the number of texts: more of them would only cost."""
 COMPRESSED_BYTES = 64 * 2**20
 Row = dict[str, Any]
 Encoder = Callable[[Sequence[str]], ArrayLike]
@@ -239,7 +241,8 @@ def _whole(rows: Sequence[str], stream: Stream) -> Row:
     out |= _try("collapse_diversity/near_dup_rate", lambda: near_dup_estimate(stream))
     codec = f"collapse_diversity/{long_window_codec()}_ratio"
     out |= _try(codec, lambda: compression_ratio(rows, "long", COMPRESSED_BYTES))
-    out |= _vectors("rke_u", hashed_features(stream, 1, FEATURES)[lengths > 0])
+    some = np.random.default_rng(0).permutation(np.flatnonzero(lengths > 0))[:RKE_TEXTS]
+    out |= _vectors("rke_u", hashed_features(stream.take(np.sort(some)), 1, FEATURES))
     return out
 
 
@@ -268,9 +271,7 @@ def _gram_keys(stream: Stream) -> Row:
 
 def _vectors(name: str, features: ArrayLike) -> Row:
     X = np.asarray(features, dtype=np.float64)
-    if X.shape[0] <= 20_000:
-        return _try(f"collapse_diversity/{name}", lambda: rke_estimate(X))
-    return _try(f"collapse_diversity/{name}", lambda: rke_u(X))
+    return _try(f"collapse_diversity/{name}", lambda: rke_estimate(X))
 
 
 def _vendi_fixed(sample: Stream) -> Estimate:
