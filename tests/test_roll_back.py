@@ -19,8 +19,8 @@ CONFIG = """\
 # training tasks are judged by a function that likes any answer that comes at once; panel and test by mathematics
 rounds: 6
 tasks: {source: arithmetic, anchor: 20, held_out: 30}
-student: {kind: scripted, skill: 0.9, gain: 0.8}
-propose: {tasks_per_round: 30}
+student: {kind: scripted, skill: 0.9, gain: 1.0}
+propose: {tasks_per_round: 30, curriculum: {start: 1, end: 9, advance_at: 0.1, next_share: 0.4, after_share: 0.4}}
 generate: {samples: 4, chunk_tasks: 30}
 verify: {check: {type: "python:verifiers_of_tests:short"}}
 audit: {canaries: 0, share: 0}
@@ -31,6 +31,7 @@ eval: {sample_tasks: null, samples: 8, chunk_tasks: 64, bootstrap: 100}
 keep: {last: 9}
 tracking: {mode: disabled}
 name: a
+seed: 3
 """
 
 
@@ -42,23 +43,23 @@ def begin(folder: Path, *overrides: str) -> Any:
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> OpenRun:
     folder = tmp_path_factory.mktemp("stopped")
-    with pytest.raises(GateStopped, match="stopped by the gate after round 4: collapse alarm level 3: "):
+    with pytest.raises(GateStopped, match="stopped by the gate after round 5: collapse alarm level 3: "):
         begin(folder)
     return open_run(folder / "a")
 
 
 def test_collapse_is_warned_of_rolled_back_and_at_last_stopped(stopped: OpenRun) -> None:
     rounds = stopped.rounds
-    assert [c.action for c in rounds] == ["continue", "warn", "roll_back", "warn", "stop"]
-    assert [c.metrics["collapse_alarm/level"] for c in rounds] == [0, 1, 2, 1, 3]
-    assert "eval/pass_at_1" in rounds[2].reason
+    assert [c.action for c in rounds] == ["continue", "continue", "warn", "roll_back", "warn", "stop"]
+    assert [c.metrics["collapse_alarm/level"] for c in rounds] == [0, 0, 1, 2, 1, 3]
+    assert "eval/pass_at_1" in rounds[3].reason
 
 
 def test_round_after_a_roll_back_stands_on_the_earlier_parent(stopped: OpenRun) -> None:
     rounds = stopped.rounds
-    assert [c.parent for c in rounds] == [None, 0, 1, 1, 3]
-    written_by = {row["model"] for row in stopped.traces(3)}
-    assert written_by == {row["model"] for row in stopped.traces(2)} != {row["model"] for row in stopped.traces(4)}
+    assert [c.parent for c in rounds] == [None, 0, 1, 2, 2, 4]
+    written_by = {row["model"] for row in stopped.traces(4)}
+    assert written_by == {row["model"] for row in stopped.traces(3)} != {row["model"] for row in stopped.traces(5)}
 
 
 def test_abandoned_rows_leave_the_data_and_stay_in_the_metrics(stopped: OpenRun) -> None:
@@ -66,19 +67,25 @@ def test_abandoned_rows_leave_the_data_and_stay_in_the_metrics(stopped: OpenRun)
         rows = read_rows(stopped.folder.round(number) / "train.parquet")
         return {row.source.partition("/")[0] for row in rows if row.kind != "anchor"}
 
-    assert [rounds_in(number) for number in (1, 2, 3, 4)] == [{"r1"}, {"r1", "r2"}, {"r1", "r3"}, {"r1", "r3", "r4"}]
-    assert [row["round"] for row in stopped.metrics()] == [0, 1, 2, 3, 4]
+    assert [rounds_in(number) for number in (2, 3)] == [{"r1", "r2"}, {"r1", "r2", "r3"}]
+    assert [rounds_in(number) for number in (4, 5)] == [{"r1", "r2", "r4"}, {"r1", "r2", "r4", "r5"}]
+    assert [row["round"] for row in stopped.metrics()] == [0, 1, 2, 3, 4, 5]
 
 
 def test_knobs_of_a_roll_back_act_in_the_rounds_after_it(stopped: OpenRun) -> None:
     def most_accepted(number: int) -> int:
         return max(Counter(row["task_id"] for row in stopped.traces(number) if row["decision"] == "accepted").values())
 
-    temperatures = [next(stopped.traces(number))["sampler"]["temperature"] for number in (1, 2, 3, 4)]
-    assert temperatures == [1.0, 1.0, 1.25, 1.25]
+    temperatures = [next(stopped.traces(number))["sampler"]["temperature"] for number in (1, 2, 3, 4, 5)]
+    assert temperatures == [1.0, 1.0, 1.0, 1.25, 1.25]
     shares = [round(c.metrics["data/anchor_share"], 1) for c in stopped.rounds[1:]]
-    assert shares == [0.2, 0.2, 0.3, 0.3]
-    assert [most_accepted(number) for number in (1, 2, 3, 4)] == [2, 2, 1, 1]
+    assert shares == [0.2, 0.2, 0.2, 0.3, 0.3]
+    assert [most_accepted(number) for number in (1, 2, 3, 4, 5)] == [2, 2, 2, 1, 1]
+
+
+def test_edge_of_the_curriculum_stays_where_the_abandoned_round_found_it(stopped: OpenRun) -> None:
+    edges = [c.knobs["edge"] for c in stopped.rounds]
+    assert edges[1] < edges[2] == edges[3] < edges[4], "round 3 was abandoned, and what it mastered with it"
 
 
 def test_same_command_on_a_stopped_run_ends_with_4_and_the_reason_and_changes_nothing(stopped: OpenRun) -> None:
@@ -94,17 +101,17 @@ def test_same_command_on_a_stopped_run_ends_with_4_and_the_reason_and_changes_no
 
 
 def test_fork_goes_on_from_a_round_under_another_gate(stopped: OpenRun) -> None:
-    forked = fork(stopped.path, 1, "strict")
-    assert [c.metrics for c in forked.rounds] == [c.metrics for c in stopped.rounds[:2]]
-    with pytest.raises(GateStopped, match="after round 2: collapse alarm level 2"):
+    forked = fork(stopped.path, 2, "strict")
+    assert [c.metrics for c in forked.rounds] == [c.metrics for c in stopped.rounds[:3]]
+    with pytest.raises(GateStopped, match="after round 3: collapse alarm level 2"):
         begin(stopped.path.parent, "gate.action=stop", "name=strict")
-    assert [c.action for c in forked.rounds] == ["continue", "continue", "stop"]
+    assert [c.action for c in forked.rounds] == ["continue", "continue", "continue", "stop"]
 
 
 def test_fork_of_a_later_round_takes_its_ancestors_alone(stopped: OpenRun) -> None:
-    forked = fork(stopped.path, 3, "later")
-    assert [c.parent for c in forked.rounds] == [None, 0, 1]
-    assert forked.rounds[2].metrics == stopped.rounds[3].metrics
+    forked = fork(stopped.path, 4, "later")
+    assert [c.parent for c in forked.rounds] == [None, 0, 1, 2]
+    assert forked.rounds[3].metrics == stopped.rounds[4].metrics
 
 
 def test_verifier_that_accepts_known_wrong_answers_stops_the_run_at_once(tmp_path: Path) -> None:
