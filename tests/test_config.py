@@ -205,5 +205,5 @@ def test_validate_tells_all_faults_quickly_and_without_torch(tmp_path: Path) -> 
         "train.args.max_grad_nrm is 1.0, but TRL's SFTConfig has no such argument; did you mean 'max_grad_norm'?"
         in done.stderr
     )
-    assert "train.args.seed is 3, but it is set from seed" in done.stderr
+    assert "train.args.seed is 3, which is not free; use seed" in done.stderr
     assert done.stdout.strip() == "False"

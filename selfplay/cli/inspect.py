@@ -10,30 +10,12 @@ from typing import TYPE_CHECKING
 
 from selfplay.config import Loaded, load_config
 from selfplay.errors import ConfigError
+from selfplay.phases.train.plan import TAKEN
 
 if TYPE_CHECKING:
     from selfplay.records import Task
     from selfplay.tasks import Source
     from selfplay.verify.opening import Opened
-
-OURS = {
-    "output_dir": "the run folder",
-    "max_steps": "train.steps",
-    "num_train_epochs": "train.epochs",
-    "per_device_train_batch_size": "train.micro_batch_rows",
-    "gradient_accumulation_steps": "train.batch_rows and train.micro_batch_rows",
-    "learning_rate": "train.learning_rate",
-    "lr_scheduler_type": "train.scheduler",
-    "warmup_steps": "train.warmup_steps",
-    "weight_decay": "train.weight_decay",
-    "max_length": "train.max_length",
-    "packing": "train.packing",
-    "seed": "seed",
-    "data_seed": "seed",
-    "save_steps": "train.save_steps",
-    "report_to": "tracking",
-}
-"""Arguments of TRL that are set from a key of our own."""
 
 
 def validate_command(config: Path, overrides: list[str]) -> None:
@@ -54,10 +36,8 @@ def check_trainer_arguments(loaded: Loaded) -> None:
     faults = []
     for key in given:
         where = loaded.origins.get(("train", "args", key), str(loaded.path))
-        if key in OURS:
-            faults.append(
-                f"{where}: train.args.{key} is {given[key]!r}, but it is set from {OURS[key]}; set that instead"
-            )
+        if key in TAKEN:
+            faults.append(f"{where}: train.args.{key} is {given[key]!r}, which is not free; {TAKEN[key]}")
         elif known and key not in known:
             import difflib
 

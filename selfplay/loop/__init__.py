@@ -4,6 +4,7 @@ All state is on disk: a phase that is DONE is not played again, a round is commi
 command resumes. Rank 0 alone decides what comes next and writes what is not a chunk.
 """
 
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from selfplay.ranks import join
 from selfplay.store import Commit, Lease, RunFolder
 
 LOG = logging.getLogger("selfplay")
+Opened = Callable[[RunFolder], None]
+Committed = Callable[[RunFolder, Commit], None]
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,8 @@ def run(
     loaded: Loaded,
     *,
     watch: Watch | None = None,
-    opened: Callable[[RunFolder], None] | None = None,
-    on_commit: Callable[[RunFolder, Commit], None] | None = None,
+    opened: Opened | None = None,
+    on_commit: Committed | None = None,
 ) -> Finished:
     """Runs or resumes; returns once all rounds are committed. On every rank of a launch alike.
 
@@ -58,21 +61,26 @@ def run(
             f"isolate is true under a launcher with {ranks.world_size} ranks; set isolate=false, or use plain selfplay run"
         )
     folder = RunFolder(Path(config.runs_dir) / config.name)
-    hands = Hands(config, loaded.path.resolve().parent, ranks, folder.path)
-    if not ranks.is_main:
-        return _rounds(loaded, folder, hands, watch, None)
-    with Lease(folder.path):
-        hands.check_set_up()
-        folder.open(science_of(config), hands.fingerprint_files(), resolved_text(loaded))
-        folder.rebuild_metrics()
-        if opened:
-            opened(folder)
-        return _rounds(loaded, folder, hands, watch, on_commit)
+    with contextlib.closing(Hands(config, loaded.path.resolve().parent, ranks, folder.path)) as hands:
+        if not ranks.is_main:
+            return _rounds(loaded, folder, hands, watch, None)
+        with Lease(folder.path):
+            return _as_main(loaded, folder, hands, watch, opened, on_commit)
 
 
-def _rounds(
-    loaded: Loaded, folder: RunFolder, hands: Hands, watch: Watch, on_commit: Callable[[RunFolder, Commit], None] | None
+def _as_main(
+    loaded: Loaded, folder: RunFolder, hands: Hands, watch: Watch, opened: Opened | None, on_commit: Committed | None
 ) -> Finished:
+    """Rank 0, which holds the lease: checks that all is there and the same, then plays."""
+    hands.check_set_up()
+    folder.open(science_of(loaded.config), hands.fingerprint_files(), resolved_text(loaded))
+    folder.rebuild_metrics()
+    if opened:
+        opened(folder)
+    return _rounds(loaded, folder, hands, watch, on_commit)
+
+
+def _rounds(loaded: Loaded, folder: RunFolder, hands: Hands, watch: Watch, on_commit: Committed | None) -> Finished:
     """Plays what is owed, round by round, as rank 0 reads it from the folder."""
     config, ranks = loaded.config, hands.ranks
     while True:

@@ -29,6 +29,8 @@ def main() -> int:
     except SelfplayError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    finally:
+        hands.close()
     return 0
 
 

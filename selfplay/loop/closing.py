@@ -42,11 +42,18 @@ def commit_round(this: Round) -> Commit:
         train_steps=(this.commits[-1].train_steps if this.commits else 0)
         + int(summaries["train"]["metrics"].get("train/steps", 0)),
         time=time,
+        cost=_cost(this),
     )
     this.run.commit(commit)
     commits = [*this.commits, commit]
     this.run.prune(_kept(this, commits))
     return commit
+
+
+def _cost(this: Round) -> dict[str, float]:
+    """What the round's requests to servers cost: all that was spent, less what earlier rounds account for."""
+    before = {key: sum(commit.cost.get(key, 0.0) for commit in this.commits) for key in this.hands.spent()}
+    return {key: round(total - before[key], 6) for key, total in this.hands.spent().items()}
 
 
 def _kept(this: Round, commits: list[Commit]) -> set[int]:

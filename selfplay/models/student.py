@@ -55,16 +55,19 @@ def _build_tiny(student: TinyStudent, texts: Sequence[Task], out: Path, seed: in
     build_student(out, texts=corpus, vocab_size=student.vocab_size, shape=shape, seed=seed)
 
 
-def base_of(student: Student, folder: Path) -> str | Path:
-    """What a model folder stands for: itself, or the base model that it points to."""
+def weights_of(folder: Path) -> Path:
+    """The model folder itself, which loading resolves where it points to a base. Raises StoreError where it is gone."""
+    if not folder.is_dir():
+        raise StoreError(
+            f"{folder}: the round's weights are gone (keep removed them?); restore them, or start a new run"
+        )
+    return folder
+
+
+def served_name(folder: Path) -> str:
+    """What a server is to be asked for: the folder's path, or the base model that it points to."""
     pointer = folder / "base.json"
-    if not pointer.is_file():
-        if not folder.is_dir():
-            raise StoreError(
-                f"{folder}: the round's weights are gone (keep removed them?); restore them, or start a new run"
-            )
-        return folder
-    return str(json.loads(pointer.read_text())["base"])
+    return str(json.loads(pointer.read_text())["base"]) if pointer.is_file() else str(weights_of(folder).resolve())
 
 
 def open_student(student: Student, folder: Path, device: str, threads: int | None) -> AbstractContextManager[Backend]:
@@ -73,23 +76,15 @@ def open_student(student: Student, folder: Path, device: str, threads: int | Non
         return scripted_backend(folder)
     from selfplay.models.embedded import Embedded
 
-    revision = student.revision if isinstance(student, PretrainedStudent) else None
     dtype = student.dtype if isinstance(student, PretrainedStudent) else "auto"
-    return Embedded(
-        base_of(student, folder),
-        template=student.template,
-        device=device,
-        dtype=dtype,
-        revision=revision,
-        threads=threads,
-    )
+    return Embedded(weights_of(folder), template=student.template, device=device, dtype=dtype, threads=threads)
 
 
 def open_encoder(student: Student, folder: Path) -> Encoder:
     """The encoder that goes with a model folder."""
     if isinstance(student, ScriptedStudent):
         return _Bytes()
-    return _Tokens(student, base_of(student, folder))
+    return _Tokens(student, weights_of(folder))
 
 
 class _Bytes:
@@ -105,11 +100,10 @@ class _Bytes:
 class _Tokens:
     """A transformers tokenizer with the student's template."""
 
-    def __init__(self, student: TinyStudent | PretrainedStudent, path: str | Path) -> None:
+    def __init__(self, student: TinyStudent | PretrainedStudent, path: Path) -> None:
         from selfplay.models.transformer import load_tokenizer
 
-        revision = student.revision if isinstance(student, PretrainedStudent) else None
-        self._tokenizer, self._template = load_tokenizer(path, revision), student.template
+        self._tokenizer, self._template = load_tokenizer(path), student.template
 
     def prompt(self, request: Request) -> list[int]:
         from selfplay.models.encode import encode_prompt

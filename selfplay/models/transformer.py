@@ -242,6 +242,18 @@ def save_model(model: Any, folder: Path, *, base: str | Path) -> None:
     (folder / BASE_FILE).write_text(json.dumps(about) + "\n", encoding="utf-8")
 
 
+def export_merged(path: str | Path, out: Path) -> None:
+    """Writes full weights with tokenizer: an adapter is merged into its base once, in fp32, and cast to the base's dtype."""
+    folder = resolve(path)
+    source = resolve(*base_of(folder)) if is_adapter(folder) else folder
+    stored = AutoConfig.from_pretrained(source).dtype or torch.float32
+    model: Any = load_model(folder, device=torch.device("cpu"), dtype=torch.float32)
+    if is_adapter(folder):
+        model = model.merge_and_unload(safe_merge=True)
+    model.to(stored).save_pretrained(out)
+    cast(Any, load_tokenizer(folder)).save_pretrained(out)
+
+
 def _pointed(path: str | Path) -> tuple[str, str | None]:
     """(id or path, revision) that a pointer folder stands for, or the path itself."""
     file = Path(path) / POINTER_FILE

@@ -5,7 +5,7 @@ from typing import Any
 
 from selfplay.config.sections import ScriptedStudent
 from selfplay.config.tree import Config, Train
-from selfplay.models.student import base_of, read_scripted, write_scripted
+from selfplay.models.student import read_scripted, weights_of, write_scripted
 from selfplay.phases.hands import Hands
 from selfplay.phases.watch import Watch
 from selfplay.records import Row
@@ -36,7 +36,7 @@ def learn(
         report = train(
             section,
             read_rows(rows),
-            start=base_of(config.student, start),
+            start=weights_of(start),
             out=out,
             seed=seed,
             round=round,
@@ -48,8 +48,11 @@ def learn(
     return {
         "train/steps": report.steps,
         "train/tokens": report.tokens,
+        "train/rows_left_out": report.left_out,
         "train/loss_first": report.loss_first,
         "train/loss_last": report.loss_last,
+        "cost/train_micro_batch_rows": report.micro_batch_rows,
+        "cost/train_oom_backoffs": report.oom_backoffs,
     }
 
 

@@ -4,8 +4,9 @@
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from selfplay.config.judging import Audit
@@ -34,6 +35,8 @@ class Setting:
     seed: int
     open_backend: Callable[..., Backend]
     """Opens a judge's model: see `selfplay.models.teachers.open_teacher`, device and threads filled in."""
+    open_executor: "Callable[[], AbstractContextManager[Executor]] | None" = None
+    """Gives a sandbox that is at work already; None: a new one each time."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,8 @@ def open_verifiers(
             from selfplay.sandbox import Executor, Limits
             from selfplay.verify.code import CodeTests
 
-            executor = stack.enter_context(Executor(workers=setting.workers, require_tier=sandbox.require_tier))
+            fresh = partial(Executor, workers=setting.workers, require_tier=sandbox.require_tier)
+            executor = stack.enter_context((setting.open_executor or fresh)())
             usual = Limits(cpu_seconds=sandbox.cpu_seconds, memory_bytes=sandbox.memory_bytes)
             factor = audit.deadline_factor if audit else 1.0
             limits = Limits(cpu_seconds=sandbox.cpu_seconds * factor, memory_bytes=sandbox.memory_bytes)
@@ -82,8 +86,7 @@ def open_verifiers(
             from selfplay.verify.gym import Gym
 
             plain["reasoning_gym"] = stronger["reasoning_gym"] = stack.enter_context(Gym())
-        if "judge" in kinds:
-            assert judge is not None
+        if "judge" in kinds and judge is not None:
             plain["judge"] = stronger["judge"] = _judge(judge, setting, stack)
             if audit is not None and audit.judge is not None:
                 stronger["judge"] = _judge(audit.judge, setting, stack)
