@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from conftest import ROOT
 from servers import Act, Body, ScriptedServer, failure, prompt_of, reply
+from tiny_models import make_tiny
 
 from selfplay import load_config, open_run
 from selfplay import run as start
@@ -85,6 +86,8 @@ def test_judge_decides_and_the_audit_measures_it_by_the_answers(tmp_path: Path) 
     assert last["collapse_quality/verifier_psi"] == 0.0
     assert last["collapse_quality/verifier_pstar_margin_lo"] <= last["collapse_quality/verifier_pstar_margin"]
     assert 0 < last["data/accepted"] < last["data/sampled"]
+    assert last["cost/requests"] == len(server.bodies) and last["cost/money"] == 0.0
+    assert last["cost/prompt_tokens"] == 7 * len(server.bodies)
 
 
 def test_dead_judge_stops_the_phase_and_the_same_command_goes_on_to_the_same_end(tmp_path: Path) -> None:
@@ -146,6 +149,16 @@ def test_attempts_over_http_are_retokenised_and_name_their_writer(
     assert all(trace["retokenised"] and trace["completion_ids"] for trace in traces)
     assert {trace["outcome"] for trace in traces} == {"pass"}
     assert len(names) == 1 and (names == {"big"} or Path(names.pop()).is_dir())
+
+
+def test_teacher_in_this_process_writes_for_a_student_with_other_tokens(tmp_path: Path) -> None:
+    teacher = make_tiny(tmp_path / "teacher", chat=True)
+    backend = f'{{kind: pretrained, model: "{teacher}", lineage: [other]}}'
+    text = SUMS.replace("samples: 2,", f"samples: 2, max_new_tokens: 6, backend: {backend},")
+    play(written(tmp_path, text + "launch: {device: cpu, threads: 1}\n"), tmp_path)
+    traces = list(open_run(tmp_path / "runs/a").traces())
+    assert {trace["origin"] for trace in traces} == {"teacher"}
+    assert all(trace["retokenised"] and trace["logprobs"] is None for trace in traces)
 
 
 def test_prompt_leaves_with_surrogates_that_are_the_same_throughout_a_trace(tmp_path: Path) -> None:
