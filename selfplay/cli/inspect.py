@@ -5,6 +5,7 @@ import importlib.util
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,7 +85,7 @@ def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
     everything = {task.id: task for task in (*fixed.anchor, *fixed.panel, *fixed.test, *sample)}
     tasks = [task for task in everything.values() if all(part["type"] != "judge" for part in leaves(task.check))]
     misses = [source.near_misses(task) for task in tasks]
-    with hands.checkers() as opened:
+    with closing(hands), hands.checkers() as opened:
         found = admit(tasks, misses, opened.plain)
         tests = _strength(tasks, source, opened) if as_json else {}
     bad = [one for one in found if not one.admitted]

@@ -14,7 +14,9 @@ class PerTrace(Protocol):
 
     def __call__(self, text: str) -> str: ...
 
-    def fresh(self) -> Callable[[str], str]: ...
+    def fresh(self) -> Callable[[str], str]:
+        """A filter for the texts of one request."""
+        ...
 
 
 Privacy = Callable[[str], str] | PerTrace | Literal["none"]

@@ -2,17 +2,17 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from selfplay.config.judging import Audit
 from selfplay.config.sections import HttpBackend, PretrainedBackend, PretrainedStudent, RecordedBackend, StudentBackend
 from selfplay.config.tree import Config
 from selfplay.errors import ConfigError
 from selfplay.models import Backend
-from selfplay.models.student import Encoder, base_of, open_encoder, open_student
+from selfplay.models.student import Encoder, open_encoder, open_student, served_name
 from selfplay.models.teachers import ForeignTokens, Served, open_teacher
 from selfplay.ranks import Ranks
 from selfplay.records import Request, Task, Trace, digest
@@ -20,6 +20,9 @@ from selfplay.seeds import seed_of
 from selfplay.tasks import Source, open_source
 from selfplay.verify import Verifier, check_types, routed
 from selfplay.verify.opening import KINDS, Opened, Setting, check_judges, open_verifiers
+
+if TYPE_CHECKING:
+    from selfplay.sandbox import Executor
 
 PROCEDURAL = ("list_programs", "arithmetic")
 
@@ -29,6 +32,7 @@ class Hands:
 
     def __init__(self, config: Config, folder: Path, ranks: Ranks, run: Path) -> None:
         self.config, self.folder, self.ranks, self.run = config, folder, ranks, run
+        self._executor: Executor | None = None
 
     @cached_property
     def source(self) -> Source:
@@ -60,9 +64,7 @@ class Hands:
         if isinstance(section, RecordedBackend):
             return _recorded(section, self.folder)
         if isinstance(section, HttpBackend) and section.served_student:
-            base = base_of(self.config.student, model)
-            name = str(base.resolve()) if isinstance(base, Path) else base
-            return self._teacher(section, Served(name, identity))
+            return self._teacher(section, Served(served_name(model), identity))
         return ForeignTokens(self._teacher(section))
 
     @property
@@ -152,7 +154,24 @@ class Hands:
             student_lineage=(*config.student.lineage, *written),
             seed=seed_of(config.seed, "judge"),
             open_backend=self._teacher,
+            open_executor=self._sandbox,
         )
+
+    def _sandbox(self) -> "AbstractContextManager[Executor]":
+        """The one sandbox of this process: starting it costs more than a small phase's work in it."""
+        from selfplay.sandbox import Executor
+
+        if self._executor is None:
+            section = self.config.verify.sandbox
+            workers = section.workers or max(1, cores() // self.ranks.local_world_size)
+            self._executor = Executor(workers=workers, require_tier=section.require_tier).__enter__()
+        return nullcontext(self._executor)
+
+    def close(self) -> None:
+        """Ends the sandbox; safe to call twice."""
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.close()
 
     def screen(self) -> Callable[[Sequence[Trace]], Mapping[str, str]] | None:
         """Flags attempts that repeat an evaluation task or hold personal data; None where there is nothing to look for.
