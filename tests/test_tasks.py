@@ -59,7 +59,7 @@ def without(key: str) -> bytes:
         (b"[" * 100_000 + b"\n", r"t\.jsonl:1: is no JSON"),
         (b"[1]\n", r"t\.jsonl:1: is list, not an object"),
         (lines(LINE, LINE), r"t\.jsonl: the id 'a' is used twice; ids must be unique"),
-        (numbered(1) + b'{"id": "\xff"}\n', r"t\.jsonl:\d: is no UTF-8 .*convert the file"),
+        (numbered(30) + b'{"id": "\xff"}\n', r"t\.jsonl:31: is no UTF-8 .*convert the file"),
         (numbered(1), r"t\.jsonl: leaves no training task beside the panel; add tasks"),
         (
             numbered(20, reference=None) + lines({**LINE, "split": "anchor", "reference": None}),

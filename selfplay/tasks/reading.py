@@ -14,7 +14,7 @@ from selfplay.errors import DataError
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _FILE_ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".parquet", ".gz")
-MAX_LINE_CHARACTERS = 50_000_000
+MAX_LINE_BYTES = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -47,24 +47,28 @@ def read_table(path: str, folder: Path, hub: tuple[str, str] | None = None) -> T
 
 def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Parsed lines with their places. Lines end at \\n alone: a text may hold U+2028."""
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8", newline="\n") as file:
-        number = 0
-        try:
+    for number, line in _numbered(path):
+        if line.strip():
+            yield f"{path}:{number}", _object(line, f"{path}:{number}")
+
+
+def _numbered(path: Path) -> Iterator[tuple[int, bytes]]:
+    opener, number = gzip.open if path.suffix == ".gz" else open, 0
+    try:
+        with opener(path, "rb") as file:
             for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield f"{path}:{number}", _object(line, f"{path}:{number}")
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"{path}:{number + 1}: is no UTF-8 ({error.reason} at byte {error.start}); convert the file"
-            ) from None
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise DataError(f"{path}:{number + 1}: the gzip file is broken ({error}); fetch it again") from None
+                yield number, line
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}:{number + 1}: the gzip file is broken ({error}); fetch it again") from None
 
 
-def _object(line: str, where: str) -> dict[str, Any]:
-    if len(line) > MAX_LINE_CHARACTERS:
-        raise DataError(f"{where}: the line has {len(line)} characters, over {MAX_LINE_CHARACTERS}; split it")
+def _object(raw: bytes, where: str) -> dict[str, Any]:
+    if len(raw) > MAX_LINE_BYTES:
+        raise DataError(f"{where}: the line has {len(raw)} bytes, over {MAX_LINE_BYTES}; split it")
+    try:
+        line = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where}: is no UTF-8 ({error.reason} at byte {error.start}); convert the file") from None
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
