@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfplay.config.tree import Gate
-from selfplay.phases.gate import Ruling, best_round, gate
+from selfplay.phases.gate import SCORE, Ruling, best_round, gate
 from selfplay.store import Commit
 
 Row = dict[str, Any]
@@ -163,3 +163,11 @@ def test_next_parent_is_the_round_itself_or_its_parent_and_only_a_roll_back_chan
         assert ruling.next_parent == (parent if ruling.action == "roll_back" else number)
         assert bool(ruling.knobs) == (ruling.action == "roll_back")
         parent = ruling.next_parent
+
+
+def test_round_that_was_rolled_back_is_never_the_best() -> None:
+    commits = [
+        Commit(round=0, parent=None, next_parent=0, metrics={SCORE: 0.3}),
+        Commit(round=1, parent=0, next_parent=0, action="roll_back", metrics={SCORE: 0.9}),
+    ]
+    assert best_round(commits) == 0

@@ -1,7 +1,7 @@
 """Floor 1: compression ratio, the only file that imports zstandard (optional: without it, zlib and its own label)."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from selfplay.errors import DataError, EmptyMetric
@@ -24,6 +24,17 @@ def long_window_codec() -> Literal["zstd", "zlib"]:
     return "zlib" if _zstandard() is None else "zstd"
 
 
+def _until(texts: Sequence[str], max_bytes: int | None) -> Iterator[bytes]:
+    """The texts as UTF-8, no more of them than reach `max_bytes`."""
+    size = 0
+    for text in texts:
+        if max_bytes is not None and size > max_bytes:
+            return
+        raw = text.encode("utf-8", "surrogatepass")
+        size += len(raw) + 1
+        yield raw
+
+
 def compression_ratio(
     texts: Sequence[str], codec: Literal["zlib", "long"] = "zlib", max_bytes: int | None = None
 ) -> float:
@@ -33,7 +44,7 @@ def compression_ratio(
     `long`: zstandard level 3 with a window over the whole corpus, or zlib where the package is missing (see
     `long_window_codec`). `max_bytes` cuts the joined bytes. Raises EmptyMetric where all texts are empty.
     """
-    raw = "\n".join(texts).encode("utf-8", "surrogatepass")[:max_bytes]
+    raw = b"\n".join(_until(texts, max_bytes))[:max_bytes]
     if not raw.strip():
         raise EmptyMetric("compression_ratio: the texts are empty; leave the metric out of this round")
     if codec not in ("zlib", "long"):

@@ -167,10 +167,15 @@ def gram_hashes(stream: Stream, n: int, owners: NDArray[np.int32] | None = None)
     return scramble(hashed[owners[:total] == owners[n - 1 :]]), counts
 
 
-def tally(hashes: Hashes) -> tuple[Hashes, Ints]:
-    """Different hashes, sorted, and how often each was met. (`np.unique` is ten times slower at this size.)"""
+def tally(hashes: Hashes, spoil: bool = False) -> tuple[Hashes, Ints]:
+    """Different hashes, sorted, and how often each was met; `spoil` sorts the given array itself and saves a copy.
+
+    (`np.unique` is ten times slower at this size.)
+    """
     if hashes.size == 0:
         return hashes, np.empty(0, dtype=np.int64)
-    ordered = np.sort(hashes)
+    if spoil:
+        hashes.sort()
+    ordered = hashes if spoil else np.sort(hashes)
     first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
     return ordered[first], np.diff(np.append(first, ordered.size))

@@ -254,7 +254,7 @@ def _gram_keys(stream: Stream) -> Row:
         hashes, _ = gram_hashes(stream, n, owners)
         if hashes.size < 2:
             continue
-        counts = tally(hashes)[1].astype(np.float64)
+        counts = tally(hashes, spoil=n > 1)[1].astype(np.float64)
         out[f"collapse_diversity/distinct_{n}"] = counts.size / hashes.size
         pairs = float(hashes.size) * (hashes.size - 1)
         if n == 1:

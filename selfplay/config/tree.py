@@ -34,6 +34,8 @@ class Curriculum(Section):
 
     @model_validator(mode="after")
     def _shares_fit(self) -> "Curriculum":
+        if self.start > self.end:
+            raise ValueError(f"start is {self.start}, beyond end = {self.end}; lower it")
         if self.next_share + self.after_share > 1:
             raise ValueError(
                 f"next_share + after_share is {self.next_share + self.after_share}, over 1; lower one of them"

@@ -61,8 +61,11 @@ def gate(
 
 
 def best_round(commits: Sequence[Commit]) -> int:
-    """The round with the best panel accuracy; the earlier one of equals. Round 0 where nothing was measured."""
-    scored = [(commit.metrics.get(SCORE), commit.round) for commit in commits]
+    """The round with the best panel accuracy; the earlier one of equals. Round 0 where nothing was measured.
+
+    A round that was rolled back is never the best: accuracy often rises while a student narrows.
+    """
+    scored = [(commit.metrics.get(SCORE), commit.round) for commit in commits if commit.action != "roll_back"]
     known = [(score, -number) for score, number in scored if isinstance(score, int | float)]
     return -max(known)[1] if known else 0
 

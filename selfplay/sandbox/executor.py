@@ -220,18 +220,22 @@ class Executor:
             for line in self._lines:
                 selector.register(line.sock, selectors.EVENT_READ, line)
             while batch.open:
-                for line in self._lines:
-                    batch.feed(line, len(self._lines))
-                    writes = selectors.EVENT_WRITE if line.pump() else 0
-                    selector.modify(line.sock, selectors.EVENT_READ | writes, line)
-                for key, _ in selector.select(timeout=1.0):
-                    rows = key.data.receive()
-                    if rows is None:
-                        yield from self._lost(key.data, batch, selector)
-                    for row in rows or ():
-                        yield from batch.done(key.data, row)
-                for line in [line for line in self._lines if batch.hung(line)]:
-                    yield from self._lost(line, batch, selector)
+                yield from self._step(batch, selector)
+
+    def _step(self, batch: Batch, selector: selectors.BaseSelector) -> Iterator[tuple[int, Result]]:
+        """Give work to whoever is short of it, then take what has come."""
+        for line in self._lines:
+            batch.feed(line, len(self._lines))
+            writes = selectors.EVENT_WRITE if line.pump() else 0
+            selector.modify(line.sock, selectors.EVENT_READ | writes, line)
+        for key, _ in selector.select(timeout=1.0):
+            rows = key.data.receive()
+            if rows is None:
+                yield from self._lost(key.data, batch, selector)
+            for row in rows or ():
+                yield from batch.done(key.data, row)
+        for line in [line for line in self._lines if batch.hung(line)]:
+            yield from self._lost(line, batch, selector)
 
     def _lost(self, line: _Line, batch: Batch, selector: selectors.BaseSelector) -> Iterator[tuple[int, Result]]:
         """A worker died or hangs: its unanswered jobs go back, the first of them one try poorer."""

@@ -190,20 +190,25 @@ def run(job: "Any") -> None:
             posix.execve(_program, job["argv"], {"HOME": "/", "LC_ALL": "C.UTF-8", "TZ": "UTC"})
         space = _load(job["code"], "candidate")
         if space is not None:
-            if job["live"]:
-                _session(space)
-            elif job["kind"] == "inside":
-                _inside(space, job)
-            else:
-                for name, raw in job["calls"]:
-                    if name in space:
-                        _reply(_call_once(space[name], raw, job["changed"]))
-                    else:
-                        _reply([1, ["NameError", "Exception"], f"name {name[:200]!r} is not defined"])
+            _work(space, job)
             _reply([9])
     except BaseException:
         _leave(3)
     _leave()
+
+
+def _work(space: "Any", job: "Any") -> None:
+    """What is asked of a loaded program: a session, tests beside it, or the calls in order."""
+    if job["live"]:
+        _session(space)
+    elif job["kind"] == "inside":
+        _inside(space, job)
+    else:
+        for name, raw in job["calls"]:
+            if name in space:
+                _reply(_call_once(space[name], raw, job["changed"]))
+            else:
+                _reply([1, ["NameError", "Exception"], f"name {name[:200]!r} is not defined"])
 
 
 def _script(job: "Any") -> None:
