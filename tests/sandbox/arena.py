@@ -46,7 +46,7 @@ class Bait:
         self.udp = self._listening(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0))
         self.path = self._listening(socket.AF_UNIX, socket.SOCK_STREAM, str(self.scratch / "socket"))
         self.abstract = self._listening(socket.AF_UNIX, socket.SOCK_STREAM, f"\0selfplay-{os.getpid()}")
-        self.victim = subprocess.Popen(["sleep", "600"], env={})
+        self.victim = subprocess.Popen(["sleep", "100000"], env={})
         self._before = self._sight()
         return self
 
