@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from selfplay.records import Attempt, Outcome, Task
-from selfplay.verify.routing import Verifier, verify
+from selfplay.verify.routing import Judged, Verifier, verify
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,14 @@ def admit(
     words = verify([tasks[place] for place, _ in asked], attempts, verifiers)
     found: list[list[Outcome]] = [[] for _ in tasks]
     for (place, _), judged in zip(asked, words, strict=True):
-        found[place].append(judged.outcome)
+        found[place].append(_seen(judged))
     return [_admission(task, outcomes) for task, outcomes in zip(tasks, found, strict=True)]
+
+
+def _seen(judged: Judged) -> Outcome:
+    """What the tests made of it: a pass in the candidate's own process counts here, where no candidate is hostile."""
+    inside = [v for v in judged.verdicts if v.details.get("trust") == "in_process" and v.reason == "passed"]
+    return Outcome.PASS if inside and judged.outcome is Outcome.ABSTAIN else judged.outcome
 
 
 def _admission(task: Task, outcomes: list[Outcome]) -> Admission:
