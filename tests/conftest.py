@@ -1,6 +1,8 @@
 """What all tests share: a quiet offline environment and the folder of real data, where it stands."""
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.update(
@@ -23,3 +25,11 @@ def shared_data() -> Path:
     if not (folder / "MANIFEST.json").is_file():
         pytest.skip(f"needs the real data sets, and {folder} holds none; set SELFPLAY_DATA to their folder")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _subnormal_floats() -> Iterator[None]:
+    """A model opened by a test flushes denormals for its whole process; the next test gets ordinary floats again."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_flush_denormal(False)
