@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 PAD, EOS, BOS = "<pad>", "<eos>", "<bos>"
-"""The last is in the vocabulary and not used: a beginning token before each prompt measured worse on the quick start."""
 NO_ROTATION = 1e30
 """A rotary base so large that positions turn nothing but one pair of dimensions (Lee et al. 2025 use infinity)."""
 
@@ -25,7 +24,7 @@ def build_student(out: Path, *, texts: Sequence[str], vocab_size: int, shape: di
 
     theta = NO_ROTATION if shape.get("nope") else float(shape.get("rope_theta", 10_000.0))
     tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-        tokenizer_object=train_tokenizer(texts, vocab_size), pad_token=PAD, eos_token=EOS
+        tokenizer_object=train_tokenizer(texts, vocab_size), pad_token=PAD, eos_token=EOS, bos_token=BOS
     )
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -39,7 +38,7 @@ def build_student(out: Path, *, texts: Sequence[str], vocab_size: int, shape: di
         tie_word_embeddings=True,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
-        bos_token_id=None,
+        bos_token_id=tokenizer.bos_token_id,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
