@@ -346,7 +346,8 @@ def test_killed_process_keeps_every_reply_it_paid_for(tmp_path: Path) -> None:
 
 def test_interrupt_ends_a_call_to_a_hanging_server_at_once(tmp_path: Path) -> None:
     program = (
-        "import sys; from selfplay.models.http import Http; from selfplay.records import Request, Sampling\n"
+        "import signal, sys; from selfplay.models.http import Http; from selfplay.records import Request, Sampling\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it\n"
         "with Http(sys.argv[1], 'm', privacy='none') as b:\n"
         "    b.complete([Request(task_id='t', prompt='q')], n=1, sampling=Sampling(), seed=1)\n"
     )
