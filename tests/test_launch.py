@@ -53,7 +53,7 @@ def test_two_ranks_killed_inside_a_phase_end_the_same(tmp_path: Path) -> None:
     for name in ("plain", "killed"):
         (tmp_path / name).mkdir()
     assert play(tmp_path / "plain").returncode == 0
-    killed = driver(tmp_path / "killed", 2, "event:14@1")
+    killed = driver(tmp_path / "killed", 2, "event:9@1")
     assert killed.returncode != 0
     done = driver(tmp_path / "killed", 2, "never")
     assert done.returncode == 0, done.stderr
@@ -61,7 +61,7 @@ def test_two_ranks_killed_inside_a_phase_end_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.prove
-@pytest.mark.parametrize("kill", ["event:3@0", "event:22@0", "event:30@1", "rename:25@0", "rename:8@1", "rename:55@0"])
+@pytest.mark.parametrize("kill", ["event:3@0", "event:22@0", "event:12@1", "rename:25@0", "rename:2@1", "rename:55@0"])
 def test_two_ranks_killed_anywhere_end_the_same(tmp_path: Path, kill: str) -> None:
     for name in ("plain", "killed"):
         (tmp_path / name).mkdir()
