@@ -189,7 +189,7 @@ class Train(Section):
     batch_rows: Count = 64
     """Rows of one optimizer step over all ranks; accumulation follows from it."""
     micro_batch_rows: Count | None = operation(None)
-    """Rows of one forward pass on one rank; None: all of the rank's share."""
+    """Rows of one forward pass on one rank; None: all of the rank's share on a GPU, about 2,048 tokens on a CPU."""
     learning_rate: float = Field(1e-4, gt=0)
     scheduler: str = "cosine"
     """A transformers scheduler name: cosine, linear, constant_with_warmup, ..."""
