@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 from selfplay.collapse import wilson
 from selfplay.config.tree import Curate
 from selfplay.curate import Archive, SelectRules, archive_entries, select
+from selfplay.models.encode import row_of
 from selfplay.models.student import Encoder
 from selfplay.phases.correct import COPY, Corrected, read_corrections
 from selfplay.phases.mixing import Frontier, mix
@@ -167,12 +168,7 @@ class _Encoding:
 def row_of_trace(trace: Trace) -> Row:
     """The training row of an accepted attempt, on the exact ids that were sampled."""
     prompt, completion = trace.attempt.prompt_ids or (), trace.attempt.completion_ids or ()
-    return Row(
-        input_ids=(*prompt, *completion),
-        labels=(*[-100] * len(prompt), *completion),
-        source=trace.attempt.id,
-        operations=operations_of(trace.task),
-    )
+    return row_of(prompt, completion, source=trace.attempt.id, operations=operations_of(trace.task))
 
 
 def operations_of(task: Task) -> int | None:
@@ -184,13 +180,7 @@ def operations_of(task: Task) -> int | None:
 def anchor_row(encoder: Encoder, task: Task) -> Row:
     """The training row of a task's reference."""
     prompt, completion = encoder.prompt(Request.of(task)), encoder.completion(task.reference or "")
-    return Row(
-        input_ids=(*prompt, *completion),
-        labels=(*[-100] * len(prompt), *completion),
-        kind="anchor",
-        source=task.id,
-        operations=operations_of(task),
-    )
+    return row_of(prompt, completion, kind="anchor", source=task.id, operations=operations_of(task))
 
 
 def tally_up(tally: Tally, traces: Sequence[Trace], judged: Sequence[Judged]) -> None:
