@@ -19,10 +19,11 @@ from selfplay.config.tree import Correct, Curate, Generate, Verify
 from selfplay.curate import Archive
 from selfplay.errors import ConfigError, OutageError
 from selfplay.models.scripted import Scripted
-from selfplay.phases.correct import correct, failed_of, folder_of, is_copy, judge_second, read_corrections, wrong_step
+from selfplay.phases.correct import correct, failed_of, folder_of, is_copy, judge_second, wrong_step
 from selfplay.phases.curate import curate, curate_anchor, grouped
 from selfplay.phases.generate import folder_of as generated
 from selfplay.phases.generate import generate
+from selfplay.phases.judging import read_corrections
 from selfplay.phases.verify import folder_of as judged_of
 from selfplay.phases.verify import verify_attempts
 from selfplay.phases.watch import Watch

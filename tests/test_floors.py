@@ -75,6 +75,19 @@ def test_phases_never_import_what_stands_around_the_loop() -> None:
     assert found == []
 
 
+def test_phases_never_import_each_other() -> None:
+    phases = {"propose", "generate", "verify", "correct", "audit", "curate", "train", "evaluate", "gate", "making"}
+
+    def phase(module: str) -> str:
+        parts = module.split(".")
+        return parts[2] if parts[1:2] == ["phases"] and parts[2:] and parts[2] in phases else ""
+
+    found = [
+        (m, t) for m in FILES if phase(m) for t, _ in imports_of(m, late=True) if phase(t) not in ("", phase(m))
+    ]
+    assert found == []
+
+
 def test_no_import_cycle() -> None:
     edges = {module: {target for target, _ in imports_of(module, late=False)} - {module} for module in FILES}
     while leaves := [module for module, targets in edges.items() if not targets & edges.keys()]:

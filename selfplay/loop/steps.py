@@ -12,6 +12,7 @@ from selfplay.phases import audit, correct, curate, evaluate, generate, propose,
 from selfplay.phases.evaluate import measures
 from selfplay.phases.learn import learn
 from selfplay.phases.mixing import Frontier
+from selfplay.phases.rows import operations_of
 from selfplay.phases.timing import timed
 from selfplay.records import Sampling
 from selfplay.seeds import seed_of
@@ -94,7 +95,7 @@ def _mastered(this: Round) -> frozenset[str]:
     edge = _edge(this)
     if edge is None:
         return frozenset()
-    return frozenset(task.id for task in this.tasks if (curate.operations_of(task) or 0) <= edge)
+    return frozenset(task.id for task in this.tasks if (operations_of(task) or 0) <= edge)
 
 
 def _frontier(this: Round) -> Frontier | None:

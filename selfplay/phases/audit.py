@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from selfplay.config.judging import Audit
 from selfplay.errors import OutageError
 from selfplay.phases.chunked import Json
-from selfplay.phases.verify import judge_all, row_of
+from selfplay.phases.judging import judge_all, row_of
 from selfplay.phases.watch import Watch
 from selfplay.records import Attempt, Outcome, Task, Verdict
 from selfplay.seeds import rng_of

@@ -17,9 +17,9 @@ from typing import Literal
 from selfplay.config.tree import Correct
 from selfplay.curate.signature import canonical_code, exact_key
 from selfplay.models import Backend
+from selfplay.phases.attempts import Origin, attempt_of, complete_all
 from selfplay.phases.chunked import Json, refuse_outage, run_chunks
-from selfplay.phases.generate import Origin, attempt_of, complete_all
-from selfplay.phases.verify import Verifiers, judge_all, row_of
+from selfplay.phases.judging import COPY, Verifiers, judge_all, row_of
 from selfplay.phases.watch import Watch
 from selfplay.prompts.correction import evidence_of, request_of
 from selfplay.ranks import Ranks
@@ -29,8 +29,6 @@ from selfplay.store import Chunk, ChunkFolder
 from selfplay.verify import Judged
 from selfplay.verify.math import StepOutcome, check_steps
 
-COPY = "copy/1"
-"""The verifier's name on corrections that repeat what they correct."""
 _STEPS = 40
 _DEFINES = re.compile(r"^(?:async def|def|class) +(\w+)", re.MULTILINE)
 
@@ -203,25 +201,3 @@ def _second(
         )
         for one, row in zip(failed, found, strict=True)
     ]
-
-
-@dataclass(frozen=True)
-class Corrected:
-    """A correction as it was made: what was asked, what came, and what the verifiers say."""
-
-    asked: Request
-    attempt: Attempt
-    judged: Judged
-
-
-def read_corrections(folder: ChunkFolder) -> Iterator[list[Corrected]]:
-    """The corrections, chunk by chunk."""
-    for _, rows in folder.each():
-        yield [
-            Corrected(
-                Request.model_validate(row["asked"]),
-                Attempt.model_validate(row["made"]),
-                Judged(tuple(Verdict.model_validate(v) for v in row["verdicts"]), Outcome(row["outcome"])),
-            )
-            for row in rows
-        ]

@@ -10,11 +10,10 @@ from typing import Literal, NamedTuple
 from selfplay.collapse import wilson
 from selfplay.config.tree import Curate
 from selfplay.curate import Archive, SelectRules, archive_entries, select
-from selfplay.models.encode import row_of
 from selfplay.models.student import Encoder
-from selfplay.phases.correct import COPY, Corrected, read_corrections
+from selfplay.phases.judging import COPY, Corrected, read_corrections, read_judged
 from selfplay.phases.mixing import Frontier, mix
-from selfplay.phases.verify import read_judged
+from selfplay.phases.rows import anchor_row, row_of_trace
 from selfplay.records import Attempt, Request, Row, Task, Trace
 from selfplay.store import ChunkFolder, write_json, write_whole
 from selfplay.store.traces import read_rows, write_rows, write_traces
@@ -163,24 +162,6 @@ class _Encoding:
         return trace.model_copy(update={"attempt": trace.attempt.model_copy(update={"prompt_ids": ids})})
 
     _encoder: Encoder | None
-
-
-def row_of_trace(trace: Trace) -> Row:
-    """The training row of an accepted attempt, on the exact ids that were sampled."""
-    prompt, completion = trace.attempt.prompt_ids or (), trace.attempt.completion_ids or ()
-    return row_of(prompt, completion, source=trace.attempt.id, operations=operations_of(trace.task))
-
-
-def operations_of(task: Task) -> int | None:
-    """The task's operation count, where it has one."""
-    value = task.tag("operations")
-    return int(value) if value is not None and value.isdigit() else None
-
-
-def anchor_row(encoder: Encoder, task: Task) -> Row:
-    """The training row of a task's reference."""
-    prompt, completion = encoder.prompt(Request.of(task)), encoder.completion(task.reference or "")
-    return row_of(prompt, completion, kind="anchor", source=task.id, operations=operations_of(task))
 
 
 def tally_up(tally: Tally, traces: Sequence[Trace], judged: Sequence[Judged]) -> None:

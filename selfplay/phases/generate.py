@@ -1,22 +1,18 @@
 """Floor 4: the student's attempts, k a task, in chunks of tasks sharded over the ranks."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Literal
 
 from selfplay.config.tree import Generate
 from selfplay.models import Backend
+from selfplay.phases.attempts import Origin, attempt_of, complete_all
 from selfplay.phases.chunked import Json, plan, refuse_outage, run_chunks
 from selfplay.phases.watch import Watch
 from selfplay.ranks import Ranks
-from selfplay.records import Attempt, Completion, Request, Sampling, Task
+from selfplay.records import Completion, Request, Sampling, Task
 from selfplay.seeds import seed_of
 from selfplay.store import Chunk, ChunkFolder
-
-Origin = Literal["student", "teacher"]
-RETRIES = 1
-"""How often completions that failed on our side are asked again, before their share counts."""
 
 
 def generate(
@@ -81,52 +77,3 @@ def folder_of(section: Generate, tasks: Sequence[Task], student: str, seed: int,
     return ChunkFolder(
         out, plan(members, section.chunk_tasks, lambda n: seed_of(seed, round, "generate", n), lambda n: student)
     )
-
-
-def complete_all(
-    backend: Backend, requests: Sequence[Request], n: int, sampling: Sampling, seed: int
-) -> list[list[Completion]]:
-    """n completions a request; those that failed on our side are asked once more."""
-    found = backend.complete(requests, n=n, sampling=sampling, seed=seed)
-    for _ in range(RETRIES):
-        broken = [i for i, row in enumerate(found) if any(c.finish_reason == "error" for c in row)]
-        if not broken:
-            break
-        again = backend.complete([requests[i] for i in broken], n=n, sampling=sampling, seed=seed)
-        for i, row in zip(broken, again, strict=True):
-            found[i] = [new if old.finish_reason == "error" else old for old, new in zip(found[i], row, strict=True)]
-    return found
-
-
-def attempt_of(
-    task_id: str,
-    number: int,
-    completion: Completion,
-    sampling: Sampling,
-    model: str,
-    chunk: int,
-    round: int,
-    origin: Origin = "student",
-) -> Attempt:
-    """The record of one completion."""
-    return Attempt(
-        task_id=task_id,
-        attempt=number,
-        round=round,
-        text=completion.text,
-        prompt_ids=completion.prompt_ids,
-        completion_ids=completion.completion_ids,
-        logprobs=completion.logprobs,
-        finish_reason=completion.finish_reason,
-        sampler=sampling.model_dump(mode="json"),
-        model=model,
-        chunk=chunk,
-        origin=origin,
-        retokenised=completion.retokenised,
-    )
-
-
-def read_attempts(folder: ChunkFolder) -> Iterator[tuple[Chunk, list[Attempt]]]:
-    """The attempts, chunk by chunk."""
-    for chunk, rows in folder.each():
-        yield chunk, [Attempt.model_validate(row) for row in rows]

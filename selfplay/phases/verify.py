@@ -1,20 +1,17 @@
 """Floor 4: a verdict for every attempt, in the chunks that generation made."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from selfplay.config.tree import Verify
 from selfplay.phases.chunked import Json, refuse_outage, run_chunks
+from selfplay.phases.judging import Verifiers, judge_all, row_of
 from selfplay.phases.watch import Watch
 from selfplay.ranks import Ranks
-from selfplay.records import Attempt, Outcome, Task, Verdict, digest
+from selfplay.records import Attempt, Outcome, Task, digest
 from selfplay.store import Chunk, ChunkFolder
-from selfplay.verify import Judged, Verifier, verify
-
-Verifiers = Mapping[str, Verifier]
-RETRIES = 1
-"""How often attempts whose verdict is `error` are judged again, before their share counts."""
+from selfplay.verify import Judged
 
 
 def verify_attempts(
@@ -58,37 +55,6 @@ def folder_of(attempts: ChunkFolder, out: Path) -> ChunkFolder:
         members = tuple(f"{row['task_id']}/{row['attempt']}" for row in rows)
         chunks.append(Chunk(chunk.id, members, 0, digest([row["text"] for row in rows])))
     return ChunkFolder(out, chunks)
-
-
-def judge_all(tasks: Sequence[Task], attempts: Sequence[Attempt], verifiers: Verifiers) -> list[Judged]:
-    """Judges, and judges once more what came out as `error`."""
-    judged = verify(tasks, attempts, verifiers)
-    for _ in range(RETRIES):
-        broken = [i for i, one in enumerate(judged) if one.outcome is Outcome.ERROR]
-        if not broken:
-            break
-        again = verify([tasks[i] for i in broken], [attempts[i] for i in broken], verifiers)
-        for i, one in zip(broken, again, strict=True):
-            judged[i] = one
-    return judged
-
-
-def row_of(attempt: Attempt, judged: Judged) -> Json:
-    """What a chunk keeps of one judged attempt."""
-    return {
-        "task_id": attempt.task_id,
-        "attempt": attempt.attempt,
-        "outcome": judged.outcome.value,
-        "verdicts": [verdict.model_dump(mode="json") for verdict in judged.verdicts],
-    }
-
-
-def read_judged(folder: ChunkFolder) -> Iterator[list[Judged]]:
-    """The verdicts and outcomes, chunk by chunk, in the order of the attempts."""
-    for _, rows in folder.each():
-        yield [
-            Judged(tuple(Verdict.model_validate(v) for v in row["verdicts"]), Outcome(row["outcome"])) for row in rows
-        ]
 
 
 def _why(broken: Sequence[Judged]) -> str:

@@ -12,10 +12,10 @@ from pathlib import Path
 from selfplay.config.tree import Evaluate
 from selfplay.models import Backend
 from selfplay.models.student import Encoder
+from selfplay.phases.attempts import attempt_of, complete_all
 from selfplay.phases.chunked import Json, refuse_outage, run_chunks
-from selfplay.phases.curate import anchor_row
-from selfplay.phases.generate import attempt_of, complete_all
-from selfplay.phases.verify import Verifiers, judge_all
+from selfplay.phases.judging import Verifiers, judge_all
+from selfplay.phases.rows import anchor_row
 from selfplay.phases.watch import Watch
 from selfplay.ranks import Ranks
 from selfplay.records import Outcome, Request, Sampling, Task

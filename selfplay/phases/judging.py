@@ -1,0 +1,68 @@
+"""Floor 4: verdicts and corrections, as several phases ask for them and read them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from selfplay.phases.chunked import Json
+from selfplay.records import Attempt, Outcome, Request, Task, Verdict
+from selfplay.store import ChunkFolder
+from selfplay.verify import Judged, Verifier, verify
+
+Verifiers = Mapping[str, Verifier]
+RETRIES = 1
+"""How often attempts whose verdict is `error` are judged again, before their share counts."""
+COPY = "copy/1"
+"""The verifier's name on corrections that repeat what they correct."""
+
+
+def judge_all(tasks: Sequence[Task], attempts: Sequence[Attempt], verifiers: Verifiers) -> list[Judged]:
+    """Judges, and judges once more what came out as `error`."""
+    judged = verify(tasks, attempts, verifiers)
+    for _ in range(RETRIES):
+        broken = [i for i, one in enumerate(judged) if one.outcome is Outcome.ERROR]
+        if not broken:
+            break
+        again = verify([tasks[i] for i in broken], [attempts[i] for i in broken], verifiers)
+        for i, one in zip(broken, again, strict=True):
+            judged[i] = one
+    return judged
+
+
+def row_of(attempt: Attempt, judged: Judged) -> Json:
+    """What a chunk keeps of one judged attempt."""
+    return {
+        "task_id": attempt.task_id,
+        "attempt": attempt.attempt,
+        "outcome": judged.outcome.value,
+        "verdicts": [verdict.model_dump(mode="json") for verdict in judged.verdicts],
+    }
+
+
+def read_judged(folder: ChunkFolder) -> Iterator[list[Judged]]:
+    """The verdicts and outcomes, chunk by chunk, in the order of the attempts."""
+    for _, rows in folder.each():
+        yield [
+            Judged(tuple(Verdict.model_validate(v) for v in row["verdicts"]), Outcome(row["outcome"])) for row in rows
+        ]
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """A correction as it was made: what was asked, what came, and what the verifiers say."""
+
+    asked: Request
+    attempt: Attempt
+    judged: Judged
+
+
+def read_corrections(folder: ChunkFolder) -> Iterator[list[Corrected]]:
+    """The corrections, chunk by chunk."""
+    for _, rows in folder.each():
+        yield [
+            Corrected(
+                Request.model_validate(row["asked"]),
+                Attempt.model_validate(row["made"]),
+                Judged(tuple(Verdict.model_validate(v) for v in row["verdicts"]), Outcome(row["outcome"])),
+            )
+            for row in rows
+        ]
