@@ -82,9 +82,7 @@ def test_phases_never_import_each_other() -> None:
         parts = module.split(".")
         return parts[2] if parts[1:2] == ["phases"] and parts[2:] and parts[2] in phases else ""
 
-    found = [
-        (m, t) for m in FILES if phase(m) for t, _ in imports_of(m, late=True) if phase(t) not in ("", phase(m))
-    ]
+    found = [(m, t) for m in FILES if phase(m) for t, _ in imports_of(m, late=True) if phase(t) not in ("", phase(m))]
     assert found == []
 
 
