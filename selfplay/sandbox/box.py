@@ -188,6 +188,18 @@ def _enter(config: "Config", job: "Config") -> None:
     run(job)
 
 
+def _refuse(*why: str) -> None:
+    posix.write(_CONTROL, "\t".join(("no", *why, "")).replace("\n", " ").encode() + b"\n")
+    posix._exit(1)
+
+
+def _run_prelude(code: bytes) -> None:
+    try:
+        exec(marshal.loads(code), {"__name__": "prelude", "__builtins__": __builtins__})
+    except BaseException as error:
+        _refuse("prelude", f"{type(error).__name__}: {error}"[:1000])
+
+
 def _begin(config: "Config") -> "Config":
     """Lock in and say so; what `_serve` needs of the configuration."""
     globals()["_nr"] = config["nr"]
@@ -200,13 +212,14 @@ def _begin(config: "Config") -> "Config":
             __import__(name)
         except ImportError:
             pass
+    if config["prelude"]:
+        _run_prelude(config["prelude"])
     compile("0", "", "eval")  # the compiler's own tables, which every program would otherwise build for itself
     size, resident = _memory()
     try:
         walls["lock_in"](config)
     except walls["Refused"] as error:
-        posix.write(_CONTROL, "\t".join(("no", *error.args, "")).replace("\n", " ").encode() + b"\n")
-        posix._exit(1)
+        _refuse(*error.args)
     globals()["_program"] = config["program"]
     posix.write(_CONTROL, b"ok %d\n" % (resident >> 10))
     fence = "landlock_restrict_self" if config["landlock"] else "getpid"

@@ -49,6 +49,8 @@ class Plan:
     path: tuple[str, ...]
     binds: tuple[str, ...]
     machine: str
+    prelude: str = ""
+    """Trusted source that a zygote runs once, after its preloads and before its walls close; files are open to it yet."""
 
 
 def landlock_abi() -> int:
@@ -115,6 +117,7 @@ def config(how: Plan, flavour: str, number: int) -> dict[str, Any]:
         "holes": holes,
         "path": list(how.path),
         "preload": list(named),
+        "prelude": marshal.dumps(compile(how.prelude, "<prelude>", "exec", dont_inherit=True)) if how.prelude else b"",
         "walls": _compiled("walls.py"),
         "runner": _compiled("runner.py"),
         "box": _compiled("box.py"),
