@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from selfplay.collapse.estimate import Estimate, Floats, interval, resample_weights
-from selfplay.collapse.passes import miss_chance, pass_at_k_s
+from selfplay.collapse.passes import miss_chance
+from selfplay.collapse.stream import Ints
 from selfplay.errors import DataError
 
 RARE_DRAWS = 4
@@ -168,13 +169,11 @@ def _columns(pair: _Pair, panel: Panel, ks: Sequence[int]) -> dict[str, Column]:
     out: dict[str, Column] = {}
     for name, k in [*((str(k), k) for k in ks if k <= m), ("n", m)]:
         out[f"eval/pass_at_{name}"] = (1.0 - miss_chance(n, c, k), ones)
-        unique = [float((1.0 - miss_chance(ni, np.asarray(cl), k)).sum()) for ni, cl in zip(n, clusters, strict=True)]
-        out[f"collapse_diversity/unique_correct_at_{name}"] = (np.asarray(unique), ones)
+        out[f"collapse_diversity/unique_correct_at_{name}"] = (_different(clusters, n, k), ones)
     solved = out["eval/pass_at_n"][0]
     out["collapse_quality/pass_gap"] = (solved - c / n, ones)
     if m >= 2:
-        two = [pass_at_k_s(int(ni), cl, m, 2) for ni, cl in zip(n, clusters, strict=True)]
-        out["collapse_diversity/pass_at_k_s"] = (np.asarray(two), ones)
+        out["collapse_diversity/pass_at_k_s"] = (_two_different(clusters, n, c, m), ones)
         out["collapse_tails/polarisation"] = _polarisation_column(n, c)
     out |= _mode_columns(pair, panel, clusters)
     out["collapse_tails/frac_all_fail"] = ((c == 0).astype(np.float64), ones)
@@ -191,9 +190,29 @@ def _columns(pair: _Pair, panel: Panel, ks: Sequence[int]) -> dict[str, Column]:
     if panel.answers:
         never = (pair.ints(pair.base, pair.base.correct) == 0).astype(np.float64)
         answers = [panel.answers[i] for i in pair.rows[id(panel)]]
-        spread = [float((1.0 - miss_chance(ni, np.asarray(a), m)).sum()) for ni, a in zip(n, answers, strict=True)]
-        out["collapse_tails/unsolved_answer_diversity"] = (np.asarray(spread) * never, never)
+        out["collapse_tails/unsolved_answer_diversity"] = (_different(answers, n, m) * never, never)
     return out
+
+
+def _flat(clusters: Sequence[Sequence[int]]) -> tuple[Floats, Ints]:
+    """All cluster counts in one array, and the task that each belongs to."""
+    each = np.asarray([count for row in clusters for count in row], dtype=np.float64)
+    return each, np.repeat(np.arange(len(clusters)), [len(row) for row in clusters])
+
+
+def _different(clusters: Sequence[Sequence[int]], n: Floats, k: int) -> Floats:
+    """Expected number of clusters among k of n attempts, a task: `passes.unique_correct_at_k` for all tasks at once."""
+    each, task = _flat(clusters)
+    return np.bincount(task, 1.0 - miss_chance(n[task], each, k), n.size)
+
+
+def _two_different(clusters: Sequence[Sequence[int]], n: Floats, c: Floats, k: int) -> Floats:
+    """Chance of two clusters or more among k attempts: `passes.pass_at_k_s` with s = 2, whose polynomial has two terms
+    below y^2: no right attempt, or right ones of a single cluster."""
+    each, task = _flat(clusters)
+    none = miss_chance(n, c, k)
+    single = np.bincount(task, miss_chance(n[task], (c[task] - each), k) - none[task], n.size)
+    return np.clip(1.0 - none - single, 0.0, 1.0)
 
 
 def _polarisation_column(n: Floats, c: Floats) -> Column:
@@ -207,17 +226,15 @@ def _mode_columns(pair: _Pair, panel: Panel, clusters: list[tuple[int, ...]]) ->
     """Variety among the right attempts, on tasks that have enough of them in both rounds."""
     both = np.minimum(pair.ints(pair.now, pair.now.correct), pair.ints(pair.base, pair.base.correct))
     c = pair.ints(panel, panel.correct)
-    counts = [np.asarray(cl, dtype=np.float64) for cl in clusters]
     two, four = (both >= 2).astype(np.float64), (both >= RARE_DRAWS).astype(np.float64)
-    differ = [1 - float((a * (a - 1)).sum()) / max(t * (t - 1), 1) for a, t in zip(counts, c, strict=True)]
-    spread = [
-        float((1.0 - miss_chance(t, a, RARE_DRAWS)).sum()) if t >= RARE_DRAWS else 0.0
-        for a, t in zip(counts, c, strict=True)
-    ]
-    singles = np.asarray([float((a == 1).sum()) for a in counts])
+    each, task = _flat(clusters)
+    alike = np.bincount(task, each * (each - 1), c.size)
+    singles = np.bincount(task, each == 1, c.size)
+    differ = 1 - alike / np.maximum(c * (c - 1), 1)
+    spread = _different(clusters, np.maximum(c, RARE_DRAWS), RARE_DRAWS)
     return {
-        "collapse_diversity/heterozygosity": (np.asarray(differ) * two, two),
-        "collapse_diversity/hill0_rarefied": (np.asarray(spread) * four, four),
+        "collapse_diversity/heterozygosity": (differ * two, two),
+        "collapse_diversity/hill0_rarefied": (spread * four, four),
         "collapse_tails/good_turing_unseen": (singles, c),
     }
 
