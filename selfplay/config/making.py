@@ -1,12 +1,13 @@
 """Floor 0: the configuration of `selfplay make`: seed tasks, a teacher (or none), and which makers make what from them."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from selfplay.config.judging import Judge
-from selfplay.config.sections import Count, HttpBackend, PretrainedBackend, Section, Share, Tasks, operation
+from selfplay.config.made import MakerSettings, Scenarios
+from selfplay.config.sections import Count, Share, Tasks, operation
 from selfplay.config.tree import Sandbox
 
 Maker = Literal["procedural", "evolve", "rare", "textbook", "variants", "backtranslate", "instruct", "traces"]
@@ -14,46 +15,15 @@ OFFLINE = ("procedural",)
 """Makers that need no teacher."""
 
 
-class Teacher(Section):
-    """Who writes: any chat server, or a model in this process."""
-
-    backend: Annotated[HttpBackend | PretrainedBackend, Field(discriminator="kind")]
-    temperature: float = Field(0.8, ge=0)
-    max_new_tokens: Count = 1024
-
-
-class TailGap(Section):
-    """Measured coverage of one value of an axis, from a run's report: `have` of `wanted`."""
-
-    axis: str
-    value: str
-    have: float = Field(ge=0)
-    wanted: float = Field(gt=0)
-
-
-class RareScenarios(Section):
+class RareScenarios(Scenarios):
     """Tasks to order, from a taxonomy."""
 
     count: Count = 100
-    taxonomy: dict[str, tuple[str, ...]]
-    """Axis -> values, such as topic, construct, edge, persona."""
-    gaps: tuple[TailGap, ...] = ()
-    """Where the tail falls short; such values are drawn more often."""
     boost: float = Field(4.0, ge=0)
     """A value that is not covered at all weighs 1 + boost."""
-    kind: Literal["math", "code"] = "math"
 
 
-class TextbookPlan(Section):
-    """Exercises from topics."""
-
-    topics: dict[str, tuple[str, ...]]
-    """Topic -> subtopics; a topic without an entry is a leaf."""
-    sections: Count = 3
-    exercises: Count = 3
-
-
-class Make(Section):
+class Make(MakerSettings):
     """A dataset, without any training."""
 
     name: str = operation("dataset", pattern=r"^[\w][\w.\-]{0,99}$")
@@ -65,24 +35,9 @@ class Make(Section):
     seeds: Count = 100
     """Seed tasks that are drawn from it."""
     makers: tuple[Maker, ...]
-    teacher: Teacher | None = None
-    depth: Count = 3
-    """Most times that a task is evolved in depth, generation by generation; `procedural` and `evolve`."""
     rare: RareScenarios | None = None
-    textbook: TextbookPlan | None = None
     judge: Judge | None = None
     """Decides on what `instruct` makes, which nothing can run."""
-    texts: str | None = None
-    """JSON Lines with `id` and `text`: good texts for `instruct`."""
-    pivot: str = "French"
-    """The other language of `backtranslate`."""
-    language: str = "English"
-    variants: Count = 3
-    """Variants asked for a task."""
-    samples: Count = 2
-    """Teacher traces a task, and instructions a text."""
-    solutions: int = Field(2, ge=0)
-    """Independent solutions that a made task is held to; none without a teacher."""
     sandbox: Sandbox = Sandbox()
     decontaminate: bool = True
     privacy: Literal["off", "drop"] = "drop"

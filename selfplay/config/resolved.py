@@ -50,4 +50,4 @@ def _leaves(section: BaseModel, prefix: str, *, science_only: bool) -> Iterator[
         if isinstance(value, BaseModel):
             yield from _leaves(value, f"{prefix}{name}.", science_only=science_only)
         else:
-            yield f"{prefix}{name}", value
+            yield f"{prefix}{name}", section.model_dump(mode="json", include={name})[name]

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from selfplay.config.judging import Audit, Judge
+from selfplay.config.made import MakeTasks, QuotaWish, making_faults
 from selfplay.config.sections import Count, Sampler, Section, Share, Student, StudentBackend, Tasks, operation
 
 # ---- the phases ----
@@ -50,6 +51,8 @@ class Propose(Section):
     """None: every training task of the source, each round (not for endless sources)."""
     curriculum: Curriculum | None = None
     """Only for sources whose tasks are tagged by operation count."""
+    make: MakeTasks | None = None
+    """Tasks that are made on top of the drawn ones; None: none."""
 
 
 class Generate(Section):
@@ -139,6 +142,8 @@ class Curate(Section):
     `replace` rows stay as they come."""
     rows: Count | None = None
     """accumulate_subsample: rows drawn from the pool."""
+    quotas: tuple[QuotaWish, ...] = ()
+    """Shares by tag that the round's accepted attempts are to have; what cannot be met is named and counted."""
     decontaminate: bool = True
     """Drop attempts and tasks that repeat an evaluation task."""
     privacy: Literal["off", "drop"] = "drop"
@@ -152,6 +157,8 @@ class Curate(Section):
             raise ValueError(
                 f"newest_share is {self.newest_share}, but regime replace has only the newest rows; remove it"
             )
+        if self.quotas and not self.verified_only:
+            raise ValueError("quotas has no effect while verified_only is false, which keeps everything; remove one")
         both = (self.beyond_share or 0.0) + (self.anchor_share or 0.0)
         if self.beyond_share is not None and both > 1:
             raise ValueError(f"beyond_share + anchor_share is {both:g}, over 1; lower one of them")
@@ -336,6 +343,8 @@ def _misfits(config: Config) -> Iterator[str]:
             "train.start is from_base without train.warmup, so a tiny student would start each round from random "
             "weights; add train.warmup or use continue"
         )
+    if config.propose.make is not None:
+        yield from making_faults(config.propose.make, source, config.judge is not None)
     yield from _teacher_misfits(config)
     if config.correct.attempts and config.generate.backend.kind == "recorded":
         yield "correct.attempts is 1, but generate.backend is recorded, which has no second attempts; set it to 0"

@@ -72,15 +72,22 @@ class QuotaLine:
 
 def apply_quotas(rows: Sequence[Candidate], quotas: Sequence[Quota]) -> tuple[list[bool], list[QuotaLine]]:
     """Which rows are kept, in their order, and the report. Quotas act in the order given: all minima, then all maxima."""
-    kept = [row.kept for row in rows]
+    changed, lines = changes_of(rows, quotas)
+    return [row.kept != (place in changed) for place, row in enumerate(rows)], lines
+
+
+def changes_of(rows: Sequence[Candidate], quotas: Sequence[Quota]) -> tuple[dict[int, str], list[QuotaLine]]:
+    """As `apply_quotas`: the places whose decision changes, each with the stratum for whose sake it does, and the report."""
+    kept, cause = [row.kept for row in rows], dict[int, str]()
     wishes = [(quota, tag) for quota in quotas for tag in _strata(rows, quota.tag)]
     for quota, tag in wishes:
         if quota.minimum > 0:
-            _raise_to(rows, kept, tag, quota.minimum)
+            cause |= dict.fromkeys(_raise_to(rows, kept, tag, quota.minimum), tag)
     for quota, tag in wishes:
         if quota.maximum < 1:
-            _lower_to(rows, kept, tag, quota.maximum)
-    return kept, [line for quota, tag in wishes for line in _report(rows, kept, quota, tag)]
+            cause |= dict.fromkeys(_lower_to(rows, kept, tag, quota.maximum), tag)
+    lines = [line for quota, tag in wishes for line in _report(rows, kept, quota, tag)]
+    return {place: tag for place, tag in cause.items() if kept[place] != rows[place].kept}, lines
 
 
 def _strata(rows: Sequence[Candidate], tag: str) -> list[str]:
@@ -91,29 +98,31 @@ def _strata(rows: Sequence[Candidate], tag: str) -> list[str]:
     return found or [tag]
 
 
-def _raise_to(rows: Sequence[Candidate], kept: list[bool], tag: str, share: float) -> None:
-    """Takes rows of the stratum back, best-ranked first and the emptiest task first, until the share is reached."""
+def _raise_to(rows: Sequence[Candidate], kept: list[bool], tag: str, share: float) -> list[int]:
+    """Takes rows of the stratum back, best-ranked first and the emptiest task first, until the share is reached; which."""
     tasks = Counter(row.task_id for row, keep in zip(rows, kept, strict=True) if keep)
     spare = [i for i, row in enumerate(rows) if not kept[i] and tag in row.tags]
     spare.sort(key=lambda i: (rows[i].rank, tasks[rows[i].task_id], rows[i].task_id, rows[i].key))
     inside = sum(kept[i] and tag in rows[i].tags for i in range(len(rows)))
-    total = sum(kept)
+    total, taken = sum(kept), list[int]()
     for index in spare:
         if total and inside >= share * total:
-            return
+            break
         kept[index] = True
+        taken.append(index)
         inside, total = inside + 1, total + 1
+    return taken
 
 
-def _lower_to(rows: Sequence[Candidate], kept: list[bool], tag: str, share: float) -> None:
-    """Drops rows of the stratum, of the fullest task first and worst-ranked first, until the share is kept.
+def _lower_to(rows: Sequence[Candidate], kept: list[bool], tag: str, share: float) -> list[int]:
+    """Drops rows of the stratum, of the fullest task first and worst-ranked first, until the share is kept; which.
 
     Where nothing else is accepted no drop can lower the share: then all stays, and the report says so.
     """
     inside = [i for i, row in enumerate(rows) if kept[i] and tag in row.tags]
     others = sum(kept) - len(inside)
     if not others:
-        return
+        return []
     allowed = math.floor(share / (1 - share) * others + 1e-9)
     tasks = Counter(rows[i].task_id for i in inside)
     depth: Counter[str] = Counter()
@@ -123,8 +132,10 @@ def _lower_to(rows: Sequence[Candidate], kept: list[bool], tag: str, share: floa
             (depth[rows[index].task_id], rows[index].rank, -tasks[rows[index].task_id], rows[index].key, index)
         )
         depth[rows[index].task_id] += 1
-    for *_, index in sorted(turns)[allowed:]:
+    dropped = [index for *_, index in sorted(turns)[allowed:]]
+    for index in dropped:
         kept[index] = False
+    return dropped
 
 
 def _report(rows: Sequence[Candidate], kept: Sequence[bool], quota: Quota, tag: str) -> list[QuotaLine]:
