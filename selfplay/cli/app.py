@@ -175,6 +175,7 @@ def collapse(
     ] = None,
     as_json: Json = False,
     html: Annotated[Path | None, typer.Option(help="Page to write.", show_default=False)] = None,
+    rules: Annotated[Path | None, typer.Option(help="Alarm rules of your own.", show_default=False)] = None,
     debug: Debug = False,
 ) -> None:
     """Collapse metrics and alarms of any file of texts by round; no run is needed."""
@@ -189,6 +190,7 @@ def collapse(
         correct_field=correct_field,
         as_json=as_json,
         html=html,
+        rules=rules,
     )
     raise typer.Exit(code)
 

@@ -35,29 +35,32 @@ def collapse(
     correct_field: str | None = None,
     as_json: bool = False,
     html: Path | None = None,
+    rules: Path | None = None,
 ) -> int:
-    """Measures each round of a JSONL(.gz) file or a run's traces.parquet and prints a table, or one JSON object.
+    """Measures each round of a JSONL(.gz) or parquet file and prints a table, or one JSON object.
 
-    `reference`: a round's number, or a file of texts (a JSONL(.gz) with the same text field, or plain text, one a line)
-    to hold all rounds against. `group_field` (the task) and `correct_field` (true/false, 1/0, pass/fail) add pass@k and
-    its kin. `html`: also writes the profile as one page that needs nothing else. Returns 0; bad input raises DataError or
-    ConfigError with file, line and remedy.
+    `reference`: a round's number, or a file of texts (a JSONL(.gz) or parquet with the same text field, or plain text, one
+    a line) to hold all rounds against. `group_field` (the task) and `correct_field` (true/false, 1/0, pass/fail) add
+    pass@k and its kin. `rules`: a file of alarm rules in place of the package's own. `html`: also writes the profile
+    as one page that needs nothing else. Returns 0; bad input raises DataError or ConfigError with place and remedy.
     """
     from selfplay.collapse.rounds import RoundTexts, profile
 
     rounds: dict[int, RoundTexts] = {}
-    for place, row in _rows(file):
+    own_rules, named = _rules(rules), False
+    for place, row in _rows(file, [f for f in (round_field, text_field, group_field, correct_field) if f]):
         number = _round_of(row, round_field, place)
-        text = row.get(text_field)
-        if not isinstance(text, str):
-            raise DataError(f"{place}: no text in field {text_field!r}, it has fields {sorted(row)}; give --text-field")
+        text = _text(row, text_field, place)
         correct = _right(row.get(correct_field), correct_field, place) if correct_field else None
         group = _group(row, group_field, place) if group_field else None
         rounds.setdefault(number, RoundTexts(seed=number)).add(text, group, correct)
+        named = named or correct_field in row
+    if rounds and correct_field and not named:
+        raise DataError(f"{file}: no row has the field {correct_field!r}; give --correct-field the right name")
     if not rounds:
         raise DataError(f"{file}: holds no row; give a JSONL file with a round and a text a line")
     against = _reference(reference, text_field)
-    rows = profile(rounds, reference=against)
+    rows = profile(rounds, reference=against, rules=own_rules)
     if as_json:
         print(json.dumps(_report(file, rows, against, rounds), ensure_ascii=False))
     else:
@@ -68,12 +71,27 @@ def collapse(
     return 0
 
 
-def _rows(file: Path) -> Iterator[tuple[str, Row]]:
-    """Rows with their place, `file:line`. Lines are read one at a time."""
+def _rules(file: Path | None) -> Any:
+    """The rules of a file; None for the package's own."""
+    from selfplay.collapse import load_rules
+
+    if file is None:
+        return None
+    try:
+        return load_rules(file.read_text(encoding="utf-8"), str(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--rules {file}: cannot be read, {error}; give a JSON file of alarm rules") from None
+
+
+def _rows(file: Path, fields: Sequence[str]) -> Iterator[tuple[str, Row]]:
+    """Rows with their place, `file:line`. Lines are read one at a time; of parquet only the fields named are read."""
     if not file.is_file():
-        raise DataError(f"{file}: no such file; give a JSONL(.gz) file or a traces.parquet")
+        raise DataError(f"{file}: no such file; give a JSONL(.gz) or parquet file")
     if file.suffix == ".parquet":
-        yield from _parquet_rows(file)
+        from selfplay.store.traces import read_parquet
+
+        for number, row in enumerate(read_parquet(file, fields), 1):
+            yield f"{file}: row {number}", row
         return
     for number, line in _lines(file):
         if line.strip():
@@ -106,16 +124,6 @@ def _parsed(line: bytes, place: str) -> Row:
     return row
 
 
-def _parquet_rows(file: Path) -> Iterator[tuple[str, Row]]:
-    from selfplay.store.traces import read_traces
-
-    try:
-        for number, row in enumerate(read_traces(file), 1):
-            yield f"{file}: row {number}", row
-    except (KeyError, OSError, ValueError) as error:
-        raise DataError(f"{file}: not a traces.parquet of a run, {error}; write the texts as JSONL") from None
-
-
 def _round_of(row: Mapping[str, Any], field: str, place: str) -> int:
     value = row.get(field)
     whole = isinstance(value, float) and value.is_integer()
@@ -125,6 +133,14 @@ def _round_of(row: Mapping[str, Any], field: str, place: str) -> int:
         return int(value)
     had = f"{value!r:.40} is no whole number" if field in row else f"it has fields {sorted(row)}"
     raise DataError(f"{place}: no round in field {field!r}, {had}; give --round-field")
+
+
+def _text(row: Mapping[str, Any], field: str, place: str) -> str:
+    text = row.get(field)
+    if isinstance(text, str):
+        return text
+    had = f"it is a {type(text).__name__}" if field in row else f"it has fields {sorted(row)}"
+    raise DataError(f"{place}: no text in field {field!r}, {had}; give --text-field")
 
 
 def _right(value: Any, field: str | None, place: str) -> bool | None:
@@ -160,11 +176,8 @@ def _reference(given: str | None, text_field: str) -> int | list[str] | None:
     file = Path(given)
     if not file.is_file():
         raise ConfigError(f"--reference {given}: neither a round's number nor a file; give one of these")
-    if file.suffix in (".jsonl", ".gz", ".json"):
-        texts = [row.get(text_field) for _, row in _rows(file)]
-        if not all(isinstance(text, str) for text in texts):
-            raise DataError(f"{file}: a row has no text in field {text_field!r}; give --text-field")
-        return [str(text) for text in texts]
+    if file.suffix in (".jsonl", ".gz", ".json", ".parquet"):
+        return [_text(row, text_field, place) for place, row in _rows(file, [text_field])]
     try:
         return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     except UnicodeDecodeError:

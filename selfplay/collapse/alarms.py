@@ -29,13 +29,22 @@ class Rules:
     metrics: tuple[dict[str, Any], ...]
     hard_z: float = Z95
     """Half-width, in standard errors, of the intervals that hard rules look at: they act at once and alone."""
+    ewma: tuple[dict[str, Any], ...] = ()
+    """Slow drifts: metrics whose exponentially weighted mean change is judged as well, see `_drifting`."""
+    ewma_weight: float = 0.3
+    """Weight of the latest round in that mean."""
+    ewma_z: float = 3.0
+    """Standard errors by which the mean must lie beyond the margin."""
     hard: tuple[dict[str, Any], ...] = ()
     breach: tuple[dict[str, Any], ...] = ()
     origin: str = field(default="rules.json", compare=False)
 
 
+FEWEST_ROUNDS = 3
+"""Rounds after the reference before a mean over rounds is judged."""
 _FIELDS = {
     "metrics": {"key", "bad", "margin", "relative", "texts_only"},
+    "ewma": {"key", "bad", "margin", "relative", "texts_only"},
     "hard": {
         "key",
         "below",
@@ -63,17 +72,18 @@ def load_rules(text: str | None = None, origin: str = "rules.json") -> Rules:
         raise ConfigError(
             f"{origin}: alpha is missing or outside (0, 0.5); give the error a round is allowed, such as 0.01"
         )
-    for part, allowed in (("metrics", "metrics"), ("hard", "hard"), ("breach", "hard")):
+    for part, allowed in (("metrics", "metrics"), ("ewma", "ewma"), ("hard", "hard"), ("breach", "hard")):
         for i, rule in enumerate(data.get(part, ())):
             unknown = set(rule) - _FIELDS[allowed]
             if unknown or "key" not in rule:
                 raise ConfigError(
                     f"{origin}: {part}[{i}] has {sorted(unknown) or 'no key'}; allowed: {sorted(_FIELDS[allowed])}"
                 )
-            if part == "metrics" and rule.get("bad") not in ("up", "down"):
-                raise ConfigError(f"{origin}: metrics[{i}].bad is {rule.get('bad')!r}; give up or down")
-    parts = {part: tuple(data.get(part, ())) for part in ("metrics", "hard", "breach")}
-    return Rules(alpha=float(data["alpha"]), hard_z=float(data.get("hard_z", Z95)), **parts, origin=origin)
+            if part in ("metrics", "ewma") and rule.get("bad") not in ("up", "down"):
+                raise ConfigError(f"{origin}: {part}[{i}].bad is {rule.get('bad')!r}; give up or down")
+    parts = {part: tuple(data.get(part, ())) for part in ("metrics", "ewma", "hard", "breach")}
+    known = {name: data[name] for name in ("alpha", "hard_z", "ewma_weight", "ewma_z") if name in data}
+    return Rules(**{name: float(value) for name, value in known.items()}, **parts, origin=origin)  # type: ignore[arg-type]
 
 
 def alarms(rows: Sequence[Row], *, rules: Rules | None = None, reference: int | None = None) -> list[Alarm]:
@@ -98,6 +108,8 @@ def alarms(rows: Sequence[Row], *, rules: Rules | None = None, reference: int | 
         fresh_start = i > 0 and rows[i - 1].get("gate/action") == "roll_back"
         before = [] if fresh_start else bad_by_round.get(int(parent), []) if parent is not None else []
         hard = [text for rule in rules.hard if (text := _hard(rule, row, compared, rules.hard_z))]
+        chain = _chain(rows, numbers, i, start)
+        hard += [text for rule in rules.ewma if (text := _drifting(rule, chain, compared, rules))]
         breach = [text for rule in rules.breach if (text := _hard(rule, row, compared, Z95))]
         level, reasons = _level(bad, before, hard, breach, rolled_back)
         first_metric = first_metric or next(iter(bad), "") or (hard + breach + [""])[0].partition(" ")[0]
@@ -220,6 +232,45 @@ def _hard(rule: Mapping[str, Any], row: Row, compared: Row | None, z: float) -> 
         rise = _change(rule["while_up"], row, compared) if compared is not None else None
         held = rise is not None and rise.lo > 0
     return f"{key} {value:.3g}: {rule.get('say', 'beyond its bar')}" if held else ""
+
+
+def _chain(rows: Sequence[Row], numbers: Sequence[int], i: int, start: int) -> list[Row]:
+    """The rounds that row i stands on, oldest first, itself last: those after the reference, none that was abandoned."""
+    places = [i] if i > start else []
+    while places:
+        place = places[0]
+        parent = rows[place].get("parent", numbers[place - 1] if place else None)
+        if parent is None or int(parent) not in numbers[start + 1 : place]:
+            break
+        places.insert(0, numbers.index(int(parent)))
+    return [rows[place] for place in places]
+
+
+def _drifting(rule: Mapping[str, Any], chain: Sequence[Row], compared: Row | None, rules: Rules) -> str:
+    """What a slow drift says, or "": the exponentially weighted mean change (Roberts 1959) lies beyond the margin, and
+    each of the last three changes is on the bad side (a round that recovered is no drift).
+
+    All changes share the reference round's error, which no averaging removes: of each change's variance half is taken as
+    shared and half as the round's own. The mean is normalised by its weights, so that a steady shift keeps its size.
+    """
+    if compared is None or len(chain) < FEWEST_ROUNDS or (rule.get("texts_only") and _has_verdicts(chain[-1])):
+        return ""
+    key = _resolve(rule["key"], chain[-1], compared)
+    changes = [change for row in chain if key and (change := _change(key, row, compared)) is not None]
+    if key is None or len(changes) < FEWEST_ROUNDS or _change(key, chain[-1], compared) is None:
+        return ""
+    sign = -1.0 if rule["bad"] == "down" else 1.0
+    if any(sign * change.value <= 0 for change in changes[-FEWEST_ROUNDS:]):
+        return ""
+    weights = [rules.ewma_weight * (1 - rules.ewma_weight) ** age for age in range(len(changes))][::-1]
+    whole = sum(weights)
+    mean = sum(w * change.value for w, change in zip(weights, changes, strict=True)) / whole
+    half = [(c.hi - c.value if rule["bad"] == "down" else c.value - c.lo) / Z95 for c in changes]
+    own = sum((w / whole) ** 2 * h**2 / 2 for w, h in zip(weights, half, strict=True))
+    shared = sum(w / whole * h**2 / 2 for w, h in zip(weights, half, strict=True))
+    margin = float(rule.get("margin", 0.0)) * (abs(_number(compared, key) or 0.0) if rule.get("relative") else 1.0)
+    held = sign * mean - margin > rules.ewma_z * math.sqrt(own + shared)
+    return f"{key} drifts: mean change {mean:+.3g} over {len(changes)} rounds" if held else ""
 
 
 def _widened(e: Estimate, z: float) -> Estimate:

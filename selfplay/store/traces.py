@@ -1,16 +1,19 @@
-"""Floor 2: traces.parquet and train.parquet. The only file that imports pyarrow. One explicit schema, zstd."""
+"""Floor 2: traces.parquet, train.parquet, pairs.parquet. The only file that imports pyarrow. Explicit schemas, zstd."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from selfplay.records import SCHEMA_VERSION, Attempt, Decision, Outcome, Row, Task, Trace, Verdict
+from selfplay.errors import DataError
+from selfplay.records import SCHEMA_VERSION, Attempt, Decision, Outcome, Preference, Row, Task, Trace, Verdict
 from selfplay.store.files import writing
 
+READ_ROWS = 4096
 _META = {b"schema_version": str(SCHEMA_VERSION).encode()}
 _STRING, _INT = pa.string(), pa.int32()
 
@@ -57,6 +60,21 @@ ROWS = pa.schema(
     metadata=_META,
 )
 
+PAIRS = pa.schema(
+    [
+        ("task_id", _STRING),
+        ("prompt_ids", pa.list_(_INT)),
+        ("chosen_ids", pa.list_(_INT)),
+        ("rejected_ids", pa.list_(_INT)),
+        ("chosen", _STRING),
+        ("rejected", _STRING),
+        ("reason", _STRING),
+        ("round", _INT),
+        ("kind", _STRING),
+    ],
+    metadata=_META,
+)
+
 
 def write_traces(path: Path, groups: Iterable[Sequence[Trace]]) -> int:
     """Writes traces group by group (one in memory at a time), in the order given; the number of rows."""
@@ -73,12 +91,56 @@ def read_rows(path: Path) -> list[Row]:
     return [Row(**row) for row in pq.read_table(path).to_pylist()]
 
 
+@contextmanager
+def writing_pairs(path: Path) -> Iterator[Callable[[Sequence[Preference]], None]]:
+    """Gives a function that writes one group of pairs after the other; the file is there, whole, once the block ends."""
+    with writing(path) as temporary, pq.ParquetWriter(temporary, PAIRS, compression="zstd") as writer:
+
+        def add(pairs: Sequence[Preference]) -> None:
+            if pairs:
+                rows = [{**pair.model_dump(), "reason": _storable(pair.reason)} for pair in pairs]
+                writer.write_table(pa.Table.from_pylist(rows, schema=PAIRS))
+
+        yield add
+
+
+def count_pairs(path: Path) -> int:
+    """How many pairs a file holds; none where there is no such file, as in runs of earlier versions."""
+    return int(pq.read_metadata(path).num_rows) if path.is_file() else 0
+
+
+def read_pairs(path: Path) -> Iterator[list[Preference]]:
+    """The pairs of a file, one written group in memory at a time; none where there is no such file."""
+    if not path.is_file():
+        return
+    with pq.ParquetFile(path) as file:
+        for number in range(file.num_row_groups):
+            yield [Preference(**row) for row in file.read_row_group(number).to_pylist()]
+
+
 def read_traces(path: Path) -> Iterator[dict[str, Any]]:
     """A round's traces as flat dicts, JSON columns parsed, one row group in memory at a time."""
     with pq.ParquetFile(path) as file:
         for number in range(file.num_row_groups):
             for row in file.read_row_group(number).to_pylist():
                 yield {**row, **{name: json.loads(row[name]) for name in ("verdicts", "sampler", "task")}}
+
+
+def read_parquet(path: Path, fields: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Some fields of any parquet file, row by row, a few thousand rows in memory at a time.
+
+    Raises DataError where the file is no parquet file, is torn, or lacks a field; it names those that are there.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            there = file.schema_arrow.names
+            missing = [name for name in fields if name not in there]
+            if missing:
+                raise DataError(f"{path}: no field {missing[0]!r}, it has fields {there}; name the right field")
+            for batch in file.iter_batches(batch_size=READ_ROWS, columns=list(dict.fromkeys(fields))):
+                yield from batch.to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: cannot be read as parquet, {error}; write the file again") from None
 
 
 def trace_of(row: dict[str, Any]) -> Trace:
