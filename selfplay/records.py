@@ -224,6 +224,25 @@ class Row(Record):
     """The task's operation count, where its source counts them: the data mix goes by it."""
 
 
+class Preference(Record):
+    """A right attempt against a wrong one of the same task, on exact token ids."""
+
+    task_id: str
+    prompt_ids: tuple[int, ...]
+    chosen_ids: tuple[int, ...]
+    """Completion ids of the accepted attempt."""
+    rejected_ids: tuple[int, ...]
+    chosen: str
+    """Id of the accepted attempt."""
+    rejected: str
+    """Id of the wrong one."""
+    reason: str = ""
+    """Why the rejected side lost, in the verifier's words."""
+    round: int = 0
+    """The round in which the pair was made."""
+    kind: Literal["new", "older"] = "new"
+
+
 def digest(value: Any, length: int = 16) -> str:
     """Hex sha256 over canonical JSON (sorted keys), the first `length` digits. Raises TypeError on non-JSON values."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

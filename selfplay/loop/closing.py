@@ -36,7 +36,7 @@ def commit_round(this: Round) -> Commit:
         knobs=_next_knobs(this, ruling, summaries["curate"]["by_operations"]),
         metrics={key: value for key, value in {**row, **ruling.figures}.items() if key != "round"},
         inputs={"parent": sha256_of(this.run.round(this.parent) / "COMMIT")} if this.parent is not None else {},
-        outputs=this.run.outputs(this.number, ("traces.parquet", "train.parquet", "model")),
+        outputs=this.run.outputs(this.number, ("traces.parquet", "train.parquet", "pairs.parquet", "model")),
         versions=_versions(),
         world_size=this.ranks.world_size,
         train_steps=(this.commits[-1].train_steps if this.commits else 0)

@@ -13,10 +13,14 @@ from selfplay.curate import Archive, SelectRules, archive_entries, select
 from selfplay.models.student import Encoder
 from selfplay.phases.judging import COPY, Corrected, read_corrections, read_judged
 from selfplay.phases.mixing import Frontier, mix
+from selfplay.phases.preferring import FILE as PAIRS
+from selfplay.phases.preferring import PairBook, mix_pairs
 from selfplay.phases.rows import anchor_row, row_of_trace
-from selfplay.records import Attempt, Request, Row, Task, Trace
+from selfplay.phases.shares import REASON as QUOTA
+from selfplay.phases.shares import held_to
+from selfplay.records import Attempt, Decision, Request, Row, Task, Trace
 from selfplay.store import ChunkFolder, write_json, write_whole
-from selfplay.store.traces import read_rows, write_rows, write_traces
+from selfplay.store.traces import read_rows, write_rows, write_traces, writing_pairs
 from selfplay.verify import Judged
 
 
@@ -60,6 +64,8 @@ def curate_anchor(anchor: Sequence[Task], encoder: Encoder, out: Path) -> None:
     rows = [anchor_row(encoder, task) for task in anchor]
     write_rows(out / "anchor.parquet", rows)
     write_rows(out.parent / "train.parquet", rows)
+    with writing_pairs(out.parent / PAIRS):
+        pass  # a file without a pair: every round has one
     write_json(
         out / "DONE", {"metrics": {"data/anchor_rows": len(rows), "data/train_rows": len(rows)}, "by_operations": {}}
     )
@@ -80,42 +86,48 @@ def curate(
     corrections: Literal["final", "whole"] = "final",
     frontier: Frontier | None = None,
 ) -> None:
-    """Writes traces.parquet and train.parquet beside `out`; new.parquet, archive.jsonl and DONE into it.
+    """Writes traces.parquet, train.parquet and pairs.parquet beside `out`; new.parquet, its own pairs.parquet,
+    archive.jsonl and DONE into it.
 
-    `groups`: tasks, attempts and verdicts, chunk by chunk, one in memory at a time. `older`: the new.parquet of the
-    rounds this one stands on; `anchor`: round 0's. `corrections`: what an accepted one teaches, see `correct.format`.
+    `groups`: tasks, attempts and verdicts, chunk by chunk, one in memory at a time; with quotas gone through twice. `older`: the new.parquet of the
+    rounds this one stands on, pairs.parquet beside each; `anchor`: round 0's. `corrections`: what an accepted one teaches, see `correct.format`.
     """
     rules, tally = rules_of(section), Tally()
     new: list[Row] = []
     entries: list[str] = []
     source = _Encoding(encoder)
 
-    def decided() -> Iterator[list[Trace]]:
-        for tasks, attempts, judged, asked in groups:
-            traces = [
-                Trace(
-                    task=t,
-                    attempt=source.completed(asked.get(a.id) or Request.of(t), a),
-                    verdicts=j.verdicts,
-                    outcome=j.outcome,
-                )
-                for t, a, j in zip(tasks, attempts, judged, strict=True)
-            ]
-            decisions = select(traces, rules, archive, screen(traces) if screen else None)
+    def chosen(group: Group) -> tuple[list[Trace], list[Decision]]:
+        traces = source.traces(group)
+        return traces, select(traces, rules, archive, screen(traces) if screen else None)
+
+    shares = held_to(section.quotas, map(chosen, groups)) if section.quotas else None
+
+    def decided(book: PairBook) -> Iterator[list[Trace]]:
+        for group in groups:
+            traces, decisions = chosen(group) if shares is None else shares.over(source.traces(group))
             done = [trace.model_copy(update={"decision": d}) for trace, d in zip(traces, decisions, strict=True)]
-            tally_up(tally, done, judged)
+            tally_up(tally, done, group.judged)
             kept = [trace for trace in done if trace.decision and trace.decision.decision == "accepted"]
             new.extend(row_of_trace(source.taught(trace, corrections)) for trace in kept)
             entries.extend(Archive(tuple(archive_entries(traces, decisions))).to_lines())
+            book.add(done)
             yield sorted(done, key=lambda trace: (trace.task.id, trace.attempt.attempt))
 
-    write_traces(out.parent / "traces.parquet", decided())
+    with writing_pairs(out / PAIRS) as write:
+        book = PairBook(write, corrections)
+        write_traces(out.parent / "traces.parquet", decided(book))
+    pairs = mix_pairs(section, out / PAIRS, [p.with_name(PAIRS) for p in older], out.parent / PAIRS, seed)
     earlier = [row for path in older for row in read_rows(path)]
     rows = mix(section, new, earlier, read_rows(anchor), seed, frontier)
     write_rows(out / "new.parquet", new)
     write_rows(out.parent / "train.parquet", rows)
     write_whole(out / "archive.jsonl", "".join(f"{line}\n" for line in entries))
-    write_json(out / "DONE", {"metrics": _figures(tally, rows, refused), "by_operations": tally.by_operations})
+    figures = {**_figures(tally, rows, refused), **book.figures(pairs)}
+    if shares is not None:
+        write_json(out / "quotas.json", shares.report())
+        figures |= shares.figures()
+    write_json(out / "DONE", {"metrics": figures, "by_operations": tally.by_operations})
 
 
 def rules_of(section: Curate) -> SelectRules:
@@ -126,14 +138,28 @@ def rules_of(section: Curate) -> SelectRules:
 
 def grouped(
     tasks: Sequence[Task], attempts: ChunkFolder, judged: ChunkFolder, corrected: ChunkFolder | None = None
-) -> Iterator[Group]:
+) -> Iterable[Group]:
     """Tasks, attempts and verdicts, chunk by chunk: attempts of one task, corrections too, always stand in one chunk."""
     by_id = {task.id: task for task in tasks}
-    second = read_corrections(corrected) if corrected else repeat(list[Corrected]())
-    for (_, rows), words, more in zip(attempts.each(), read_judged(judged), second, strict=False):
-        made = [*(Attempt.model_validate(row) for row in rows), *(one.attempt for one in more)]
-        asked = {one.attempt.id: one.asked for one in more}
-        yield Group([by_id[a.task_id] for a in made], made, [*words, *(one.judged for one in more)], asked)
+
+    def read() -> Iterator[Group]:
+        second = read_corrections(corrected) if corrected else repeat(list[Corrected]())
+        for (_, rows), words, more in zip(attempts.each(), read_judged(judged), second, strict=False):
+            made = [*(Attempt.model_validate(row) for row in rows), *(one.attempt for one in more)]
+            asked = {one.attempt.id: one.asked for one in more}
+            yield Group([by_id[a.task_id] for a in made], made, [*words, *(one.judged for one in more)], asked)
+
+    return _Grouped(read)
+
+
+class _Grouped:
+    """Groups that can be gone through again: each time they are read anew."""
+
+    def __init__(self, read: Callable[[], Iterator[Group]]) -> None:
+        self._read = read
+
+    def __iter__(self) -> Iterator[Group]:
+        return self._read()
 
 
 class _Encoding:
@@ -152,6 +178,18 @@ class _Encoding:
             "completion_ids": tuple(encoder.completion(attempt.text)),
         }
         return attempt.model_copy(update={**ids, "retokenised": True})
+
+    def traces(self, group: Group) -> list[Trace]:
+        """The group's attempts with their verdicts, not decided on yet."""
+        return [
+            Trace(
+                task=t,
+                attempt=self.completed(group.asked.get(a.id) or Request.of(t), a),
+                verdicts=j.verdicts,
+                outcome=j.outcome,
+            )
+            for t, a, j in zip(group.tasks, group.attempts, group.judged, strict=True)
+        ]
 
     def taught(self, trace: Trace, corrections: Literal["final", "whole"]) -> Trace:
         """What a row is made from: a correction, where only its final solution is taught, stands under the task's own prompt."""
@@ -172,7 +210,8 @@ def tally_up(tally: Tally, traces: Sequence[Trace], judged: Sequence[Judged]) ->
         tally.sampled += 1
         tally.accepted += accepted
         tally.outcomes[one.outcome.value] += 1
-        tally.reasons[trace.decision.reason if trace.decision else "undecided"] += 1
+        if trace.decision and not accepted:
+            tally.reasons["quota" if trace.decision.reason.startswith(QUOTA) else trace.decision.reason] += 1
         tally.disagreements += one.disagree
         if right:
             tally.tasks_solved.add(trace.task.id)
@@ -193,7 +232,7 @@ def tally_up(tally: Tally, traces: Sequence[Trace], judged: Sequence[Judged]) ->
 def _figures(tally: Tally, rows: Sequence[Row], refused: int) -> dict[str, float]:
     kinds = Counter(row.kind for row in rows)
     shares = {f"data/{kind}_share": round(kinds[kind] / max(1, len(rows)), 6) for kind in ("new", "older", "anchor")}
-    reasons = {f"data/dropped_{name}": count for name, count in sorted(tally.reasons.items()) if name != "accepted"}
+    reasons = {f"data/dropped_{name}": count for name, count in sorted(tally.reasons.items())}
     outcomes = {f"data/outcome_{name}": count for name, count in sorted(tally.outcomes.items())}
     return {
         "data/sampled": tally.sampled,

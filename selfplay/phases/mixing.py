@@ -51,7 +51,7 @@ def mix(
     if section.beyond_share is not None and frontier is not None:
         return _by_count(section, [*new, *earlier], anchor, frontier, rng)
     if section.newest_share is not None and new and earlier:
-        kept = _shares(new, earlier, section.newest_share, rng)
+        kept = shares(new, earlier, section.newest_share, rng)
     else:
         kept = [*new, *earlier]
     if section.rows is not None and len(kept) > section.rows:
@@ -93,8 +93,8 @@ def _weighted(rows: Sequence[Row], weights: Mapping[int, float], count: int, rng
     return out
 
 
-def _shares(new: Sequence[Row], older: Sequence[Row], newest: float, rng: random.Random) -> list[Row]:
-    """Both parts whole, the one that is too small repeated until its share is met."""
+def shares(new: Sequence[T], older: Sequence[T], newest: float, rng: random.Random) -> list[T]:
+    """Both parts, neither empty, whole, the one that is too small repeated until its share is met."""
     wanted = round(len(older) * newest / (1 - newest))
     if len(new) < wanted:
         return [*_resized(new, wanted, rng), *older]
