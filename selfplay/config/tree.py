@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 from selfplay.config.judging import Audit, Judge
 from selfplay.config.made import MakeTasks, QuotaWish, making_faults
 from selfplay.config.sections import Count, Sampler, Section, Share, Student, StudentBackend, Tasks, operation
+from selfplay.config.training import Lora as Lora
+from selfplay.config.training import Train
+from selfplay.config.training import Warmup as Warmup
 
 # ---- the phases ----
 
@@ -165,61 +168,6 @@ class Curate(Section):
         return self
 
 
-class Lora(Section):
-    """Low-rank adapters (Hu et al. 2021) instead of full fine-tuning."""
-
-    rank: Count = 32
-    alpha: Count = 64
-    dropout: Share = 0.0
-    target_modules: str | tuple[str, ...] = "all-linear"
-    rslora: bool = True
-
-
-class Warmup(Section):
-    """Round 0: training on the anchor alone, for a student that starts from random weights."""
-
-    steps: Count = 150
-    learning_rate: float = Field(2e-3, gt=0)
-
-
-class Train(Section):
-    """Fine-tuning with TRL on the exact token ids that were sampled."""
-
-    method: Literal["sft"] = "sft"
-    start: Literal["from_base", "continue"] = "from_base"
-    """Base weights (or a fresh LoRA) on all data so far, or the last round's weights."""
-    warmup: Warmup | None = None
-    """None: round 0 keeps the base model."""
-    steps: Count | None = None
-    """Optimizer steps a round; exactly one of steps and epochs is given."""
-    epochs: float | None = Field(None, gt=0)
-    batch_rows: Count = 64
-    """Rows of one optimizer step over all ranks; accumulation follows from it."""
-    micro_batch_rows: Count | None = operation(None)
-    """Rows of one forward pass on one rank; None: all of the rank's share on a GPU, about 2,048 tokens on a CPU."""
-    learning_rate: float = Field(1e-4, gt=0)
-    scheduler: str = "cosine"
-    """A transformers scheduler name: cosine, linear, constant_with_warmup, ..."""
-    warmup_steps: int = Field(0, ge=0)
-    """Steps over which the learning rate rises to its value."""
-    weight_decay: float = Field(0.0, ge=0)
-    max_length: Count | None = None
-    """Longer rows are left out, and counted; None: no limit."""
-    packing: bool = False
-    lora: Lora | None = None
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    save_steps: Count | None = operation(None)
-    """Steps between two training checkpoints; None: none within a round."""
-    args: dict[str, Any] = Field(default_factory=dict)
-    """Further arguments of TRL's SFTConfig, by its names."""
-
-    @model_validator(mode="after")
-    def _one_length(self) -> "Train":
-        if (self.steps is None) == (self.epochs is None):
-            raise ValueError(f"steps is {self.steps} and epochs is {self.epochs}; give exactly one of them")
-        return self
-
-
 class Evaluate(Section):
     """The panel that rounds are compared on, and the test set that is only reported."""
 
@@ -346,6 +294,8 @@ def _misfits(config: Config) -> Iterator[str]:
     if config.propose.make is not None:
         yield from making_faults(config.propose.make, source, config.judge is not None)
     yield from _teacher_misfits(config)
+    if config.train.method != "sft":
+        yield from _preference_misfits(config)
     if config.correct.attempts and config.generate.backend.kind == "recorded":
         yield "correct.attempts is 1, but generate.backend is recorded, which has no second attempts; set it to 0"
     if config.correct.attempts and not config.curate.verified_only:
@@ -353,6 +303,26 @@ def _misfits(config: Config) -> Iterator[str]:
             "correct.attempts is 1, but curate.verified_only is false, and that arm reads no verdict; a correction needs "
             "to know what failed: set correct.attempts to 0"
         )
+
+
+def _preference_misfits(config: Config) -> Iterator[str]:
+    """The same, of training on pairs of a right and a wrong attempt."""
+    method, curate = config.train.method, config.curate
+    if config.student.kind == "scripted":
+        yield f"train.method is {method}, but a scripted student has no weights; use sft"
+    if not curate.verified_only:
+        yield f"train.method is {method}, but curate.verified_only is false: without a verdict no attempt is rejected; use sft"
+    if config.generate.samples == 1 and not config.correct.attempts:
+        yield f"train.method is {method}, but generate.samples is 1: a pair needs two attempts at a task; raise it"
+    if config.correct.attempts and config.correct.format == "whole":
+        yield f"train.method is {method}, but correct.format is whole: no other attempt has a correction's prompt; use final"
+    for key, given in (
+        ("anchor_share", curate.anchor_share != type(curate).model_fields["anchor_share"].default),
+        ("beyond_share", curate.beyond_share is not None),
+    ):
+        if given:
+            value = getattr(curate, key)
+            yield f"curate.{key} is {value}, but train.method is {method}, which trains on pairs alone; remove it"
 
 
 def _teacher_misfits(config: Config) -> Iterator[str]:
