@@ -15,7 +15,16 @@ from selfplay.collapse.alarms import Rules, alarms, load_rules
 from selfplay.collapse.compress import compression_ratio, long_window_codec
 from selfplay.collapse.divergence import js_divergence_bits, kl_divergence_bits, vocabulary_kept
 from selfplay.collapse.duplicates import exact_dup_rate, near_dup_rate, near_duplicates
-from selfplay.collapse.estimate import Estimate, bootstrap_mean, holm, jackknife, paired_delta, slope, wilson
+from selfplay.collapse.estimate import (
+    Estimate,
+    bootstrap_mean,
+    holm,
+    jackknife,
+    paired_delta,
+    ratio_of_sums,
+    slope,
+    wilson,
+)
 from selfplay.collapse.grams import (
     collision_estimate,
     distinct_estimate,
@@ -62,7 +71,7 @@ from selfplay.collapse.passes import (
     unique_correct_at_k,
 )
 from selfplay.collapse.provenance import gini, provenance_metrics
-from selfplay.collapse.texts import Budget, Reference, budget_of, measure, reference_of
+from selfplay.collapse.texts import Budget, Reference, budget_of, drawn, measure, reference_of
 
 __all__ = [
     "Budget",
@@ -82,6 +91,7 @@ __all__ = [
     "coverage",
     "distinct_estimate",
     "distinct_n",
+    "drawn",
     "ead",
     "effective_population",
     "entropy_bits",
@@ -127,6 +137,7 @@ __all__ = [
     "pass_hat_k",
     "polarisation",
     "provenance_metrics",
+    "ratio_of_sums",
     "reference_of",
     "rke",
     "rke_estimate",

@@ -82,6 +82,22 @@ def bootstrap_mean(values: ArrayLike, *, resamples: int = 1000, seed: int = 0) -
     return interval(mean, draws, values_P.size)
 
 
+def ratio_of_sums(tops: ArrayLike, bottoms: ArrayLike, *, resamples: int = 1000, seed: int = 0) -> Estimate:
+    """sum(tops) / sum(bottoms), such as nats a token, with a percentile bootstrap over units (tasks).
+
+    The bias is of order 1/n. Raises EmptyMetric where the bottoms sum to nothing, DataError on unequal lengths.
+    """
+    tops_P, bottoms_P = np.asarray(tops, dtype=np.float64), np.asarray(bottoms, dtype=np.float64)
+    if tops_P.shape != bottoms_P.shape:
+        raise DataError(f"ratio_of_sums: {tops_P.size} against {bottoms_P.size} units; give one of each")
+    if tops_P.size == 0 or bottoms_P.sum() <= 0:
+        raise EmptyMetric("ratio_of_sums: nothing to divide by; leave the metric out of this round")
+    weights = resample_weights(tops_P.size, resamples, seed)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        draws = (weights @ tops_P) / (weights @ bottoms_P)
+    return interval(float(tops_P.sum() / bottoms_P.sum()), draws, tops_P.size)
+
+
 def paired_delta(now: ArrayLike, first: ArrayLike, *, resamples: int = 1000, seed: int = 0) -> Estimate:
     """Mean of (now - first) over the same units in the same order, with a paired bootstrap interval.
 

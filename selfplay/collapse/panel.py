@@ -203,7 +203,7 @@ def _flat(clusters: Sequence[Sequence[int]]) -> tuple[Floats, Ints]:
 def _different(clusters: Sequence[Sequence[int]], n: Floats, k: int) -> Floats:
     """Expected number of clusters among k of n attempts, a task: `passes.unique_correct_at_k` for all tasks at once."""
     each, task = _flat(clusters)
-    return np.bincount(task, 1.0 - miss_chance(n[task], each, k), n.size)
+    return np.asarray(np.bincount(task, 1.0 - miss_chance(n[task], each, k), n.size), dtype=np.float64)
 
 
 def _two_different(clusters: Sequence[Sequence[int]], n: Floats, c: Floats, k: int) -> Floats:
@@ -229,7 +229,7 @@ def _mode_columns(pair: _Pair, panel: Panel, clusters: list[tuple[int, ...]]) ->
     two, four = (both >= 2).astype(np.float64), (both >= RARE_DRAWS).astype(np.float64)
     each, task = _flat(clusters)
     alike = np.bincount(task, each * (each - 1), c.size)
-    singles = np.bincount(task, each == 1, c.size)
+    singles = np.asarray(np.bincount(task, each == 1, c.size), dtype=np.float64)
     differ = 1 - alike / np.maximum(c * (c - 1), 1)
     spread = _different(clusters, np.maximum(c, RARE_DRAWS), RARE_DRAWS)
     return {

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from selfplay.collapse.compress import compression_ratio, long_window_codec
 from selfplay.collapse.duplicates import exact_dup_estimate, near_dup_estimate
 from selfplay.collapse.estimate import Estimate, Floats, bootstrap_mean, jackknife
-from selfplay.collapse.grams import Table, collision_estimate, distinct_estimate, repetition
+from selfplay.collapse.grams import Table, collision_estimate, distinct_estimate, ead, ngram_collision_u, repetition
 from selfplay.collapse.kernels import hashed_features, rke_estimate, vendi_dual
 from selfplay.collapse.overlap import self_bleu
 from selfplay.collapse.stream import Hashes, Ints, Stream, Units, gram_hashes, stream_of, tally, units_of
@@ -25,6 +25,8 @@ MAX_BUDGET = 400_000
 """Tokens of the compared sample: its intervals are narrow enough, and it costs under a second."""
 VENDI_TEXTS, VENDI_FEATURES, VENDI_GROUPS, BLEU_TEXTS, FEATURES = 500, 128, 10, 200, 256
 FEWEST = 10
+EAD_VOCABULARY = 2**20
+"""Assumed number of different 3-grams, one for all rounds."""
 RARE_AT_MOST, COMMON_AT_LEAST = 2, 5
 RKE_TEXTS = 20_000
 """RKE's unbiased form is flat in the number of texts: more of them would only cost."""
@@ -204,6 +206,38 @@ def compared(
     return out | (_against(sample, reference) if reference is not None else {})
 
 
+def drawn(
+    texts: Sequence[str], budget: Budget, units: Units = "words", common: Hashes | None = None, seed: int = 0
+) -> Row:
+    """Keys of one round's texts, all from one draw of a budget that was frozen before: a run's panel samples.
+
+    `common`: the reference's frequent tokens, for `ref_ngram_lost`. The texts must be equally many in every round (the
+    same tasks and samples), since duplicates are counted over all of them. Empty where the budget is not reached.
+    """
+    stream = stream_of(texts, units)
+    sample = sample_of(stream, budget.tokens, budget.cut, seed)
+    if sample is None:
+        return {}
+    out = compared(texts, stream, None, budget, seed, judged_only=True)
+    out["collapse_diversity/seq_rep_4"] = float(repetition(sample, 4).mean())
+    every = stream.take(np.random.default_rng(seed).permutation(stream.lengths.size), budget.cut)
+    codec = f"collapse_diversity/{long_window_codec()}_ratio"
+    metrics: dict[str, Callable[[], Estimate | float]] = {
+        "collapse_diversity/ngram2_collision_u": lambda: collision_estimate(sample, 2),
+        "collapse_diversity/ngram4_collision_u": lambda: ngram_collision_u(sample, 4),
+        "collapse_diversity/ead_3": lambda: ead(sample, 3, EAD_VOCABULARY),
+        "collapse_diversity/rke_u": lambda: rke_estimate(hashed_features(every, 1, FEATURES)),
+        "collapse_diversity/vendi_fixed_n": lambda: _vendi_fixed(every),
+        "collapse_diversity/exact_dup_rate": lambda: exact_dup_estimate(texts),
+        "collapse_diversity/near_dup_rate": lambda: near_dup_estimate(stream),
+        codec: lambda: compression_ratio([t[: budget.cut_characters] for t in texts], "long", budget.characters),
+        "collapse_tails/ref_ngram_lost": lambda: _lost(sample, common if common is not None else sample.tokens[:0]),
+    }
+    for key, metric in metrics.items():
+        out |= _try(key, metric)
+    return out
+
+
 def _try(key: str, metric: Callable[[], Estimate | float]) -> Row:
     """The key with its interval, or nothing where the metric has nothing to measure."""
     try:
@@ -262,7 +296,7 @@ def _gram_keys(stream: Stream) -> Row:
             out["collapse_diversity/entropy_bits"] = float(abs((share * np.log2(share)).sum()))
             out["collapse_tails/good_turing_unseen"] = float((counts == 1).sum() / hashes.size)
         if n == 3:
-            expected = -(2.0**20) * np.expm1(hashes.size * np.log1p(-(2.0**-20)))
+            expected = -EAD_VOCABULARY * np.expm1(hashes.size * np.log1p(-1 / EAD_VOCABULARY))
             out["collapse_diversity/ead_3"] = float(counts.size / expected)
         if n == 4:
             out["collapse_diversity/ngram4_collision_u"] = float((counts * (counts - 1)).sum() / pairs)

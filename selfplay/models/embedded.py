@@ -173,12 +173,19 @@ class Embedded:
 
     def likelihood(self, rows: Sequence[Row]) -> list[tuple[float, int]]:
         """For each row: sum of log-probabilities (nats, at temperature 1) over tokens with a label, and their count."""
+        return [(total, count) for total, count, _ in self._scored(rows, entropy=False)]
+
+    def entropies(self, rows: Sequence[Row]) -> list[tuple[float, int, float]]:
+        """As `likelihood`, and the sum over these tokens of the entropy (nats) of the distribution each was drawn from."""
+        return self._scored(rows, entropy=True)
+
+    def _scored(self, rows: Sequence[Row], *, entropy: bool) -> list[tuple[float, int, float]]:
         import torch
 
         from selfplay.models.transformer import forward_of
 
         forward = forward_of(self.model)
-        scores: list[tuple[float, int]] = [(0.0, 0)] * len(rows)
+        scores: list[tuple[float, int, float]] = [(0.0, 0, 0.0)] * len(rows)
         with torch.inference_mode():
             for members in self._score_groups(rows):
                 width = max(len(rows[i].input_ids) for i in members)
@@ -192,8 +199,12 @@ class Embedded:
                     logits.float().transpose(1, 2), wanted, ignore_index=-100, reduction="none"
                 )
                 sums, counts = (-loss.double().sum(1)).tolist(), (wanted != -100).sum(1).tolist()
-                for i, total, count in zip(members, sums, counts, strict=True):
-                    scores[i] = (total, count)
+                spread = [0.0] * len(members)
+                if entropy:
+                    log_p = logits.float().log_softmax(-1)
+                    spread = (-(log_p.exp() * log_p).sum(-1) * (wanted != -100)).double().sum(1).tolist()
+                for i, total, count, part in zip(members, sums, counts, spread, strict=True):
+                    scores[i] = (total, count, part)
         return scores
 
     def _score_groups(self, rows: Sequence[Row]) -> Iterator[list[int]]:

@@ -7,6 +7,7 @@ What the rows come to is computed in `measures`.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from selfplay.config.tree import Evaluate
@@ -14,6 +15,7 @@ from selfplay.models import Backend
 from selfplay.models.student import Encoder
 from selfplay.phases.attempts import attempt_of, complete_all
 from selfplay.phases.chunked import Json, refuse_outage, run_chunks
+from selfplay.phases.evaluate import drift
 from selfplay.phases.judging import Verifiers, judge_all
 from selfplay.phases.rows import anchor_row
 from selfplay.phases.watch import Watch
@@ -52,8 +54,12 @@ def evaluate(
     out: Path,
     ranks: Ranks,
     watch: Watch,
+    first: Path | None = None,
 ) -> None:
-    """Writes chunks with one row a completion, or a text scored; `student` is the identity of the weights."""
+    """Writes chunks with one row a completion, or a text scored; `student` is the identity of the weights.
+
+    `first`: round 0's panel.json, whose frozen samples are scored as well; None in round 0, which freezes them.
+    """
     parts = {part.name: part for part in parts_of(section, fixed)}
 
     @contextmanager
@@ -70,7 +76,14 @@ def evaluate(
         rows = _answer(tools, chosen, part, sampling, chunk, round, watch)
         lost = sum(row["outcome"] == Outcome.ERROR.value for row in rows)
         refuse_outage("evaluate", chunk, lost, len(rows), max_error_share, "error verdicts or failed completions")
-        return rows
+        if part.name == "samples":
+            with watch.inside("evaluate"):
+                rows += drift.score(tools[0], frozen() if first else drift.freeze(rows), [t.id for t in chosen])
+        return [{k: v for k, v in row.items() if k not in drift.IDS or row["part"] == drift.PART} for row in rows]
+
+    @cache
+    def frozen() -> drift.Frozen:
+        return drift.read(first) if first else {}
 
     tasks_by_member = {f"{part.name}/{task.id}": task for part in parts.values() for task in part.tasks}
     passed = Outcome.PASS.value
@@ -140,6 +153,9 @@ def _answer(
             "text": attempt.text,
             "finish_reason": attempt.finish_reason,
             "tokens": tokens,
+            "nats": -sum(attempt.logprobs) if attempt.logprobs and part.name == "samples" else None,
+            "prompt_ids": attempt.prompt_ids,
+            "completion_ids": attempt.completion_ids,
         }
         for (task, attempt, tokens), one in zip(flat, judged, strict=True)
     ]

@@ -10,9 +10,18 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
-from selfplay.collapse import Panel, bootstrap_mean, paired_delta, panel_metrics, panel_of
+from selfplay.collapse import (
+    Panel,
+    bootstrap_mean,
+    likelihood_metrics,
+    paired_delta,
+    panel_metrics,
+    panel_of,
+    wilson,
+)
 from selfplay.config.tree import Evaluate
 from selfplay.curate.signature import signature_of
+from selfplay.phases.evaluate import drift, wording
 from selfplay.records import Attempt, Outcome, Task, Trace
 from selfplay.tasks import Fixed
 
@@ -48,6 +57,9 @@ def measure(
         before = first.get(part) if first else None
         figures |= accuracy(section, name, tasks, right, before)
     figures |= _samples(section, fixed, by_part["samples"], first, frozen)
+    moved, frozen[drift.PART] = drift.figures(section, by_part["samples"], by_part[drift.PART], first)
+    told, frozen["wording"] = wording.figures(by_part["samples"], first)
+    figures |= moved | told | drift.lengths(section, by_part["samples"])
     figures |= _likelihood(section, by_part["likelihood"], first, frozen)
     return {key: _plain(value) for key, value in figures.items()}, frozen
 
@@ -100,11 +112,8 @@ def _samples(section: Evaluate, fixed: Fixed, rows: list[Json], first: Mapping[s
     frozen["samples"] = panel.to_dict()
     base = Panel.from_dict(first["samples"]) if first and "samples" in first else None
     figures: Json = dict(panel_metrics(panel, base, ks=KS, resamples=section.bootstrap, seed=section.seed))
-    tokens = [row["tokens"] for row in rows if row["tokens"]]
-    if tokens:
-        figures["collapse_drift/len_mean"] = sum(tokens) / len(tokens)
-    figures["collapse_drift/trunc_rate"] = sum(row["finish_reason"] == "length" for row in rows) / len(rows)
-    return figures
+    cut = sum(row["finish_reason"] == "length" for row in rows)
+    return figures | put("collapse_drift/trunc_rate", wilson(cut, len(rows)))
 
 
 def _likelihood(section: Evaluate, rows: list[Json], first: Mapping[str, Any] | None, frozen: Json) -> Json:
@@ -112,22 +121,16 @@ def _likelihood(section: Evaluate, rows: list[Json], first: Mapping[str, Any] | 
     known = {row["task_id"]: row["nats"] / row["tokens"] for row in rows if row["tokens"]}
     if not known:
         return {}
+    if not all(map(math.isfinite, known.values())):
+        raise ValueError("a likelihood came out as infinite: a token of human text has probability 0")
     frozen["nll"] = known
-    values = sorted(known.values(), reverse=True)
-    worst = values[: max(1, len(values) // 10)]
-    figures: Json = put(
-        "collapse_quality/human_nll",
-        bootstrap_mean(list(known.values()), resamples=section.bootstrap, seed=section.seed),
-    )
-    figures["collapse_tails/nll_p90"] = values[len(values) // 10]
-    figures |= put("collapse_tails/nll_cvar10", bootstrap_mean(worst, resamples=section.bootstrap, seed=section.seed))
+    again: dict[str, Any] = {"resamples": section.bootstrap, "seed": section.seed}
     before = (first or {}).get("nll") or {}
     both = [name for name in known if name in before]
+    figures: Json = dict(likelihood_metrics([[x] for x in known.values()], **again))
     if both:
-        change = paired_delta(
-            [known[i] for i in both], [before[i] for i in both], resamples=section.bootstrap, seed=section.seed
-        )
-        figures |= put("collapse_quality/human_nll_delta", change)
+        paired = likelihood_metrics([[known[i]] for i in both], [[before[i]] for i in both], **again)
+        figures |= {key: value for key, value in paired.items() if "_delta" in key}
     return figures
 
 
