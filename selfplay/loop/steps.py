@@ -293,6 +293,7 @@ def _evaluate(this: Round) -> None:
         out=this.at("evaluate"),
         ranks=this.ranks,
         watch=this.watch,
+        first=this.run.phase(0, "evaluate") / "panel.json" if this.number else None,
     )
     if this.ranks.is_main:
         folder = evaluate.folder_of(section, fixed, this.identity("evaluate"), this.at("evaluate"))
