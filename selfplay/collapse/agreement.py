@@ -67,7 +67,9 @@ def verifier_metrics(kept_right: int, right: int, kept_wrong: int, wrong: int, e
     return out
 
 
-def balance_score(unique_correct: Sequence[int], selected: Sequence[int], target: int = 8) -> Estimate:
+def balance_score(
+    unique_correct: Sequence[int], selected: Sequence[int], target: int = 8, *, resamples: int = 1000
+) -> Estimate:
     """B-STaR's balance over tasks: mean of min(u/target, 1) * u/s with u different right ones among s selected.
 
     In [0, 1]; a task with nothing selected counts 0 (Zeng et al. 2412.17256). `target` 8 as in their code.
@@ -75,7 +77,7 @@ def balance_score(unique_correct: Sequence[int], selected: Sequence[int], target
     if len(unique_correct) != len(selected):
         raise DataError(f"balance_score: {len(unique_correct)} tasks against {len(selected)}; give one entry a task")
     scores = [min(u / target, 1.0) * u / s if s else 0.0 for u, s in zip(unique_correct, selected, strict=True)]
-    return bootstrap_mean(scores)
+    return bootstrap_mean(scores, resamples=resamples)
 
 
 def generation_verification_gap(accepted_score: float, score: float) -> tuple[float, float]:

@@ -118,6 +118,16 @@ def read_pairs(path: Path) -> Iterator[list[Preference]]:
             yield [Preference(**row) for row in file.read_row_group(number).to_pylist()]
 
 
+def read_sources(path: Path) -> list[tuple[str, str, int]]:
+    """Kind, source and number of tokens of each training row; the ids themselves are not brought into Python."""
+    found: list[tuple[str, str, int]] = []
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=READ_ROWS, columns=["kind", "source", "input_ids"]):
+            tokens = batch.column("input_ids").value_lengths().to_pylist()
+            found += zip(batch.column("kind").to_pylist(), batch.column("source").to_pylist(), tokens, strict=True)
+    return found
+
+
 def read_traces(path: Path) -> Iterator[dict[str, Any]]:
     """A round's traces as flat dicts, JSON columns parsed, one row group in memory at a time."""
     with pq.ParquetFile(path) as file:
