@@ -199,6 +199,9 @@ class Gate(Section):
     action: Literal["observe", "roll_back", "stop"] = "roll_back"
     """At alarm level 2; level 3 stops unless this is `observe`."""
     roll_back: RollBack = RollBack()
+    kl_budget: float | None = Field(None, gt=0)
+    """Alarm at once where the forward KL to round 0 is above so many nats a sequence; None: no budget. A student that learns
+    from little moves far, so that no number fits all."""
     plateau_rounds: Count | None = None
     """Stop after this many rounds without a better panel accuracy; None: never."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from selfplay.loop.round import Round
 from selfplay.loop.steps import PHASES, phases_of
-from selfplay.phases import gate, propose
+from selfplay.phases import gate, propose, provenance
 from selfplay.phases.timing import read_times
 from selfplay.store import Commit, read_json, sha256_of
 
@@ -22,6 +22,7 @@ def commit_round(this: Round) -> Commit:
         **summaries.get("audit", {"metrics": {}})["metrics"],
         **summaries["curate"]["metrics"],
         **summaries["train"]["metrics"],
+        **_provenance(this),
         **read_json(this.at("evaluate") / "metrics.json"),
     }
     ruling = gate.gate(this.config.gate, this.number, this.parent, row, this.commits, this.knobs)
@@ -48,6 +49,13 @@ def commit_round(this: Round) -> Commit:
     commits = [*this.commits, commit]
     this.run.prune(_kept(this, commits))
     return commit
+
+
+def _provenance(this: Round) -> dict[str, float]:
+    """What the round's training data is made of."""
+    human = [task.reference or "" for task in this.hands.source.fixed.anchor]
+    tasks = len(this.tasks) if this.number else 0
+    return provenance.figures(this.run.round(this.number), this.number, tasks, this.config.curate.cap, human)
 
 
 def _cost(this: Round) -> dict[str, float]:
