@@ -11,7 +11,8 @@ from selfplay import __version__
 from selfplay.config.load import load_tree
 from selfplay.config.making import Make
 from selfplay.phases.making.card import card, summary_of
-from selfplay.phases.making.dataset import Tools, build
+from selfplay.phases.making.dataset import build
+from selfplay.phases.making.makers import Tools
 from selfplay.records import Task, Trace, digest
 from selfplay.seeds import seed_of
 from selfplay.store import write_json, write_whole

@@ -110,6 +110,17 @@ class MakeTasks(MakerSettings):
         """The makers that ask a teacher."""
         return tuple(m for m in self.makers if m != "procedural" and not (m == "rare" and self.rare is None))
 
+    def kinds(self, own: set[str]) -> set[str]:
+        """Types of the checks that admission needs beside the run's. `own`: those of the source's tasks."""
+        found = set(own)
+        if "evolve" in self.makers and own - {"code_tests"}:
+            found.add("math")
+        if self.rare is not None:
+            found.add("code_tests" if self.rare.kind == "code" else "math")
+        if "textbook" in self.makers or "variants" in self.makers:
+            found.add("math")
+        return found | ({"judge"} if "instruct" in self.makers else set())
+
 
 class QuotaWish(Section):
     """A wish about the shares of the accepted attempts of a round."""

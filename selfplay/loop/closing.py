@@ -4,6 +4,7 @@ import platform
 from importlib import metadata
 from typing import Any
 
+from selfplay.loop import made
 from selfplay.loop.round import Round
 from selfplay.loop.steps import PHASES, phases_of
 from selfplay.phases import gate, propose, provenance
@@ -19,6 +20,7 @@ def commit_round(this: Round) -> Commit:
     }
     row = {
         "round": this.number,
+        **(made.figures(this) if this.number else {}),
         **summaries.get("audit", {"metrics": {}})["metrics"],
         **summaries["curate"]["metrics"],
         **summaries["train"]["metrics"],

@@ -8,6 +8,7 @@ from typing import Any
 from selfplay.config import Config
 from selfplay.phases import propose
 from selfplay.phases.hands import Hands
+from selfplay.phases.making.rounds import read_made
 from selfplay.phases.watch import Watch
 from selfplay.ranks import Ranks
 from selfplay.records import Task
@@ -46,8 +47,14 @@ class Round:
 
     @cached_property
     def tasks(self) -> list[Task]:
-        """The round's tasks, once proposed, as they are judged."""
-        return [self.hands.routed(task) for task in propose.read_tasks(self.at("propose"))]
+        """The round's tasks, once proposed and made, as they are judged; sorted by id."""
+        return [self.hands.routed(task) for task in self.proposed]
+
+    @cached_property
+    def proposed(self) -> list[Task]:
+        """The round's tasks with their own checks: drawn, and made."""
+        tasks = [*propose.read_tasks(self.at("propose")), *read_made(self.at("make"))]
+        return sorted(tasks, key=lambda task: task.id)
 
     @property
     def student(self) -> Path:

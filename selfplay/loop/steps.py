@@ -6,6 +6,7 @@ from typing import Literal
 
 from selfplay.config import Config
 from selfplay.curate import Archive
+from selfplay.loop import made
 from selfplay.loop.round import Round
 from selfplay.models import Backend
 from selfplay.phases import audit, correct, curate, evaluate, generate, propose, verify
@@ -18,15 +19,19 @@ from selfplay.records import Sampling
 from selfplay.seeds import seed_of
 from selfplay.store import ChunkFolder, read_json, sha256_of, write_json
 
-PHASES = ("propose", "generate", "verify", "correct", "audit", "curate", "train", "evaluate")
+PHASES = ("propose", "make", "generate", "verify", "correct", "audit", "curate", "train", "evaluate")
 """In order; `phases_of` says which of them a round has."""
 
 
 def phases_of(config: Config, number: int) -> tuple[str, ...]:
-    """The phases of a round: round 0 has the last three; `correct` and `audit` are there where they are asked for."""
+    """The phases of a round: round 0 has the last three; `make`, `correct`, `audit` are there where they are asked for."""
     if number == 0:
         return PHASES[-3:]
-    asked = {"correct": config.correct.attempts > 0, "audit": bool(config.audit.canaries or config.audit.share)}
+    asked = {
+        "make": config.propose.make is not None,
+        "correct": config.correct.attempts > 0,
+        "audit": bool(config.audit.canaries or config.audit.share),
+    }
     return tuple(name for name in PHASES if asked.get(name, True))
 
 
@@ -34,6 +39,7 @@ def play_phase(this: Round, name: str) -> None:
     """One phase of a round in this process."""
     steps: dict[str, Callable[[Round], None]] = {
         "propose": _propose,
+        "make": lambda this: made.make(this, _edge(this)),
         "generate": _generate,
         "verify": _verify,
         "correct": _correct,
@@ -171,7 +177,7 @@ def _audit(this: Round) -> None:
     def action() -> None:
         audit.audit(
             this.config.audit,
-            propose.read_tasks(this.at("propose")),
+            this.proposed,
             _attempts(this),
             _judged(this),
             source=this.hands.source,

@@ -62,8 +62,9 @@ def audit(
     out: Path,
     watch: Watch,
 ) -> None:
-    """Writes the evidence and DONE with the figures. `tasks`: of the round, as proposed; `route` says how they are judged."""
-    known = canaries_of(section.canaries, [*tasks, *source.fixed.anchor], source, route, seed, round)
+    """Writes the evidence and DONE with the figures. `tasks`: of the round, as proposed and made; `route` says how they are judged."""
+    drawn = [task for task in tasks if not task.tag("maker")]
+    known = canaries_of(section.canaries, [*drawn, *source.fixed.anchor], source, route, seed, round)
     routed = {task.id: route(task) for task in tasks}
     totals, again = _drawn(section, routed, attempts, judged, source, seed, round)
     if not known and not again:
@@ -180,6 +181,11 @@ def _rows(attempts: ChunkFolder, judged: ChunkFolder) -> Iterator[tuple[Json, Js
         yield from zip(rows, words, strict=True)
 
 
+def solution_of(task: Task, source: Source) -> str | None:
+    """A known solution; of a made task, which the source does not know, the one it was made with."""
+    return task.reference if task.tag("maker") else source.solution(task)
+
+
 def can_be_stronger(task: Task, section: Audit, source: Source) -> bool:
     """Whether there is a stronger check: the task names one, has hidden cases or a known solution, or a second judge is there."""
     if isinstance(task.check.get("stronger"), dict):
@@ -188,7 +194,7 @@ def can_be_stronger(task: Task, section: Audit, source: Source) -> bool:
     if section.judge is not None and any(part["type"] == "judge" for part in parts):
         return True
     code = [part for part in parts if part["type"] == "code_tests" and "entry_point" in part]
-    made = bool(section.hidden_cases) and source.solution(task) is not None
+    made = bool(section.hidden_cases) and solution_of(task, source) is not None
     return any("hidden_cases" in part or made for part in code)
 
 
@@ -220,7 +226,7 @@ def _hidden(
         return given
     from selfplay.verify.strengthen import hidden_cases
 
-    replies = {name: source.solution(tasks[name]) for name in code if name not in given}
+    replies = {name: solution_of(tasks[name], source) for name in code if name not in given}
     items = [(tasks[name], code[name], reply) for name, reply in replies.items() if reply is not None]
     found = hidden_cases(items, opened.executor, opened.limits, count=section.hidden_cases, seed=seed)
     return given | {task.id: cases for (task, _, _), cases in zip(items, found, strict=True)}

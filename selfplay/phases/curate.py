@@ -48,9 +48,14 @@ class Tally:
     outcomes: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     by_operations: dict[str, list[int]] = field(default_factory=dict)
-    """Operation count -> [right attempts, attempts], of the first turn alone: a correction is no second vote on the edge."""
+    """Operation count -> [right attempts, attempts], first turns at drawn tasks alone: a correction is no second vote on the
+    edge, and what was made is not drawn evenly."""
     disagreements: int = 0
     tasks_solved: set[str] = field(default_factory=set)
+    solved: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Tasks with an accepted attempt -> their tags: where makers start from, and what the tail is measured on."""
+    made: Counter[str] = field(default_factory=Counter)
+    """Attempts at made tasks: sampled, passed, accepted."""
     too_long: int = 0
     first_turn: int = 0
     corrections: int = 0
@@ -66,9 +71,9 @@ def curate_anchor(anchor: Sequence[Task], encoder: Encoder, out: Path) -> None:
     write_rows(out.parent / "train.parquet", rows)
     with writing_pairs(out.parent / PAIRS):
         pass  # a file without a pair: every round has one
-    write_json(
-        out / "DONE", {"metrics": {"data/anchor_rows": len(rows), "data/train_rows": len(rows)}, "by_operations": {}}
-    )
+    figures = {"data/anchor_rows": len(rows), "data/train_rows": len(rows)}
+    strata = Counter(tag for task in anchor for tag in set(task.tags))
+    write_json(out / "DONE", {"metrics": figures, "by_operations": {}, "strata": strata, "solved": []})
 
 
 def curate(
@@ -127,7 +132,9 @@ def curate(
     if shares is not None:
         write_json(out / "quotas.json", shares.report())
         figures |= shares.figures()
-    write_json(out / "DONE", {"metrics": figures, "by_operations": tally.by_operations})
+    strata = Counter(tag for tags in tally.solved.values() for tag in tags)
+    summary = {"by_operations": tally.by_operations, "strata": strata, "solved": sorted(tally.solved)}
+    write_json(out / "DONE", {"metrics": figures, **summary})
 
 
 def rules_of(section: Curate) -> SelectRules:
@@ -215,6 +222,11 @@ def tally_up(tally: Tally, traces: Sequence[Trace], judged: Sequence[Judged]) ->
         tally.disagreements += one.disagree
         if right:
             tally.tasks_solved.add(trace.task.id)
+        if accepted:
+            tally.solved[trace.task.id] = frozenset(trace.task.tags)
+        made = trace.task.tag("maker") is not None
+        if made:
+            tally.made.update({"sampled": 1, "passed": int(right), "accepted": int(accepted)})
         if trace.attempt.turn:
             tally.corrections += 1
             tally.corrections_passed += right
@@ -223,7 +235,7 @@ def tally_up(tally: Tally, traces: Sequence[Trace], judged: Sequence[Judged]) ->
             continue
         tally.first_turn += 1
         operations = trace.task.tag("operations")
-        if operations is not None:
+        if operations is not None and not made:
             count = tally.by_operations.setdefault(operations, [0, 0])
             count[0] += right
             count[1] += 1
@@ -246,6 +258,7 @@ def _figures(tally: Tally, rows: Sequence[Row], refused: int) -> dict[str, float
         **shares,
         **outcomes,
         **reasons,
+        **{f"data/made_{name}": count for name, count in sorted(tally.made.items())},
         **_correction_figures(tally),
     }
 

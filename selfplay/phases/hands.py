@@ -23,6 +23,7 @@ from selfplay.verify.opening import KINDS, Opened, Setting, check_judges, open_v
 
 if TYPE_CHECKING:
     from selfplay.sandbox import Executor
+    from selfplay.tasks.reading import Table
 
 PROCEDURAL = ("list_programs", "arithmetic")
 
@@ -104,8 +105,9 @@ class Hands:
     def kinds(self) -> set[str]:
         """Types of verifiers that the run's tasks name."""
         fixed = self.source.fixed
-        trained = [self.routed(task) for task in (*fixed.anchor, *self.source.pool)]
-        return check_types([*trained, *fixed.panel, *fixed.test])
+        own, made = [*fixed.anchor, *self.source.pool], self.config.propose.make
+        kinds = check_types([*map(self.routed, own), *fixed.panel, *fixed.test])
+        return kinds if made is None else kinds | made.kinds(check_types([*own, *fixed.panel]))
 
     def check_set_up(self) -> None:
         """Raises before any model is loaded where a task needs a verifier that cannot be had."""
@@ -131,6 +133,24 @@ class Hands:
         """All verifiers by type; the sandbox is started only where a task of the source runs code."""
         with self._opened(None) as opened:
             yield opened.plain
+
+    @cached_property
+    def texts(self) -> list[tuple[str, str]]:
+        """(id, text) of the good texts that `instruct` starts from; empty where there are none."""
+        rows = self._texts.rows if self._texts is not None else ()
+        return [(str(row.get("id", where)), str(row.get("text", ""))) for where, row in rows]
+
+    @cached_property
+    def _texts(self) -> "Table | None":
+        from selfplay.tasks.reading import read_table
+
+        made = self.config.propose.make
+        return None if made is None or made.texts is None else read_table(made.texts, self.folder)
+
+    def teacher(self) -> AbstractContextManager[Backend | None]:
+        """Who the makers of a round ask; None where nobody is."""
+        made = self.config.propose.make
+        return nullcontext() if made is None or made.teacher is None else self._teacher(made.teacher.backend)
 
     def checkers(self) -> AbstractContextManager[Opened]:
         """All verifiers but the judge, whose model is not loaded and whose server is not asked."""
@@ -197,6 +217,8 @@ class Hands:
         backend = self.config.generate.backend
         if isinstance(backend, RecordedBackend):
             files |= _recorded_table(backend, self.folder).files
+        if self._texts is not None:
+            files |= self._texts.files
         student = self.config.student
         if isinstance(student, PretrainedStudent) and Path(student.model).is_dir():
             from selfplay.store import sha256_of

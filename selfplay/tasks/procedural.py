@@ -1,12 +1,41 @@
 """Floor 2: the procedural sources behind one face: list programs, and arithmetic for trying a loop in seconds."""
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 from selfplay.config.sections import Arithmetic, ListPrograms
 from selfplay.records import Task, digest
 from selfplay.seeds import rng_of, seed_of
 from selfplay.tasks import Fixed, Proposal, listprograms
 from selfplay.tasks.listprograms.correcting import corrections, wrong_of
+from selfplay.tasks.listprograms.evolving import Drawing, Evolved, evolve
+
+MAX_TERMS = 12
+"""Sums of more terms are not evolved by a term."""
+
+
+@runtime_checkable
+class Evolver(Protocol):
+    """A source whose tasks can be evolved by program."""
+
+    def evolve(
+        self, tasks: Sequence[Task], *, weights: Mapping[str, float] | None, longest: int | None, seed: int
+    ) -> list[Evolved]:
+        """One evolution a task, in order, never a held-out one. `weights` of operations; `longest`: no step beyond it."""
+        ...
+
+    def solution(self, task: Task) -> str | None:
+        """See `Source.solution`."""
+        ...
+
+    def near_misses(self, task: Task) -> list[str]:
+        """See `Source.near_misses`."""
+        ...
+
+
+def is_procedural(task: Task) -> bool:
+    """Whether a task has the form of these sources: drawn or evolved by program, no correction, reworded by nobody."""
+    return task.id.startswith(("list-", "sum-"))
 
 
 class ListProgramsSource:
@@ -31,12 +60,29 @@ class ListProgramsSource:
             human_text=human,
         )
 
-    def propose(self, count: int | None, lengths: Mapping[int, float] | None, seed: int) -> Proposal:
-        """See `Source.propose`; held-out operation sequences are refused and counted."""
+    def propose(
+        self,
+        count: int | None,
+        lengths: Mapping[int, float] | None,
+        seed: int,
+        weights: Mapping[str, float] | None = None,
+    ) -> Proposal:
+        """See `Source.propose`; held-out operation sequences are refused and counted. `weights`: of all operations."""
         shares = lengths or dict.fromkeys(listprograms.HELD_OUT_LENGTHS, 1.0)
-        tasks, refused = listprograms.propose(seed, count or 400, shares, self._sequences)
+        tasks, refused = listprograms.propose(seed, count or 400, shares, self._sequences, weights)
         kept = [task for task in tasks if task.id not in self._singles]
         return Proposal(sorted(kept, key=lambda task: task.id), refused + len(tasks) - len(kept))
+
+    def evolve(
+        self, tasks: Sequence[Task], *, weights: Mapping[str, float] | None, longest: int | None, seed: int
+    ) -> list[Evolved]:
+        """See `Evolver.evolve`; never a held-out sequence."""
+        drawing = Drawing(weights, longest or listprograms.MAX_LENGTH)
+        found = evolve(tasks, seed=seed, exclude=self._sequences, drawing=drawing)
+        return [
+            one._replace(task=None, reason="held_out") if one.task is not None and one.task.id in self._singles else one
+            for one in found
+        ]
 
     def near_misses(self, task: Task) -> list[str]:
         """A right program with one step changed, and stubs; of a correction, the program that it corrects in their place."""
@@ -83,6 +129,28 @@ class ArithmeticSource:
         """See `Source.propose`."""
         return self._draw(count or 100, lengths or self._lengths, seed, "train")
 
+    def evolve(
+        self, tasks: Sequence[Task], *, weights: Mapping[str, float] | None, longest: int | None, seed: int
+    ) -> list[Evolved]:
+        """See `Evolver.evolve`: a term more, or another number; `weights` are of no use here."""
+        known, found = {task.id for task in tasks}, []
+        for task in tasks:
+            rng, way = rng_of("arithmetic/evolve", task.id, seed), "add_step"
+            numbers, minus_first = operands(task.text)
+            if rng.random() < 0.5 or len(numbers) > (longest or MAX_TERMS):
+                way = "change_argument"
+                numbers[rng.randrange(len(numbers))] = rng.randint(0, 99)
+            else:
+                numbers.append(rng.randint(0, 99))
+            new = arithmetic_task(numbers, minus_first)
+            reason = "held_out" if new.id in self._held else "known" if new.id in known else ""
+            known.add(new.id)
+            depth = int(task.tag("depth") or 0) + 1
+            tags = (*new.tags, f"evolved:{way}", f"depth:{depth}")
+            new = new.model_copy(update={"tags": tags, "parents": (task.id,), "source": "arithmetic/evolved"})
+            found.append(Evolved(task, way, None if reason else new, reason))
+        return found
+
     def near_misses(self, task: Task) -> list[str]:
         """Off by one, and no answer at all."""
         return [f"A: {int(task.check['answer']) + 1}", "A:"]
@@ -118,6 +186,12 @@ def arithmetic_task(numbers: list[int], minus_first: bool, split: str = "train")
             "split": split,
         }
     )
+
+
+def operands(prompt: str) -> tuple[list[int], bool]:
+    """The numbers of an arithmetic prompt in order, and whether its first sign is a minus: `arithmetic_task` undone."""
+    words = prompt.removeprefix("Compute ").split()
+    return [int(word) for word in words[::2]], words[1:2] == ["-"]
 
 
 def solve(prompt: str) -> str:

@@ -4,31 +4,25 @@ What a maker makes is seed for no other one, so that nothing drifts far from wha
 generation by generation, up to its depth.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from selfplay.config.making import Make
 from selfplay.curate import Archive, SelectRules, select
-from selfplay.errors import ConfigError, OutageError
+from selfplay.errors import OutageError
 from selfplay.models import Backend
 from selfplay.phases.making import rare as rare_
-from selfplay.phases.making.admission import Rules, admit_made, answer_of
-from selfplay.phases.making.backtranslate import backtranslate
+from selfplay.phases.making.admission import answer_of
 from selfplay.phases.making.batch import Batch
 from selfplay.phases.making.evolve import evolve
-from selfplay.phases.making.instruct import instruct
+from selfplay.phases.making.makers import SELF_CHECKED, Material, Tools, admitted, ask, asked, gaps_in
 from selfplay.phases.making.solve import teacher_traces
-from selfplay.phases.making.textbook import textbook
-from selfplay.phases.making.vary import vary
 from selfplay.records import Attempt, Sampling, Task, Trace
 from selfplay.seeds import seed_of
 from selfplay.tasks import Source, draw
-from selfplay.verify import Verifier, verify
+from selfplay.verify import verify
 
-Screen = Callable[[Sequence[Trace]], Mapping[str, str]]
 PROCEDURAL = "procedural"
-_SELF_CHECKED = (PROCEDURAL, "variants", "backtranslate", "instruct")
-"""Makers whose checks are not a teacher's word: made by program, carried along, or a judge's affair."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +37,6 @@ class Dataset:
     after: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Tools:
-    """What the makers work with. `teacher` None: only makers that ask nobody."""
-
-    source: Source
-    verifiers: Mapping[str, Verifier]
-    teacher: Backend | None
-    texts: Sequence[tuple[str, str]] = ()
-    screen: Screen | None = None
-
-
 def build(make: Make, tools: Tools) -> Dataset:
     """Makes everything that `make.makers` names. Raises OutageError above `max_error_share` of lost replies."""
     seeds = draw(tools.source.fixed.anchor, make.seeds, seed_of(make.seed, "making/seeds"))
@@ -65,8 +48,8 @@ def build(make: Make, tools: Tools) -> Dataset:
             batches.append(_counted("traces", found))
             continue
         batch = _made(maker, make, tools, seeds)
-        if maker not in _SELF_CHECKED or maker == PROCEDURAL:
-            batch = _admitted(maker, make, tools, batch)
+        if maker not in SELF_CHECKED:
+            batch = admitted(make, tools, batch, seed_of(make.seed, "making/admission", maker), maker != PROCEDURAL)
         batches.append(batch)
         traces += _as_traces(batch, tools)
     _refuse_outage(make, batches)
@@ -81,33 +64,15 @@ def build(make: Make, tools: Tools) -> Dataset:
 def _made(maker: str, make: Make, tools: Tools, seeds: Sequence[Task]) -> Batch:
     if maker == PROCEDURAL:
         return procedural(make, tools.source, seeds)
-    (teacher, sampling), seed = _asked(make, tools), seed_of(make.seed, "making", maker)
+    seed = seed_of(make.seed, "making", maker)
     if maker == "evolve":
-        return _generations(make, seeds, teacher, sampling, seed)
+        return _generations(make, seeds, *asked(make, tools), seed)
+    material = Material(tasks=seeds, texts=tools.texts, topics=make.textbook.topics if make.textbook else {})
     if maker == "rare" and make.rare is not None:
         section = make.rare
-        gaps = [rare_.Gap(gap.axis, gap.value, gap.have, gap.wanted) for gap in section.gaps]
-        draws = rare_.draw(section.taxonomy, section.count, gaps=gaps, boost=section.boost, seed=seed)
-        return rare_.rare(draws, teacher, kind=section.kind, sampling=sampling, seed=seed)
-    if maker == "textbook" and make.textbook is not None:
-        plan = make.textbook
-        return textbook(
-            plan.topics, teacher, sections=plan.sections, exercises=plan.exercises, sampling=sampling, seed=seed
-        )
-    if maker == "variants":
-        return vary(seeds, teacher, count=make.variants, sampling=sampling, seed=seed)
-    if maker == "backtranslate":
-        words = {"pivot": make.pivot, "language": make.language}
-        return backtranslate(
-            seeds, teacher, **words, solver=teacher, verifiers=tools.verifiers, sampling=sampling, seed=seed
-        )
-    return instruct(tools.texts, teacher, samples=make.samples, sampling=sampling, seed=seed)
-
-
-def _asked(make: Make, tools: Tools) -> tuple[Backend, Sampling]:
-    if tools.teacher is None or make.teacher is None:
-        raise ConfigError(f"make: makers {', '.join(make.makers)} ask a teacher, and there is none; add teacher")
-    return tools.teacher, Sampling(temperature=make.teacher.temperature, max_new_tokens=make.teacher.max_new_tokens)
+        draws = rare_.draw(section.taxonomy, section.count, gaps=gaps_in(section), boost=section.boost, seed=seed)
+        material = Material(draws=draws, kind=section.kind)
+    return ask(maker, make, tools, material, seed)
 
 
 def procedural(make: Make, source: Source, seeds: Sequence[Task]) -> Batch:
@@ -148,24 +113,8 @@ def _generations(make: Make, seeds: Sequence[Task], teacher: Backend, sampling: 
     return whole
 
 
-def _admitted(maker: str, make: Make, tools: Tools, batch: Batch) -> Batch:
-    sampling = Sampling(
-        temperature=make.teacher.temperature if make.teacher else 0.0,
-        max_new_tokens=make.teacher.max_new_tokens if make.teacher else 256,
-    )
-    teacher = None if maker == PROCEDURAL or make.solutions == 0 else tools.teacher
-    return admit_made(
-        batch,
-        tools.verifiers,
-        teacher,
-        rules=Rules(solutions=make.solutions if teacher else 0),
-        sampling=sampling,
-        seed=seed_of(make.seed, "making/admission", maker),
-    )
-
-
 def _traces(make: Make, tools: Tools) -> list[Trace]:
-    teacher, sampling = _asked(make, tools)
+    teacher, sampling = asked(make, tools)
     seed = seed_of(make.seed, "making/traces")
     tasks = [task for task in tools.source.propose(make.seeds, None, seed).tasks if task.reference is None]
     return teacher_traces(tasks, teacher, tools.verifiers, samples=make.samples, sampling=sampling, seed=seed)

@@ -38,6 +38,27 @@ class Gap:
         return 1.0 if self.wanted <= 0 else min(1.0, max(0.0, self.have / self.wanted))
 
 
+def measured(taxonomy: Taxonomy, counts: Mapping[str, float], panel: Sequence[Sequence[str]]) -> list[Gap]:
+    """One gap for every value of every axis: `counts` (by `axis:value`) against the shares that the panel has.
+
+    `panel`: tags of its tasks, which never change in a run. An axis that no panel task carries wants its values equally
+    often. An axis of which nothing was counted has no gaps: nothing is known of it.
+    """
+    wanted, found = coverage(panel, taxonomy), list[Gap]()
+    for axis, values in taxonomy.items():
+        total = sum(counts.get(f"{axis}:{value}", 0) for value in values)
+        asked = {value: wanted[f"{axis}:{value}"] for value in values}
+        asked = asked if any(asked.values()) else dict.fromkeys(values, 1)
+        scale = total / sum(asked.values())
+        found += [Gap(axis, v, counts.get(f"{axis}:{v}", 0), asked[v] * scale) for v in values if total]
+    return found
+
+
+def covered(gaps: Sequence[Gap]) -> float:
+    """Mean covered share of all strata, in [0, 1]: 1 where none has less than its share; 0 where nothing was measured."""
+    return sum(gap.share for gap in gaps) / len(gaps) if gaps else 0.0
+
+
 def check_taxonomy(taxonomy: Taxonomy) -> None:
     """Raises ConfigError on no axis, an axis without values, a value that is empty or stands twice."""
     if not taxonomy:

@@ -37,6 +37,7 @@ __all__ = [
     "Sequence_",
     "anchor",
     "chain_of",
+    "drawn",
     "held_out",
     "make_task",
     "near_miss",
@@ -203,9 +204,13 @@ def one_operation(eval_seed: int) -> list[Task]:
 
 
 def propose(
-    seed: int, n: int, lengths: Mapping[int, float], exclude: Collection[Sequence_] = frozenset()
+    seed: int,
+    n: int,
+    lengths: Mapping[int, float],
+    exclude: Collection[Sequence_] = frozenset(),
+    weights: Mapping[str, float] | None = None,
 ) -> tuple[list[Task], int]:
-    """`n` fresh tasks without solutions, operations equally likely, and how many draws `exclude` refused.
+    """`n` fresh tasks without solutions, and how many draws `exclude` refused; operations equally likely, or by `weights`.
 
     `lengths`: share of the tasks by operation count (any positive scale). `exclude`: held-out operation sequences, as
     `sequence_of` gives them; sequences of one operation are never refused. Raises DataError where a length has no
@@ -216,7 +221,7 @@ def propose(
     refused = 0
     for length in _spread(lengths, n):
         for _ in range(_PATIENCE):
-            names = tuple(op.name for op in rng.sample(OPERATIONS, length))
+            names = drawn(length, rng, weights)
             if length > 1 and names in exclude:
                 refused += 1
                 continue
@@ -282,6 +287,13 @@ def _spread(shares: Mapping[int, float], n: int) -> list[int]:
     for length in by_remainder[: n - sum(counts.values())]:
         counts[length] += 1
     return [length for length in sorted(counts) for _ in range(counts[length])]
+
+
+def drawn(length: int, rng: random.Random, weights: Mapping[str, float] | None = None) -> Sequence_:
+    """`length` different operations, equally likely, or in proportion to `weights` (of all operations)."""
+    if weights is None:
+        return tuple(op.name for op in rng.sample(OPERATIONS, length))
+    return _weighted_distinct(weights, length, rng)
 
 
 def _weighted_distinct(weights: Mapping[str, float], length: int, rng: random.Random) -> Sequence_:

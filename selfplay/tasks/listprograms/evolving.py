@@ -5,13 +5,14 @@ same length. What comes out is a task like any other: made by `make_task`, so te
 """
 
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from selfplay.records import Task
 from selfplay.seeds import rng_of
-from selfplay.tasks.listprograms import MAX_LENGTH, OPERATIONS, RARE, Sequence_, chain_of, make_task
+from selfplay.tasks.listprograms import MAX_LENGTH, OPERATIONS, RARE, Sequence_, chain_of, drawn, make_task
 from selfplay.tasks.listprograms.operations import BY_NAME, Chain, Step, read
 
 WAYS = ("add_step", "change_argument", "rarer", "breadth")
@@ -28,18 +29,41 @@ class Evolved(NamedTuple):
     """`held_out`, `known`, `untellable` (no draw whose tests can tell), `too_long`, `no_argument`; "" where there is a task."""
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """How a new operation is drawn."""
+
+    weights: Mapping[str, float] | None = None
+    """Of all operations; None: equally likely."""
+    longest: int = MAX_LENGTH
+    """No step is added to a chain of this length."""
+
+    def one(self, names: Sequence[str], rng: random.Random) -> str:
+        """One of `names`."""
+        if self.weights is None:
+            return rng.choice(names)
+        return rng.choices(names, weights=[max(self.weights.get(name, 0.0), 0.01) for name in names])[0]
+
+
 def evolve(
-    tasks: Sequence[Task], *, ways: Sequence[str] = WAYS, seed: int, exclude: Collection[Sequence_] = frozenset()
+    tasks: Sequence[Task],
+    *,
+    ways: Sequence[str] = WAYS,
+    seed: int,
+    exclude: Collection[Sequence_] = frozenset(),
+    drawing: Drawing | None = None,
 ) -> list[Evolved]:
     """One evolution a task, its way drawn by seed; in order. Ids of `tasks` and of earlier evolutions are `known`.
 
-    A new task names its parent, its way (`evolved:...`) and its depth (`depth:n`, one more than its parent's).
+    A new task names its parent, its way (`evolved:...`) and its depth (`depth:n`, one more than its parent's). A chain
+    that is as long as it may be is evolved in another way than by a step, where `ways` has one.
     """
-    known, found = {task.id for task in tasks}, []
+    known, found, drawing = {task.id for task in tasks}, [], drawing or Drawing()
     for task in tasks:
         rng = rng_of("listprograms/evolve", task.id, seed)
-        way = ways[rng.randrange(len(ways))]
-        new, reason = _evolved(task, way, rng, exclude, known)
+        open_ = [way for way in ways if way != "add_step" or len(chain_of(task)) < drawing.longest] or list(ways)
+        way = open_[rng.randrange(len(open_))]
+        new, reason = _evolved(task, way, rng, exclude, known, drawing)
         if new is not None:
             known.add(new.id)
         found.append(Evolved(task, way, new, reason))
@@ -47,11 +71,16 @@ def evolve(
 
 
 def _evolved(
-    task: Task, way: str, rng: random.Random, exclude: Collection[Sequence_], known: Collection[str]
+    task: Task,
+    way: str,
+    rng: random.Random,
+    exclude: Collection[Sequence_],
+    known: Collection[str],
+    drawing: Drawing,
 ) -> tuple[Task | None, str]:
     reason = "untellable"
     for _ in range(_PATIENCE):
-        chain, why = _changed(chain_of(task), way, rng)
+        chain, why = _changed(chain_of(task), way, rng, drawing)
         if chain is None:
             return None, why
         names = tuple(step.operation for step in chain)
@@ -68,14 +97,14 @@ def _evolved(
     return None, reason
 
 
-def _changed(chain: Chain, way: str, rng: random.Random) -> tuple[Chain | None, str]:
+def _changed(chain: Chain, way: str, rng: random.Random, drawing: Drawing) -> tuple[Chain | None, str]:
     """The chain evolved in one way, or None and why it cannot be."""
     unused = [op.name for op in OPERATIONS if op.name not in {step.operation for step in chain}]
     if way == "add_step":
-        if len(chain) >= MAX_LENGTH:
+        if len(chain) >= drawing.longest:
             return None, "too_long"
         at = rng.randrange(len(chain) + 1)
-        return (*chain[:at], _step(rng.choice(unused), rng), *chain[at:]), ""
+        return (*chain[:at], _step(drawing.one(unused, rng), rng), *chain[at:]), ""
     if way == "change_argument":
         places = [n for n, step in enumerate(chain) if step.argument is not None]
         if not places:
@@ -85,8 +114,8 @@ def _changed(chain: Chain, way: str, rng: random.Random) -> tuple[Chain | None, 
     if way == "rarer":
         places = [n for n, step in enumerate(chain) if step.operation not in RARE] or list(range(len(chain)))
         at = rng.choice(places)
-        return (*chain[:at], _step(rng.choice([u for u in unused if u in RARE]), rng), *chain[at + 1 :]), ""
-    return tuple(_step(op.name, rng) for op in rng.sample(OPERATIONS, len(chain))), ""
+        return (*chain[:at], _step(drawing.one([u for u in unused if u in RARE], rng), rng), *chain[at + 1 :]), ""
+    return tuple(_step(name, rng) for name in drawn(len(chain), rng, drawing.weights)), ""
 
 
 def _step(name: str, rng: random.Random, but: int | None = None) -> Step:

@@ -1,0 +1,108 @@
+"""Floor 5: what the makers of a round start from, out of the chain of parents: solved tasks, gaps in the tail, the edge."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from selfplay.loop.round import Round
+from selfplay.phases import propose
+from selfplay.phases.hands import Hands
+from selfplay.phases.making import rare, rounds
+from selfplay.phases.making.makers import Tools, gaps_in
+from selfplay.records import Task
+from selfplay.store import read_json
+from selfplay.tasks import listprograms
+
+
+def make(this: Round, edge: int | None) -> None:
+    """The makers' phase of a round."""
+    section = this.config.propose.make
+    if section is None:
+        return
+    rounds.make_tasks(
+        section,
+        stock_of(this, edge),
+        open_tools=lambda: open_tools(this.hands),
+        max_error_share=this.config.verify.max_error_share,
+        seed=this.config.seed,
+        round=this.number,
+        out=this.at("make"),
+        ranks=this.ranks,
+        watch=this.watch,
+    )
+
+
+@contextmanager
+def open_tools(hands: Hands) -> Iterator[Tools]:
+    """What the makers of a round work with: the source, all verifiers, the teacher where one is configured."""
+    with hands.verifiers() as verifiers, hands.teacher() as teacher:
+        yield Tools(hands.source, verifiers, teacher, hands.texts, hands.screen())
+
+
+def stock_of(this: Round, edge: int | None) -> rounds.Stock:
+    """What this round's makers start from; the same at every start."""
+    section, curriculum = this.config.propose.make, this.config.propose.curriculum
+    shares = read_json(this.at("propose") / "tasks.json")["shares"]
+    gaps = gaps_of(this, strata_of(this))
+    if section is not None and section.rare is not None:
+        known = {gap.axis for gap in gaps}
+        gaps += [gap for gap in gaps_in(section.rare) if gap.axis not in known]
+    return rounds.Stock(
+        parents=solved(this),
+        drawn=frozenset(task.id for task in propose.read_tasks(this.at("propose"))),
+        gaps=gaps,
+        texts=this.hands.texts,
+        lengths={int(length): share for length, share in shares.items()} or None,
+        edge=edge,
+        longest=None if edge is None or curriculum is None else min(edge + 2, curriculum.end),
+    )
+
+
+def solved(this: Round) -> list[Task]:
+    """Tasks of which an earlier round of the chain accepted an attempt, and the anchor; each once, the latest form."""
+    found = {task.id: task for task in this.hands.source.fixed.anchor}
+    for commit in this.chain:
+        if commit.round:
+            right = set(read_json(this.run.phase(commit.round, "curate") / "DONE")["solved"])
+            tasks = [
+                *propose.read_tasks(this.run.phase(commit.round, "propose")),
+                *rounds.read_made(this.run.phase(commit.round, "make")),
+            ]
+            found |= {task.id: task for task in tasks if task.id in right}
+    return [found[name] for name in sorted(found)]
+
+
+def strata_of(this: Round, own: bool = False) -> Counter[str]:
+    """Solved tasks by tag, in the anchor and all rounds that this one stands on; with `own`, its own curated ones too."""
+    total: Counter[str] = Counter()
+    for number in [commit.round for commit in this.chain] + [this.number] * own:
+        total.update(read_json(this.run.phase(number, "curate") / "DONE")["strata"])
+    return total
+
+
+def axes_of(this: Round) -> dict[str, tuple[str, ...]]:
+    """The axes on which this run's tail is measured: the taxonomy, and the operations of list programs."""
+    section = this.config.propose.make
+    if section is None:
+        return {}
+    taxonomy = dict(section.rare.taxonomy) if section.rare else {}
+    if this.config.tasks.source == "list_programs":
+        taxonomy["operation"] = tuple(operation.name for operation in listprograms.OPERATIONS)
+    return taxonomy
+
+
+def gaps_of(this: Round, strata: Mapping[str, float]) -> list[rare.Gap]:
+    """How well the tail is covered, against the panel's shares, which are fixed at round 0."""
+    return rare.measured(axes_of(this), strata, [task.tags for task in this.hands.source.fixed.panel])
+
+
+def figures(this: Round) -> dict[str, float]:
+    """What the round made, and coverage of the tail before and after it; nothing in a round without makers."""
+    if not (this.at("make") / "metrics.json").is_file():
+        return {}
+    found: dict[str, float] = read_json(this.at("make") / "metrics.json")
+    before, after = gaps_of(this, strata_of(this)), gaps_of(this, strata_of(this, own=True))
+    if after:
+        found["data/rare_coverage_before"] = round(rare.covered(before), 6)
+        found["data/rare_coverage_after"] = round(rare.covered(after), 6)
+    return found
