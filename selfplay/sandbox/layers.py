@@ -26,7 +26,18 @@ FLAVOURS: dict[str, tuple[str, ...]] = {
         *("random", "copy", "datetime", "json", "decimal", "fractions", "statistics", "hashlib", "threading", "abc"),
         *("enum", "dataclasses", "cmath", "array", "time", "io", "contextlib", "collections.abc", "warnings"),
     ),
-    "numpy": ("numpy", "random", "threading", "typing", "math", "re", "collections", "itertools", "functools"),
+    "numpy": (
+        "numpy",
+        "numpy.random",
+        "random",
+        "threading",
+        "typing",
+        "math",
+        "re",
+        "collections",
+        "itertools",
+        "functools",
+    ),
 }
 """Modules a zygote imports before it forks. `random` (and numpy's) is seeded anew for each program."""
 
@@ -112,14 +123,16 @@ def config(how: Plan, flavour: str, number: int) -> dict[str, Any]:
         "read": binds,
         "program": program,
         "landlock": how.landlock if how.tier >= 2 else 0,
-        "nr": syscalls.numbers(how.machine) if how.tier else {},
+        "nr": syscalls.numbers(how.machine) if sys.platform == "linux" else {},
         "filter": code,
         "holes": holes,
         "path": list(how.path),
         "preload": list(named),
         "prelude": marshal.dumps(compile(how.prelude, "<prelude>", "exec", dont_inherit=True)) if how.prelude else b"",
         "walls": _compiled("walls.py"),
+        "warm": _compiled("warm.py"),
         "runner": _compiled("runner.py"),
+        "serving": _compiled("serving.py"),
         "box": _compiled("box.py"),
     }
 

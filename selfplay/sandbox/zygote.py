@@ -36,6 +36,7 @@ _ENVIRONMENT = {
     "LC_ALL": "C",
     "TZ": "UTC",
     "MALLOC_ARENA_MAX": "1",  # an arena a thread would count against the address space
+    "LD_BIND_NOW": "1",  # or every program looks the same C functions up again
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",

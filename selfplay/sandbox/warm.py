@@ -1,0 +1,181 @@
+"""How a zygote is laid out so that a fork of it is cheap: executed once inside it, before its walls close.
+
+A fork copies page tables, and a program then pays for every page that it touches first: about 2 microseconds for a page
+it writes to, one for a stretch of code it reads. So the interpreter's code is put into huge pages, which a fork
+shares as they are. It runs in a copy of the zygote's globals and uses its C functions (`_c`, `_Word` of `box.py`).
+"""
+
+import marshal
+import posix
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # annotations are taken off before this is sent
+    from typing import Any
+
+    from selfplay.sandbox.box import _c, _Word, _zero
+
+_HUGE = 2 << 20
+_READ, _WRITE, _EXECUTE = 1, 2, 4
+_POOL, _FIRST = (16 << 10) - 1, 48  # of the interpreter's small-block allocator: a pool's size, its first block
+
+
+def _maps(name: str = "maps") -> list[list[str]]:
+    """The lines of a file of /proc/self as words; none where there is no /proc."""
+    try:
+        fd = posix.open("/proc/self/" + name, posix.O_RDONLY)
+    except OSError:
+        return []
+    data = b""
+    while more := posix.read(fd, 1 << 16):
+        data += more
+    posix.close(fd)
+    return [line.split() for line in data.decode("utf-8", "replace").split("\n") if line]
+
+
+def _span(words: list[str]) -> tuple[int, int]:
+    low, _, high = words[0].partition("-")
+    return int(low, 16), int(high, 16)
+
+
+def _interpreter() -> tuple[int, int]:
+    """The span of huge pages that lies wholly in the read-only part of the interpreter's own file."""
+    lines = [words for words in _maps() if len(words) == 6 and words[1] in ("r--p", "r-xp")]
+    code = [words for words in lines if words[1] == "r-xp" and "python" in words[5]]
+    if not code:
+        return 0, 0
+    path = max(code, key=lambda words: _span(words)[1] - _span(words)[0])[5]
+    low, high = 0, 0
+    for words in lines:
+        if words[5] == path:
+            start, end = _span(words)
+            low, high = (low if start == high else start), end
+            if words[1] == "r-xp":
+                first = low
+    return -(-first // _HUGE) * _HUGE, high // _HUGE * _HUGE
+
+
+def _is_huge(at: int, size: int) -> bool:
+    inside = False
+    for words in _maps("smaps"):
+        if "-" in words[0] and words[0][-1] != ":":
+            low, high = _span(words)
+            inside = low <= at < high
+        elif inside and words[0] == "AnonHugePages:":
+            return int(words[1]) * 1024 >= size
+    return False
+
+
+def huge_code() -> None:
+    """Put a copy of the interpreter's code in huge pages in its place; nothing happens where there are none."""
+    low, high = _interpreter()
+    size = high - low
+    if size <= 0:
+        return
+    start = _c("mmap")(_zero, _Word(size + _HUGE), _READ | _WRITE, 0x22, -1, _zero)
+    if start <= 0:
+        return
+    at = -(-start // _HUGE) * _HUGE
+    _c("madvise")(_Word(at), _Word(size), 14)
+    _c("memcpy")(_Word(at), _Word(low), _Word(size))
+    if _is_huge(at, size) and _c("mprotect")(_Word(at), _Word(size), _READ | _EXECUTE) == 0:
+        _c("mremap")(_Word(at), _Word(size), _Word(size), 3, _Word(low))
+    else:
+        _c("munmap")(_Word(at), _Word(size))
+
+
+def _fill_pools() -> None:
+    """Take every free small block that lies between others, so that the next ones come from whole pools."""
+    take, give = _c("PyObject_Malloc"), _c("PyObject_Free")
+    for size in range(16, 513, 16):
+        pools: set[int] = set()
+        for _ in range((64 << 10) // size):
+            at = take(_Word(size))
+            pool = at - (at & _POOL)
+            if at - pool == _FIRST and pool not in pools:
+                give(_Word(at))
+                break
+            pools.add(pool)
+
+
+def _fill_heap() -> None:
+    """The same for large blocks: the next ones come from the heap's end."""
+    try:
+        _c("malloc_trim")(_zero)
+    except AttributeError:
+        return  # not glibc
+    take, end = _c("malloc"), _c("sbrk")(_zero)
+    for size in (65536, 32768, 16384, 8192, 4096, 3072, 2048, *range(1536, 1, -64), 24):
+        for _ in range(1000):
+            at = take(_Word(size))
+            if not 0 < at < end:
+                _c("free")(_Word(at))
+                break
+
+
+def fill_holes() -> None:
+    """Leave no free memory between what is there, so that what comes now lies together, on few pages."""
+    _fill_pools()
+    _fill_heap()
+
+
+_SAMPLE = '''
+class Node:
+    """A class."""
+    def __init__(self, value, below=None):
+        self.value, self.below = value, below
+    def __eq__(self, other):
+        return isinstance(other, Node) and self.value == other.value
+
+def count(items):
+    """ A docstring.
+    >>> count([1, 2])
+    {1: 1, 2: 1}
+    """
+    found = {}
+    for at, item in enumerate(items):
+        if item not in found and at >= 0:
+            found[item] = 0
+        found[item] += 1
+    return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
+
+def text(words, by=" "):
+    parts = [word.strip().lower() for word in words.split(by) if word]
+    return f"{by.join(parts[::-1])}{len(parts)!r}", set(parts), parts[0:2]
+
+def value(n: int, *rest: float) -> float:
+    while n % 2 == 0 and n > 0:
+        n = n // 2 - 1
+    try:
+        return (Node(n) == Node(n)) and n * 1.5 + sum(x ** 2 for x in rest) / max(abs(n), 1)
+    except (ValueError, ZeroDivisionError) as error:
+        return None
+    finally:
+        n += 1
+
+def fail(x):
+    if not x:
+        raise ValueError("no " + str(x))
+    with x as y:
+        del y
+'''
+_CALLS = [("count", [3, 1, 3]), ("text", "A few words"), ("value", 12), ("fail", 0), ("fail", [])]
+
+
+def warm_up(space: dict[str, "Any"]) -> None:
+    """Run a sample of what programs do, so that nobody has to do first things again: caches filled, code specialised.
+
+    `space`: the zygote's globals, with the runner in them.
+    """
+    main = sys.modules["__main__"]
+    calls = [(name, marshal.dumps(((arg,), {}), 2)) for name, arg in _CALLS]  # type: ignore[arg-type]
+    for turn in range(24):
+        found = space["_load"](_SAMPLE, "candidate")
+        space["_work"](found, {"live": False, "kind": "calls", "calls": calls, "changed": turn & 1})
+        space["_reply"]([9])
+        sys.stdout.flush()
+        sys.stderr.flush()
+    sys.modules["__main__"] = main
+    del sys.modules["candidate"]
+    posix.ftruncate(3, 0)
+    posix.lseek(3, 0, 0)
