@@ -190,6 +190,7 @@ def _columns(pair: _Pair, panel: Panel, ks: Sequence[int]) -> dict[str, Column]:
     if panel.answers:
         never = (pair.ints(pair.base, pair.base.correct) == 0).astype(np.float64)
         answers = [panel.answers[i] for i in pair.rows[id(panel)]]
+        out["collapse_diversity/unconditional_hill1"] = (np.exp(_entropy_in(answers, n, m)), ones)
         out["collapse_tails/unsolved_answer_diversity"] = (_different(answers, n, m) * never, never)
     return out
 
@@ -204,6 +205,25 @@ def _different(clusters: Sequence[Sequence[int]], n: Floats, k: int) -> Floats:
     """Expected number of clusters among k of n attempts, a task: `passes.unique_correct_at_k` for all tasks at once."""
     each, task = _flat(clusters)
     return np.asarray(np.bincount(task, 1.0 - miss_chance(n[task], each, k), n.size), dtype=np.float64)
+
+
+def _entropy_in(clusters: Sequence[Sequence[int]], n: Floats, k: int) -> Floats:
+    """Expected Shannon entropy (nats) of the clusters among k of n attempts, a task, exact: each cluster's share i/k is
+    hypergeometric. At k = n it is the plug-in value; fewer draws make tasks and rounds comparable."""
+    each, task = _flat(clusters)
+    log_fact = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, max(int(n.max(initial=1)), 1) + 1)))])
+
+    def log_choose(a: Floats, b: Floats) -> Floats:
+        inside = (b >= 0) & (b <= a)
+        top, low = a.astype(int), np.where(inside, b, 0).astype(int)
+        return np.where(inside, log_fact[top] - log_fact[low] - log_fact[top - low], -np.inf)
+
+    out, rest, whole = np.zeros(n.size), n[task] - each, log_choose(n[task], np.full(each.size, float(k)))
+    for i in range(1, k + 1):
+        drawn = np.full(each.size, float(i))
+        chance = np.exp(log_choose(each, drawn) + log_choose(rest, k - drawn) - whole)
+        out += np.bincount(task, chance, n.size) * -(i / k) * np.log(i / k)
+    return out
 
 
 def _two_different(clusters: Sequence[Sequence[int]], n: Floats, c: Floats, k: int) -> Floats:
@@ -232,9 +252,11 @@ def _mode_columns(pair: _Pair, panel: Panel, clusters: list[tuple[int, ...]]) ->
     singles = np.asarray(np.bincount(task, each == 1, c.size), dtype=np.float64)
     differ = 1 - alike / np.maximum(c * (c - 1), 1)
     spread = _different(clusters, np.maximum(c, RARE_DRAWS), RARE_DRAWS)
+    entropy = _entropy_in(clusters, np.maximum(c, RARE_DRAWS), RARE_DRAWS)
     return {
         "collapse_diversity/heterozygosity": (differ * two, two),
         "collapse_diversity/hill0_rarefied": (spread * four, four),
+        "collapse_diversity/behaviour_entropy": (entropy * four, four),
         "collapse_tails/good_turing_unseen": (singles, c),
     }
 
