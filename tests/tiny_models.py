@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from selfplay.models.encode import row_of
-from selfplay.records import Row
+from selfplay.records import Preference, Row
 
 CHAT = "{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
 
@@ -53,3 +53,16 @@ def random_rows(count: int, seed: int = 0, longest: int = 40) -> list[Row]:
         completion = [prompt[1]] * rng.randint(2, longest // 2) + [1]
         rows.append(row_of(prompt, completion, source=f"task-{i}"))
     return rows
+
+
+def random_pairs(count: int, seed: int = 0, longest: int = 20) -> list[Preference]:
+    """Pairs with something to learn: the chosen completion repeats the prompt's first token, the rejected one its last."""
+    rng = random.Random(seed)
+    pairs = []
+    for i in range(count):
+        prompt = (0, *(rng.randrange(3, 250) for _ in range(rng.randint(2, longest))))
+        chosen = (prompt[1],) * rng.randint(2, longest) + (1,)
+        rejected = (prompt[-1],) * rng.randint(2, longest) + (1,)
+        names = {"task_id": f"task-{i}", "chosen": f"r1/task-{i}/0", "rejected": f"r1/task-{i}/1"}
+        pairs.append(Preference(prompt_ids=prompt, chosen_ids=chosen, rejected_ids=rejected, reason="failed", **names))
+    return pairs

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from selfplay.config import Loaded, load_config
 from selfplay.errors import ConfigError
-from selfplay.phases.train.plan import TAKEN
+from selfplay.phases.train.plan import taken
 
 if TYPE_CHECKING:
     from selfplay.records import Task
@@ -33,28 +33,29 @@ def check_trainer_arguments(loaded: Loaded) -> None:
     given = loaded.config.train.args
     if not given:
         return
-    known = set(trainer_arguments())
+    method = loaded.config.train.method
+    known, elsewhere = set(trainer_arguments(method)), taken(method)
     faults = []
     for key in given:
         where = loaded.origins.get(("train", "args", key), str(loaded.path))
-        if key in TAKEN:
-            faults.append(f"{where}: train.args.{key} is {given[key]!r}, which is not free; {TAKEN[key]}")
+        if key in elsewhere:
+            faults.append(f"{where}: train.args.{key} is {given[key]!r}, which is not free; {elsewhere[key]}")
         elif known and key not in known:
             import difflib
 
             near = difflib.get_close_matches(key, known, n=1)
             advice = f"did you mean {near[0]!r}?" if near else "remove it"
             faults.append(
-                f"{where}: train.args.{key} is {given[key]!r}, but TRL's SFTConfig has no such argument; {advice}"
+                f"{where}: train.args.{key} is {given[key]!r}, but TRL's {method.upper()}Config has no such argument; {advice}"
             )
     if faults:
         raise ConfigError("\n".join(faults))
 
 
-def trainer_arguments() -> Iterator[str]:
-    """Argument names of TRL's SFTConfig, read from the installed source: importing it would load torch."""
+def trainer_arguments(method: str) -> Iterator[str]:
+    """Argument names of TRL's config for a method, read from the installed source: importing it would load torch."""
     for package, part in (
-        ("trl", "trainer/sft_config.py"),
+        ("trl", f"trainer/{method}_config.py"),
         ("trl", "trainer/base_config.py"),
         ("transformers", "training_args.py"),
     ):

@@ -9,7 +9,7 @@ from selfplay.config.judging import Audit, Judge
 from selfplay.config.made import MakeTasks, QuotaWish, making_faults
 from selfplay.config.sections import Count, Sampler, Section, Share, Student, StudentBackend, Tasks, operation
 from selfplay.config.training import Lora as Lora
-from selfplay.config.training import Train
+from selfplay.config.training import Train as Train
 from selfplay.config.training import Warmup as Warmup
 
 # ---- the phases ----

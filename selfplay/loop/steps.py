@@ -270,6 +270,7 @@ def _train(this: Round) -> None:
         this.config,
         this.run.round(this.number) / "train.parquet",
         start=start,
+        student=this.student if this.number else first,
         out=this.at("train"),
         seed=this.seed("train"),
         round=this.number,

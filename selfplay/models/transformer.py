@@ -191,7 +191,7 @@ def load_model(
         name, base_revision = base_of(folder)
         _check_base(folder, name, base_revision)
         base = load_model(name, device=device, dtype=dtype, revision=base_revision, attention=attention)
-        with _peft_quiet():
+        with old_names_quiet():
             adapted = PeftModel.from_pretrained(base, folder, is_trainable=trainable, torch_device=str(device))
         return cast(PreTrainedModel, adapted)
     kept = {} if attention is None else {"attn_implementation": attention}
@@ -213,13 +213,13 @@ def new_adapter(
         use_rslora=rslora,
         task_type="CAUSAL_LM",
     )
-    with _peft_quiet():
+    with old_names_quiet():
         return get_peft_model(base, config)
 
 
 @contextmanager
-def _peft_quiet() -> Iterator[None]:
-    """PEFT 0.21 asks transformers 5.24 by a name that warns since then: not a user's concern."""
+def old_names_quiet() -> Iterator[None]:
+    """PEFT 0.21 and TRL 1.16 ask transformers 5.24 by names that warn since then: not a user's concern."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         yield

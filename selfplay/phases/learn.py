@@ -4,12 +4,16 @@ from pathlib import Path
 from typing import Any
 
 from selfplay.config.sections import ScriptedStudent
-from selfplay.config.tree import Config, Train
+from selfplay.config.training import Train
+from selfplay.config.tree import Config
 from selfplay.models.student import read_scripted, weights_of, write_scripted
 from selfplay.phases.hands import Hands
+from selfplay.phases.preferring import FILE as PAIRS
+from selfplay.phases.train.pairing import fitting
+from selfplay.phases.train.plan import ONLY_FOR_PAIRS
 from selfplay.phases.watch import Watch
-from selfplay.records import Row
-from selfplay.store.traces import read_rows
+from selfplay.records import Preference, Row
+from selfplay.store.traces import read_pairs, read_rows
 
 
 def learn(
@@ -17,6 +21,7 @@ def learn(
     rows: Path,
     *,
     start: Path,
+    student: Path,
     out: Path,
     seed: int,
     round: int,
@@ -24,10 +29,18 @@ def learn(
     hands: Hands,
     watch: Watch,
 ) -> dict[str, Any]:
-    """Leaves the round's weights in `out/model`; the `train/` figures of its row. On all ranks."""
+    """Leaves the round's weights in `out/model`; the `train/` figures of its row. On all ranks.
+
+    `rows`: train.parquet, pairs.parquet beside it. `student`: the parent's weights, which a round without pairs keeps
+    where it would train on them.
+    """
     section = config.train if round else warmup_of(config.train)
     if section is None:
-        return keep_base(start, out, hands)
+        return keep(start, out, hands)
+    paired = section.method != "sft"
+    pairs = _pairs(rows.with_name(PAIRS)) if paired else []
+    if paired and not fitting(section, pairs):
+        return {**keep(student, out, hands), "train/pairs": 0, "train/rows_left_out": len(pairs)}
     if isinstance(config.student, ScriptedStudent):
         return practise(config.student, read_rows(rows), start=start, out=out, hands=hands)
     from selfplay.phases.train import train
@@ -35,7 +48,7 @@ def learn(
     with watch.inside("train"):
         report = train(
             section,
-            read_rows(rows),
+            pairs if paired else read_rows(rows),
             start=weights_of(start),
             out=out,
             seed=seed,
@@ -51,6 +64,8 @@ def learn(
         "train/rows_left_out": report.left_out,
         "train/loss_first": report.loss_first,
         "train/loss_last": report.loss_last,
+        **({"train/pairs": report.rows} if paired else {}),
+        **{f"train/{name}": value for name, value in report.rewards.items()},
         "cost/train_micro_batch_rows": report.micro_batch_rows,
         "cost/train_oom_backoffs": report.oom_backoffs,
     }
@@ -60,12 +75,22 @@ def warmup_of(section: Train) -> Train | None:
     """The settings of round 0; None where it keeps the base model."""
     if section.warmup is None:
         return None
-    changed = {"steps": section.warmup.steps, "epochs": None, "learning_rate": section.warmup.learning_rate}
+    changed: dict[str, Any] = {
+        "steps": section.warmup.steps,
+        "epochs": None,
+        "learning_rate": section.warmup.learning_rate,
+    }
+    if section.method != "sft":
+        changed |= {"method": "sft", "args": {k: v for k, v in section.args.items() if k not in ONLY_FOR_PAIRS}}
     return section.model_copy(update={**changed, "lora": None, "warmup": None})
 
 
-def keep_base(start: Path, out: Path, hands: Hands) -> dict[str, Any]:
-    """Round 0 without warm-up: its weights are the ones it was given."""
+def _pairs(file: Path) -> list[Preference]:
+    return [pair for group in read_pairs(file) for pair in group]
+
+
+def keep(start: Path, out: Path, hands: Hands) -> dict[str, Any]:
+    """Round 0 without warm-up, or a round without pairs: its weights are the ones it was given."""
     import shutil
 
     if hands.ranks.is_main:

@@ -12,12 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from selfplay.config.tree import Train
+from pydantic import Field
+
+from selfplay.config.training import Train
 from selfplay.errors import ConfigError, OutageError
 from selfplay.phases.train import disk
-from selfplay.phases.train.plan import TAKEN, Plan, halved, micro_rows, plan
+from selfplay.phases.train.pairing import PairPlan, pair_plan
+from selfplay.phases.train.plan import TAKEN, Plan, halved, least_micro, micro_rows, plan
 from selfplay.ranks import Ranks
-from selfplay.records import Record, Row
+from selfplay.records import Preference, Record, Row
 from selfplay.store.files import write_whole
 
 __all__ = ["TAKEN", "Plan", "TrainReport", "plan", "train"]
@@ -32,12 +35,15 @@ class TrainReport(Record):
     tokens: int
     """Input tokens of all steps, over all ranks."""
     rows: int
-    """Different rows that took part."""
+    """Different rows, or pairs, that took part."""
     left_out: int = 0
-    """Rows longer than `train.max_length`, or without a label."""
+    """Rows or pairs longer than `train.max_length`, or without a label."""
     loss_first: float
-    """Nats a loss token, in the first and (below) the last optimizer step."""
+    """In the first and (below) the last optimizer step: nats a loss token; dpo and kto: their own loss, a row."""
     loss_last: float
+    rewards: dict[str, float] = Field(default_factory=dict)
+    """dpo and kto: rewards_margin_first, ..._last, rewards_accuracy_first, ..._last, each the mean over the first or last
+    tenth of the steps."""
     micro_batch_rows: int
     """Rows of one forward pass on one rank, after any back-off."""
     oom_backoffs: int = 0
@@ -48,7 +54,7 @@ class TrainReport(Record):
 
 def train(
     settings: Train,
-    rows: Sequence[Row],
+    rows: Sequence[Row] | Sequence[Preference],
     *,
     start: str | Path,
     out: Path,
@@ -59,7 +65,8 @@ def train(
     device: str = "auto",
     threads: int | None = None,
 ) -> TrainReport:
-    """Fine-tunes `start` (a model folder, an adapter's, or a hub name) on the rows and leaves the weights in `out/model`.
+    """Fine-tunes `start` (a model folder, an adapter's, or a hub name) on the rows, for dpo and kto on pairs, and leaves the
+    weights in `out/model`.
 
     All ranks call it. Called again it goes on from the newest whole checkpoint, or returns the report of what is done.
     On a CPU the weights are bit for bit those of an uninterrupted run with as many ranks. `step_offset`: optimizer
@@ -72,40 +79,44 @@ def train(
     if found["done"] is not None:
         return TrainReport(**found["done"])
     from selfplay.models.transformer import quiet_cpu
-    from selfplay.phases.train import sft
+    from selfplay.phases.train import running
 
     quiet_cpu(threads)
-    sft.settle_heap()
-    where = sft.train_device(device)
-    made = plan(settings, rows, seed=seed)
+    running.settle_heap()
+    where = running.train_device(device)
+    made = _planned(settings, rows, seed)
     micro = micro_rows(settings, made, world_size=ranks.world_size, on_cpu=where.type == "cpu")
     backoffs = int(found["backoffs"])
     for _ in range(backoffs):
         micro = halved(micro)
     while True:
-        setup = sft.Setup(start, out, seed, round, step_offset, micro, _resume(found, ranks), where, ranks)
+        setup = running.Setup(start, out, seed, round, step_offset, micro, _resume(found, ranks), where, ranks)
         try:
             model, seconds = _to_the_end(settings, made, setup, found)
             break
         except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error) or micro == 1:
+            if not out_of_memory(error) or halved(micro) in (micro, *range(least_micro(settings))):
                 raise
             said = str(error).splitlines()[0][:200]
         backoffs, micro = backoffs + 1, halved(micro)
         _back_off(out, backoffs, micro, said, ranks)
-        sft.free()
+        running.free()
         found = ranks.tell("train: what is left", _look(out, step_offset) if ranks.is_main else None)
     if ranks.is_main:
         report = _report(made, out, micro=micro, backoffs=backoffs, seconds=seconds, first=step_offset + 1)
         write_whole(out / "report.json", report.model_dump_json() + "\n")
-        disk.export(out, partial(sft.save, model, start))
+        disk.export(out, partial(running.save, model, start))
         shutil.rmtree(out / "checkpoints", ignore_errors=True)  # the weights are safe, the optimizer is of no more use
     del model
-    sft.free()
+    running.free()
     ranks.barrier("train: exported")
     return TrainReport(
         **ranks.tell("train: report", json.loads((out / "report.json").read_text()) if ranks.is_main else None)
     )
+
+
+def _planned(settings: Train, rows: Sequence[Any], seed: int) -> Plan | PairPlan:
+    return plan(settings, rows, seed=seed) if settings.method == "sft" else pair_plan(settings, rows, seed=seed)
 
 
 def _look(out: Path, step_offset: int) -> dict[str, Any]:
@@ -137,13 +148,13 @@ def _resume(found: dict[str, Any], ranks: Ranks) -> Path | None:
     return path
 
 
-def _to_the_end(settings: Train, made: Plan, setup: Any, found: dict[str, Any]) -> tuple[Any, float]:
+def _to_the_end(settings: Train, made: Plan | PairPlan, setup: Any, found: dict[str, Any]) -> tuple[Any, float]:
     """The trained model. A run whose last step is in a checkpoint already is not trained for one step more."""
-    from selfplay.phases.train import sft
+    from selfplay.phases.train import preference, running, sft
 
-    if found["step"] < made.steps:
-        return sft.run(settings, made, setup)
-    return sft.trainable(setup.resume, settings.lora, device=setup.device, bf16=False, seed=setup.seed), 0.0
+    if found["step"] >= made.steps:
+        return running.trainable(setup.resume, settings.lora, device=setup.device, bf16=False, seed=setup.seed), 0.0
+    return preference.run(settings, made, setup) if isinstance(made, PairPlan) else sft.run(settings, made, setup)
 
 
 def _back_off(out: Path, backoffs: int, micro: int, said: str, ranks: Ranks) -> None:
@@ -157,18 +168,30 @@ def _back_off(out: Path, backoffs: int, micro: int, said: str, ranks: Ranks) -> 
         )
 
 
-def _report(made: Plan, out: Path, *, micro: int, backoffs: int, seconds: float, first: int) -> TrainReport:
+def _report(made: Plan | PairPlan, out: Path, *, micro: int, backoffs: int, seconds: float, first: int) -> TrainReport:
     curve = [row for row in disk.read_curve(out / "curve.jsonl") if row["train/step"] >= first]
     if not curve:
         raise ConfigError(f"{out / 'curve.jsonl'}: no step of this training is there; remove {out} to train again")
     return TrainReport(
         steps=made.steps,
         tokens=made.tokens,
-        rows=len(made.rows),
+        rows=len(made.pairs if isinstance(made, PairPlan) else made.rows),
         left_out=made.left_out,
         loss_first=curve[0]["train/loss"],
         loss_last=curve[-1]["train/loss"],
+        rewards=_rewards(curve) if isinstance(made, PairPlan) else {},
         micro_batch_rows=micro,
         oom_backoffs=backoffs,
         seconds_in_train=seconds,
     )
+
+
+def _rewards(curve: list[dict[str, Any]]) -> dict[str, float]:
+    """Margin and accuracy at either end of the curve; a step whose batch had one kind of side alone has no margin."""
+    tenth, found = max(1, len(curve) // 10), {}
+    for name in ("rewards_margin", "rewards_accuracy"):
+        for end, rows in (("first", curve[:tenth]), ("last", curve[-tenth:])):
+            known = [row[f"train/{name}"] for row in rows if f"train/{name}" in row]
+            if known:
+                found[f"{name}_{end}"] = round(sum(known) / len(known), 6)
+    return found

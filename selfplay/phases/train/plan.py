@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from selfplay.config.tree import Train
+from selfplay.config.training import Train
 from selfplay.errors import ConfigError, DataError
 from selfplay.records import Row
 from selfplay.seeds import rng_of
@@ -68,28 +68,63 @@ TAKEN = {
     "deepspeed": "training is DDP alone for now; use train.lora",
     "fsdp": "training is DDP alone for now; use train.lora",
 }
-"""Arguments of TRL's SFTConfig that `train.args` may not set, and what to do instead."""
+"""Arguments of TRL's configs that `train.args` may not set, and what to do instead."""
+
+TAKEN_BY_PAIRS = {
+    "beta": "use train.beta",
+    "precompute_ref_log_probs": "the reference is computed once, before the first step, always",
+    "precompute_ref_batch_size": "the reference is computed in the micro-batches of training",
+    "sync_ref_model": "the reference is the weights that the round starts from; the next round has a new one",
+    "ref_model_mixup_alpha": "the reference stays as it is within a round",
+    "ref_model_sync_steps": "the reference stays as it is within a round",
+    "truncation_mode": "longer pairs are left out; use train.max_length",
+    "pad_to_multiple_of": "micro-batches are padded to their longest row",
+    "dataset_num_proc": "pairs are token ids already",
+}
+"""Further ones of DPOConfig and KTOConfig."""
+
+OPEN_TO_PAIRS = ("loss_type", "label_smoothing")
+"""Names in TAKEN that DPO and KTO leave open, being about another loss."""
+
+ONLY_FOR_PAIRS = (
+    *("loss_type", "loss_weights", "label_smoothing", "ld_alpha", "f_divergence_type", "f_alpha_divergence_coef"),
+    *("use_weighting", "discopop_tau", "disable_dropout", "desirable_weight", "undesirable_weight"),
+)
+"""Names that SFTConfig has not, or means otherwise: a warm-up before DPO or KTO is given the others."""
+
+
+def taken(method: str) -> dict[str, str]:
+    """What `train.args` may not set under this method, and what to do instead."""
+    if method == "sft":
+        return TAKEN
+    return {key: word for key, word in TAKEN.items() if key not in OPEN_TO_PAIRS} | TAKEN_BY_PAIRS
 
 
 @dataclass(frozen=True)
-class Plan:
-    """One training run, fixed."""
+class Course:
+    """The order of one training run, fixed."""
 
-    rows: tuple[Row, ...]
-    """The rows that take part."""
     order: tuple[tuple[int, ...], ...]
     """For every optimizer step the indices of its rows, shortest first, so that a micro-batch has little padding."""
     left_out: int
     """Rows longer than `max_length`, or without a label."""
     tokens: int
     """Input tokens of all steps, over all ranks."""
-    labels: tuple[int, ...]
-    """For every optimizer step how many tokens carry a loss."""
 
     @property
     def steps(self) -> int:
         """Optimizer steps."""
         return len(self.order)
+
+
+@dataclass(frozen=True)
+class Plan(Course):
+    """One training run on rows."""
+
+    rows: tuple[Row, ...]
+    """The rows that take part."""
+    labels: tuple[int, ...]
+    """For every optimizer step how many tokens carry a loss."""
 
 
 def plan(settings: Train, rows: Sequence[Row], *, seed: int) -> Plan:
@@ -102,23 +137,26 @@ def plan(settings: Train, rows: Sequence[Row], *, seed: int) -> Plan:
     if not kept:
         why = f"none of {len(rows)} rows has a label" + (f" and at most {longest} tokens" if longest else "")
         raise DataError(f"train: nothing to train on: {why}; raise train.max_length, or look at why curate dropped all")
-    steps = settings.steps or max(1, ceil((settings.epochs or 1) * len(kept) / settings.batch_rows))
-    stream: list[int] = []
-    while len(stream) < steps * settings.batch_rows:
-        order = list(range(len(kept)))
-        rng_of("train order", seed, len(stream) // len(kept)).shuffle(order)
-        stream += order
-    size = settings.batch_rows
-    batches = [
-        sorted(stream[i * size : (i + 1) * size], key=lambda r: (len(kept[r].input_ids), r)) for i in range(steps)
-    ]
+    batches = in_steps(settings, [len(row.input_ids) for row in kept], seed=seed)
     return Plan(
         rows=tuple(kept),
-        order=tuple(tuple(batch) for batch in batches),
+        order=batches,
         left_out=len(rows) - len(kept),
         tokens=sum(len(kept[r].input_ids) for batch in batches for r in batch),
         labels=tuple(sum(_labels(kept[r]) for r in batch) for batch in batches),
     )
+
+
+def in_steps(settings: Train, lengths: Sequence[int], *, seed: int) -> tuple[tuple[int, ...], ...]:
+    """The order of rows of these lengths: seeded passes over all, cut into steps."""
+    steps = settings.steps or max(1, ceil((settings.epochs or 1) * len(lengths) / settings.batch_rows))
+    stream: list[int] = []
+    while len(stream) < steps * settings.batch_rows:
+        order = list(range(len(lengths)))
+        rng_of("train order", seed, len(stream) // len(lengths)).shuffle(order)
+        stream += order
+    size = settings.batch_rows
+    return tuple(tuple(sorted(stream[i * size : (i + 1) * size], key=lambda r: (lengths[r], r))) for i in range(steps))
 
 
 def _labels(row: Row) -> int:
@@ -126,14 +164,20 @@ def _labels(row: Row) -> int:
     return sum(label != -100 for label in row.labels[1:])
 
 
-def micro_rows(settings: Train, made: Plan, *, world_size: int, on_cpu: bool) -> int:
+def micro_rows(settings: Train, made: Course, *, world_size: int, on_cpu: bool) -> int:
     """Rows of one forward pass on one rank. Raises ConfigError where `batch_rows` cannot be shared out evenly."""
+    least = least_micro(settings)
     share, rest = divmod(settings.batch_rows, world_size)
     if rest or not share:
         near = max(1, round(settings.batch_rows / world_size)) * world_size
         raise ConfigError(
             f"train.batch_rows is {settings.batch_rows}, which {world_size} ranks cannot share evenly; "
             f"use {near}, or another number of ranks"
+        )
+    if least > min(share, settings.micro_batch_rows or share):
+        raise ConfigError(
+            f"train: kto compares the rows of one forward pass, but there is 1 (batch_rows {settings.batch_rows} over "
+            f"{world_size} ranks, micro_batch_rows {settings.micro_batch_rows}); give at least {least}"
         )
     if settings.micro_batch_rows is not None:
         if share % settings.micro_batch_rows:
@@ -146,7 +190,13 @@ def micro_rows(settings: Train, made: Plan, *, world_size: int, on_cpu: bool) ->
     if not on_cpu:
         return share
     mean = max(1, made.tokens // (made.steps * settings.batch_rows))
-    return [d for d in divisors(share) if d == 1 or d * mean <= CPU_MICRO_TOKENS][-1]
+    fits = [d for d in divisors(share) if d >= least]
+    return [d for d in fits if d == fits[0] or d * mean <= CPU_MICRO_TOKENS][-1]
+
+
+def least_micro(settings: Train) -> int:
+    """Fewest rows of one forward pass."""
+    return 2 if settings.method == "kto" else 1
 
 
 def halved(micro: int) -> int:
