@@ -1,4 +1,4 @@
-"""Verifiers as parts: steps and form as leaves, routing by configuration, weak tests found out, near misses, gym's fence."""
+"""Verifiers as parts: steps and form as leaves, routing by configuration, weak tests found out, near misses."""
 
 import gzip
 import importlib.util
@@ -21,7 +21,6 @@ from selfplay.tasks.gym import open_gym
 from selfplay.verify import Verifier, admit, routed, verify
 from selfplay.verify.answer import MathAnswer
 from selfplay.verify.code import CodeTests
-from selfplay.verify.gym import Gym
 from selfplay.verify.leaves import Heuristic, Steps
 from selfplay.verify.strengthen import broken_programs, changed, hidden_cases, inputs_of, strength, strengthened
 
@@ -226,25 +225,3 @@ def test_task_of_ones_own_brings_its_near_misses(tmp_path: Path) -> None:
 def test_reasoning_gym_without_the_extra_is_told_with_the_remedy() -> None:
     with pytest.raises(ConfigError, match=r"pip install 'selfplay\[tasks\]'"):
         open_gym(ReasoningGym(source="reasoning_gym", datasets=("chain_sum",)), 0, 1)
-
-
-@pytest.mark.prove
-@pytest.mark.skipif(not GYM, reason="needs reasoning-gym (extra: tasks)")
-def test_gym_scores_in_a_process_that_no_answer_leaves(tmp_path: Path) -> None:
-    source = open_gym(ReasoningGym(source="reasoning_gym", datasets=("chain_sum", "countdown"), size=3, panel=1), 0, 1)
-    task = next(task for task in source.pool if "countdown" in task.id)
-    mark = tmp_path / "mark"
-    tmp_path.chmod(0o777)
-    hostile = [
-        f"__import__('os').system('touch {mark}')",
-        f"open('{mark}', 'w')",
-        "().__class__.__base__.__subclasses__()",
-        "9**9**9**9**9",
-    ]
-    texts = [str(task.reference), *(f"\\boxed{{{text}}}" for text in hostile), str(task.reference)]
-    with Gym() as gym:
-        attempts = [Attempt(task_id=task.id, attempt=n, round=1, text=text) for n, text in enumerate(texts)]
-        words = gym.verify([task.check] * len(texts), [task] * len(texts), attempts)
-    assert [word.outcome for word in (words[0], words[-1])] == [Outcome.PASS] * 2
-    assert all(word.outcome in (Outcome.FAIL, Outcome.INVALID) for word in words[1:-1])
-    assert not mark.exists()

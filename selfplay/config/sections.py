@@ -131,7 +131,7 @@ class WordProblems(Section):
 
 
 class ReasoningGym(Section):
-    """Procedural tasks of reasoning-gym (extra `tasks`), by data set name; scored in a process of their own."""
+    """Procedural tasks of reasoning-gym (extra `tasks`), by data set name; scored in the sandbox."""
 
     source: Literal["reasoning_gym"]
     datasets: tuple[str, ...] = Field(min_length=1)

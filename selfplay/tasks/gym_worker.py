@@ -1,48 +1,81 @@
-"""Runs alone in an interpreter of its own, fed one JSON line a question: the only file that imports reasoning-gym.
+"""The only text that imports reasoning-gym; it runs in two places, and in neither of them as part of our process.
 
-Never imported by selfplay: `gym.py` executes it by path, and kills it. Some of reasoning-gym's scorers evaluate the answer,
-so once the data sets are loaded the process gives up what it does not need: files (Landlock), descriptors, children,
-memory, its rights where it is root. What is left to a hostile answer is its own score, and time, which the parent counts.
+`gym.py` executes it by path, in a fresh interpreter that makes the entries. `selfplay/verify/gym.py` sends it into the sandbox as
+a zygote's prelude: there the data sets are opened once, and each answer is scored in a fork of its own. Several scorers evaluate
+the answer, so while one works an audit hook looks at all that is about to be evaluated and refuses what is more than arithmetic.
 """
 
-import ctypes
+import contextlib
+import dis
+import hashlib
+import io
 import json
 import os
-import resource
+import string
 import sys
+from types import CodeType
 from typing import Any
 
+import numpy.random  # noqa: F401  (the sandbox seeds it in each process, and could not load it there)
 import reasoning_gym
 
-MEMORY_BYTES = 4 * 2**30
-_NO_NEW_PRIVILEGES = 38
-_CREATE_RULESET, _RESTRICT_SELF = 444, 446
-_ALL_FILE_RIGHTS = (1 << 13) - 1
-NOBODY = 65534
-
-
-def confine() -> bool:
-    """Gives up rights; whether the kernel's Landlock took all files away."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-    handled = ctypes.c_uint64(_ALL_FILE_RIGHTS)
-    rules = libc.syscall(_CREATE_RULESET, ctypes.byref(handled), ctypes.c_size_t(8), 0)
-    fenced = rules >= 0 and libc.syscall(_RESTRICT_SELF, rules, 0) == 0
-    if rules >= 0:
-        os.close(rules)
-    for what, most in (
-        (resource.RLIMIT_AS, MEMORY_BYTES),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NPROC, 0),
-        (resource.RLIMIT_NOFILE, 3),
-    ):
-        resource.setrlimit(what, (most, most))
-    if os.getuid() == 0:
-        os.setgroups([])
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
-    return bool(fenced)
+NUMBERS = frozenset(("Integer", "Float", "Rational"))
+"""What numbers become when sympy reads them."""
+SYMBOLS = NUMBERS | frozenset(
+    (
+        *(
+            "Symbol",
+            "Add",
+            "Mul",
+            "Pow",
+            "Abs",
+            "Min",
+            "Max",
+            "factorial",
+            "sqrt",
+            "cbrt",
+            "root",
+            "exp",
+            "log",
+            "ln",
+            "sign",
+        ),
+        *(
+            "sin",
+            "cos",
+            "tan",
+            "cot",
+            "sec",
+            "csc",
+            "asin",
+            "acos",
+            "atan",
+            "acot",
+            "asec",
+            "acsc",
+            "atan2",
+            "pi",
+            "oo",
+        ),
+        *("sinh", "cosh", "tanh", "coth", "asinh", "acosh", "atanh", "erf", "erfi", "Si", "Ci", "Ei", "li", "gamma"),
+        *string.ascii_letters,
+    )
+)
+"""Besides these, where the data set's own answer has letters in it: unknowns, usual functions and constants."""
+_ACTS = (
+    "LOAD_ATTR",
+    "LOAD_METHOD",
+    "LOAD_SUPER",
+    "LOAD_BUILD",
+    "MAKE_",
+    "STORE_",
+    "DELETE_",
+    "IMPORT_",
+    "YIELD",
+    "AWAIT",
+)
+_LIBRARY = os.path.dirname(os.__file__)  # noqa: PTH120
+_data: list[Any] = []
 
 
 def opened(spec: dict[str, Any]) -> Any:
@@ -50,30 +83,87 @@ def opened(spec: dict[str, Any]) -> Any:
     return reasoning_gym.create_dataset(spec["name"], seed=spec["seed"], size=spec["size"], **spec["settings"])
 
 
-def answered(data: list[Any], question: dict[str, Any]) -> dict[str, Any]:
-    """The entry asked for, or the score in [0, 1] of an answer to it."""
-    chosen = data[question["data"]]
-    entry = chosen[question["index"]]
-    if "answer" in question:
-        return {"score": float(chosen.score_answer(question["answer"], entry))}
-    return {"question": str(entry["question"]), "answer": None if entry["answer"] is None else str(entry["answer"])}
+def open_all(specs: list[dict[str, Any]]) -> None:
+    """Opens the data sets for `score`, and loads what their scorers load late."""
+    with contextlib.redirect_stdout(io.StringIO()):  # what a data set prints is no reply
+        for spec in specs:
+            one = opened(spec)
+            first = one[0]
+            for answer in ("0", first["answer"]):
+                with contextlib.suppress(Exception):
+                    one.score_answer(answer, first)
+            _data.append(one)
+
+
+def is_data(code: CodeType, names: frozenset[str]) -> bool:
+    """Whether a compiled text can do no more than calculate with these names: no attribute, function, import or assignment."""
+    if not set(code.co_names) <= names or any(isinstance(part, CodeType) for part in code.co_consts):
+        return False
+    return not any(step.opname.startswith(_ACTS) for step in dis.get_instructions(code))
+
+
+def _foreign(code: CodeType) -> bool:
+    """Whether code was made of a text that may be the answer: not of a file, nor by the standard library, nor by sympy's own imports."""
+    asking = sys._getframe(2).f_code
+    known = asking.co_filename.startswith(_LIBRARY) and "-packages" not in asking.co_filename
+    sympys = asking.co_name == "parse_expr" and asking.co_filename.endswith("sympy_parser.py")  # `from sympy import *`
+    return code.co_filename.startswith("<") and not code.co_filename.startswith("<frozen ") and not known and not sympys
+
+
+class AnotherEntry(Exception):
+    """The data set, made again, has another entry at this place: its scorer would judge by another answer."""
+
+
+def mark_of(question: str) -> str:
+    """What an entry is known by again."""
+    return hashlib.sha256(question.encode()).hexdigest()[:16]
+
+
+def score(place: int, index: int, mark: str, answer: str) -> float:
+    """The scorer's word on an answer. `mark` "": whatever entry is there.
+
+    Raises AnotherEntry, what the scorer raises, and PermissionError where it would have run a program. For a process that ends
+    afterwards: the watch cannot be taken off.
+    """
+    entry = _data[place][index]
+    if mark and mark_of(str(entry["question"])) != mark:
+        raise AnotherEntry
+    names = SYMBOLS if any(letter.isalpha() for letter in str(entry["answer"])) else NUMBERS
+    refused: list[str] = []
+
+    def watch(event: str, args: tuple[Any, ...]) -> None:
+        if event == "exec" and _foreign(args[0]) and not is_data(args[0], names):
+            refused.append(event)
+            raise PermissionError("the answer is a program")
+
+    sys.addaudithook(watch)
+    value = float(_data[place].score_answer(answer, entry))
+    if refused:
+        raise PermissionError("the answer is a program")
+    return value
+
+
+def _entries(spec: dict[str, Any]) -> Any:
+    try:
+        one = opened(spec)
+    except Exception as error:  # settings may be wrong in any way
+        yield {"error": f"{type(error).__name__}: {error}"[:500]}
+        return
+    for index in range(spec["size"]):
+        try:
+            entry = one[index]
+            answer = None if entry["answer"] is None else str(entry["answer"])
+            yield {"question": str(entry["question"]), "answer": answer, "mark": mark_of(str(entry["question"]))}
+        except Exception as error:  # the one boundary: any data set may raise anything
+            yield {"error": f"{type(error).__name__}: {error}"[:500]}
 
 
 def main() -> None:
-    """`argv[1]`: the data sets as JSON, loaded before the process confines itself; then it serves until its input ends."""
-    replies, sys.stdout = sys.stdout, sys.stderr  # what a data set prints is no reply
-    data = [opened(spec) for spec in json.loads(sys.argv[1])]
-    for one in data:
-        one.score_answer("0", one[0])  # loads what a scorer loads late
-    fenced = confine()
-    print(json.dumps({"ready": True, "fenced": fenced}), file=replies, flush=True)
-    for line in sys.stdin:
-        question = json.loads(line)
-        try:
-            reply = answered(data, question)
-        except Exception as error:  # the one boundary: any scorer may raise anything on a hostile answer
-            reply = {"error": f"{type(error).__name__}: {error}"[:500]}
-        print(json.dumps({"id": question["id"], **reply}), file=replies, flush=True)
+    """`argv[1]`: the data sets as JSON; one JSON line an entry, in order."""
+    replies, sys.stdout = sys.stdout, sys.stderr
+    for spec in json.loads(sys.argv[1]):
+        for entry in _entries(spec):
+            print(json.dumps(entry), file=replies, flush=True)
 
 
 if __name__ == "__main__":

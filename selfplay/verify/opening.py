@@ -85,7 +85,7 @@ def open_verifiers(
         if "reasoning_gym" in kinds:
             from selfplay.verify.gym import Gym
 
-            plain["reasoning_gym"] = stronger["reasoning_gym"] = stack.enter_context(Gym())
+            plain["reasoning_gym"] = stronger["reasoning_gym"] = stack.enter_context(Gym(sandbox.require_tier))
         if "judge" in kinds and judge is not None:
             plain["judge"] = stronger["judge"] = _judge(judge, setting, stack)
             if audit is not None and audit.judge is not None:
