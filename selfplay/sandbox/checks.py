@@ -1,9 +1,9 @@
 """Test code that runs in the judge: how it is prepared, and the stand-ins that carry its calls to the program.
 
-`prepare` compiles a test source once: asserts are counted, a `check(candidate)` nobody calls is called, and names that
-the source does not define become stand-ins for the program's. A dry run with an answer that agrees with everything
-records which calls the tests will make; a program then gets all of them in its one message, and the tests run on
-its recorded answers. Tests whose calls depend on answers are run call by call instead (`sessions.py`).
+`Prepared` compiles a test source once: asserts are counted, a `check(candidate)` nobody calls is called, and names that
+the source does not define become stand-ins for the program's. A dry run records which calls the tests will make
+(`foresee.py`); a program then gets all of them in its one message, and the tests run on its recorded answers. Tests
+whose calls depend on answers in other ways are run call by call instead (`sessions.py`).
 """
 
 import ast
@@ -11,17 +11,14 @@ import builtins
 import importlib
 import random
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from types import CodeType
 from typing import Any, NamedTuple, NoReturn
 
 from selfplay.sandbox import codec
+from selfplay.sandbox.foresee import Foreseen, Recorder, StandIn, Stop
 from selfplay.sandbox.words import Status
 
-MAX_CALLS = 20_000
-_DRY_SECONDS = 2.0
-Call = tuple[str, codec.Raw]
 Spaces = dict[str, Any]
 
 
@@ -29,8 +26,15 @@ class BadTests(Exception):
     """The tests themselves cannot be used; says why."""
 
 
-class Stop(BaseException):
-    """Unwinds test code whose program has ended, or whose run goes another way than foreseen."""
+_TICK, _ENTRY = "__selfplay_tick__", "__selfplay_candidate__"
+_AGAIN, _REAL = "__selfplay_again__", "__selfplay_real__"
+
+
+def _again() -> None:
+    """An assert failed or raised: so do the tests."""
+    error = sys.exc_info()[1]
+    assert error is not None
+    raise error
 
 
 class Prepared:
@@ -44,78 +48,92 @@ class Prepared:
             tree = ast.parse(source)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise BadTests(f"tests: the source does not parse, {type(error).__name__}: {error}; correct it") from None
-        self._complete(tree)
-        self.tree = ast.parse(ast.unparse(tree))
-        self.free = _free_names(tree)
-        self.code = _compiled(_Counted().visit(tree))
-        dry = _compiled(_Forgiving().visit(ast.parse(ast.unparse(self.tree))))
-        self.calls: list[Call] = []
-        self.foreseen = self._dry_run(dry)
+        called, self.free = _names(tree)
+        _complete(tree, entry_point, called)
+        tree.body = _watched(tree.body)
+        self.code = _compiled(tree)
+        recorder = Recorder()
+        self.foreseen: Foreseen | None = None
+        """None: the calls depend on answers."""
+        try:
+            self.run(recorder.stand_in, lambda: None, None)
+        except (Stop, Exception):
+            recorder.plain = False
+        if recorder.plain:
+            self.foreseen = recorder.foreseen
         self.diverged = self.replayed = 0
 
-    def _complete(self, tree: ast.Module) -> None:
-        """Append the call of a `check` (or of `test_...` functions) that is defined and never called."""
-        called = {
-            node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-        }
-        for node in list(tree.body):
-            if not isinstance(node, ast.FunctionDef) or node.name in called:
-                continue
-            needed = len(node.args.args) - len(node.args.defaults)
-            if node.name == "check" and needed == 1:
-                if not self.entry_point.isidentifier():
-                    problem = f"entry_point is {self.entry_point!r:.80}"
-                    raise BadTests(f"tests: check(candidate) is defined, but {problem}; give the function's name")
-                tree.body.append(ast.parse(f"check({_ENTRY})").body[0])
-            elif node.name.startswith("test") and needed == 0:
-                tree.body.append(ast.parse(f"{node.name}()").body[0])
+    def run(
+        self, stand_in: Callable[[str], Any], tick: Callable[[], None], again: Callable[[], None] | None = _again
+    ) -> None:
+        """Run the tests with `stand_in(name)` in place of each name of the program; raises what they raise.
 
-    def _dry_run(self, dry: CodeType) -> bool:
-        """Record the calls of a run in which every answer agrees; whether that foresees a real run."""
-        recorder = _Recorder(self.calls)
-        try:
-            self.run(dry, recorder.stand_in, lambda: None)
-        except (Stop, Exception):
-            return False
-        return recorder.plain
-
-    def run(self, code: CodeType, stand_in: Callable[[str], Any], tick: Callable[[], None]) -> None:
-        """Run test code with `stand_in(name)` in place of each name of the program; raises what it raises."""
+        `again`: what is done about an assert that failed or raised; None (a dry run) goes on.
+        """
         space: Spaces = {"__name__": "tests", "__builtins__": builtins, _TICK: tick, _ENTRY: stand_in(self.entry_point)}
+        space[_AGAIN], space[_REAL] = again or (lambda: None), again is not None
         for name in self.free:
             if name in sys.stdlib_module_names and name != self.entry_point:
                 space[name] = importlib.import_module(name)
             else:
                 space[name] = stand_in(name)
         random.seed(0)
-        exec(code, space)
+        exec(self.code, space)
 
 
-_TICK, _ENTRY = "__selfplay_tick__", "__selfplay_candidate__"
+def _complete(tree: ast.Module, entry_point: str, called: set[str]) -> None:
+    """Append the call of a `check` (or of `test_...` functions) that is defined and never called."""
+    for node in list(tree.body):
+        if not isinstance(node, ast.FunctionDef) or node.name in called:
+            continue
+        needed = len(node.args.args) - len(node.args.defaults)
+        if node.name == "check" and needed == 1:
+            if not entry_point.isidentifier():
+                problem = f"entry_point is {entry_point!r:.80}"
+                raise BadTests(f"tests: check(candidate) is defined, but {problem}; give the function's name")
+            tree.body.append(ast.parse(f"check({_ENTRY})").body[0])
+        elif node.name.startswith("test") and needed == 0:
+            tree.body.append(ast.parse(f"{node.name}()").body[0])
 
 
 def _compiled(tree: ast.Module) -> CodeType:
     try:
-        return compile(ast.fix_missing_locations(tree), "<tests>", "exec", dont_inherit=True)
+        return compile(tree, "<tests>", "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError) as error:
         raise BadTests(f"tests: the source does not compile, {type(error).__name__}: {error}; correct it") from None
 
 
-class _Counted(ast.NodeTransformer):
-    """Each assert that held is counted."""
+def _watched(body: list[Any]) -> list[Any]:
+    """The statements with each assert watched: counted when it held, handed to `again` when not."""
+    found: list[Any] = []
+    for node in body:
+        if type(node) is ast.Assert:
+            found.append(_tried(node))
+            continue
+        for part in ("body", "orelse", "finalbody"):
+            inner = getattr(node, part, None)
+            if type(inner) is list:
+                setattr(node, part, _watched(inner))
+        for part in (*getattr(node, "handlers", ()), *getattr(node, "cases", ())):
+            part.body = _watched(part.body)
+        found.append(node)
+    return found
 
-    def visit_Assert(self, node: ast.Assert) -> list[ast.stmt]:
-        tick = ast.parse(f"{_TICK}()").body[0]
-        return [node, ast.copy_location(tick, node)]
 
+def _tried(node: ast.Assert) -> ast.Try:
+    place: dict[str, Any] = {"lineno": node.lineno, "col_offset": node.col_offset}
+    place |= {"end_lineno": node.end_lineno or node.lineno, "end_col_offset": node.end_col_offset or 0}
 
-class _Forgiving(ast.NodeTransformer):
-    """Each assert only evaluates, so that a dry run goes on to the last one."""
+    def name(word: str) -> ast.expr:
+        return ast.Name(word, ast.Load(), **place)
 
-    def visit_Assert(self, node: ast.Assert) -> ast.stmt:
-        handler = ast.ExceptHandler(type=ast.Name("Exception", ast.Load()), name=None, body=[ast.Pass()])
-        tried = ast.Try(body=[ast.Expr(node.test)], handlers=[handler], orelse=[], finalbody=[])
-        return ast.copy_location(tried, node)
+    def call(word: str) -> ast.stmt:
+        return ast.Expr(ast.Call(name(word), [], [], **place), **place)
+
+    if node.msg is not None:  # a dry run makes no message: it might call the program
+        node.msg = ast.IfExp(name(_REAL), node.msg, ast.Constant(None, **place), **place)
+    handler = ast.ExceptHandler(name("Exception"), None, [call(_AGAIN)], **place)
+    return ast.Try([node], [handler], [call(_TICK)], [], **place)
 
 
 class Inside(NamedTuple):
@@ -126,9 +144,13 @@ class Inside(NamedTuple):
     canaries: set[int]
 
 
-def inside(tree: ast.Module) -> Inside:
-    """Give each assert a word to report, and put asserts that are known to be false between them, at random places."""
-    draw, copy = random.SystemRandom(), ast.parse(ast.unparse(tree))
+def inside(source: str, entry_point: str) -> Inside:
+    """Give each assert a word to report, and put asserts that are known to be false between them, at random places.
+
+    The source is one that `Prepared` took.
+    """
+    draw, copy = random.SystemRandom(), ast.parse(source)
+    _complete(copy, entry_point, _names(copy)[0])
     asserts: set[int] = set()
     canaries: set[int] = set()
 
@@ -148,24 +170,43 @@ def inside(tree: ast.Module) -> Inside:
     return Inside(ast.unparse(ast.fix_missing_locations(copy)), asserts, canaries)
 
 
-def _free_names(tree: ast.Module) -> tuple[str, ...]:
-    """Names the source loads and nowhere stores, defines or imports, builtins left out."""
+def _names(tree: ast.Module) -> tuple[set[str], tuple[str, ...]]:
+    """Names that the source calls; names that it loads and nowhere stores, defines or imports, builtins left out."""
+    called: set[str] = set()
     loaded: set[str] = set()
     stored: set[str] = {_TICK, _ENTRY}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name):
-            (loaded if isinstance(node.ctx, ast.Load) else stored).add(node.id)
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
-            stored.add(node.name)
-        elif isinstance(node, ast.arg):
-            stored.add(node.arg)
-        elif isinstance(node, ast.alias):
-            if node.name == "*":
-                stored.update(vars(_star(tree, node)))
-            stored.add((node.asname or node.name).split(".")[0])
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            stored.add(node.name)
-    return tuple(sorted(name for name in loaded - stored if not hasattr(builtins, name)))
+    todo: list[Any] = [tree]
+    while todo:
+        node = todo.pop()
+        kind = type(node)
+        if kind is ast.Name:
+            (loaded if type(node.ctx) is ast.Load else stored).add(node.id)
+        elif kind is ast.Constant:
+            continue
+        elif kind is ast.Call and type(node.func) is ast.Name:
+            called.add(node.func.id)
+        elif kind in _BINDERS:
+            stored.update(_bound(tree, node))
+        for field in node._fields:
+            part = getattr(node, field, None)
+            if type(part) is list:
+                todo += [item for item in part if isinstance(item, ast.AST)]
+            elif isinstance(part, ast.AST) and not isinstance(part, ast.expr_context):
+                todo.append(part)
+    return called, tuple(sorted(name for name in loaded - stored if not hasattr(builtins, name)))
+
+
+_BINDERS = (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef, ast.arg, ast.alias, ast.ExceptHandler)
+
+
+def _bound(tree: ast.Module, node: Any) -> Iterable[str]:
+    """The names that a definition, an argument, an import or a handler binds."""
+    if isinstance(node, ast.arg):
+        return (node.arg,)
+    if isinstance(node, ast.alias):
+        more = vars(_star(tree, node)) if node.name == "*" else ()
+        return (*more, (node.asname or node.name).split(".")[0])
+    return (node.name,) if node.name else ()
 
 
 def _star(tree: ast.Module, star: ast.alias) -> Any:
@@ -178,91 +219,6 @@ def _star(tree: ast.Module, star: ast.alias) -> Any:
                     f"tests: `from {node.module} import *` fails: {error}; install it or remove it"
                 ) from None
     return ast
-
-
-class _Agreeing:
-    """The dry run's answer: equal to everything, empty as a container, itself in arithmetic."""
-
-    __slots__ = ()
-
-    def _yes(self, *_: object) -> bool:
-        return True
-
-    def _self(self, *_: object, **__: object) -> "_Agreeing":
-        return self
-
-    __eq__ = __ne__ = __lt__ = __gt__ = __le__ = __ge__ = __contains__ = __bool__ = _yes
-    __add__ = __sub__ = __mul__ = __truediv__ = __floordiv__ = __mod__ = __pow__ = __and__ = __or__ = _self
-    __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rfloordiv__ = __rmod__ = __rpow__ = __neg__ = __abs__ = _self
-    __getitem__ = __call__ = __round__ = _self
-
-    def __hash__(self) -> int:
-        return 0
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-    def __int__(self) -> int:
-        return 0
-
-    __index__ = __int__
-
-    def __float__(self) -> float:
-        return 0.0
-
-    def __getattr__(self, name: str) -> "_Agreeing":
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return self
-
-
-class _Recorder:
-    """Writes down the calls of a dry run. `plain` turns False when they cannot be foreseen."""
-
-    def __init__(self, calls: list[Call]) -> None:
-        self.calls, self.plain, self._until = calls, True, time.monotonic() + _DRY_SECONDS
-
-    def stand_in(self, name: str) -> "StandIn":
-        return StandIn(name, self.call, self.touch)
-
-    def call(self, name: str, args: tuple[Any, ...], keys: dict[str, Any]) -> Any:
-        if len(self.calls) >= MAX_CALLS or time.monotonic() > self._until:
-            self.plain = False
-            raise Stop
-        try:
-            self.calls.append((name, codec.dump((args, keys))))
-        except (TypeError, ValueError):
-            self.plain = False
-        return _Agreeing()
-
-    def touch(self, name: str) -> NoReturn:
-        self.plain = False
-        raise Stop
-
-
-class StandIn:
-    """In place of one of the program's names: it can be called; anything else is `touch`ed on."""
-
-    def __init__(self, name: str, call: Callable[..., Any], touch: Callable[[str], NoReturn]) -> None:
-        self.__dict__.update(_name=name, _call=call, _touch=touch, __name__=name)
-
-    def __call__(self, *args: Any, **keys: Any) -> Any:
-        return self._call(self._name, args, keys)
-
-    def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith("__"):
-            raise AttributeError(attribute)
-        return self._touch(self._name)
-
-    def _refuse(self, *_: Any) -> Any:
-        return self._touch(self._name)
-
-    __eq__ = __lt__ = __gt__ = __le__ = __ge__ = __iter__ = __len__ = __getitem__ = _refuse
-    __add__ = __sub__ = __mul__ = __contains__ = _refuse
-    __hash__ = object.__hash__
 
 
 class Evidence:
@@ -282,9 +238,10 @@ class Evidence:
 class Replay:
     """Answers the tests' calls from the replies of a program that has already ended."""
 
-    def __init__(self, foreseen: list[Call], replies: list[list[Any]], stop: tuple[Status, str] | None) -> None:
+    def __init__(self, foreseen: Foreseen, replies: list[list[Any]], stop: tuple[Status, str] | None) -> None:
         self.evidence = Evidence()
         self._foreseen, self._replies, self._stop = foreseen, replies, stop
+        self._answers: dict[int, codec.Raw] = {}
 
     def stand_in(self, name: str) -> StandIn:
         """The stand-in for one of the program's names."""
@@ -294,13 +251,20 @@ class Replay:
         self.evidence.diverged = True
         raise Stop
 
+    def _as_foreseen(self, at: int, name: str, args: tuple[Any, ...], keys: dict[str, Any]) -> bool:
+        calls = self._foreseen.calls
+        try:
+            return (
+                at < len(calls)
+                and calls[at][0] == name
+                and self._foreseen.expects(at, self._answers) == codec.dump((args, keys))
+            )
+        except (TypeError, ValueError, KeyError):
+            return False
+
     def _call(self, name: str, args: tuple[Any, ...], keys: dict[str, Any]) -> Any:
         at = self.evidence.calls
-        try:
-            raw = codec.dump((args, keys))
-        except (TypeError, ValueError):
-            self._diverge()
-        if at >= len(self._foreseen) or self._foreseen[at] != (name, raw):
+        if not self._as_foreseen(at, name, args, keys):
             self._diverge()
         if at >= len(self._replies):
             self.evidence.stop = self._stop or (Status.PROTOCOL_VIOLATION, "an answer is missing")
@@ -310,7 +274,16 @@ class Replay:
         if reply[0] == 0 and codec.holds_opaque(reply[1]):
             self.evidence.unsupported = "an object"  # a session may still do it, for this program only
             self._diverge()
-        return settle(reply, args)
+        value = settle(reply, args)
+        if at in self._foreseen.handed_on:
+            self._keep(at, value)
+        return value
+
+    def _keep(self, at: int, value: Any) -> None:
+        try:
+            self._answers[at] = codec.dump(value)
+        except (TypeError, ValueError):
+            self._diverge()
 
 
 def settle(reply: list[Any], args: tuple[Any, ...]) -> Any:

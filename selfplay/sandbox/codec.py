@@ -56,6 +56,15 @@ class Handle:
         self.at, self.name, self.callable = at, name, is_callable
 
 
+class Earlier:
+    """Stands for the program's answer to call number `at` of the same message."""
+
+    __slots__ = ("at",)
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+
 _EXACT = (int, float, str, bytes, bool, complex, type(None))
 
 
@@ -109,6 +118,8 @@ def expression(value: Any) -> str:
         return repr(value)
     if kind is Handle:
         return f"_h[{value.at}]"
+    if kind is Earlier:
+        return f"_r[{value.at}]"
     if kind is dict:
         return "{" + ",".join(f"{expression(k)}:{expression(v)}" for k, v in value.items()) + "}"
     items = ",".join(expression(item) for item in value) if kind in (list, tuple, set, frozenset) else None

@@ -48,6 +48,7 @@ def message(code: str, kind: str, limits: Limits, cases: int = 0, **more: Any) -
         "live": False,
         "calls": (),
         "changed": False,
+        "chained": False,
         "cpu": limits.cpu_seconds,
         "wall": limits.wall,
         "memory": int(limits.memory_bytes),

@@ -6,6 +6,7 @@ seccomp, rlimits. Tier 1: seccomp that opens no file, rlimits. Tier 0: rlimits. 
 
 import ast
 import ctypes
+import functools
 import marshal
 import os
 import platform
@@ -137,6 +138,7 @@ def config(how: Plan, flavour: str, number: int) -> dict[str, Any]:
     }
 
 
+@functools.cache
 def _compiled(name: str) -> bytes:
     """A file that runs inside, compiled here: the zygote then never holds its source or its syntax tree."""
     tree = _Bare().visit(ast.parse(Path(__file__).with_name(name).read_text(encoding="utf-8")))

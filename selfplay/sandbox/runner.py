@@ -26,6 +26,7 @@ _dump = _json.make_encoder(None, str, _json.encode_basestring_ascii, None, ":", 
 _PLAIN = frozenset((int, str, float, bool, type(None)))
 _EDGE = 1 << 63
 _handles: "Any" = None  # a list in sessions: what cannot cross stays here and its place is told
+_results: "Any" = None  # a list where later calls take earlier results
 
 
 def _encode(value: "Any", depth: int = 0) -> "Any":
@@ -128,8 +129,10 @@ def _leave(code: int = 0) -> None:
 def _call_once(function: "Any", raw: bytes | str, changed: bool) -> "Line":
     """One line for one call. `raw` is marshalled (args, kwargs), or an expression where marshal cannot hold them."""
     try:
-        args, keys = marshal.loads(raw) if type(raw) is bytes else eval(raw, {"_h": _handles})
+        args, keys = marshal.loads(raw) if type(raw) is bytes else eval(raw, {"_h": _handles, "_r": _results})
         out = function(*args, **keys)
+        if _results is not None:
+            _results.append(out)
         if not changed:
             return [0, _encode(out), None]
         return _with_changes(out, args, keys, raw)
@@ -199,16 +202,20 @@ def run(job: "Any") -> None:
 
 def _work(space: "Any", job: "Any") -> None:
     """What is asked of a loaded program: a session, tests beside it, or the calls in order."""
+    global _results
     if job["live"]:
         _session(space)
     elif job["kind"] == "inside":
         _inside(space, job)
     else:
-        for name, raw in job["calls"]:
+        _results = [] if job["chained"] else None
+        for at, (name, raw) in enumerate(job["calls"]):
             if name in space:
                 _reply(_call_once(space[name], raw, job["changed"]))
             else:
                 _reply([1, ["NameError", "Exception"], f"name {name[:200]!r} is not defined"])
+            if _results is not None and len(_results) == at:
+                _results.append(None)  # it raised
 
 
 def _script(job: "Any") -> None:

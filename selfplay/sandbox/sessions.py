@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from selfplay.sandbox import codec
-from selfplay.sandbox.checks import Evidence, Stop, settle
+from selfplay.sandbox.checks import Evidence, settle
+from selfplay.sandbox.foresee import Stop
 from selfplay.sandbox.words import Status
 from selfplay.sandbox.zygote import Zygote
 

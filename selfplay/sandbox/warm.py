@@ -171,7 +171,7 @@ def warm_up(space: dict[str, "Any"]) -> None:
     calls = [(name, marshal.dumps(((arg,), {}), 2)) for name, arg in _CALLS]  # type: ignore[arg-type]
     for turn in range(24):
         found = space["_load"](_SAMPLE, "candidate")
-        space["_work"](found, {"live": False, "kind": "calls", "calls": calls, "changed": turn & 1})
+        space["_work"](found, {"live": False, "kind": "calls", "calls": calls, "changed": turn & 1, "chained": False})
         space["_reply"]([9])
         sys.stdout.flush()
         sys.stderr.flush()

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from selfplay.sandbox import checks, codec, judge, languages, layers
+from selfplay.sandbox.foresee import MAX_CALLS, Stop
 from selfplay.sandbox.judge import Verdict
 from selfplay.sandbox.sessions import Session
 from selfplay.sandbox.words import Limits, Status
@@ -135,11 +136,12 @@ class Worker:
             return Verdict(Status.INFRA_ERROR, (), judge.bounded(prepared))
         if trust == "in_process":
             return self._inside(code, prepared, limits, flavour)
-        if prepared.foreseen and prepared.diverged <= prepared.replayed:
-            calls = prepared.calls
-            end = self._once(judge.message(code, "calls", limits, len(calls), calls=calls, changed=True), flavour)
-            replies = judge.read_replies(end, limits, len(calls))
-            replay = checks.Replay(calls, replies.calls, replies.stop)
+        if prepared.foreseen is not None and prepared.diverged <= prepared.replayed:
+            foreseen = prepared.foreseen
+            more = {"calls": foreseen.calls, "changed": True, "chained": bool(foreseen.patterns)}
+            end = self._once(judge.message(code, "calls", limits, len(foreseen.calls), **more), flavour)
+            replies = judge.read_replies(end, limits, len(foreseen.calls))
+            replay = checks.Replay(foreseen, replies.calls, replies.stop)
             if replies.stop and (not replies.calls or replies.stop[0] in judge.OVERRIDING):
                 return Verdict(replies.stop[0], (replies.stop[0],), judge.bounded(replies.stop[1]), end)
             verdict = self._tests(prepared, replay, end, limits)
@@ -169,12 +171,12 @@ class Worker:
         evidence, failure = run.evidence, (Status.PASSED, "")
         signal.setitimer(signal.ITIMER_REAL, 30 + 20 * limits.wall)
         try:
-            prepared.run(prepared.code, run.stand_in, evidence.tick)
+            prepared.run(run.stand_in, evidence.tick)
         except _TestsTooLong:
             failure = Status.TIMEOUT_WALL, "the tests did not come to an end on its answers"
         except (ZygoteDied, CallerGone):
             raise
-        except checks.Stop:
+        except Stop:
             pass
         except BaseException as error:
             failure = _failure(error, prepared)
@@ -188,14 +190,14 @@ class Worker:
             failure = Status.INFRA_ERROR, "tests: they never call the program; give asserts that do, or entry_point"
         elif evidence.unsupported:
             failure = Status.UNSUPPORTED_VALUE, f"the tests need {evidence.unsupported}"
-        held = (Status.PASSED,) * min(evidence.asserts, checks.MAX_CALLS)
+        held = (Status.PASSED,) * min(evidence.asserts, MAX_CALLS)
         if failure[0] is Status.PASSED:
             return Verdict(Status.PASSED, held, "", end)
         return Verdict(failure[0], (*held, failure[0]), judge.bounded(failure[1]), end)
 
     def _inside(self, code: str, prepared: checks.Prepared, limits: Limits, flavour: str) -> Verdict:
         """Program and tests in one process, the tests with canaries in them: such a verdict can be forged."""
-        inside = checks.inside(prepared.tree)
+        inside = checks.inside(prepared.source, prepared.entry_point)
         more = {"tests": inside.source, "entry_point": prepared.entry_point}
         end = self._once(judge.message(code, "inside", limits, 64, **more), flavour)
         return judge.judge_inside(end, limits, inside.asserts, inside.canaries)
