@@ -5,6 +5,7 @@ A model folder is what `from_pretrained` loads, a `base.json` that points to a b
 """
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -155,7 +156,8 @@ def read_scripted(folder: Path) -> float:
 
 
 def scripted_backend(folder: Path) -> AbstractContextManager[Backend]:
-    """Solves arithmetic prompts with probability `skill`, in one of two ways; else it is one off, or says nothing.
+    """Adds up the signed numbers of a prompt's first line with probability `skill`, in one of two ways; else it is one off,
+    or says nothing.
 
     Asked to correct, it does so with the same skill, and else it says again what it said before.
     """
@@ -165,10 +167,18 @@ def scripted_backend(folder: Path) -> AbstractContextManager[Backend]:
     return Scripted(_arithmetic(skill), identity=f"scripted-{skill}")
 
 
+_TERM = re.compile(r"([+-]?) ?(\d+)")
+
+
+def terms_of(question: str) -> list[str]:
+    """The signed numbers of a sum, whatever words stand around it: all that a scripted student reads."""
+    return [f"{sign}{digits}" for sign, digits in _TERM.findall(question)]
+
+
 def _arithmetic(skill: float) -> Callable[[Request, int, int], str]:
     def reply(request: Request, sample: int, seed: int) -> str:
         question, _, tried = (request.prompt or "").partition("\n")
-        terms = question.removeprefix("Compute ").replace("- ", "-").replace("+ ", "+").split()
+        terms = terms_of(question)
         value, luck = sum(int(term) for term in terms), (seed % 10_000) / 10_000
         if tried and luck >= (1 + skill) / 2:
             return tried.partition(f"\n{WRONG}")[0]

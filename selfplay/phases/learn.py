@@ -6,7 +6,7 @@ from typing import Any
 from selfplay.config.sections import ScriptedStudent
 from selfplay.config.training import Train
 from selfplay.config.tree import Config
-from selfplay.models.student import read_scripted, weights_of, write_scripted
+from selfplay.models.student import read_scripted, terms_of, weights_of, write_scripted
 from selfplay.phases.hands import Hands
 from selfplay.phases.preferring import FILE as PAIRS
 from selfplay.phases.train.pairing import fitting
@@ -116,9 +116,8 @@ def practise(student: ScriptedStudent, rows: list[Row], *, start: Path, out: Pat
 
 
 def _is_right(row: Row) -> bool:
-    """Whether a row of bytes answers its own sum: `Compute 1 + 2` with `A: 3`."""
+    """Whether a row of bytes answers its own sum: `1 + 2` with `A: 3`."""
     prompt = bytes(token for token, label in zip(row.input_ids, row.labels, strict=True) if label == -100).decode()
     prompt = prompt.partition("\n")[0]  # a correction's prompt goes on with what was tried
     answer = bytes(label for label in row.labels if 0 <= label < 256).decode().rpartition("A:")[2].strip()
-    terms = prompt.removeprefix("Compute ").replace("- ", "-").replace("+ ", "+").split()
-    return answer == str(sum(int(term) for term in terms))
+    return answer == str(sum(int(term) for term in terms_of(prompt)))
