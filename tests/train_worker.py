@@ -15,7 +15,7 @@ import threading
 import time
 from pathlib import Path
 
-from tiny_models import random_rows
+from tiny_models import random_pairs, random_rows
 
 from selfplay.config.tree import Train
 from selfplay.phases.train import train
@@ -68,7 +68,15 @@ def main() -> None:
         starve(start, harm["spare_bytes"])
     rows = random_rows(harm.get("rows", 30), longest=harm.get("longest", 40))
     report = train(
-        Train(**settings), rows, start=start, out=out, seed=7, round=2, step_offset=100, ranks=ranks, device="cpu"
+        Train(**settings),
+        rows if settings.get("method", "sft") == "sft" else random_pairs(20),
+        start=start,
+        out=out,
+        seed=7,
+        round=2,
+        step_offset=100,
+        ranks=ranks,
+        device="cpu",
     )
     if ranks.is_main:
         print(report.model_dump_json())

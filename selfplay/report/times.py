@@ -66,13 +66,15 @@ def training(run: RunData) -> Panel:
     """The training curve over all rounds."""
     names = [
         k
-        for k in ("train/loss", "train/mean_token_accuracy", "train/eval_loss")
+        for k in ("train/loss", "train/rewards_margin", "train/mean_token_accuracy", "train/eval_loss")
         if any(number(r, k) is not None for r in run.curve)
     ]
     if not names:
         return Panel("training", "Training", missing="No training step has been logged yet.")
     charts: list[Chart] = []
     data: dict[str, Any] = {}
+    paired = any("train/rewards_margin" in r for r in run.curve)
+    loss_unit = "loss of the method" if paired else "nats a token"
     for key in names[:2]:
         raw = [
             (x, y)
@@ -82,7 +84,7 @@ def training(run: RunData) -> Panel:
         points = _thinned(raw)
         data[key] = points
         head = "Training loss" if key == "train/loss" else key.partition("/")[2].replace("_", " ").capitalize()
-        unit = "nats a token" if "loss" in key else "share"
+        unit = {"train/loss": loss_unit, "train/rewards_margin": "nats"}.get(key, "share")
         charts.append(Chart(line_chart({"": points}, head, "optimizer step, all rounds", unit)))
     last = max(number(r, "train/step") or 0 for r in run.curve)
     rounds = len({r.get("round") for r in run.curve})
