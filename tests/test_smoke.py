@@ -13,6 +13,7 @@ import pytest
 from conftest import ROOT
 
 from selfplay import open_run
+from selfplay.report.glossary import entry
 from selfplay.store import sha256_of
 from selfplay.tracking import history
 
@@ -73,6 +74,33 @@ def test_whole_loop_commits_measures_reports_and_tracks(smoke: Path) -> None:
     sent = list(history(file))
     assert [row["round"] for row in sent if "eval/greedy_accuracy" in row] == [0, 1]
     assert [row["train/step"] for row in sent if "train/loss" in row] == list(range(1, 21))
+
+
+NO_INTERVAL = (
+    "ead_3",
+    "ngram4_collision_u",
+    "seq_rep_4",
+    "zstd_ratio",
+    "zlib_ratio",
+    "len_p95",
+    "support_retention_expected",
+)
+
+
+def test_every_figure_of_a_run_is_defined_and_estimates_carry_their_intervals(smoke: Path) -> None:
+    rows = open_run(smoke).metrics()
+    figures = {re.sub(r"(_delta)?(_lo|_hi)?$", "", key) for row in rows for key in row}
+    assert not [key for key in sorted(figures) if entry(key) is None]
+    families = {key.partition("/")[0] for key in figures if key.startswith("collapse_")}
+    assert families == {f"collapse_{name}" for name in ("quality", "diversity", "tails", "drift", "data", "alarm")}
+    drift = {"kl_fwd_seq", "kl_fwd_tok", "token_entropy_free", "token_entropy_ref_prefix", "len_mean", "trunc_rate"}
+    assert {f"collapse_drift/{name}" for name in drift} <= set(rows[1])
+    for key in rows[1]:
+        family, _, name = key.partition("/")
+        counted = name.startswith("known_") or name in (*NO_INTERVAL, "verifier_checked", "verifier_overturned")
+        if family in ("collapse_quality", "collapse_diversity", "collapse_tails", "collapse_drift") and not counted:
+            stem = re.sub(r"(_lo|_hi)$", "", key)
+            assert f"{stem}_lo" in rows[1] and f"{stem}_hi" in rows[1], key
 
 
 def test_exported_round_loads_with_transformers_alone(smoke: Path, tmp_path: Path) -> None:

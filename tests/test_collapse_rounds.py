@@ -1,0 +1,276 @@
+"""What a run's rounds write beside the panel: drift from round 0, wording, provenance, rate of loss; and its definitions."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from selfplay.collapse import alarms, load_rules, ratio_of_sums
+from selfplay.collapse.panel import _entropy_in
+from selfplay.config.tree import Evaluate, Gate
+from selfplay.errors import EmptyMetric
+from selfplay.models.encode import row_of
+from selfplay.phases.evaluate import drift, wording
+from selfplay.phases.gate import gate, half_life
+from selfplay.phases.provenance import figures as provenance
+from selfplay.phases.provenance import overlapping
+from selfplay.records import Attempt, Decision, Outcome, Row, Task, Trace
+from selfplay.report.glossary import ENTRIES, entry
+from selfplay.store import Commit
+from selfplay.store.traces import write_rows, write_traces
+
+SECTION = Evaluate(bootstrap=200)
+Json = dict[str, Any]
+
+
+class OneLaw:
+    """A backend with one law for every token: a share of the mass on the token that stands there."""
+
+    def __init__(self, share: float, vocabulary: int = 10) -> None:
+        rest = (1 - share) / (vocabulary - 1)
+        self.nats = -math.log(share)
+        self.entropy = -share * math.log(share) - (vocabulary - 1) * rest * math.log(rest)
+
+    def entropies(self, rows: list[Row]) -> list[tuple[float, int, float]]:
+        counts = [sum(label != -100 for label in row.labels) for row in rows]
+        return [(-self.nats * n, n, self.entropy * n) for n in counts]
+
+
+def samples(count: int = 6, each: int = 3) -> list[Json]:
+    return [
+        {
+            "part": "samples",
+            "task_id": f"t{i}",
+            "outcome": "pass",
+            "finish_reason": "stop",
+            "text": f"take {i} and then {j} of the list",
+            "tokens": 4 + i,
+            "nats": 0.5 * (4 + i),
+            "prompt_ids": (1, 2),
+            "completion_ids": tuple(range(4 + i)),
+        }
+        for i in range(count)
+        for j in range(each)
+    ]
+
+
+def test_forward_kl_is_what_the_frozen_samples_cost_more_than_at_round_0() -> None:
+    frozen = drift.freeze(samples())
+    assert {task: len(kept) for task, kept in frozen.items()} == {f"t{i}": 2 for i in range(6)}
+    before: Any = OneLaw(0.5)
+    rows = drift.score(before, frozen, list(frozen))
+    first, kept = drift.figures(SECTION, samples(), rows, None)
+    assert first["collapse_drift/token_entropy_free"] == pytest.approx(0.5)
+    assert first["collapse_drift/token_entropy_ref_prefix"] == pytest.approx(before.entropy)
+    assert not any("kl_" in key for key in first), "round 0 is at no distance from itself"
+    panel = json.loads(json.dumps({drift.PART: kept}))
+    later: Any = OneLaw(0.25)
+    again = drift.score(later, panel[drift.PART], list(frozen))
+    moved, _ = drift.figures(SECTION, samples(), again, panel)
+    assert moved["collapse_drift/kl_fwd_tok"] == pytest.approx(math.log(2))
+    mean_tokens = sum(4 + i for i in range(6)) / 6
+    assert moved["collapse_drift/kl_fwd_seq"] == pytest.approx(mean_tokens * math.log(2))
+    assert (
+        moved["collapse_drift/kl_fwd_seq_lo"]
+        < moved["collapse_drift/kl_fwd_seq"]
+        < moved["collapse_drift/kl_fwd_seq_hi"]
+    )
+    assert moved["collapse_drift/token_entropy_ref_prefix_delta"] == pytest.approx(later.entropy - before.entropy)
+
+
+def test_backend_that_cannot_score_or_gives_no_ids_has_no_drift() -> None:
+    class Silent:
+        pass
+
+    silent: Any = Silent()
+    assert drift.score(silent, drift.freeze(samples()), ["t0"]) == []
+    no_ids = [{**row, "prompt_ids": None, "completion_ids": None, "nats": None} for row in samples()]
+    assert drift.freeze(no_ids) == {}
+    assert drift.figures(SECTION, no_ids, [], None) == ({}, {})
+
+
+def test_real_entropies_lie_between_nothing_and_a_uniform_law_and_likelihood_is_as_before(tmp_path: Path) -> None:
+    from tiny_models import make_tiny
+
+    from selfplay.models.embedded import Embedded
+
+    with Embedded(make_tiny(tmp_path / "m"), template="plain", device="cpu", threads=1) as model:
+        rows = [row_of([1, 2, 3], [4, 5, 6, 7]), row_of([1], [9, 8])]
+        plain, full = model.likelihood(rows), model.entropies(rows)
+        vocabulary = model.model.config.vocab_size
+    assert [(total, n) for total, n, _ in full] == plain
+    assert all(0 < spread <= n * math.log(vocabulary) + 1e-6 for _, n, spread in full)
+
+
+def test_length_is_told_with_its_interval() -> None:
+    found = drift.lengths(SECTION, samples())
+    assert found["collapse_drift/len_mean"] == 6.5 and found["collapse_drift/len_p95"] == 9
+    assert found["collapse_drift/len_mean_lo"] < 6.5 < found["collapse_drift/len_mean_hi"]
+
+
+def test_wording_is_drawn_to_round_0s_budget_and_sees_copies_and_lost_words() -> None:
+    rng = np.random.default_rng(0)
+    rows = [{**row, "text": " ".join(f"w{x}" for x in rng.integers(0, 60, 30))} for row in samples(20, 4)]
+    first, frozen = wording.figures(rows, None)
+    panel = json.loads(json.dumps({wording.FROZEN: frozen}))
+    same, nothing = wording.figures(rows, panel)
+    assert same == first and nothing == {}
+    copies, _ = wording.figures([{**row, "text": rows[0]["text"]} for row in rows], panel)
+    assert copies["collapse_data/compared_tokens"] == first["collapse_data/compared_tokens"]
+    assert copies["collapse_diversity/distinct_2_fixed"] < 0.1 < first["collapse_diversity/distinct_2_fixed"]
+    assert copies["collapse_diversity/exact_dup_rate"] == pytest.approx(79 / 80)
+    assert copies["collapse_diversity/vendi_fixed_n"] == pytest.approx(1.0)
+    assert copies["collapse_tails/ref_ngram_lost"] > 0.3 > first["collapse_tails/ref_ngram_lost"]
+    assert wording.figures([{**row, "text": "a"} for row in rows], panel)[0] == {}, "too short to be compared"
+    assert wording.figures([{**row, "text": ""} for row in rows], None) == ({}, {})
+
+
+def trace(task: str, number: int, text: str, reason: str, origin: Any = "student") -> Trace:
+    attempt = Attempt(
+        task_id=task, attempt=number, round=2, text=text, origin=origin, sampler={"temperature": 0.9, "top_p": 1.0}
+    )
+    word: Any = "accepted" if reason == "accepted" else "dropped"
+    decision = Decision(decision=word, reason=reason)
+    return Trace(
+        task=Task(id=task, prompt="p", check={"type": "math", "answer": "1"}),
+        attempt=attempt,
+        outcome=Outcome.PASS,
+        decision=decision,
+    )
+
+
+def test_provenance_counts_tokens_ages_caps_and_overlap(tmp_path: Path) -> None:
+    human = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
+    group = [
+        trace("a", 0, "first way", "accepted"),
+        trace("a", 1, "second  way", "accepted"),
+        trace("a", 2, "second way", "accepted", "teacher"),
+        trace("b", 0, f"so {human}", "accepted"),
+        trace("b", 1, "another", "over_cap"),
+        trace("c", 0, "leaked", "contaminated"),
+    ]
+    write_traces(tmp_path / "traces.parquet", [group])
+    rows = [
+        row_of([1], [1] * 9, kind="anchor", source="h1"),
+        row_of([1], [1] * 19, kind="new", source="r2/a/0"),
+        row_of([1], [1] * 9, kind="older", source="r1/x/y/3"),
+    ]
+    write_rows(tmp_path / "train.parquet", rows)
+    found = provenance(tmp_path, 2, tasks=4, cap=2, human=[human])
+    assert found["collapse_data/tokens_total"] == 40 and found["collapse_data/real_share"] == 0.25
+    assert found["collapse_data/synthetic_age_mean"] == pytest.approx(10 / 30, abs=1e-6)
+    assert found["collapse_data/tasks_covered"] == 3 and found["collapse_data/per_task_gini"] == 0
+    assert found["collapse_data/capped_share"] == 0.2 and found["collapse_data/teacher_share"] == 0.25
+    assert found["collapse_data/eval_contam_rate"] == pytest.approx(1 / 6, abs=1e-6)
+    assert found["collapse_data/seed_overlap_13gram"] == 0.25
+    assert (found["collapse_data/sampler_tau"], found["collapse_data/sampler_top_p"]) == (0.9, 1.0)
+    assert found["collapse_diversity/balance_score"] == pytest.approx((2 / 3 + 1 / 2) / 4, abs=1e-6)
+    (tmp_path / "traces.parquet").unlink()
+    assert "collapse_data/sampler_tau" not in provenance(tmp_path, 0, tasks=0, cap=None, human=[])
+    assert overlapping([human[:40]], [human]) == 0
+
+
+def test_ratio_of_sums_is_weighed_by_size_and_undefined_of_nothing() -> None:
+    assert ratio_of_sums([2.0, 6.0], [1.0, 3.0]).value == 2.0
+    with pytest.raises(EmptyMetric):
+        ratio_of_sums([], [])
+
+
+def test_entropy_at_equal_draws_is_exact() -> None:
+    assert _entropy_in([(2, 2)], np.array([4.0]), 4)[0] == pytest.approx(math.log(2))
+    assert _entropy_in([(4,)], np.array([4.0]), 4)[0] == pytest.approx(0.0)
+    assert _entropy_in([(3, 2, 1)], np.array([6.0]), 4)[0] == pytest.approx(0.8749289275)
+
+
+# ---- rules over rounds ----
+
+
+def chain(values: list[float]) -> list[Commit]:
+    key = "collapse_diversity/heterozygosity"
+    return [
+        Commit(round=n, parent=n - 1 if n else None, next_parent=n, metrics={key: value})
+        for n, value in enumerate(values)
+    ]
+
+
+def test_half_life_is_read_from_the_rounds_stood_on_and_left_out_where_no_loss_is_shown() -> None:
+    falling = [0.8 * 0.9**t for t in range(6)]
+    found = half_life(chain(falling[:-1]), {"collapse_diversity/heterozygosity": falling[-1]}, 4)
+    assert found["collapse_diversity/half_life_rounds"] == pytest.approx(math.log(2) / -math.log(0.9), rel=1e-4)
+    assert found["collapse_diversity/loss_rate"] == pytest.approx(-math.log(0.9), rel=1e-4)
+    steady = half_life(chain([0.8, 0.82, 0.79, 0.81]), {"collapse_diversity/heterozygosity": 0.8}, 3)
+    assert "collapse_diversity/half_life_rounds" not in steady and "collapse_diversity/loss_rate_hi" in steady
+    assert half_life(chain([0.8, 0.7]), {"collapse_diversity/heterozygosity": 0.6}, 1) == {}
+
+
+def test_kl_budget_rings_only_where_the_whole_interval_is_above_it() -> None:
+    def row(value: float, width: float) -> Json:
+        return {
+            f"collapse_drift/kl_fwd_seq{end}": x
+            for end, x in (("", value), ("_lo", value - width), ("_hi", value + width))
+        }
+
+    commits = [Commit(round=0, parent=None, next_parent=0, metrics={"eval/pass_at_1": 0.5})]
+    section = Gate(kl_budget=20.0)
+    assert gate(section, 1, 0, row(40.0, 5.0), commits, {}).action == "roll_back"
+    assert "above the budget of 20.0 nats a sequence" in gate(section, 1, 0, row(40.0, 5.0), commits, {}).reason
+    assert gate(section, 1, 0, row(25.0, 5.0), commits, {}).action == "continue"
+    assert gate(Gate(), 1, 0, row(400.0, 5.0), commits, {}).action == "continue"
+
+
+def test_slow_drift_rings_before_any_round_is_bad_by_itself_and_a_recovery_silences_it() -> None:
+    def rows(*changes: float) -> list[Json]:
+        first: Json = {"round": 0, "eval/pass_at_1": 0.6, "eval/pass_at_1_lo": 0.55, "eval/pass_at_1_hi": 0.65}
+        later = [
+            {
+                "round": t,
+                "eval/pass_at_1": 0.6 + x,
+                **{f"eval/pass_at_1_delta{e}": x + w for e, w in (("", 0), ("_lo", -0.03), ("_hi", 0.03))},
+            }
+            for t, x in enumerate(changes, 1)
+        ]
+        return [first, *later]
+
+    rules = load_rules()
+    quiet_alone = load_rules(json.dumps({"alpha": 1e-9, "ewma": [dict(r) for r in rules.ewma]}))
+    slow = [-0.05, -0.06, -0.062, -0.062, -0.063, -0.063]
+    assert [a["level"] for a in alarms(rows(*slow), rules=quiet_alone)][:3] == [0, 0, 0]
+    assert max(a["level"] for a in alarms(rows(*slow), rules=quiet_alone)) == 2
+    assert "drifts" in alarms(rows(*slow), rules=quiet_alone)[-1]["reasons"][0]
+    back = [*slow[:2], 0.01, -0.06, -0.06]
+    assert max(a["level"] for a in alarms(rows(*back), rules=quiet_alone)) == 0
+    abandoned = rows(*slow[:3])
+    abandoned[3]["parent"] = 0
+    assert alarms(abandoned, rules=quiet_alone)[-1]["level"] == 0, "rounds that were left are not stood on"
+
+
+# ---- definitions ----
+
+
+def test_every_collapse_entry_has_all_its_words_and_its_source_is_an_address() -> None:
+    for key, found in ENTRIES.items():
+        assert found.title and found.meaning.endswith((".", "word.")) and found.estimator.endswith("."), key
+        assert not found.link or found.link.startswith("https://"), key
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "data/correction_sampled",
+        "data/correction_pass_rate",
+        "data/correction_delta",
+        "data/pairs_tasks",
+        "cost/prompt_tokens",
+        "cost/money",
+        "collapse_quality/known_wrong_accepted",
+        "collapse_quality/verifier_pstar_margin",
+        "collapse_quality/verifier_precision",
+        "collapse_diversity/half_life_rounds",
+        "collapse_tails/nll_p99",
+    ],
+)
+def test_figures_of_rarer_settings_are_defined_too(key: str) -> None:
+    assert entry(key) is not None
