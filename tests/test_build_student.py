@@ -46,7 +46,7 @@ def test_the_folder_is_loaded_by_the_stock_classes_with_its_special_tokens(tmp_p
     model, tokenizer = load(tmp_path)
     assert type(model).__name__ == "LlamaForCausalLM"
     assert model.config.vocab_size == len(tokenizer)
-    assert (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id) == (0, 1, 2)
+    assert (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id) == (0, 1, None)
     ids = tokenizer(TEXTS[0], return_tensors="pt", add_special_tokens=False).input_ids
     assert model(input_ids=ids).logits.shape == (1, ids.shape[1], len(tokenizer))
     assert tokenizer.decode(ids[0]) == TEXTS[0]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-PAD, EOS, BOS = "<pad>", "<eos>", "<bos>"
+PAD, EOS = "<pad>", "<eos>"
 NO_ROTATION = 1e30
 """A rotary base so large that positions turn nothing but one pair of dimensions (Lee et al. 2025 use infinity)."""
 
@@ -24,7 +24,7 @@ def build_student(out: Path, *, texts: Sequence[str], vocab_size: int, shape: di
 
     theta = NO_ROTATION if shape.get("nope") else float(shape.get("rope_theta", 10_000.0))
     tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-        tokenizer_object=train_tokenizer(texts, vocab_size), pad_token=PAD, eos_token=EOS, bos_token=BOS
+        tokenizer_object=train_tokenizer(texts, vocab_size), pad_token=PAD, eos_token=EOS
     )
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -38,7 +38,7 @@ def build_student(out: Path, *, texts: Sequence[str], vocab_size: int, shape: di
         tie_word_embeddings=True,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
-        bos_token_id=tokenizer.bos_token_id,
+        bos_token_id=None,  # one more token before every prompt made some random starts learn markedly worse
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -67,7 +67,7 @@ def train_tokenizer(texts: Sequence[str], vocab_size: int) -> Any:
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
-        special_tokens=[PAD, EOS, BOS],
+        special_tokens=[PAD, EOS],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
