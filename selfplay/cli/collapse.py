@@ -264,7 +264,7 @@ PANELS: dict[str, dict[str, str]] = {
         "unique correct@n": "collapse_diversity/unique_correct_at_n",
         "unique correct@4": "collapse_diversity/unique_correct_at_4",
     },
-    "Drift (bits)": {"Jensen-Shannon to the reference": "collapse_drift/js_to_reference_bits"},
+    "Jensen-Shannon divergence from the reference, bits": {"": "collapse_drift/js_to_reference_bits"},
     "Length (tokens)": {"mean": "collapse_drift/len_mean", "95th percentile": "collapse_drift/len_p95"},
     "Alarm level": {"level": "collapse_alarm/level"},
 }
@@ -282,7 +282,7 @@ def page(name: str, rows: Sequence[Row], octaves: Mapping[int, Sequence[float]])
     for title, keys in PANELS.items():
         series = {n: points for n, key in keys.items() if (points := _points(rows, key))}
         if series:
-            charts.append(line_chart(series, title, "round", ""))
+            charts.append(line_chart(series, title, "round", "", y_range=(0, 3) if title == "Alarm level" else None))
     judged = [
         (r["eval/pass_at_1"], r.get("collapse_diversity/unique_correct_at_n"), f"round {r['round']}")
         for r in rows
@@ -293,26 +293,48 @@ def page(name: str, rows: Sequence[Row], octaves: Mapping[int, Sequence[float]])
         charts.append(scatter({"": pairs}, "Quality against diversity", "pass@1", "unique correct@n", connect=True))
     level = max(row["collapse_alarm/level"] for row in rows)
     first = next((row["collapse_alarm/first_metric"] for row in rows if row["collapse_alarm/first_metric"]), "none")
-    told = [(row["round"], "; ".join(row["reasons"])) for row in rows if row["reasons"]]
-    reasons = "".join(f"<li>round {number}: {escaping.escape(text)}</li>" for number, text in told)
+    told = "".join(
+        f"<tr><td>{row['round']}</td><td>{row['collapse_alarm/level']}</td><td>{'<br>'.join(_in_words(row))}</td></tr>"
+        for row in rows
+        if row["reasons"]
+    )
+    reasons = f"<table><tr><th>round</th><th>level</th><th>because</th></tr>{told}</table>" if told else "<p>None.</p>"
     title = escaping.escape(name)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Collapse profile: {title}</title>'
         f"<style>{STYLE}{_PAGE_STYLE}</style></head><body><h1>Collapse profile: {title}</h1>"
-        f"<p>Highest alarm level {level}; first metric to move: {escaping.escape(first)}. {len(rows)} rounds, one draw of "
+        f"<p>Highest alarm level {level}; first metric to move: {escaping.escape(_named(first))}. {len(rows)} rounds, one draw of "
         f"{rows[-1].get('collapse_data/compared_tokens', 0)} tokens a round; bands are 95 % intervals.</p>"
         f"<main>{''.join(f'<figure>{chart}</figure>' for chart in charts)}</main>"
-        f"<h2>Alarms</h2><ul>{reasons or '<li>none</li>'}</ul></body></html>\n"
+        f"<h2>Alarms</h2>{reasons}</body></html>\n"
     )
 
 
 _PAGE_STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1040px;padding:0 1rem;color-scheme:light dark}"
     "main{display:grid;grid-template-columns:repeat(auto-fit,minmax(460px,1fr));gap:1rem}figure{margin:0}"
-    "svg{max-width:100%;height:auto}"
+    "svg{max-width:100%;height:auto}table{border-collapse:collapse}td,th{padding:.3rem 1rem .3rem 0;text-align:left;"
+    "vertical-align:top;border-bottom:1px solid #8886}"
 )
+
+
+def _named(key: str) -> str:
+    """The name that the charts give a key; the key itself where they show it not."""
+    return next((n for keys in PANELS.values() for n, k in keys.items() if k == key and n), key)
+
+
+def _in_words(row: Row) -> list[str]:
+    """Why an alarm rang, with the charts' names in place of keys, escaped."""
+    keys = {key: name for keys in PANELS.values() for name, key in keys.items() if name}
+    said = [reason.partition(" ") for reason in row["reasons"]]
+    return [escaping.escape(f"{keys.get(key, key)} {rest}") for key, _, rest in said]
 
 
 def _points(rows: Sequence[Row], key: str) -> list[tuple[float, float, float | None, float | None]]:
     found = [(row["round"], row[key], row.get(f"{key}_lo"), row.get(f"{key}_hi")) for row in rows if key in row]
-    return [(float(x), float(y), lo, hi) for x, y, lo, hi in found if math.isfinite(y)]
+    return [(float(x), float(y), _shown(lo, y), hi) for x, y, lo, hi in found if math.isfinite(y)]
+
+
+def _shown(lo: float | None, value: float) -> float | None:
+    """The interval's lower end as drawn: a jackknife's may lie below 0, where none of the shown figures can."""
+    return lo if lo is None or value < 0 else max(lo, 0.0)
