@@ -9,14 +9,14 @@ from typing import Any
 from selfplay.cli.terminal import print_table, round_line
 from selfplay.errors import DataError
 from selfplay.loop.reading import OpenRun, open_run
-from selfplay.store.traces import read_traces
+from selfplay.store.traces import skim_traces
 
 
 def report_command(run: Path) -> None:
     """Writes the report and prints its path."""
     from selfplay.report import write_report
 
-    print(write_report(open_run(run).path, read_traces))
+    print(write_report(open_run(run).path, skim_traces))
 
 
 def compare_command(runs: list[Path], out: Path) -> None:

@@ -19,7 +19,7 @@ from selfplay.loop import Finished, run
 from selfplay.phases import gate
 from selfplay.phases.watch import Listener, Watch
 from selfplay.store import Commit, RunFolder
-from selfplay.store.traces import read_traces
+from selfplay.store.traces import skim_traces
 
 LOG = logging.getLogger("selfplay")
 BEST_KEYS = (gate.SCORE, "test/greedy_accuracy", "eval/pass_at_1", "eval/pass_at_8")
@@ -88,7 +88,7 @@ class Observer:
                 system_metrics=False,
             )
         )
-        self._tracker.catch_up(read_traces)
+        self._tracker.catch_up(skim_traces)
 
     def hear(self, event: str, figures: dict[str, Any]) -> None:
         """One progress event."""
@@ -108,9 +108,9 @@ class Observer:
         LOG.info("round %d committed: %s %s", commit.round, commit.action, commit.reason)
         if self._tracker is not None:
             traces = folder.round(commit.round) / "traces.parquet"
-            self._tracker.log_round(commit.row(), read_traces(traces) if traces.is_file() else ())
+            self._tracker.log_round(commit.row(), skim_traces(traces) if traces.is_file() else ())
         try:
-            write_report(self._path, read_traces)
+            write_report(self._path, skim_traces)
         except Exception as error:  # the one boundary: a page that cannot be drawn ends no run
             LOG.warning(
                 "the report was not written, %s: %s; `selfplay report %s` tries again",

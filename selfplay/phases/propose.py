@@ -25,6 +25,7 @@ def propose(section: Propose, source: Source, *, edge: int | None, seed: int, ou
             "refused": found.refused,
             "shares": shares,
         },
+        compact=True,
     )
     write_json(out / "DONE", {"tasks": len(found.tasks), "refused": found.refused})
 

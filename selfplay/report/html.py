@@ -9,6 +9,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +37,10 @@ def page(
     notes: Sequence[str],
 ) -> str:
     """One page: a headline, and groups of panels under their headings. `notes` are sentences about what is missing."""
-    import jinja2
-
     style = STYLE + (_TEMPLATES / "page.css").read_text(encoding="utf-8")
     allowed = "sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     keys = [key for _, panels in groups for panel in panels for key in panel.keys]
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = environment.get_template("page.html.j2").render(
+    text = _template().render(
         kind=kind,
         name=name,
         headline=headline,
@@ -60,6 +52,21 @@ def page(
         version=__version__,
     )
     return text.translate(_CONTROL)
+
+
+@cache
+def _template() -> Any:
+    """The page's template, compiled once a process."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2")
 
 
 def twin(

@@ -1,5 +1,6 @@
 """Floor 2: the report of one run: which panels it has, in which order."""
 
+from functools import lru_cache
 from pathlib import Path
 
 from selfplay.report import html, panels, profile, times
@@ -12,7 +13,7 @@ from selfplay.report.tally import Tally, TraceReader, tally
 def write_report(run: Path, read_traces: TraceReader | None = None) -> Path:
     """Writes `report.html` and `report.json` into the run folder, each whole or not at all; the page's path.
 
-    `read_traces` gives the rows of a traces.parquet (`selfplay.store.read_traces`); None leaves out what needs traces:
+    `read_traces` gives the rows of a traces.parquet (`selfplay.store.traces.skim_traces`); None leaves out what needs traces:
     the photocopy and the examples. A run with no round, one round or holes gives a page that says so. Raises DataError
     where the folder is no run, OSError where it cannot be written.
     """
@@ -37,10 +38,16 @@ def read_tallies(data: RunData, read_traces: TraceReader | None) -> dict[int, Ta
         if read_traces is None or not path.is_file():
             continue
         try:
-            found[number] = tally(number, read_traces(path))
+            found[number] = _tallied(number, path, path.stat().st_mtime_ns, read_traces)
         except (OSError, ValueError, KeyError, TypeError) as error:  # pyarrow's errors are ValueErrors
             data.notes.append(f"rounds/{number:03d}/traces.parquet could not be read ({type(error).__name__}).")
     return found
+
+
+@lru_cache(maxsize=256)
+def _tallied(number: int, path: Path, changed: int, read_traces: TraceReader) -> Tally:
+    """A committed round's traces change no more: a run that writes its report every round reads each file once."""
+    return tally(number, read_traces(path))
 
 
 def _groups(data: RunData, tallies: dict[int, Tally]) -> list[tuple[str, list[Panel]]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 TraceReader = Callable[[Path], Iterable[Mapping[str, Any]]]
-"""From the path of a traces.parquet to its rows; `selfplay.store.read_traces` is one."""
+"""From the path of a traces.parquet to its rows; `selfplay.store.traces.skim_traces` is one."""
 
 EXAMPLES = 4
 """Examples kept of each decision."""

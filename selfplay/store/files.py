@@ -47,9 +47,12 @@ def write_whole(path: Path, data: bytes | str) -> None:
         temporary.write_bytes(data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes a JSON file whole, keys in their given order. NaN is refused: it is no JSON."""
-    write_whole(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+def write_json(path: Path, value: Any, *, compact: bool = False) -> None:
+    """Writes a JSON file whole, keys in their given order. NaN is refused: it is no JSON.
+
+    `compact`: on one line, which the standard library writes in C, ten times faster: for what nobody reads.
+    """
+    write_whole(path, json.dumps(value, indent=None if compact else 1, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:

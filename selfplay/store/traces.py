@@ -136,6 +136,15 @@ def read_traces(path: Path) -> Iterator[dict[str, Any]]:
                 yield {**row, **{name: json.loads(row[name]) for name in ("verdicts", "sampler", "task")}}
 
 
+def skim_traces(path: Path) -> Iterator[dict[str, Any]]:
+    """What a person is shown of a round's traces, in a fifth of the time: no token ids, JSON columns as text."""
+    hidden = {"prompt_ids", "completion_ids", "logprobs", "task", "sampler"}
+    with pq.ParquetFile(path) as file:
+        shown = [name for name in file.schema_arrow.names if name not in hidden]
+        for batch in file.iter_batches(batch_size=READ_ROWS, columns=shown):
+            yield from batch.to_pylist()
+
+
 def read_parquet(path: Path, fields: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Some fields of any parquet file, row by row, a few thousand rows in memory at a time.
 

@@ -66,6 +66,7 @@ _LAST = "return the list"
 # The end is a step like the others: stopping is then copied from the prompt, and needs no counting.
 
 _CANDIDATE_INPUTS = 14
+_NUMBERS = range(-12, 21)
 _MIN_DISTINCT = 4
 _PATIENCE = 20_000
 
@@ -80,7 +81,7 @@ def make_task(chain: Chain, split: Split = "train") -> Task | None:
     rng = rng_of("listprograms/inputs", prompt)
     cases: list[tuple[list[int], list[int]]] = []
     for _ in range(_CANDIDATE_INPUTS):
-        xs = [rng.randint(-12, 20) for _ in range(rng.randint(6, 10))]
+        xs = rng.choices(_NUMBERS, k=rng.randint(6, 10))
         out = run(chain, xs)
         if out is None:
             return None
