@@ -54,7 +54,7 @@ _WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}(?![A-Za-z])")
 _VALUE = r"(?:(?<![\d,./])\$?[-−+]?\d[\d,./]{0,40}%?\$?|\$[^$\n]{1,60}\$|\\boxed\{[^{}]{1,60}\}|[A-E]\b|\([A-E]\))"
 _HEDGE = re.compile(
     r"\b(?:maybe|perhaps|possibly|probably|not sure|unsure|uncertain|i guess|guessing|no idea|don'?t know|do not know|"
-    r"cannot (?:determine|be determined|tell|say|solve|answer)|"
+    r"(?:first|initial|wrong) (?:guess|thought|attempt|try)|cannot (?:determine|be determined|tell|say|solve|answer)|"
     r"can'?t (?:determine|tell|say|solve|answer)|either|hard to say|or something|alternatively|wait|hmm|or so)\b"
     r"|\b(?:could|might|may) (?:also )?be\s*:?\s*\$?[-−]?(?:\d|\\)"
     r"|\bnot\s*(?:equal to\s*)?\$?-?\d+\$?\s*[.!]?\s*$|\?\s*$|\d\s*\?",
@@ -219,7 +219,12 @@ def _bare(body: str, marked: bool = False) -> Found | None:
     outside = re.sub(r"\\(?:text|mbox|mathrm|textbf|begin|end|operatorname)\s*\{[^{}]*\}|\\[A-Za-z]+", " ", outside)
     words = _WORDS.findall(outside)
     prose = len(
-        [w for w in words if w.lower() not in ("and", "or", "sqrt", "pi", "sin", "cos", "tan", "log", "ln", "exp")]
+        [
+            w
+            for w in words
+            if w.lower() not in ("and", "or", "sqrt", "pi", "sin", "cos", "tan", "log", "ln", "exp")
+            and not ("\\int" in tidy and re.fullmatch("d[A-Za-z]", w))
+        ]
     )
     if _hedges(tidy):
         return Found(tidy, True) if prose <= 8 else None

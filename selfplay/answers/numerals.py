@@ -76,7 +76,7 @@ def _one_ascii(ch: str) -> str:
 
 
 _DELIMITERS = re.compile(r"\\[()\[\]]|(?<!\\)\$(?!\d|\s*\d)|\\(?:left|right|[bB]ig{1,2}[lrg]?)(?![a-zA-Z])\.?")
-_SPACES = re.compile(r"(?<!\\)\\(?:displaystyle|textstyle|quad|qquad|,|;|:|!|>| |\n)(?![a-zA-Z])|~")
+_SPACES = re.compile(r"(?<!\\)\\(?:(?:displaystyle|textstyle|quad|qquad)(?![a-zA-Z])|[,;:!> \n])|~")
 _TEXT = re.compile(
     r"\\(?:text|mbox|mathrm|textrm|textbf|textit|mathbf|mathit|mathsf|textnormal|operatorname|hbox|rm|bf|it)\*?\s*\{([^{}]*)\}"
 )
@@ -118,7 +118,10 @@ def plain(text: str) -> str:
         text = _DEGREES.sub(" degrees", text)
     if "%" in text or "p" in text or "P" in text:
         text = _PERCENT_WORDS.sub("%", text)
-    return re.sub(r"\s+", " ", text).strip(" *_`'\"") if len(text) > 1 else text.strip()
+    if len(text) < 2:
+        return text.strip()
+    text = re.sub(r"\s+", " ", text).strip(' *_`"')
+    return text.strip("'") if text[:1] == "'" else text  # one at the end alone is a prime: x' is not x
 
 
 _CURRENCY = {

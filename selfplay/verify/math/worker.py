@@ -38,6 +38,19 @@ POINTS = [
 ]
 
 
+_PRIME = re.compile(r"(?<![A-Za-z\\])([A-Za-z])(?:_(\w)|_\{(\w+)\})?((?:'|\^\{?(?:\\prime\s*)+\}?)+)")
+_TRANSPOSED = re.compile(r"(?<![A-Za-z\\])([A-Za-z])\^(?:T|\{T\}|\\top|\{\\top\})(?![A-Za-z])")
+
+
+def marked(latex: str) -> str:
+    """Letters with primes and transposed letters as unknowns of their own: the grammar would drop the mark, and x' be x."""
+    if "'" in latex or "prime" in latex:
+        latex = _PRIME.sub(
+            lambda m: f"{m[1]}_{{{m[2] or m[3] or ''}9{m[4].count(chr(39)) + m[4].count('prime')}}}", latex
+        )
+    return _TRANSPOSED.sub(r"\1_{99}", latex) if "T" in latex or "top" in latex else latex
+
+
 def confine() -> None:
     """Bound memory and files of this process; the wall clock is the parent's."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
@@ -51,7 +64,9 @@ def parsed(latex: str) -> Any:
 
     Decimals become fractions first, so that no float is ever compared; `K` and `k` stay different letters.
     """
-    exact = re.sub(r"(?<![\d.])(\d*)\.(\d+)", lambda m: rf"{{\frac{{{int(m[1] + m[2])}}}{{{10 ** len(m[2])}}}}}", latex)
+    exact = re.sub(
+        r"(?<![\d.])(\d*)\.(\d+)", lambda m: rf"{{\frac{{{int(m[1] + m[2])}}}{{{10 ** len(m[2])}}}}}", marked(latex)
+    )
     normal = NormalizationConfig(
         basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none", equations=False
     )
