@@ -9,7 +9,6 @@ output and errors, 3 replies (files in memory, which the judge owns), 4 and 5 th
 
 # ruff: noqa: SIM105 (contextlib is one import too many inside)
 
-import _ctypes
 import gc
 import marshal
 import posix
@@ -19,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # annotations are taken off before this is sent
     from typing import Any
 
+    from selfplay.sandbox.native import _address, _c, _secret, _Word
     from selfplay.sandbox.serving import _serve
 
     Config = dict[str, Any]
@@ -26,33 +26,6 @@ if TYPE_CHECKING:  # annotations are taken off before this is sent
     _nr: dict[str, int] = {}
 
 _CONTROL, _RULES = 6, 7
-
-
-class _Long(_ctypes._SimpleCData):  # type: ignore[type-arg]
-    _type_ = "l"
-
-
-class _Word(_ctypes._SimpleCData):  # type: ignore[type-arg]
-    _type_ = "L"
-
-
-class _Function(_ctypes.CFuncPtr):
-    _flags_ = 1 | 8  # C calling convention, errno kept
-    _restype_ = _Long
-
-
-def _c(name: str, _library: int = _ctypes.dlopen(None, 2)) -> "Any":  # type: ignore[arg-type]
-    return _Function(_ctypes.dlsym(_library, name))
-
-
-def _words(*values: int) -> "Any":
-    kind = type("_Words", (_ctypes.Array,), {"_type_": _Word, "_length_": len(values)})
-    return kind(*values)
-
-
-_call = _c("syscall")
-_secret, _zero = _Word(0), _Word(0)
-_usage, _status, _pair = _words(*[0] * 18), _words(0), _words(0, 0)
 
 
 def _memory() -> tuple[int, int]:
@@ -102,19 +75,30 @@ def _begin(config: "Config") -> "Config":
     except walls["Refused"] as error:
         _refuse(*error.args)
     globals()["_program"] = config["program"]
-    plan = {name: config[name] for name in ("tier", "nproc", "runner", "serving")}
+    plan = {name: config[name] for name in ("tier", "nproc", "native", "runner", "serving")}
     plan["fence"] = "landlock_restrict_self" if config["landlock"] else "getpid"
     return {**plan, "base": size, "resident": resident}
 
 
+def _settle(plan: "Config") -> None:
+    """What programs touch, once more and last of all, so that it lies together."""
+    space, old = globals(), _secret
+    for name in ("native", "runner", "serving"):
+        exec(marshal.loads(plan.pop(name)), space)
+    space["_nr"] = dict(_nr)
+    if _nr:
+        _c("memcpy")(_Word(_address(_secret)), _Word(_address(old)), _Word(8))
+        old.value = 0
+
+
+exec(marshal.loads(_config["native"]), globals())
 _layout = dict(globals())
 _plan = _begin(_config)
 del _config
 gc.collect()
 if _nr:
     _layout["fill_holes"]()
-exec(marshal.loads(_plan.pop("runner")), globals())
-exec(marshal.loads(_plan.pop("serving")), globals())
+_settle(_plan)
 _layout["warm_up"](globals())
 gc.collect()
 gc.freeze()

@@ -132,6 +132,7 @@ def config(how: Plan, flavour: str, number: int) -> dict[str, Any]:
         "prelude": marshal.dumps(compile(how.prelude, "<prelude>", "exec", dont_inherit=True)) if how.prelude else b"",
         "walls": _compiled("walls.py"),
         "warm": _compiled("warm.py"),
+        "native": _compiled("native.py"),
         "runner": _compiled("runner.py"),
         "serving": _compiled("serving.py"),
         "box": _compiled("box.py"),

@@ -117,13 +117,12 @@ def _reply(line: "Any", fd: int = 3) -> None:
         data = data[posix.write(fd, data) :]
 
 
-def _leave(code: int = 0) -> None:
+def _flush() -> None:
     for stream in (_stdout, _stderr):
         try:
             stream.flush()
         except BaseException:
             pass
-    posix._exit(code)
 
 
 def _call_once(function: "Any", raw: bytes | str, changed: bool) -> "Line":
@@ -183,21 +182,24 @@ def _load(code: str, name: str) -> "Any":
     return module.__dict__
 
 
-def run(job: "Any") -> None:
-    """Run one job in this process and leave it."""
+def run(job: "Any", leave: "Any") -> None:
+    """Run one job in this process and `leave(status)`."""
+    code = 0
     try:
         sys.stdout, sys.stderr = _stdout, _stderr
         if job["kind"] == "script":
-            _script(job)
+            code = _script(job)
         elif job["kind"] == "exec":
             posix.execve(_program, job["argv"], {"HOME": "/", "LC_ALL": "C.UTF-8", "TZ": "UTC"})
-        space = _load(job["code"], "candidate")
-        if space is not None:
-            _work(space, job)
-            _reply([9])
+        else:
+            space = _load(job["code"], "candidate")
+            if space is not None:
+                _work(space, job)
+                _reply([9])
     except BaseException:
-        _leave(3)
-    _leave()
+        code = 3
+    _flush()
+    leave(code)
 
 
 def _work(space: "Any", job: "Any") -> None:
@@ -218,9 +220,8 @@ def _work(space: "Any", job: "Any") -> None:
                 _results.append(None)  # it raised
 
 
-def _script(job: "Any") -> None:
-    """A whole script, with what Python does at its end: threads joined, exit functions run, output flushed."""
-    code = 0
+def _script(job: "Any") -> int:
+    """A whole script, with what Python does at its end: threads joined, exit functions run. Returns the exit status."""
     try:
         if _load(job["code"], "__main__") is not None:
             if "threading" in sys.modules:
@@ -229,8 +230,8 @@ def _script(job: "Any") -> None:
                 sys.modules["atexit"]._run_exitfuncs()
             _reply([9])
     except BaseException:
-        code = 1
-    _leave(code)
+        return 1
+    return 0
 
 
 def _inside(space: "Any", job: "Any") -> None:

@@ -15,7 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # annotations are taken off before this is sent
     from typing import Any
 
-    from selfplay.sandbox.box import _CONTROL, _RULES, Config, _call, _nr, _pair, _secret, _status, _usage, _zero
+    from selfplay.sandbox.box import _CONTROL, _RULES, Config, _nr
+    from selfplay.sandbox.native import _call, _pair, _secret, _status, _usage, _zero
     from selfplay.sandbox.runner import run
 
 _ASK, _ANSWER = 4, 5
@@ -95,7 +96,10 @@ def _serve(config: "Config") -> None:
         began = time.monotonic()
         pid = _call(_nr["clone"], _FORK, _zero, _secret, _zero, _zero, _zero) if _nr else posix.fork()
         if pid == 0:
-            _enter(config, job)
+            _enter(tier, config["fence"], _secret, 6 if job["live"] else 4)
+            if not tier:
+                _limit_hard(config, job)
+            run(job, posix._exit)
         elif pid < 0:
             posix.write(_CONTROL, b"-1 0 0 0\n")
             continue
@@ -126,20 +130,16 @@ def _sweep() -> None:
             return
 
 
-def _enter(config: "Config", job: "Config") -> None:
-    """In the child, once: the secret wiped, its own Landlock domain, only its own descriptors. Never returns."""
-    tier = config["tier"]
+def _enter(tier: int, fence: str, secret: "Any", first: int) -> None:
+    """In the child, once: the secret wiped, its own Landlock domain, only its own descriptors (below `first`)."""
     if tier:
         if tier < 3:
-            _call(_nr["prctl"], 1, 9, _zero, _zero, _secret, _zero)
-        _secret.value = 0
+            _call(_nr["prctl"], 1, 9, _zero, _zero, secret, _zero)
+        secret.value = 0
         # with as many arguments as the fork had: nothing of the secret stays on the stack either
-        _call(_nr[config["fence"]], _RULES, _zero, _zero, _zero, _zero, _zero)
-    posix.closerange(6 if job["live"] else 4, 64)
-    if not tier:
-        _limit_hard(config, job)
+        _call(_nr[fence], _RULES, _zero, _zero, _zero, _zero, _zero)
+    posix.closerange(first, 64)
     if "random" in sys.modules:
         sys.modules["random"].seed(0)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(0)
-    run(job)

@@ -2,7 +2,7 @@
 
 A fork copies page tables, and a program then pays for every page that it touches first: about 2 microseconds for a page
 it writes to, one for a stretch of code it reads. So the interpreter's code is put into huge pages, which a fork
-shares as they are. It runs in a copy of the zygote's globals and uses its C functions (`_c`, `_Word` of `box.py`).
+shares as they are. It runs in a copy of the zygote's globals and uses its C functions (`_c`, `_Word` of `native.py`).
 """
 
 import marshal
@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # annotations are taken off before this is sent
     from typing import Any
 
-    from selfplay.sandbox.box import _c, _Word, _zero
+    from selfplay.sandbox.native import _c, _Word, _zero
 
 _HUGE = 2 << 20
 _READ, _WRITE, _EXECUTE = 1, 2, 4
@@ -169,12 +169,10 @@ def warm_up(space: dict[str, "Any"]) -> None:
     """
     main = sys.modules["__main__"]
     calls = [(name, marshal.dumps(((arg,), {}), 2)) for name, arg in _CALLS]  # type: ignore[arg-type]
+    job = {"live": False, "kind": "calls", "code": _SAMPLE, "calls": calls, "chained": False}
     for turn in range(24):
-        found = space["_load"](_SAMPLE, "candidate")
-        space["_work"](found, {"live": False, "kind": "calls", "calls": calls, "changed": turn & 1, "chained": False})
-        space["_reply"]([9])
-        sys.stdout.flush()
-        sys.stderr.flush()
+        space["_enter"](3 if space["_nr"] else 0, "getpid", space["_Word"](0), 60)
+        space["run"]({**job, "changed": turn & 1}, bool)
     sys.modules["__main__"] = main
     del sys.modules["candidate"]
     posix.ftruncate(3, 0)
