@@ -1,5 +1,6 @@
 """Floor 4: the train phase as the loop calls it: which trainer a student needs, and its warm-up in round 0."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -45,19 +46,20 @@ def learn(
         return practise(config.student, read_rows(rows), start=start, out=out, hands=hands)
     from selfplay.phases.train import train
 
-    with watch.inside("train"):
-        report = train(
-            section,
-            pairs if paired else read_rows(rows),
-            start=weights_of(start),
-            out=out,
-            seed=seed,
-            round=round,
-            step_offset=step_offset,
-            ranks=hands.ranks,
-            device=config.launch.device,
-            threads=hands.threads,
-        )
+    began = time.perf_counter()
+    report = train(
+        section,
+        pairs if paired else read_rows(rows),
+        start=weights_of(start),
+        out=out,
+        seed=seed,
+        round=round,
+        step_offset=step_offset,
+        ranks=hands.ranks,
+        device=config.launch.device,
+        threads=hands.threads,
+    )
+    watch.count("train", min(report.seconds_in_train, time.perf_counter() - began))  # not loading, not saving
     return {
         "train/steps": report.steps,
         "train/tokens": report.tokens,
