@@ -143,6 +143,10 @@ class SideTrainer(_OnIds, KTOTrainer):
     collator: Collator
     _known: tuple[int, torch.Tensor] | None = None
 
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._sides: list[torch.Tensor] = []
+
     def _compute_kl_logps(self, model: Any, batch: dict[str, Any]) -> torch.Tensor:
         """The student's log-probabilities of this rank's strangers in the step at hand, computed at its first micro-batch."""
         step = self.state.global_step
@@ -154,7 +158,7 @@ class SideTrainer(_OnIds, KTOTrainer):
         return self._known[1]
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
-        """With a figure that TRL has for pairs alone: the share of sides that are on their own side of the KL term."""
+        """TRL's, with each side's reward kept until the step is logged."""
         seen: dict[str, torch.Tensor] = {}
 
         def watched(**given: Any) -> Any:
@@ -164,10 +168,28 @@ class SideTrainer(_OnIds, KTOTrainer):
 
         of_trl: Any = super()._compute_loss
         loss = of_trl(watched, inputs, return_outputs)
-        beyond = seen["logps"] - inputs["ref_logps"] > self._metrics["train"]["kl"][-1]
-        right = self.accelerator.gather((beyond == inputs["label"]).float())
-        self._metrics["train"]["rewards/accuracies"].append(right.mean().item())
+        moved = seen["logps"] - inputs["ref_logps"]
+        good = inputs["label"].float()
+        right = ((moved > self._metrics["train"]["kl"][-1]) == inputs["label"]).float()
+        self._sides.append(self.accelerator.gather(torch.stack((self.beta * moved, good, right), dim=1)).cpu())
         return loss
+
+    def log(self, logs: dict[str, float], *given: Any, **more: Any) -> None:
+        """TRL's figures, but for the rewards, whose means it takes over micro-batches: here they are over the step's sides.
+
+        And the share of sides that moved more (good) or less than the KL term, which TRL has for pairs alone.
+        """
+        if self._sides:
+            reward, good, right = torch.cat(self._sides).unbind(1)
+            means = {"chosen": reward[good == 1].mean().item(), "rejected": reward[good == 0].mean().item()}
+            means["margins"] = means["chosen"] - means["rejected"]
+            means["accuracies"] = right.mean().item()
+            for name, value in means.items():  # a step with one kind of side alone has no mean of the other
+                self._metrics["train"].pop(f"rewards/{name}", None)
+                if value == value:
+                    self._metrics["train"][f"rewards/{name}"] = [value]
+            self._sides.clear()
+        super().log(logs, *given, **more)
 
 
 def run(settings: Train, made: PairPlan, setup: Setup) -> tuple[Any, float]:

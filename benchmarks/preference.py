@@ -1,0 +1,141 @@
+"""Preference training in the loop, measured: margins, accuracy of preferences and of solutions by round, for each arm.
+
+    python benchmarks/preference.py --seeds 0 --json benchmarks/results/preference-DATE.json
+    python benchmarks/preference.py --arms dpo kto --rounds 2
+
+Every run is `selfplay run configs/quickstart_dpo.yaml` in a process of its own, one after another, the gate only observing, so
+that every arm shows all rounds. CPU seconds are those of its whole process tree. Runs that are in --runs-dir are resumed.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from selfplay import open_run
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIG = ROOT / "configs" / "quickstart_dpo.yaml"
+ARMS = {
+    "dpo+sft": [],
+    "dpo": ["train.sft_weight=0"],
+    "kto": ["train.method=kto", "train.sft_weight=0"],
+    "sft": ["train.method=sft", "train.sft_weight=0"],
+}
+"""As the config is; the preference alone; sides; and the accepted rows alone, at the same steps and learning rate."""
+SHOWN = (
+    *("test/greedy_accuracy", "test/greedy_accuracy_delta", "eval/pass_at_1", "eval/pass_at_n"),
+    *("collapse_quality/human_nll", "collapse_tails/rare_item_coverage", "collapse_alarm/level"),
+    *("data/pairs", "data/train_pairs", "data/accepted", "data/sampled", "train/pairs", "train/loss_last"),
+    *("train/rewards_margin_first", "train/rewards_margin_last"),
+    *("train/rewards_accuracy_first", "train/rewards_accuracy_last", "time/round_seconds", "time/train_seconds"),
+)
+
+
+def run_once(runs: Path, name: str, overrides: list[str]) -> dict[str, Any]:
+    """One run and what it came to."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    command = [
+        sys.executable,
+        "-m",
+        "selfplay",
+        "run",
+        str(CONFIG),
+        *overrides,
+        "--name",
+        name,
+        "--runs-dir",
+        str(runs),
+    ]
+    done = subprocess.run(command, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    rounds = [
+        {
+            "round": row["round"],
+            **{key + end: row[key + end] for key in SHOWN for end in ("", "_lo", "_hi") if key + end in row},
+        }
+        for row in open_run(runs / name).metrics()
+    ]
+    return {
+        "name": name,
+        "exit_code": done.returncode,
+        "wall_seconds": round(time.perf_counter() - started, 1),
+        "cpu_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
+        "rounds": rounds,
+    }
+
+
+def table(runs: list[dict[str, Any]]) -> str:
+    """A line a round, as Markdown."""
+    heads = (
+        "run",
+        "round",
+        "test accuracy",
+        "change [95 %]",
+        "pairs",
+        "margin",
+        "preference accuracy",
+        "anchor nll",
+        "alarm",
+    )
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for run in runs:
+        for row in run["rounds"]:
+            change = "test/greedy_accuracy_delta"
+            low, high = row.get(f"{change}_lo", 0.0), row.get(f"{change}_hi", 0.0)
+            cells = [
+                run["name"],
+                str(row["round"]),
+                f"{row['test/greedy_accuracy']:.3f}",
+                f"{row[change]:+.3f} [{low:+.3f}, {high:+.3f}]" if change in row else "-",
+                str(row.get("data/train_pairs", "-")),
+                _ends(row, "train/rewards_margin"),
+                _ends(row, "train/rewards_accuracy"),
+                f"{row.get('collapse_quality/human_nll', float('nan')):.3f}",
+                str(row.get("collapse_alarm/level", "-")),
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _ends(row: dict[str, Any], key: str) -> str:
+    """First and last value of a figure of the round's training."""
+    return f"{row[f'{key}_first']:.2f} -> {row[f'{key}_last']:.2f}" if f"{key}_last" in row else "-"
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
+    parser.add_argument("--rounds", type=int, help="as in the config by default")
+    parser.add_argument("--runs-dir", type=Path, default=ROOT / "runs" / "bench")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="further overrides")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    more = [*([f"rounds={options.rounds}"] if options.rounds is not None else []), *options.set, "gate.action=observe"]
+    runs = []
+    for arm in options.arms:
+        for seed in options.seeds:
+            given = [*ARMS[arm], *more, f"seed={seed}", f"eval.seed={seed + 1}"]
+            runs.append(run_once(options.runs_dir, f"preference-{arm.replace('+', '-')}-{seed}", given))
+            print(table(runs[-1:]).split("\n", 2)[2], flush=True)
+    print(table(runs))
+    if options.json:
+        versions = {name: metadata.version(name) for name in ("torch", "transformers", "trl")}
+        about = {"date": date.today().isoformat(), "cores": os.cpu_count(), "machine": platform.machine()}
+        options.json.write_text(
+            json.dumps({**about, "versions": versions, "set": options.set, "runs": runs}, indent=1) + "\n"
+        )
+
+
+if __name__ == "__main__":
+    main()
