@@ -1,7 +1,7 @@
 """The quick start, measured: seeds and arms, accuracy by round and operation count, wall and CPU seconds, one picture.
 
     python benchmarks/quickstart.py --seeds 0 1 2 --json benchmarks/results/quickstart-DATE.json --picture docs/pictures
-    python benchmarks/quickstart.py --arms all --rounds 4        the 2 x 2 {verified, unverified} x {accumulate, replace}
+    python benchmarks/quickstart.py --arms all --rounds 8        the 2 x 2 {verified, unverified} x {accumulate, replace}
     python benchmarks/quickstart.py --config configs/frontier.yaml
 
 Every run is `selfplay run` in a process of its own, one after another; CPU seconds are those of its whole process tree.
@@ -31,13 +31,13 @@ ARMS = {
     "unverified-accumulate": ["curate.verified_only=false"],
     "unverified-replace": ["curate.verified_only=false", "curate.regime=replace"],
 }
-FIXED = ["gate.action=observe", "propose.curriculum.edges=[3,3,4,4,5,5]"]
+FIXED = ["gate.action=observe", "propose.curriculum.edges=[2,3,3,3,4,4,4,4]"]
 """For the 2 x 2: no arm is rolled back, and all meet the same lengths in the same rounds."""
 COUNTS = range(1, 7)
 
 
 def run_once(config: Path, runs: Path, name: str, overrides: list[str]) -> dict[str, Any]:
-    """One run and what it came to."""
+    """One run and what it came to. Its overhead is all wall time, start and report included, outside the work proper."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     command = [
         sys.executable,
@@ -56,12 +56,14 @@ def run_once(config: Path, runs: Path, name: str, overrides: list[str]) -> dict[
     ).returncode
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    wall = time.perf_counter() - started
     rows = open_run(runs / name).metrics()
     return {
         "name": name,
         "exit_code": code,
-        "wall_seconds": round(time.perf_counter() - started, 1),
+        "wall_seconds": round(wall, 1),
         "cpu_seconds": round(cpu, 1),
+        "overhead_share": round(1 - sum(row["time/work_seconds"] for row in rows) / wall, 4),
         "rounds": [short(row) for row in rows],
     }
 
@@ -72,6 +74,7 @@ def short(row: dict[str, Any]) -> dict[str, Any]:
         "round",
         "collapse_alarm/level",
         "time/round_seconds",
+        "time/work_seconds",
         "time/overhead_share",
         "data/accepted",
         "data/sampled",
