@@ -1,8 +1,8 @@
 """A run in a process of its own that can be told to die: `python driver.py CONFIG RUNS_DIR KILL [key=value ...]`.
 
 KILL is `never`; `event:N`, SIGKILL at the Nth progress event (phase boundaries and after each chunk); or `rename:N`,
-SIGKILL just before the Nth file would be renamed into place (anywhere a file is written). With `@R` at the end only
-rank R of a launch dies so.
+SIGKILL just before the Nth file would be renamed into place (anywhere a file is written; `rename/make:N` counts the
+files of that folder alone). With `@R` at the end only rank R of a launch dies so.
 """
 
 import os
@@ -20,6 +20,7 @@ def main() -> None:
     if rank and rank != os.environ.get("RANK"):
         kill = "never"
     kind, _, number = kill.partition(":")
+    kind, _, part = kind.partition("/")
     left = {"event": -1, "rename": -1, kind: int(number or -1)}
 
     def die_at(name: str) -> None:
@@ -31,7 +32,7 @@ def main() -> None:
         die_at("event")
 
     def audited(event: str, args: tuple[Any, ...]) -> None:
-        if event == "os.rename" and "lease" not in str(args[0]):
+        if event == "os.rename" and "lease" not in str(args[0]) and (not part or f"/{part}/" in str(args[1])):
             die_at("rename")
 
     sys.addaudithook(audited)

@@ -30,9 +30,9 @@ name: a
 DRIVER = Path(__file__).with_name("driver.py")
 
 
-def play(folder: Path, kill: str = "never", *overrides: str) -> subprocess.CompletedProcess[str]:
+def play(folder: Path, kill: str = "never", *overrides: str, text: str = CONFIG) -> subprocess.CompletedProcess[str]:
     """One start of the run in its own process."""
-    (folder / "c.yaml").write_text(CONFIG)
+    (folder / "c.yaml").write_text(text)
     command = [sys.executable, str(DRIVER), str(folder / "c.yaml"), str(folder / "runs"), kill, *overrides]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=env)

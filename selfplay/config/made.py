@@ -86,8 +86,8 @@ class MakeTasks(MakerSettings):
     """Maker -> how many it is asked for a round: parents that it works on, draws (`rare`), topics, texts."""
     rare: Scenarios | None = None
     """None, for list programs: `rare` draws operations, without a teacher."""
-    boost: float = Field(4.0, ge=0)
-    """A stratum that is not covered at all is drawn with weight 1 + boost, a covered one with 1."""
+    boost: float = Field(40.0, ge=0)
+    """A stratum covered to a share c of what the panel asks for is drawn with weight 1 + boost (1 - c)^4."""
     chunk_tasks: Count = 32
     """Items a chunk: what one rank takes at once, and the most that a crash costs."""
 

@@ -73,8 +73,12 @@ def check_taxonomy(taxonomy: Taxonomy) -> None:
                 raise ConfigError(f"taxonomy.{axis}: has {what}; remove it")
 
 
-def weights(taxonomy: Taxonomy, gaps: Sequence[Gap], boost: float = 4.0) -> dict[str, dict[str, float]]:
+def weights(
+    taxonomy: Taxonomy, gaps: Sequence[Gap], boost: float = 4.0, sharpness: float = 1.0
+) -> dict[str, dict[str, float]]:
     """Weight of every value, by axis: 1 where it is covered or not measured, up to 1 + boost where nothing is.
+
+    In between 1 + boost (1 - share)^sharpness: above 1, what is half covered gives way to what is hardly covered.
 
     Raises ConfigError where a gap names an axis or a value that the taxonomy does not have.
     """
@@ -82,16 +86,22 @@ def weights(taxonomy: Taxonomy, gaps: Sequence[Gap], boost: float = 4.0) -> dict
     for gap in gaps:
         if gap.value not in found.get(gap.axis, {}):
             raise ConfigError(f"tail gap {gap.axis}: {gap.value}: is not in the taxonomy; add it there or drop the gap")
-        found[gap.axis][gap.value] = 1.0 + boost * (1.0 - gap.share)
+        found[gap.axis][gap.value] = 1.0 + boost * (1.0 - gap.share) ** sharpness
     return found
 
 
 def draw(
-    taxonomy: Taxonomy, count: int, *, gaps: Sequence[Gap] = (), boost: float = 4.0, seed: int
+    taxonomy: Taxonomy,
+    count: int,
+    *,
+    gaps: Sequence[Gap] = (),
+    boost: float = 4.0,
+    sharpness: float = 1.0,
+    seed: int,
 ) -> list[dict[str, str]]:
     """`count` draws, each axis by its weights (all equal without gaps); the same draw may come again."""
     check_taxonomy(taxonomy)
-    rng, weighed = rng_of("making/rare", seed), weights(taxonomy, gaps, boost)
+    rng, weighed = rng_of("making/rare", seed), weights(taxonomy, gaps, boost, sharpness)
     return [
         {axis: rng.choices(list(values), weights=list(values.values()))[0] for axis, values in weighed.items()}
         for _ in range(count)

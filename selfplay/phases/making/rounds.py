@@ -32,6 +32,8 @@ from selfplay.verify import admit
 
 MAKER = "maker"
 """Name of the tag that a made task carries."""
+SHARPNESS = 4.0
+"""Of the weights by which a run's own gaps are drawn: many strata fall a little short, and the worst ones are meant."""
 _OF_TASKS = ("procedural", "evolve", "variants", "backtranslate")
 
 
@@ -165,9 +167,16 @@ def _items(
         found = [name for name, _ in rng.sample(list(stock.texts), min(count, len(stock.texts)))]
     elif section.rare is not None:
         gaps = [gap for gap in stock.gaps if gap.axis in section.rare.taxonomy]
-        found = rare.draw(section.rare.taxonomy, count, gaps=gaps, boost=section.boost, seed=rng.randrange(2**31))
+        found = rare.draw(
+            section.rare.taxonomy,
+            count,
+            gaps=gaps,
+            boost=section.boost,
+            sharpness=SHARPNESS,
+            seed=rng.randrange(2**31),
+        )
     else:
-        found = range(count)
+        found = list(range(count))
     return found, found
 
 
@@ -232,7 +241,7 @@ def _weights(section: MakeTasks, stock: Stock) -> dict[str, float] | None:
     """Weights of the list operations; None where nothing was measured, and all are equally likely."""
     gaps = [gap for gap in stock.gaps if gap.axis == "operation"]
     names = [operation.name for operation in listprograms.OPERATIONS]
-    return rare.weights({"operation": names}, gaps, section.boost)["operation"] if gaps else None
+    return rare.weights({"operation": names}, gaps, section.boost, SHARPNESS)["operation"] if gaps else None
 
 
 def _held(section: MakeTasks, lot: Lot, tools: Tools, batch: Batch, seed: int) -> Batch:
