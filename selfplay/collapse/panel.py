@@ -136,6 +136,7 @@ def panel_metrics(
     for key, column in columns_now.items():
         reference = columns_first.get(key) if first is not None else None
         out |= _reported(key, column, reference, weights)
+    out |= _polarisation_keys(pair, weights, first is not None)
     if first is not None:
         out |= _support_keys(pair, weights)
     return out | _item_keys(now, first, resamples, seed)
@@ -174,7 +175,6 @@ def _columns(pair: _Pair, panel: Panel, ks: Sequence[int]) -> dict[str, Column]:
     out["collapse_quality/pass_gap"] = (solved - c / n, ones)
     if m >= 2:
         out["collapse_diversity/pass_at_k_s"] = (_two_different(clusters, n, c, m), ones)
-        out["collapse_tails/polarisation"] = _polarisation_column(n, c)
     out |= _mode_columns(pair, panel, clusters)
     out["collapse_tails/frac_all_fail"] = ((c == 0).astype(np.float64), ones)
     out["collapse_tails/frac_all_pass"] = ((c == n).astype(np.float64), ones)
@@ -235,11 +235,30 @@ def _two_different(clusters: Sequence[Sequence[int]], n: Floats, c: Floats, k: i
     return np.clip(1.0 - none - single, 0.0, 1.0)
 
 
-def _polarisation_column(n: Floats, c: Floats) -> Column:
-    """Var(rho) / mean (1 - mean) as a ratio of sums, the mean held at its estimate (see `passes.polarisation`)."""
-    mean = float((c / n).mean())
+def _polarisation(pair: _Pair, panel: Panel, weights: Floats) -> tuple[float, Floats]:
+    """Var(rho) / mean (1 - mean) with its draws (see `passes.polarisation`); NaN where all or no attempt is right."""
+    n, c = pair.ints(panel, panel.attempts), pair.ints(panel, panel.correct)
     square = np.where(n > 1, c * (c - 1) / np.maximum(n * (n - 1), 1), c / n)
-    return square - mean**2, np.full(c.size, mean * (1 - mean))
+
+    def spread(mean: Floats, squares: Floats) -> Floats:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray((squares - mean**2) / (mean - mean**2))
+
+    value = spread(np.asarray((c / n).mean()), np.asarray(square.mean()))
+    return float(value), spread(weights @ (c / n), weights @ square)
+
+
+def _polarisation_keys(pair: _Pair, weights: Floats, compared: bool) -> dict[str, float]:
+    """How far tasks are always or never solved, and its paired change."""
+    if pair.m < 2:
+        return {}
+    key, units = "collapse_tails/polarisation", weights.shape[1]
+    value, draws = _polarisation(pair, pair.now, weights)
+    out = _put(key, interval(value, draws, units)) if np.isfinite(value) else {}
+    before, draws_before = _polarisation(pair, pair.base, weights)
+    if out and compared and np.isfinite(before):
+        out |= _put(f"{key}_delta", interval(value - before, draws - draws_before, units))
+    return out
 
 
 def _mode_columns(pair: _Pair, panel: Panel, clusters: list[tuple[int, ...]]) -> dict[str, Column]:

@@ -64,8 +64,9 @@ def _variety(tallies: Sequence[Tally], family: str) -> list[Chart]:
     counts = {t.round: t.tags[family] for t in sorted(tallies, key=lambda t: t.round) if family and t.tags.get(family)}
     if len(counts) < 2:
         return []
-    draws = min(c.total() for c in counts.values())
-    met = {r: sum(1 - _missed(c.total(), n, draws) for n in c.values()) for r, c in counts.items()}
+    kinds = max(len(c) for c in counts.values())
+    draws = min(kinds, *(c.total() for c in counts.values()))  # so few that every round still misses some
+    met = {r: round(sum(1 - _missed(c.total(), n, draws) for n in c.values()), 3) for r, c in counts.items()}
     points: list[Point] = [(float(r), value, None, None) for r, value in met.items()]
     name = f"Different {family}s among the accepted"
     return [Chart(line_chart({"": points}, name, "round", f"expected number in {draws} draws"))]
