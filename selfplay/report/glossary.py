@@ -81,6 +81,49 @@ ENTRIES: dict[str, Entry] = {
         "Copied corrections", "Share of second tries that repeat what they were to correct.", "Exact."
     ),
     "data/correction_*": Entry("Corrections", "Second tries made, passed or accepted, or their share.", "Exact count."),
+    "data/made": Entry(
+        "Tasks made",
+        "Tasks that the round's makers made and whose own verifier works, beside the drawn ones.",
+        "Exact count.",
+    ),
+    "data/made_asked": Entry(
+        "Asked of makers",
+        "Replies, draws and evolutions asked for: always what was made and what was refused.",
+        "Exact count.",
+    ),
+    "data/made_sampled": Entry("Attempts at made tasks", "Attempts sampled for tasks that were made.", "Exact count."),
+    "data/made_passed": Entry(
+        "Right at made tasks", "Attempts at made tasks that the verifiers passed.", "Exact count."
+    ),
+    "data/made_accepted": Entry(
+        "Accepted at made tasks", "Attempts at made tasks that curation kept for training.", "Exact count."
+    ),
+    "data/made_*": Entry("Made by", "Tasks of the round that this maker made.", "Exact count."),
+    "data/refused_*": Entry(
+        "Not made",
+        "What makers were asked for and did not become a task, by reason: a filter, admission, or a task that is known already.",
+        "Exact count.",
+    ),
+    "data/rare_coverage_before": Entry(
+        "Coverage of the tail, before",
+        "How well the strata (list operations, axes of the taxonomy) are covered by the tasks solved in earlier rounds and the anchor: 1 where "
+        "none has less than the panel's share of it.",
+        "Mean over strata of min(1, share solved / share in the panel); exact, of the tasks there are.",
+    ),
+    "data/rare_coverage_after": Entry(
+        "Coverage of the tail, after",
+        "As before, with the tasks that this round solved.",
+        "Mean over strata of min(1, share solved / share in the panel); exact, of the tasks there are.",
+    ),
+    "data/quotas_asked": Entry("Quotas", "Strata that a share was asked for.", "Exact count."),
+    "data/quotas_met": Entry(
+        "Quotas met", "Strata whose share was reached; why not stands in curate/quotas.json.", "Exact count."
+    ),
+    "data/quota_taken_back": Entry(
+        "Taken back by quotas",
+        "Right attempts that had been dropped for rank alone and were kept for a minimum share.",
+        "Exact count.",
+    ),
     "data/pairs*": Entry(
         "Preference pairs", "Pairs of a right and a wrong attempt, or why there are none.", "Exact count."
     ),
