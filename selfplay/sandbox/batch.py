@@ -13,6 +13,7 @@ from selfplay.sandbox.words import CheckTests, IOTests, Job, Limits, Result, Sta
 
 _CHUNK = 32
 _TRIES = 3
+_LIMITS = Limits()
 
 
 class Line(Protocol):
@@ -46,6 +47,7 @@ class Batch:
         self.refused: list[tuple[int, Result]] = []
         self._spec_of: dict[Any, int | str] = {}
         self._known: dict[tuple[Any, ...], int] = {}
+        self._limits_of: dict[int, tuple[Any, ...] | str] = {}
         self._keep: list[Any] = []
         for place, job in enumerate(jobs):
             self._take(place, job)
@@ -72,18 +74,32 @@ class Batch:
             return self._refuse(
                 place, Status.SYNTAX_ERROR, f"the code is not UTF-8: {error.reason} at character {error.start}"
             )
-        limits = job.limits if job.limits is not None else Limits()
-        fault = limits.fault() if isinstance(limits, Limits) else f"limits: not Limits but a {type(limits).__name__}"
-        spec = self._spec(job.tests) if fault is None else fault
+        limits = job.limits if job.limits is not None else _LIMITS
+        numbers = self._numbers(limits)
+        if isinstance(numbers, str):
+            return self._refuse(place, Status.INFRA_ERROR, numbers)
+        spec = self._spec(job.tests)
         if isinstance(spec, str):
             return self._refuse(place, Status.INFRA_ERROR, spec)
-        key = job.code, spec, astuple(limits)
+        key = job.code, spec, numbers
         at = self._known.get(key)
         if at is None:
             at = self._known[key] = len(self.units)
-            self.units.append(_Unit(job.code, spec, astuple(limits)))
+            self.units.append(_Unit(job.code, spec, numbers))
         self.units[at].places.append(place)
         return None
+
+    def _numbers(self, limits: Any) -> tuple[Any, ...] | str:
+        """The limits as plain numbers, or what is wrong with them."""
+        found = self._limits_of.get(id(limits))
+        if found is None:
+            self._keep.append(limits)
+            if isinstance(limits, Limits):
+                found = limits.fault() or astuple(limits)
+            else:
+                found = f"limits: not Limits but a {type(limits).__name__}"
+            self._limits_of[id(limits)] = found
+        return found
 
     def _spec(self, tests: Any) -> int | str:
         """The number of these tests in this call, or what is wrong with them."""

@@ -215,8 +215,14 @@ def parse(line: bytes) -> list[Any]:
 
     Raises `Malformed` on anything else; the line's length was bounded before.
     """
+    return parse_all([line])[0]
+
+
+def parse_all(lines: list[bytes]) -> list[list[Any]]:
+    """All reply lines of a program, as `parse` each. Raises `Malformed`."""
     try:
-        value = _decoder.decode(line.decode("ascii"))
+        # one text: the decoder's own start is dearer than a short reply. A line that is no whole reply changes the count
+        values = _decoder.decode((b"[" + b",".join(lines) + b"]").decode("ascii"))
     except (
         ValueError,
         TypeError,
@@ -227,11 +233,17 @@ def parse(line: bytes) -> list[Any]:
         KeyError,
     ) as error:
         raise Malformed(f"{type(error).__name__} while reading a reply") from None
-    if type(value) is not list or not value or type(value[0]) is not int:
-        raise Malformed("a reply that is no list")
-    if len(value) != {0: 3, 1: 3, 2: 3, 3: 2, 9: 1}.get(value[0], -1):
-        raise Malformed("a reply of the wrong shape")
-    return value
+    if type(values) is not list or len(values) != len(lines):
+        raise Malformed("a line that is not one reply")
+    for value in values:
+        if type(value) is not list or not value or type(value[0]) is not int:
+            raise Malformed("a reply that is no list")
+        if len(value) != _LENGTHS.get(value[0], -1):
+            raise Malformed("a reply of the wrong shape")
+    return values
+
+
+_LENGTHS = {0: 3, 1: 3, 2: 3, 3: 2, 9: 1}
 
 
 def same(expected: Any, got: Any, atol: float) -> bool:

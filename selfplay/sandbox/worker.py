@@ -5,6 +5,7 @@ It leaves when the caller is gone, and takes its zygotes with it.
 """
 
 import ctypes
+import functools
 import json
 import marshal
 import os
@@ -100,7 +101,7 @@ class Worker:
     def _calls(self, code: str, tests: tuple[Any, ...], limits: Limits, flavour: str) -> Verdict:
         _, calls, expected, atol, _ = tests
         end = self._once(judge.message(code, "calls", limits, len(calls), calls=calls), flavour)
-        return judge.judge_cases(end, limits, calls, [codec.load(raw) for raw in expected], atol)
+        return judge.judge_cases(end, limits, calls, _loaded(expected), atol)
 
     def _scripts(self, code: str, tests: tuple[Any, ...], limits: Limits, flavour: str) -> Verdict:
         """One fresh process a case; after a time-out or a flood the rest is not run."""
@@ -223,6 +224,12 @@ class Worker:
         if replies.stop and (replies.stop[0] in judge.OVERRIDING or verdict.status is Status.PASSED):
             return Verdict(replies.stop[0], (*verdict.tests, replies.stop[0]), judge.bounded(replies.stop[1]), end)
         return verdict._replace(end=end)
+
+
+@functools.lru_cache(64)
+def _loaded(expected: tuple[codec.Raw, ...]) -> list[Any]:
+    """The expected values of one task, whose programs follow each other; nobody changes them."""
+    return [codec.load(raw) for raw in expected]
 
 
 def _failure(error: BaseException, prepared: checks.Prepared) -> tuple[Status, str]:
