@@ -201,8 +201,11 @@ class Embedded:
                 sums, counts = (-loss.double().sum(1)).tolist(), (wanted != -100).sum(1).tolist()
                 spread = [0.0] * len(members)
                 if entropy:
-                    log_p = logits.float().log_softmax(-1)
-                    spread = (-(log_p.exp() * log_p).sum(-1) * (wanted != -100)).double().sum(1).tolist()
+                    at = wanted != -100
+                    log_p = logits[at].float().log_softmax(-1)  # the prompts' places are most, and are not asked for
+                    places = torch.zeros(at.shape, dtype=torch.float64, device=self._device)
+                    places[at] = -(log_p.exp() * log_p).sum(-1).double()
+                    spread = places.sum(1).tolist()
                 for i, total, count, part in zip(members, sums, counts, spread, strict=True):
                     scores[i] = (total, count, part)
         return scores

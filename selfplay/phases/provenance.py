@@ -69,7 +69,7 @@ def _chosen(kept: Sequence[dict[str, Any]], tasks: int, cap: int | None) -> dict
         return {}
     sizes = Counter(row["task_id"] for row in kept)
     rest = [0] * max(0, tasks - len(sizes))
-    e = balance_score([len(by_task[t]) for t in sizes] + rest, [*sizes.values(), *rest], cap or TARGET, resamples=200)
+    e = balance_score([len(by_task[t]) for t in sizes] + rest, [*sizes.values(), *rest], cap or TARGET)
     key = "collapse_diversity/balance_score"
     return {key: e.value, f"{key}_lo": e.lo, f"{key}_hi": e.hi}
 

@@ -96,7 +96,7 @@ DRIFT = {
     "kl_fwd_seq": Entry(
         "Forward KL to round 0, a sample",
         "Mean of log p_0 - log p_now over round 0's own samples, in nats a sample: what round 0 said that the student no longer would.",
-        f"Two frozen samples a panel task, first 512 tokens; unbiased, may come out below 0; {TASKS}.",
+        f"One frozen sample a panel task, first 512 tokens; unbiased, may come out below 0; {TASKS}.",
     ),
     "kl_fwd_tok": Entry(
         "Forward KL to round 0, a token",
@@ -112,7 +112,7 @@ DRIFT = {
     "token_entropy_ref_prefix": Entry(
         "Token entropy, round 0's prefixes",
         "Entropy of the next token at every place of round 0's samples, in nats: the same places every round.",
-        f"From the whole distribution; two frozen samples a panel task; {TASKS}.",
+        f"From the whole distribution; one frozen sample a panel task; {TASKS}.",
         arxiv("2505.22617"),
     ),
     "len_mean": Entry(

@@ -1,6 +1,6 @@
 """Floor 4: how far the student is from round 0, told on round 0's own samples: forward KL, and entropy on frozen prefixes.
 
-Round 0 keeps a few samples of each panel task, with their token ids; every later round scores them in one pass. Forward
+Round 0 keeps a sample of each sampled panel task, with its token ids; every later round scores them in one pass. Forward
 KL is the direction that sees modes dropped. The reverse one needs round 0's weights in memory beside the round's own, for
 every round and rank, and is not computed here (`selfplay.collapse.kl_metrics` does it from log-probabilities).
 """
@@ -20,7 +20,7 @@ from selfplay.store import read_json
 
 PART = "drift"
 IDS = ("prompt_ids", "completion_ids")
-PER_TASK = 2
+PER_TASK = 1
 MOST_TOKENS = 512
 """Longer samples are scored up to here: the divergence is then that of their beginnings."""
 

@@ -31,6 +31,8 @@ STRATA = ("operations", "frequency", "steps", "difficulty", "topic")
 """Tags that are reported by value."""
 RARE_SHARE = 0.05
 """A tag value that fewer of the anchor's tasks carry is a rare item, frozen at round 0."""
+TAIL_RESAMPLES = 400
+"""Most resamples of the human texts' quantiles: each costs a sort."""
 APART = "apart"
 """Tasks with this tag count in their stratum alone, not in the headline figure."""
 
@@ -124,7 +126,7 @@ def _likelihood(section: Evaluate, rows: list[Json], first: Mapping[str, Any] | 
     if not all(map(math.isfinite, known.values())):
         raise ValueError("a likelihood came out as infinite: a token of human text has probability 0")
     frozen["nll"] = known
-    again: dict[str, Any] = {"resamples": section.bootstrap, "seed": section.seed}
+    again: dict[str, Any] = {"resamples": min(section.bootstrap, TAIL_RESAMPLES), "seed": section.seed}
     before = (first or {}).get("nll") or {}
     both = [name for name in known if name in before]
     figures: Json = dict(likelihood_metrics([[x] for x in known.values()], **again))
