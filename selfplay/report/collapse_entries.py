@@ -93,7 +93,7 @@ DIVERSITY = {
         f"{DRAW}; {JACK}.",
         "https://aclanthology.org/N16-1014",
     ),
-    "ead_*": Entry(
+    "ead_3": Entry(
         "Distinct n-grams, adjusted",
         "Different n-grams over the number expected of a uniform vocabulary of 2^20.",
         f"{DRAW}; no interval.",
@@ -111,7 +111,7 @@ DIVERSITY = {
         f"U-statistic, flat in size; {DRAW}; no interval.",
         SIMPSON,
     ),
-    "seq_rep_*": Entry(
+    "seq_rep_4": Entry(
         "Repetition inside a sample",
         "Mean share of n-grams that the same sample had before.",
         f"{DRAW}; no interval.",

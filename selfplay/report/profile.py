@@ -171,7 +171,8 @@ def families(run: RunData) -> list[Panel]:
         if not keys:
             panels.append(Panel(prefix, name, missing=f"No round has {prefix}/ figures."))
             continue
-        still = [key for key in keys if len(run.rows) > 1 and len({p[1] for p in run.points(key)}) == 1]
+        seen = {key: [p[1] for p in run.points(key)] for key in keys}
+        still = [key for key, values in seen.items() if len(values) > 1 and len(set(values)) == 1]
         told = "; ".join(f"{title(key)}: {say(run.points(key)[-1][1])}" for key in still)
         charts = [
             _family_chart(run, stem, found) for stem, found in _stems([k for k in keys if k not in still]).items()
@@ -191,18 +192,18 @@ def families(run: RunData) -> list[Panel]:
 
 
 def _stems(keys: Sequence[str]) -> dict[str, list[str]]:
-    """Keys that differ only in what follows `_at_` or `_in_` stand together, as `unique_correct_at_1` and `_8` do."""
+    """Keys of one kind stand together: `unique_correct_at_1` and `_8`, `distinct_1_fixed` and `_2_fixed`."""
     found: dict[str, list[str]] = {}
     for key in keys:
-        match = re.fullmatch(r"(.+_(?:at|in))_([A-Za-z0-9]+)", key)
-        found.setdefault(match[1] if match else key, []).append(key)
+        match = re.fullmatch(r"(.+_(?:at|in))_([A-Za-z0-9]+)|(.+distinct)_\d_fixed", key)
+        found.setdefault((match[1] or match[3]) if match else key, []).append(key)
     return found
 
 
 def _family_chart(run: RunData, stem: str, keys: Sequence[str]) -> Chart:
     if len(keys) == 1:
         return Chart(line_chart({"": run.points(keys[0])}, title(keys[0]), "round", keys[0], height=230))
-    lines = without_twins({key.removeprefix(f"{stem}_"): run.points(key) for key in keys})
+    lines = without_twins({key.removeprefix(f"{stem}_").removesuffix("_fixed"): run.points(key) for key in keys})
     known = entry(keys[-1])
     return Chart(line_chart(lines, known.title if known else title(stem), "round", f"{stem}_*", height=230))
 
