@@ -157,6 +157,35 @@ PROCESSES: list[Attack] = [
     act("p40_posix_spawn", "import os\nos.posix_spawn('/bin/true', ['true'], {})", quick=False),
     act("p41_multiprocessing", "import multiprocessing\nmultiprocessing.Pool(2).map(abs, [1])", quick=False),
     act("p42_execveat", "import ctypes\nassert ctypes.CDLL(None).syscall(322, -100, b'/bin/true', 0, 0, 0) == 0", quick=False),
+    act("p60_hunt_for_the_word_that_lets_the_zygote_fork", """
+        import ctypes, os, struct
+        c = ctypes.CDLL(None)
+        c.syscall.restype = ctypes.c_long
+        c.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p]
+        byte = ctypes.create_string_buffer(1)
+        # around every kind of memory: small blocks, the heap, the stack, the library's data, the thread's own
+        near = [id(object()), id([]), id(c), c.syscall(12, 0), ctypes.addressof(byte), id(int), ctypes.cast(c.malloc, ctypes.c_void_p).value]
+        pages, words = set(), set()
+        for address in near:
+            pages.update(range((address >> 12) - 700, (address >> 12) + 700))
+        for page in pages:
+            if page > 0 and c.mincore(page << 12, 4096, byte) == 0:
+                try:
+                    r, w = os.pipe()
+                    n = c.write(w, ctypes.c_void_p(page << 12), 4096)
+                    data = os.read(r, 4096) if n == 4096 else b''
+                finally:
+                    os.close(r)
+                    os.close(w)
+                for at in range(0, len(data) - 7, 8):
+                    word = struct.unpack_from('<Q', data, at)[0]
+                    if word >> 48 and word not in (2**64 - 1,):
+                        words.add(word)
+        for word in words:
+            if c.syscall(56, 17, None, ctypes.c_ulong(word), None, None) >= 0:
+                return
+        raise PermissionError(len(words))
+    """, "exception", "crashed", quick=False, mode="io", limits={"cpu_seconds": 20.0, "wall_seconds": 60.0}),
 ]  # fmt: skip
 
 RESOURCES: list[Attack] = [
