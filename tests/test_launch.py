@@ -1,6 +1,7 @@
 """The same loop on real ranks, through the shipped accelerate_config.yaml: same attempts, same end, killed or not."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from conftest import ROOT
 from test_kill import CONFIG, end_state, play
 
+from selfplay import open_run
 from selfplay.errors import ConfigError
 from selfplay.ranks import Ranks, join
 
@@ -70,6 +72,27 @@ def test_two_ranks_killed_anywhere_end_the_same(tmp_path: Path, kill: str) -> No
     done = driver(tmp_path / "killed", 2, "never")
     assert done.returncode == 0, done.stderr
     assert end_state(tmp_path / "killed") == end_state(tmp_path / "plain")
+
+
+@pytest.mark.prove
+def test_one_and_two_ranks_sample_and_accept_the_same_attempts_of_a_real_student(tmp_path: Path) -> None:
+    config, script = str(ROOT / "configs" / "quickstart.yaml"), [str(ROOT / "scripts" / "run.py")]
+    small = ["launch.threads=1", "tasks.per_length=2", "propose.tasks_per_round=60", "generate.chunk_tasks=15"]
+    small += ["train.warmup.steps=150", "train.steps=4", "tracking.mode=disabled"]
+    begun = launch(tmp_path, 1, script, config, *small, "rounds=0", "--runs-dir", "1")
+    assert begun.returncode == 0, begun.stderr
+    shutil.copytree(tmp_path / "1", tmp_path / "2")
+    found = {}
+    for ranks in (1, 2):
+        done = launch(tmp_path, ranks, script, config, *small, "rounds=1", "--runs-dir", str(ranks))
+        assert done.returncode == 0, done.stderr
+        run = open_run(tmp_path / str(ranks) / "quickstart")
+        found[ranks] = [
+            {key: trace[key] for key in ("task_id", "attempt", "completion_ids", "logprobs", "outcome", "decision")}
+            for trace in run.traces(1)
+        ]
+    assert sum(trace["decision"] == "accepted" for trace in found[1]) > 0
+    assert found[2] == found[1]
 
 
 def test_rank_mismatch_is_refused_with_the_command_that_works(tmp_path: Path) -> None:

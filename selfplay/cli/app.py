@@ -3,6 +3,7 @@
 Heavy imports stand inside the commands: `selfplay --help` must not load torch. The only file that imports typer.
 """
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -235,4 +236,5 @@ def doctor(as_json: Json = False, debug: Debug = False) -> None:
 
 def _named(overrides: list[str] | None, name: str | None, runs_dir: Path | None) -> list[str]:
     """Options are overrides too: later ones win."""
-    return [*(overrides or []), *([f"name={name}"] if name else []), *([f"runs_dir={runs_dir}"] if runs_dir else [])]
+    quoted = {"name": name, "runs_dir": runs_dir}  # a run may be called 7, or no
+    return [*(overrides or []), *(f"{key}={json.dumps(str(value))}" for key, value in quoted.items() if value)]
