@@ -133,6 +133,8 @@ class Curate(Section):
     """Bottom share of each task's ranked attempts that is dropped; never the last accepted one."""
     cap: Count | None = 8
     """Most accepted attempts a task and round, after dedup."""
+    emphasis_floor: Annotated[float, Field(gt=0, le=1)] | None = None
+    """The cap of a task that is always solved, as a share of `cap`, which the hardest solved task has; None: equal caps."""
     dedup: tuple[Literal["exact", "signature", "near"], ...] = ("exact", "signature")
     across_rounds: bool = False
     """Also drop what repeats an accepted attempt of an earlier round."""
@@ -159,6 +161,10 @@ class Curate(Section):
         if self.regime == "replace" and self.newest_share is not None:
             raise ValueError(
                 f"newest_share is {self.newest_share}, but regime replace has only the newest rows; remove it"
+            )
+        if self.emphasis_floor is not None and self.cap is None:
+            raise ValueError(
+                f"emphasis_floor is {self.emphasis_floor}, without effect while cap is null; set cap, or remove it"
             )
         if self.quotas and not self.verified_only:
             raise ValueError("quotas has no effect while verified_only is false, which keeps everything; remove one")

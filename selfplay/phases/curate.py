@@ -140,7 +140,13 @@ def curate(
 def rules_of(section: Curate) -> SelectRules:
     """The selection's rules of a config section."""
     order = (*section.dedup, "bottom_share", "cap")
-    return SelectRules(verified_only=section.verified_only, drop_share=section.drop_share, cap=section.cap, order=order)
+    return SelectRules(
+        verified_only=section.verified_only,
+        drop_share=section.drop_share,
+        cap=section.cap,
+        emphasis_floor=section.emphasis_floor,
+        order=order,
+    )
 
 
 def grouped(
