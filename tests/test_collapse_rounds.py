@@ -245,6 +245,12 @@ def test_slow_drift_rings_before_any_round_is_bad_by_itself_and_a_recovery_silen
     abandoned = rows(*slow[:3])
     abandoned[3]["parent"] = 0
     assert alarms(abandoned, rules=quiet_alone)[-1]["level"] == 0, "rounds that were left are not stood on"
+    turned = rows(*slow)
+    turned[3]["gate/action"] = "roll_back"
+    turned[4]["parent"] = 2
+    assert [a["level"] for a in alarms(turned[:6], rules=quiet_alone)][4:] == [0, 0], (
+        "it counts afresh after a roll-back"
+    )
 
 
 # ---- definitions ----

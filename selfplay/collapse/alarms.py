@@ -235,12 +235,15 @@ def _hard(rule: Mapping[str, Any], row: Row, compared: Row | None, z: float) -> 
 
 
 def _chain(rows: Sequence[Row], numbers: Sequence[int], i: int, start: int) -> list[Row]:
-    """The rounds that row i stands on, oldest first, itself last: those after the reference, none that was abandoned."""
+    """The rounds that row i stands on, oldest first, itself last: those after the reference and after the last roll-back,
+    since when knobs are others; none that was abandoned."""
+    turned = [j for j in range(start, i) if rows[j].get("gate/action") == "roll_back"]
+    first = max([start, *turned]) + 1
     places = [i] if i > start else []
     while places:
         place = places[0]
         parent = rows[place].get("parent", numbers[place - 1] if place else None)
-        if parent is None or int(parent) not in numbers[start + 1 : place]:
+        if parent is None or int(parent) not in numbers[first:place]:
             break
         places.insert(0, numbers.index(int(parent)))
     return [rows[place] for place in places]
