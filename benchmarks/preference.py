@@ -57,20 +57,30 @@ def run_once(runs: Path, name: str, overrides: list[str]) -> dict[str, Any]:
     ]
     done = subprocess.run(command, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    rounds = [
-        {
-            "round": row["round"],
-            **{key + end: row[key + end] for key in SHOWN for end in ("", "_lo", "_hi") if key + end in row},
-        }
-        for row in open_run(runs / name).metrics()
-    ]
     return {
         "name": name,
+        "set": overrides,
         "exit_code": done.returncode,
         "wall_seconds": round(time.perf_counter() - started, 1),
         "cpu_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
-        "rounds": rounds,
+        "rounds": rounds_of(runs / name),
     }
+
+
+def rounds_of(run: Path) -> list[dict[str, Any]]:
+    """The figures of a run's rounds that the documentation shows."""
+    ends = ("", "_lo", "_hi")
+    return [
+        {"round": row["round"], **{key + end: row[key + end] for key in SHOWN for end in ends if key + end in row}}
+        for row in open_run(run).metrics()
+    ]
+
+
+def read_run(run: Path) -> dict[str, Any]:
+    """The same of a run that is there, with the training settings it had."""
+    train = json.loads((run / "fingerprint.json").read_text())["science"]
+    keys = ("method", "learning_rate", "beta", "sft_weight", "steps", "batch_rows")
+    return {"name": run.name, "train": {k: train[f"train.{k}"] for k in keys}, "rounds": rounds_of(run)}
 
 
 def table(runs: list[dict[str, Any]]) -> str:
@@ -119,11 +129,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="as in the config by default")
     parser.add_argument("--runs-dir", type=Path, default=ROOT / "runs" / "bench")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="further overrides")
+    parser.add_argument(
+        "--read", nargs="+", type=Path, default=[], metavar="RUN", help="run folders to show, instead of runs"
+    )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     more = [*([f"rounds={options.rounds}"] if options.rounds is not None else []), *options.set, "gate.action=observe"]
-    runs = []
-    for arm in options.arms:
+    runs = [read_run(path) for path in options.read]
+    for arm in [] if options.read else options.arms:
         for seed in options.seeds:
             given = [*ARMS[arm], *more, f"seed={seed}", f"eval.seed={seed + 1}"]
             runs.append(run_once(options.runs_dir, f"preference-{arm.replace('+', '-')}-{seed}", given))
