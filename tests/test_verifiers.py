@@ -193,6 +193,28 @@ def test_svamp_aqua_and_gsm_hard_rows_become_tasks_that_their_own_answers_pass(t
         assert all(one.near_misses_checked >= 2 for one in found)
 
 
+def test_svamp_is_read_as_its_publisher_has_it_one_indented_array(tmp_path: Path) -> None:
+    row = {
+        "ID": "chal-1",
+        "Body": "Each pack of dvds costs 76 dollars. If there is a discount of 25 dollars on each pack",
+        "Question": "How much do you have to pay to buy each pack?",
+        "Equation": "( 76.0 - 25.0 )",
+        "Answer": 51.0,
+        "Type": "Subtraction",
+    }
+    rows = [{**row, "ID": f"chal-{n}", "Answer": answer} for n, answer in enumerate([51.0, "51.0", 12.5, 7])]
+    (tmp_path / "SVAMP.json").write_text(json.dumps(rows, indent=4))
+    section = WordProblems(source="svamp", path="SVAMP.json", panel=1, test_rows=1)
+    source = open_source(section, seed=0, eval_seed=0, folder=tmp_path)
+    tasks = [*source.pool, *source.fixed.panel, *source.fixed.test]
+    assert sorted(str(task.check["answer"]) for task in tasks) == ["12.5", "51", "51", "7"]
+    assert tasks[0].text.startswith("Each pack of dvds") and "each pack. How much" in tasks[0].text
+    assert tasks[0].tags == ("topic:Subtraction",)
+    (tmp_path / "SVAMP.json").write_text(json.dumps([row, 3]))
+    with pytest.raises(DataError, match=r"SVAMP.json: item 2 is int"):
+        open_source(section, seed=0, eval_seed=0, folder=tmp_path)
+
+
 def test_row_of_another_layout_is_told_with_its_place(tmp_path: Path) -> None:
     path = lines(tmp_path / "x.jsonl", {"question": "q", "answer": "a"})
     with pytest.raises(DataError, match=r"x.jsonl:1: has no 'Body' .*tasks.source"):

@@ -120,9 +120,9 @@ class WordProblems(Section):
 
     source: Literal["svamp", "aqua", "gsm_hard"]
     path: str
-    """A JSONL(.gz) file in the publisher's layout."""
+    """A JSONL(.gz) or JSON file in the publisher's layout, or a hub data set: ChilleD/SVAMP, deepmind/aqua_rat, reasoning-machines/gsm-hard."""
     test: str | None = None
-    """None: a part of `path`."""
+    """The same, for the test set; of a hub data set its test split. None: a part of `path`."""
     anchor: int = Field(200, ge=0)
     """Most problems with a written solution (AQuA alone has these) that are the anchor."""
     panel: Count = 50

@@ -15,6 +15,8 @@ from selfplay.tasks.tables import TableSource, task_of
 
 _LETTER = re.compile(r"\(?([A-E])\)?\s*[).:]?\s*(.*)", re.DOTALL)
 LETTERS = "ABCDE"
+_CONFIGURATION = {"svamp": "default", "aqua": "raw", "gsm_hard": "default"}
+"""Of the data sets on the hub: ChilleD/SVAMP, deepmind/aqua_rat, reasoning-machines/gsm-hard."""
 
 
 def open_problems(section: WordProblems, eval_seed: int, folder: Path) -> TableSource:
@@ -22,13 +24,13 @@ def open_problems(section: WordProblems, eval_seed: int, folder: Path) -> TableS
 
     Only AQuA has written solutions: its anchor. Raises DataError where a row has another layout, or nothing is left.
     """
-    table = read_table(section.path, folder)
+    table = read_table(section.path, folder, (_CONFIGURATION[section.source], "train"))
     tasks = _read(section, table, "train")
     rng_of(section.source, eval_seed).shuffle(tasks)
     files = dict(table.files)
     panel, rest = tasks[: section.panel], tasks[section.panel :]
     if section.test is not None:
-        other = read_table(section.test, folder)
+        other = read_table(section.test, folder, (_CONFIGURATION[section.source], "test"))
         test, files = _read(section, other, "test"), files | other.files
     else:
         test, rest = rest[: section.test_rows], rest[section.test_rows :]

@@ -1,4 +1,4 @@
-"""Floor 2: rows of a JSONL(.gz) file, or of a hub data set, each with the place it stood at."""
+"""Floor 2: rows of a JSONL(.gz) file, of one JSON array, or of a hub data set, each with the place it stood at."""
 
 import gzip
 import hashlib
@@ -46,10 +46,20 @@ def read_table(path: str, folder: Path, hub: tuple[str, str] | None = None) -> T
 
 
 def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Parsed lines with their places. Lines end at \\n alone: a text may hold U+2028."""
+    """Parsed lines with their places, or the items of a file that is one JSON array. Lines end at \\n alone: a text may hold U+2028."""
+    if path.suffix == ".json" and path.read_bytes().lstrip()[:1] == b"[":
+        yield from _array(path)
+        return
     for number, line in _numbered(path):
         if line.strip():
             yield f"{path}:{number}", _object(line, f"{path}:{number}")
+
+
+def _array(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for number, item in enumerate(_parsed(path.read_bytes(), str(path)), start=1):
+        if not isinstance(item, dict):
+            raise DataError(f"{path}: item {number} is {type(item).__name__}, not an object; give an array of objects")
+        yield f"{path}: item {number}", item
 
 
 def _numbered(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -63,6 +73,13 @@ def _numbered(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _object(raw: bytes, where: str) -> dict[str, Any]:
+    value = _parsed(raw, where)
+    if not isinstance(value, dict):
+        raise DataError(f"{where}: is {type(value).__name__}, not an object; give one object a line")
+    return value
+
+
+def _parsed(raw: bytes, where: str) -> Any:
     if len(raw) > MAX_LINE_BYTES:
         raise DataError(f"{where}: the line has {len(raw)} bytes, over {MAX_LINE_BYTES}; split it")
     try:
@@ -70,12 +87,9 @@ def _object(raw: bytes, where: str) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise DataError(f"{where}: is no UTF-8 ({error.reason} at byte {error.start}); convert the file") from None
     try:
-        value = json.loads(line)
+        return json.loads(line)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: is no JSON ({error}); give one object a line") from None
-    if not isinstance(value, dict):
-        raise DataError(f"{where}: is {type(value).__name__}, not an object; give one object a line")
-    return value
 
 
 def _from_hub(name: str, configuration: str, split: str) -> Table:
