@@ -264,6 +264,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--copies", type=int, default=2, help="times the programs are repeated in a round")
     parser.add_argument("--only", default="", help="executors whose name has this word")
+    parser.add_argument("--skip", default="", help="executors whose name has this word are left out")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -272,7 +273,11 @@ def main() -> None:
         return
     rows = programs(given.data)
     missing = {name: why for name in EXECUTORS if (why := available(name, given.peers))}
-    names = [name for name in EXECUTORS if name not in missing and given.only in name]
+    names = [
+        name
+        for name in EXECUTORS
+        if name not in missing and given.only in name and (not given.skip or given.skip not in name)
+    ]
     for name, why in missing.items():
         print(f"skipped: {name}: {why}", file=sys.stderr)
     figures: dict[str, list[float]] = {name: [] for name in names}
