@@ -118,7 +118,8 @@ def costs(url: str, count: int, folder: Path) -> dict[str, float]:
                 teacher.complete(block, n=1, sampling=SAMPLING, seed=0)
                 spent[name] += time.process_time() - began
             spent["bare"] += asyncio.run(_bare(url, block))
-        assert teacher.spent.requests == count + 50
+        if teacher.spent.requests != count + 50:
+            raise SystemExit(f"{teacher.spent.requests} requests were paid for, not {count + 50}")
     return {f"{name}_cpu_ms": round(1000 * value / count, 4) for name, value in spent.items()}
 
 

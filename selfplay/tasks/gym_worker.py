@@ -86,13 +86,16 @@ def opened(spec: dict[str, Any]) -> Any:
 def open_all(specs: list[dict[str, Any]]) -> None:
     """Opens the data sets for `score`, and loads what their scorers load late."""
     with contextlib.redirect_stdout(io.StringIO()):  # what a data set prints is no reply
-        for spec in specs:
-            one = opened(spec)
-            first = one[0]
-            for answer in ("0", first["answer"]):
-                with contextlib.suppress(Exception):
-                    one.score_answer(answer, first)
-            _data.append(one)
+        _data.extend(map(opened, specs))
+        for one in _data:
+            _warm_up(one)
+
+
+def _warm_up(one: Any) -> None:
+    first = one[0]
+    for answer in ("0", first["answer"]):
+        with contextlib.suppress(Exception):  # a scorer may raise on what it is not made for
+            one.score_answer(answer, first)
 
 
 def is_data(code: CodeType, names: frozenset[str]) -> bool:
@@ -116,7 +119,7 @@ class AnotherEntry(Exception):
 
 def mark_of(question: str) -> str:
     """What an entry is known by again."""
-    return hashlib.sha256(question.encode()).hexdigest()[:16]
+    return hashlib.sha256(question.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def score(place: int, index: int, mark: str, answer: str) -> float:
@@ -143,27 +146,24 @@ def score(place: int, index: int, mark: str, answer: str) -> float:
     return value
 
 
-def _entries(spec: dict[str, Any]) -> Any:
-    try:
-        one = opened(spec)
-    except Exception as error:  # settings may be wrong in any way
-        yield {"error": f"{type(error).__name__}: {error}"[:500]}
-        return
-    for index in range(spec["size"]):
-        try:
-            entry = one[index]
-            answer = None if entry["answer"] is None else str(entry["answer"])
-            yield {"question": str(entry["question"]), "answer": answer, "mark": mark_of(str(entry["question"]))}
-        except Exception as error:  # the one boundary: any data set may raise anything
-            yield {"error": f"{type(error).__name__}: {error}"[:500]}
+def _entry(spec: dict[str, Any], index: int) -> dict[str, Any]:
+    if not index:
+        _data[:] = [opened(spec)]
+    entry = _data[0][index]
+    question, answer = str(entry["question"]), entry["answer"]
+    return {"question": question, "answer": None if answer is None else str(answer), "mark": mark_of(question)}
 
 
 def main() -> None:
     """`argv[1]`: the data sets as JSON; one JSON line an entry, in order."""
     replies, sys.stdout = sys.stdout, sys.stderr
-    for spec in json.loads(sys.argv[1]):
-        for entry in _entries(spec):
-            print(json.dumps(entry), file=replies, flush=True)
+    wanted = [(spec, index) for spec in json.loads(sys.argv[1]) for index in range(spec["size"])]
+    for spec, index in wanted:
+        try:
+            entry = _entry(spec, index)
+        except Exception as error:  # the one boundary: any data set may raise anything, of its settings too
+            entry = {"error": f"{type(error).__name__}: {error}"[:500]}
+        print(json.dumps(entry), file=replies, flush=True)
 
 
 if __name__ == "__main__":
