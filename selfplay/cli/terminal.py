@@ -67,6 +67,8 @@ class Display:
             self._round = figures["number"]
         elif event == "phase":
             self._begin(figures["name"], figures["total"], figures["done"])
+        elif event == "total":
+            self._count(figures["total"], figures["done"])
         elif event == "advance":
             self._advance(figures["items"], figures["accepted"])
         elif event == "end":
@@ -85,6 +87,11 @@ class Display:
         self._started = self._spoken = time.monotonic()
         where = f"round {self._round}  {name}"
         self._bar = self._progress.add_task("", total=total, completed=done, where=where, rate="", accepted="")
+
+    def _count(self, total: int, done: int) -> None:
+        self._total, self._done = total, done
+        if self._bar is not None:
+            self._progress.update(self._bar, total=total, completed=done)
 
     def _advance(self, items: int, accepted: int) -> None:
         self._done += items

@@ -46,6 +46,13 @@ def learn(
         return practise(config.student, read_rows(rows), start=start, out=out, hands=hands)
     from selfplay.phases.train import train
 
+    def stepped(step: int, steps: int) -> None:
+        if step == 1 or not told:
+            watch.total(steps, step - 1)
+            told.append(step)
+        watch.advance(1)
+
+    told: list[int] = []
     began = time.perf_counter()
     report = train(
         section,
@@ -58,6 +65,7 @@ def learn(
         ranks=hands.ranks,
         device=config.launch.device,
         threads=hands.threads,
+        on_step=stepped,
     )
     watch.count("train", min(report.seconds_in_train, time.perf_counter() - began))  # not loading, not saving
     return {

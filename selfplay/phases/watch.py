@@ -11,7 +11,8 @@ from typing import Any
 from selfplay.errors import Interrupted
 
 Listener = Callable[[str, dict[str, Any]], None]
-"""Called as (event, figures): `round` {number}, `phase` {name, total, done}, `advance` {items, accepted}, `end` {name}, `note` {text}."""
+"""Called as (event, figures): `round` {number}, `phase` {name, total, done}, `total` {total, done}, `advance` {items, accepted},
+`end` {name}, `note` {text}."""
 
 
 class Watch:
@@ -30,6 +31,10 @@ class Watch:
     def phase(self, name: str, total: int, done: int = 0) -> None:
         """A phase begins: so many items, so many of them done by an earlier start."""
         self._say("phase", name=name, total=total, done=done)
+
+    def total(self, total: int, done: int) -> None:
+        """How many items the phase has turns out only now: so many, so many of them done."""
+        self._say("total", total=total, done=done)
 
     def advance(self, items: int, accepted: int = 0) -> None:
         """Items are done; `accepted` of them passed, where that is known."""

@@ -40,7 +40,7 @@ def page(
     style = STYLE + (_TEMPLATES / "page.css").read_text(encoding="utf-8")
     allowed = "sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     keys = [key for _, panels in groups for panel in panels for key in panel.keys]
-    text = _template().render(
+    text: str = _template().render(
         kind=kind,
         name=name,
         headline=headline,

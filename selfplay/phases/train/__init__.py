@@ -7,7 +7,7 @@
 import json
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,7 @@ def train(
     ranks: Ranks,
     device: str = "auto",
     threads: int | None = None,
+    on_step: Callable[[int, int], None] | None = None,
 ) -> TrainReport:
     """Fine-tunes `start` (a model folder, an adapter's, or a hub name) on the rows, for dpo and kto on pairs, and leaves the
     weights in `out/model`.
@@ -71,7 +72,9 @@ def train(
     All ranks call it. Called again it goes on from the newest whole checkpoint, or returns the report of what is done.
     On a CPU the weights are bit for bit those of an uninterrupted run with as many ranks. `step_offset`: optimizer
     steps of earlier rounds, so that `train/step` in the curve never restarts. An out-of-memory error halves the
-    micro-batch at equal `batch_rows`. Raises ConfigError, DataError, and OutageError where several ranks must start anew.
+    micro-batch at equal `batch_rows`. `on_step` hears the number of each optimizer step done, and of all.
+
+    Raises ConfigError, DataError, and OutageError where several ranks must start anew.
     """
     from selfplay.models.embedded import out_of_memory
 
@@ -89,8 +92,10 @@ def train(
     backoffs = int(found["backoffs"])
     for _ in range(backoffs):
         micro = halved(micro)
+    stepped = partial(_tell, on_step, made.steps)
     while True:
-        setup = running.Setup(start, out, seed, round, step_offset, micro, _resume(found, ranks), where, ranks)
+        resume = _resume(found, ranks)
+        setup = running.Setup(start, out, seed, round, step_offset, micro, resume, where, ranks, stepped)
         try:
             model, seconds = _to_the_end(settings, made, setup, found)
             break
@@ -117,6 +122,11 @@ def train(
 
 def _planned(settings: Train, rows: Sequence[Any], seed: int) -> Plan | PairPlan:
     return plan(settings, rows, seed=seed) if settings.method == "sft" else pair_plan(settings, rows, seed=seed)
+
+
+def _tell(on_step: Callable[[int, int], None] | None, steps: int, step: int) -> None:
+    if on_step is not None:
+        on_step(step, steps)
 
 
 def _look(out: Path, step_offset: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import dataclasses
 import gc
 import json
 import os
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,17 +31,25 @@ NAMES = {"rewards/margins": "rewards_margin", "rewards/accuracies": "rewards_acc
 """Figures with another name in the curve."""
 
 
+Stepped = Callable[[int], None]
+
+
 class Journal(transformer.TrainerCallback):
     """Writes the curve as training goes, and the marker of each checkpoint once all ranks have written their part."""
 
-    def __init__(self, curve: Path, *, round: int, step_offset: int, ranks: Ranks) -> None:
+    def __init__(self, curve: Path, *, round: int, step_offset: int, ranks: Ranks, stepped: Stepped) -> None:
         self._curve, self._round, self._offset, self._ranks = curve, round, step_offset, ranks
+        self._stepped = stepped
 
     @classmethod
     def of(cls, setup: "Setup") -> "Journal":
         """The journal of one run."""
         curve = setup.out / "curve.jsonl"
-        return cls(curve, round=setup.round, step_offset=setup.step_offset, ranks=setup.ranks)
+        return cls(curve, round=setup.round, step_offset=setup.step_offset, ranks=setup.ranks, stepped=setup.stepped)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Progress."""
+        self._stepped(state.global_step)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """One line a step, on rank 0."""
@@ -79,6 +88,8 @@ class Setup:
     resume: Path | None
     device: torch.device
     ranks: Ranks
+    stepped: Stepped
+    """Told of each optimizer step, by its number from 1."""
 
 
 def check_args(settings: Train, kind: Any) -> None:
