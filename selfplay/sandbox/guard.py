@@ -51,14 +51,17 @@ class Guard:
                 self._end(zygote, "wall")
             return
         try:
+            age = self._age(pid, now)
             used = time.clock_gettime((~pid << 3) | 2)
         except (OSError, AttributeError):
             return  # it has just ended
+        if age is None:
+            return
         if used > self.cpu:
             self._end(pid, "cpu")
             return
         threads, delay = self._state(pid)
-        if now - delay > self._wall or now > _HARD * self._wall:
+        if age - delay > self._wall or age > _HARD * self._wall:
             self._end(pid, "wall")
         elif threads > self._threads + 1:
             self._end(pid, "threads")
@@ -71,6 +74,22 @@ class Guard:
             zygote = below[0]
         self._pid = zygote
         return zygote
+
+    @staticmethod
+    def _age(pid: int, otherwise: float) -> float | None:
+        """Seconds since the process itself began, None once it has ended; `otherwise` where /proc does not say.
+
+        What its zygote waited for a core, before the fork or before it collects the dead, is not the program's waiting.
+        """
+        try:
+            words = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+            if words[0] in (b"Z", b"X"):
+                return None
+            return time.clock_gettime(time.CLOCK_BOOTTIME) - int(words[19]) / os.sysconf("SC_CLK_TCK")
+        except (ValueError, IndexError, AttributeError):
+            return otherwise
+        except OSError:
+            return otherwise if not Path("/proc/self/stat").exists() else None
 
     @staticmethod
     def _state(pid: int) -> tuple[int, float]:

@@ -3,13 +3,17 @@
 # ruff: noqa: E501
 
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from arena import descendants
 
 from selfplay.sandbox import CheckTests, Executor, IOTests, Job, Limits, Result, Status, StdioTests
 
@@ -172,3 +176,26 @@ def test_scripts_are_not_believed_on_their_exit_status_alone(executor: Executor)
         assert one(executor, code, tests).passed is False, code
     half = one(executor, "n = int(input())\nprint(n + 1)\nif n == 5: raise SystemExit(3)\n", tests)
     assert half.tests == (Status.PASSED, Status.EXCEPTION) and half.passed is False
+
+
+def test_what_the_zygote_waits_for_a_core_is_no_waiting_of_the_program() -> None:
+    """The zygote is stopped for longer than the wall limit, before it forks and after the program has ended."""
+    code = "def add(a, b):\n    t = 0\n    for i in range(1_500_000): t += i\n    return a + b\n"
+    limits = Limits(cpu_seconds=2.0, wall_seconds=0.5)
+    with Executor(workers=1) as executor:
+        assert executor.run([Job("warm", ADD, IO)])[0].passed
+        (zygote, *_) = [pid for pid in descendants(executor._lines[0].pid) if not descendants(pid)]
+        stopper = threading.Thread(target=_stop_and_go, args=(zygote, [(0.0, 1.2), (0.02, 1.2)]))
+        stopper.start()
+        time.sleep(0.3)
+        results = [executor.run([Job("slow start", f"{code}# {at}\n", IO, limits)])[0] for at in range(2)]
+        stopper.join()
+    assert [result.status for result in results] == [Status.PASSED] * 2
+
+
+def _stop_and_go(pid: int, turns: list[tuple[float, float]]) -> None:
+    for before, stopped in turns:
+        time.sleep(before)
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(stopped)
+        os.kill(pid, signal.SIGCONT)
