@@ -63,7 +63,7 @@ def solved(this: Round) -> list[Task]:
     found = {task.id: task for task in this.hands.source.fixed.anchor}
     for commit in this.chain:
         if commit.round:
-            right = set(read_json(this.run.phase(commit.round, "curate") / "DONE")["solved"])
+            right = set(read_json(this.run.phase(commit.round, "curate") / "DONE").get("solved", ()))
             tasks = [
                 *propose.read_tasks(this.run.phase(commit.round, "propose")),
                 *rounds.read_made(this.run.phase(commit.round, "make")),
@@ -76,7 +76,7 @@ def strata_of(this: Round, own: bool = False) -> Counter[str]:
     """Solved tasks by tag, in the anchor and all rounds that this one stands on; with `own`, its own curated ones too."""
     total: Counter[str] = Counter()
     for number in [commit.round for commit in this.chain] + [this.number] * own:
-        total.update(read_json(this.run.phase(number, "curate") / "DONE")["strata"])
+        total.update(read_json(this.run.phase(number, "curate") / "DONE").get("strata", {}))
     return total
 
 
@@ -94,6 +94,14 @@ def axes_of(this: Round) -> dict[str, tuple[str, ...]]:
 def gaps_of(this: Round, strata: Mapping[str, float]) -> list[rare.Gap]:
     """How well the tail is covered, against the panel's shares, which are fixed at round 0."""
     return rare.measured(axes_of(this), strata, [task.tags for task in this.hands.source.fixed.panel])
+
+
+def note_quotas(this: Round) -> None:
+    """Says which shares were asked for and could not be reached, and why not."""
+    place = this.at("curate") / "quotas.json"
+    for line in read_json(place) if place.is_file() else ():
+        if not line["met"]:
+            this.watch.note(f"quota {line['tag']} {line['asked']}: reached {line['reached']:.3f}; {line['why']}")
 
 
 def figures(this: Round) -> dict[str, float]:

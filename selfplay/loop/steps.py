@@ -249,6 +249,7 @@ def _curate(this: Round) -> None:
             out=this.at("curate"),
             corrections=this.config.correct.format,
         )
+        made.note_quotas(this)
 
     _whole(this, "curate", action)
 
