@@ -234,6 +234,14 @@ def test_killed_at_every_rename_of_the_new_parts_the_run_ends_the_same(
     assert len(ends) == 3 and min(ends) > 10
 
 
+@pytest.mark.prove
+def test_isolated_phases_make_the_same(taught: tuple[ScriptedServer, Path], tmp_path: Path) -> None:
+    server, straight = taught
+    done = test_kill.play(tmp_path, "never", "isolate=true", text=TAUGHT.format(url=server.url))
+    assert done.returncode == 0, done.stderr
+    assert end_state(tmp_path) == end_state(straight)
+
+
 def test_teacher_that_is_down_stops_the_round_and_the_same_command_goes_on(tmp_path: Path) -> None:
     dead = {"from": 5, "to": 10**9}
 
