@@ -16,7 +16,15 @@ from selfplay.errors import StoreError
 from selfplay.records import Attempt, Decision, Outcome, Row, Task, Trace, Verdict
 from selfplay.store import Chunk, ChunkFolder, Commit, Lease, RunFolder, read_json, sha256_of, write_json, write_whole
 from selfplay.store.run import chain
-from selfplay.store.traces import read_rows, read_traces, trace_of, write_rows, write_traces
+from selfplay.store.traces import (
+    gather_rows,
+    read_operations,
+    read_rows,
+    read_traces,
+    trace_of,
+    write_rows,
+    write_traces,
+)
 
 JSON_ROWS = st.lists(
     st.dictionaries(st.text(max_size=5), st.text() | st.integers() | st.none(), max_size=3), max_size=5
@@ -237,6 +245,21 @@ def test_lone_surrogates_and_odd_newlines_are_stored(tmp_path: Path) -> None:
     attempt = Attempt(task_id="t", attempt=0, round=1, text="a\ud800\u2028\r\nb")
     write_traces(tmp_path / "t.parquet", [[Trace(task=TASK, attempt=attempt)]])
     assert next(read_traces(tmp_path / "t.parquet"))["text"] == "a?\u2028\r\nb"
+
+
+def test_gathered_rows_come_in_the_order_asked_and_only_their_kind_changes(tmp_path: Path) -> None:
+    first = [Row(input_ids=(n, n + 1), labels=(-100, n + 1), source=f"a{n}", operations=n) for n in range(3)]
+    second = [Row(input_ids=(90 + n,), labels=(90 + n,), weight=0.5, kind="anchor", source=f"b{n}") for n in range(2)]
+    files = [tmp_path / "a.parquet", tmp_path / "none.parquet", tmp_path / "b.parquet"]
+    for path, rows in zip(files, (first, [], second), strict=True):
+        write_rows(path, rows)
+    places = [(2, 1, "anchor"), (0, 2, "older"), (0, 2, "older"), (0, 0, "new")]
+    gather_rows(tmp_path / "out.parquet", files, places)
+    older = first[2].model_copy(update={"kind": "older"})
+    assert read_rows(tmp_path / "out.parquet") == [second[1], older, older, first[0]]
+    assert read_operations(files[0]) == [0, 1, 2] and read_operations(files[1]) == []
+    gather_rows(tmp_path / "out.parquet", files, [])
+    assert read_rows(tmp_path / "out.parquet") == []
 
 
 def test_rows_survive_parquet_and_equal_rows_give_equal_bytes(tmp_path: Path) -> None:

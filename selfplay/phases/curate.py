@@ -12,7 +12,7 @@ from selfplay.config.tree import Curate
 from selfplay.curate import Archive, SelectRules, archive_entries, select
 from selfplay.models.student import Encoder
 from selfplay.phases.judging import COPY, Corrected, read_corrections, read_judged
-from selfplay.phases.mixing import Frontier, mix
+from selfplay.phases.mixing import Frontier, Place, mix
 from selfplay.phases.preferring import FILE as PAIRS
 from selfplay.phases.preferring import PairBook, mix_pairs
 from selfplay.phases.rows import anchor_row, row_of_trace
@@ -20,7 +20,7 @@ from selfplay.phases.shares import REASON as QUOTA
 from selfplay.phases.shares import held_to
 from selfplay.records import Attempt, Decision, Request, Row, Task, Trace
 from selfplay.store import ChunkFolder, write_json, write_whole
-from selfplay.store.traces import read_rows, write_rows, write_traces, writing_pairs
+from selfplay.store.traces import gather_rows, read_operations, write_rows, write_traces, writing_pairs, writing_rows
 from selfplay.verify import Judged
 
 
@@ -98,7 +98,6 @@ def curate(
     rounds this one stands on, pairs.parquet beside each; `anchor`: round 0's. `corrections`: what an accepted one teaches, see `correct.format`.
     """
     rules, tally = rules_of(section), Tally()
-    new: list[Row] = []
     entries: list[str] = []
     source = _Encoding(encoder)
 
@@ -108,25 +107,26 @@ def curate(
 
     shares = held_to(section.quotas, map(chosen, groups)) if section.quotas else None
 
-    def decided(book: PairBook) -> Iterator[list[Trace]]:
+    def decided(book: PairBook, keep: Callable[[Sequence[Row]], None]) -> Iterator[list[Trace]]:
         for group in groups:
             traces, decisions = chosen(group) if shares is None else shares.over(source.traces(group))
             done = [trace.model_copy(update={"decision": d}) for trace, d in zip(traces, decisions, strict=True)]
             tally_up(tally, done, group.judged)
             kept = [trace for trace in done if trace.decision and trace.decision.decision == "accepted"]
-            new.extend(row_of_trace(source.taught(trace, corrections)) for trace in kept)
+            keep([row_of_trace(source.taught(trace, corrections)) for trace in kept])
             entries.extend(Archive(tuple(archive_entries(traces, decisions))).to_lines())
             book.add(done)
             yield sorted(done, key=lambda trace: (trace.task.id, trace.attempt.attempt))
 
-    with writing_pairs(out / PAIRS) as write:
+    with writing_pairs(out / PAIRS) as write, writing_rows(out / "new.parquet") as keep:
         book = PairBook(write, corrections)
-        write_traces(out.parent / "traces.parquet", decided(book))
+        write_traces(out.parent / "traces.parquet", decided(book, keep))
     pairs = mix_pairs(section, out / PAIRS, [p.with_name(PAIRS) for p in older], out.parent / PAIRS, seed)
-    earlier = [row for path in older for row in read_rows(path)]
-    rows = mix(section, new, earlier, read_rows(anchor), seed, frontier)
-    write_rows(out / "new.parquet", new)
-    write_rows(out.parent / "train.parquet", rows)
+    files = [out / "new.parquet", *older, anchor]
+    places = [_places(number, file, len(older)) for number, file in enumerate(files)]
+    earlier = [place for part in places[1:-1] for place in part]
+    rows = mix(section, places[0], earlier, places[-1], seed, frontier)
+    gather_rows(out.parent / "train.parquet", files, [(row.file, row.index, row.kind) for row in rows])
     write_whole(out / "archive.jsonl", "".join(f"{line}\n" for line in entries))
     figures = {**_figures(tally, rows, refused), **book.figures(pairs)}
     if shares is not None:
@@ -135,6 +135,12 @@ def curate(
     strata = Counter(tag for tags in tally.solved.values() for tag in tags)
     summary = {"by_operations": tally.by_operations, "strata": strata, "solved": sorted(tally.solved)}
     write_json(out / "DONE", {"metrics": figures, **summary})
+
+
+def _places(number: int, file: Path, older: int) -> list[Place]:
+    """The rows of one file: the round's own come first, then those of earlier rounds, the anchor's last."""
+    kind: Literal["new", "older", "anchor"] = "new" if number == 0 else "older" if number <= older else "anchor"
+    return [Place(number, index, kind, operations) for index, operations in enumerate(read_operations(file))]
 
 
 def rules_of(section: Curate) -> SelectRules:
@@ -247,7 +253,7 @@ def tally_up(tally: Tally, traces: Sequence[Trace], judged: Sequence[Judged]) ->
             count[1] += 1
 
 
-def _figures(tally: Tally, rows: Sequence[Row], refused: int) -> dict[str, float]:
+def _figures(tally: Tally, rows: Sequence[Place], refused: int) -> dict[str, float]:
     kinds = Counter(row.kind for row in rows)
     shares = {f"data/{kind}_share": round(kinds[kind] / max(1, len(rows)), 6) for kind in ("new", "older", "anchor")}
     reasons = {f"data/dropped_{name}": count for name, count in sorted(tally.reasons.items())}

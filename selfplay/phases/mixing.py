@@ -4,12 +4,30 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from selfplay.config.tree import Curate
-from selfplay.records import Row
+
+
+class Counted(Protocol):
+    """What a mix has to know of a row."""
+
+    @property
+    def operations(self) -> int | None:
+        """The task's operation count, where its source counts them."""
+
+
+class Place(NamedTuple):
+    """Where a row lies, in place of the row: a mix over many rounds holds no token ids."""
+
+    file: int
+    index: int
+    kind: Literal["new", "older", "anchor"]
+    operations: int | None
+
 
 T = TypeVar("T")
+C = TypeVar("C", bound=Counted)
 
 
 FULL_BEYOND = 60
@@ -31,12 +49,12 @@ class Frontier:
 
 def mix(
     section: Curate,
-    new: Sequence[Row],
-    older: Sequence[Row],
-    anchor: Sequence[Row],
+    new: Sequence[C],
+    older: Sequence[C],
+    anchor: Sequence[C],
     seed: int,
     frontier: Frontier | None = None,
-) -> list[Row]:
+) -> list[C]:
     """The training rows, deterministic by seed; shares are met by repeating or leaving out whole rows.
 
     Regimes (Gerstgrasser et al. 2024; Kazdan et al. 2024): `accumulate` trains on all rounds, `replace` on the newest
@@ -45,23 +63,22 @@ def mix(
     steps, and their shares go by operation count (see `frontier`).
     """
     rng = random.Random(seed)
-    earlier = [row.model_copy(update={"kind": "older"}) for row in older]
     if section.regime == "replace":
         return list(new or anchor)
     if section.beyond_share is not None and frontier is not None:
-        return _by_count(section, [*new, *earlier], anchor, frontier, rng)
-    if section.newest_share is not None and new and earlier:
-        kept = shares(new, earlier, section.newest_share, rng)
+        return _by_count(section, [*new, *older], anchor, frontier, rng)
+    if section.newest_share is not None and new and older:
+        kept = shares(new, older, section.newest_share, rng)
     else:
-        kept = [*new, *earlier]
+        kept = [*new, *older]
     if section.rows is not None and len(kept) > section.rows:
         kept = rng.sample(kept, section.rows)
     return [*kept, *_anchor_part(section.anchor_share, len(kept), anchor, rng)]
 
 
 def _by_count(
-    section: Curate, rows: Sequence[Row], anchor: Sequence[Row], frontier: Frontier, rng: random.Random
-) -> list[Row]:
+    section: Curate, rows: Sequence[C], anchor: Sequence[C], frontier: Frontier, rng: random.Random
+) -> list[C]:
     """`beyond_share` from beyond the edge, `anchor_share` anchor, the rest mastered; what is short goes to the others."""
     beyond = [row for row in rows if (row.operations or 0) > frontier.edge]
     known = [row for row in rows if (row.operations or 0) <= frontier.edge]
@@ -77,14 +94,14 @@ def _by_count(
     return [*top, *(mastered if known else _resized(anchor, rest, rng)), *human]
 
 
-def _sizes(rows: Sequence[Row]) -> Counter[int]:
+def _sizes(rows: Sequence[C]) -> Counter[int]:
     """How many rows there are of each operation count."""
     return Counter(row.operations or 0 for row in rows)
 
 
-def _weighted(rows: Sequence[Row], weights: Mapping[int, float], count: int, rng: random.Random) -> list[Row]:
+def _weighted(rows: Sequence[C], weights: Mapping[int, float], count: int, rng: random.Random) -> list[C]:
     """`count` rows, operation counts in proportion to their weights, within one every row as often as every other."""
-    total, made, out = sum(weights.values()), 0, list[Row]()
+    total, made, out = sum(weights.values()), 0, list[C]()
     for number, (operations, weight) in enumerate(sorted(weights.items()), start=1):
         end = count if number == len(weights) else made + round(count * weight / total)
         group = [row for row in rows if (row.operations or 0) == operations]
@@ -101,7 +118,7 @@ def shares(new: Sequence[T], older: Sequence[T], newest: float, rng: random.Rand
     return [*new, *_resized(older, max(len(older), round(len(new) * (1 - newest) / newest)), rng)]
 
 
-def _anchor_part(share: float | None, others: int, anchor: Sequence[Row], rng: random.Random) -> list[Row]:
+def _anchor_part(share: float | None, others: int, anchor: Sequence[C], rng: random.Random) -> list[C]:
     if share is None or not others:
         return list(anchor)
     return _resized(anchor, round(others * share / (1 - share)), rng)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,40 @@ def write_traces(path: Path, groups: Iterable[Sequence[Trace]]) -> int:
 def write_rows(path: Path, rows: Sequence[Row]) -> int:
     """Writes the training rows; their number."""
     return _write(path, ROWS, [[row.model_dump() for row in rows]])
+
+
+@contextmanager
+def writing_rows(path: Path) -> Iterator[Callable[[Sequence[Row]], None]]:
+    """Gives a function that writes one group of rows after the other; the file is there, whole, once the block ends."""
+    with writing(path) as temporary, pq.ParquetWriter(temporary, ROWS, compression="zstd") as writer:
+
+        def add(rows: Sequence[Row]) -> None:
+            if rows:
+                writer.write_table(pa.Table.from_pylist([row.model_dump() for row in rows], schema=ROWS))
+
+        yield add
+
+
+def read_operations(path: Path) -> list[int | None]:
+    """The operation count of every training row of a file; the ids themselves are not read."""
+    return list(pq.read_table(path, columns=["operations"]).column("operations").to_pylist())
+
+
+def gather_rows(target: Path, files: Sequence[Path], rows: Sequence[tuple[int, int, str]]) -> None:
+    """Writes rows of other files in a given order: (number of the file, place in it, the kind it is to have).
+
+    The ids stay in arrow's memory, 4 bytes a token: as Python numbers they would be nine times that.
+    """
+    tables = [pq.read_table(file, schema=ROWS) for file in files]
+    starts = list(accumulate((table.num_rows for table in tables), initial=0))
+    whole = pa.concat_tables(tables).combine_chunks()
+    kind = ROWS.get_field_index("kind")
+    with writing(target) as temporary, pq.ParquetWriter(temporary, ROWS, compression="zstd") as writer:
+        for start in range(0, len(rows), READ_ROWS):
+            block = rows[start : start + READ_ROWS]
+            taken = whole.take(pa.array([starts[file] + index for file, index, _ in block], pa.int64()))
+            kinds = pa.array([name for *_, name in block], _STRING)
+            writer.write_table(taken.set_column(kind, ROWS.field(kind), kinds))
 
 
 def read_rows(path: Path) -> list[Row]:
