@@ -3,8 +3,9 @@
     python benchmarks/executor_pairs.py --data ../shared/data --blocks 20 --json out.json
 
 Isolation: CPU of the whole tree a program (caller, workers, zygotes, programs) at tier 3 over the same zygote at tier 0,
-paired block by block. Scaling: wall time with one worker over wall time with two, on as many cores as there are. Each is
-a geometric mean with its 95 % interval (t, over blocks). Other load on the machine widens the second most of all.
+paired block by block. Scaling: wall time with one worker over wall time with two, beside what the same two cores do for a
+bare loop, which is the ceiling. Each is a geometric mean with its 95 % interval (t, over blocks). Other load on the machine
+widens the scaling most of all.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import math
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Iterable
@@ -83,6 +85,21 @@ def compared(rows: list[dict[str, Any]], kind: str, blocks: int, first: Executor
     return found
 
 
+def two_cores(blocks: int) -> list[float]:
+    """What a second core of this machine brings at all: a bare loop twice in a row against two at once, wall time."""
+    loop = [sys.executable, "-S", "-c", "for _ in range(6_000_000): pass"]
+    found = []
+    for _ in range(blocks):
+        began = time.monotonic()
+        for _ in range(2):
+            subprocess.run(loop, check=True)
+        middle = time.monotonic()
+        for one in [subprocess.Popen(loop) for _ in range(2)]:
+            one.wait()
+        found.append((middle - began) / (time.monotonic() - middle))
+    return found
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -103,6 +120,7 @@ def main() -> None:
     with Executor(1) as single, Executor(2) as double:
         pairs = compared(many, "io", given.blocks, single, double)
     report["two workers against one, wall"] = interval([a[1] / b[1] for a, b in pairs])
+    report["two bare loops at once against one after the other, wall"] = interval(two_cores(given.blocks))
     report["two workers against one, cpu"] = interval([b[0] / a[0] for a, b in pairs])
     text = json.dumps(report, indent=1)
     if given.json:
