@@ -13,7 +13,7 @@ from typing import NamedTuple
 from selfplay.records import Task
 from selfplay.seeds import rng_of
 from selfplay.tasks.listprograms import MAX_LENGTH, OPERATIONS, RARE, Sequence_, chain_of, drawn, make_task
-from selfplay.tasks.listprograms.operations import BY_NAME, Chain, Step, read
+from selfplay.tasks.listprograms.operations import BY_NAME, Chain, Step, read, run
 
 WAYS = ("add_step", "change_argument", "rarer", "breadth")
 _PATIENCE = 40
@@ -26,7 +26,8 @@ class Evolved(NamedTuple):
     way: str
     task: Task | None
     reason: str = ""
-    """`held_out`, `known`, `untellable` (no draw whose tests can tell), `too_long`, `no_argument`; "" where there is a task."""
+    """`held_out`, `known`, `untellable` (no draw whose tests can tell, the parent's program included), `too_long`,
+    `no_argument`; "" where there is a task."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,9 @@ def _evolved(
     known: Collection[str],
     drawing: Drawing,
 ) -> tuple[Task | None, str]:
-    reason = "untellable"
+    reason, parent = "untellable", chain_of(task)
     for _ in range(_PATIENCE):
-        chain, why = _changed(chain_of(task), way, rng, drawing)
+        chain, why = _changed(parent, way, rng, drawing)
         if chain is None:
             return None, why
         names = tuple(step.operation for step in chain)
@@ -91,6 +92,8 @@ def _evolved(
         if made is None or made.id in known:
             reason = reason if made is None else "known"
             continue
+        if all(run(parent, args[0]) == out for args, out in made.check["cases"]):
+            continue  # such as another number appended and dropped again: the parent's program would pass
         depth = int(task.tag("depth") or 0) + 1
         tags = (*made.tags, f"evolved:{way}", f"depth:{depth}")
         return made.model_copy(update={"tags": tags, "parents": (task.id,), "source": "listprograms/evolved"}), ""
