@@ -126,7 +126,7 @@ def curate(
     places = [_places(number, file, len(older)) for number, file in enumerate(files)]
     earlier = [place for part in places[1:-1] for place in part]
     rows = mix(section, places[0], earlier, places[-1], seed, frontier)
-    gather_rows(out.parent / "train.parquet", files, [(row.file, row.index, row.kind) for row in rows])
+    gather_rows(out.parent / "train.parquet", files, [(row.file, row.at, row.kind) for row in rows])
     write_whole(out / "archive.jsonl", "".join(f"{line}\n" for line in entries))
     figures = {**_figures(tally, rows, refused), **book.figures(pairs)}
     if shares is not None:

@@ -21,7 +21,7 @@ class Place(NamedTuple):
     """Where a row lies, in place of the row: a mix over many rounds holds no token ids."""
 
     file: int
-    index: int
+    at: int
     kind: Literal["new", "older", "anchor"]
     operations: int | None
 

@@ -172,7 +172,9 @@ def selection(run: RunData, tallies: Mapping[int, Tally]) -> Panel:
 
 def _made(run: RunData) -> list[Table]:
     """What was made and in which shares, where a run has makers or quotas."""
-    keys = [key for key in run.keys("data") if key.startswith(("data/made", "data/refused_", "data/rare_", "data/quota"))]
+    keys = [
+        key for key in run.keys("data") if key.startswith(("data/made", "data/refused_", "data/rare_", "data/quota"))
+    ]
     names = [key.removeprefix("data/").replace("_", " ") for key in keys]
     return [by_round(run, keys, names, "Made tasks, coverage of the tail, quotas", True)] if keys else []
 
