@@ -8,6 +8,7 @@ import hashlib
 import re
 import unicodedata
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 
 from selfplay.curate.canonical import canonical_source
 from selfplay.records import Trace
@@ -46,10 +47,11 @@ def text_signature(text: str) -> str:
     return "text:" + short_hash(" ".join(re.findall(r"\w+", folded)))
 
 
+@lru_cache(maxsize=8192)
 def canonical_code(text: str) -> str | None:
     """Signature of a Python program up to names, comments, docstrings, annotations and layout; None if it does not parse.
 
-    Fenced blocks are joined where there are any, else the whole text is taken. Nothing is executed.
+    Kept for the texts met last: a round asks for each several times, and walking a syntax tree is the dearest part of it. Fenced blocks are joined where there are any, else the whole text is taken. Nothing is executed.
     """
     if len(text) > MAX_SIGNED_CHARS:
         return None

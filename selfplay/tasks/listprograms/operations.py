@@ -196,9 +196,13 @@ def run(chain: Sequence[Step], xs: Sequence[int]) -> list[int] | None:
     out = list(xs)
     for step in chain:
         out = BY_NAME[step.operation].apply(out, step.argument or 0)
-        if len(out) > MAX_ITEMS or any(abs(x) > MAX_VALUE for x in out):
+        if _too_large(out):
             return None
     return out
+
+
+def _too_large(xs: Sequence[int]) -> bool:
+    return len(xs) > MAX_ITEMS or (len(xs) > 0 and (max(xs) > MAX_VALUE or min(xs) < -MAX_VALUE))
 
 
 def shortened_agrees(chain: Sequence[Step], inputs: Sequence[Sequence[int]], expected: Sequence[Sequence[int]]) -> bool:
@@ -217,7 +221,7 @@ def shortened_agrees(chain: Sequence[Step], inputs: Sequence[Sequence[int]], exp
         if agrees(states, at + 1, True):
             return True
         after = [apply(state, argument) for state in states]
-        if any(len(state) > MAX_ITEMS or any(abs(x) > MAX_VALUE for x in state) for state in after):
+        if any(map(_too_large, after)):
             return False
         return agrees(after, at + 1, left_out)
 
