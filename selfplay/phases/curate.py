@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TextIO
 
 from selfplay.collapse import wilson
 from selfplay.config.tree import Curate
@@ -19,7 +19,8 @@ from selfplay.phases.rows import anchor_row, row_of_trace
 from selfplay.phases.shares import REASON as QUOTA
 from selfplay.phases.shares import held_to
 from selfplay.records import Attempt, Decision, Request, Row, Task, Trace
-from selfplay.store import ChunkFolder, write_json, write_whole
+from selfplay.store import ChunkFolder, write_json
+from selfplay.store.files import writing
 from selfplay.store.traces import gather_rows, read_operations, write_rows, write_traces, writing_pairs, writing_rows
 from selfplay.verify import Judged
 
@@ -98,7 +99,6 @@ def curate(
     rounds this one stands on, pairs.parquet beside each; `anchor`: round 0's. `corrections`: what an accepted one teaches, see `correct.format`.
     """
     rules, tally = rules_of(section), Tally()
-    entries: list[str] = []
     source = _Encoding(encoder)
 
     def chosen(group: Group) -> tuple[list[Trace], list[Decision]]:
@@ -107,27 +107,32 @@ def curate(
 
     shares = held_to(section.quotas, map(chosen, groups)) if section.quotas else None
 
-    def decided(book: PairBook, keep: Callable[[Sequence[Row]], None]) -> Iterator[list[Trace]]:
+    def decided(book: PairBook, keep: Callable[[Sequence[Row]], None], archived: TextIO) -> Iterator[list[Trace]]:
         for group in groups:
             traces, decisions = chosen(group) if shares is None else shares.over(source.traces(group))
             done = [trace.model_copy(update={"decision": d}) for trace, d in zip(traces, decisions, strict=True)]
             tally_up(tally, done, group.judged)
             kept = [trace for trace in done if trace.decision and trace.decision.decision == "accepted"]
             keep([row_of_trace(source.taught(trace, corrections)) for trace in kept])
-            entries.extend(Archive(tuple(archive_entries(traces, decisions))).to_lines())
+            lines = Archive(tuple(archive_entries(traces, decisions))).to_lines()
+            archived.writelines(f"{line}\n" for line in lines)
             book.add(done)
             yield sorted(done, key=lambda trace: (trace.task.id, trace.attempt.attempt))
 
-    with writing_pairs(out / PAIRS) as write, writing_rows(out / "new.parquet") as keep:
+    with (
+        writing_pairs(out / PAIRS) as write,
+        writing_rows(out / "new.parquet") as keep,
+        writing(out / "archive.jsonl") as unfinished,
+        unfinished.open("w", encoding="utf-8") as archived,
+    ):
         book = PairBook(write, corrections)
-        write_traces(out.parent / "traces.parquet", decided(book, keep))
+        write_traces(out.parent / "traces.parquet", decided(book, keep, archived))
     pairs = mix_pairs(section, out / PAIRS, [p.with_name(PAIRS) for p in older], out.parent / PAIRS, seed)
     files = [out / "new.parquet", *older, anchor]
     places = [_places(number, file, len(older)) for number, file in enumerate(files)]
     earlier = [place for part in places[1:-1] for place in part]
     rows = mix(section, places[0], earlier, places[-1], seed, frontier)
     gather_rows(out.parent / "train.parquet", files, [(row.file, row.at, row.kind) for row in rows])
-    write_whole(out / "archive.jsonl", "".join(f"{line}\n" for line in entries))
     figures = {**_figures(tally, rows, refused), **book.figures(pairs)}
     if shares is not None:
         write_json(out / "quotas.json", shares.report())
