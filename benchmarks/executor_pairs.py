@@ -120,6 +120,9 @@ def main() -> None:
     with Executor(1) as single, Executor(2) as double:
         pairs = compared(many, "io", given.blocks, single, double)
     report["two workers against one, wall"] = interval([a[1] / b[1] for a, b in pairs])
+    report["cores busy with one worker, with two"] = [
+        statistics.median(pair[at][0] / pair[at][1] for pair in pairs) for at in (0, 1)
+    ]
     report["two bare loops at once against one after the other, wall"] = interval(two_cores(given.blocks))
     report["two workers against one, cpu"] = interval([b[0] / a[0] for a, b in pairs])
     text = json.dumps(report, indent=1)
