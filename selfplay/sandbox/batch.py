@@ -29,12 +29,14 @@ class Line(Protocol):
 class _Unit:
     """One distinct program to run, with the places in the call that wait for it."""
 
-    __slots__ = ("code", "limits", "places", "spec", "tries")
+    __slots__ = ("alone", "code", "limits", "places", "spec", "tries")
 
     def __init__(self, code: str, spec: int, limits: tuple[Any, ...]) -> None:
         self.code, self.spec, self.limits = code, spec, limits
         self.places: list[int] = []
         self.tries = 0
+        self.alone = False
+        """One of those that a judge had when its tests never ended: it is sent alone, so that the next time tells."""
 
 
 class Batch:
@@ -123,7 +125,11 @@ class Batch:
         size = max(1, min(_CHUNK, self.open // (4 * lines)))
         if not self.todo or len(line.owed) >= max(2, size):
             return
-        taken = [self.todo.popleft() for _ in range(min(size, len(self.todo)))]
+        if line.owed and any(self.units[at].alone for at in (line.owed[0], self.todo[0])):
+            return
+        taken = [self.todo.popleft()]
+        while len(taken) < size and self.todo and not any(self.units[at].alone for at in (taken[0], self.todo[0])):
+            taken.append(self.todo.popleft())
         which = {spec: at for at, spec in enumerate(dict.fromkeys(self.units[at].spec for at in taken))}
         rows = [(at, self.units[at].code, which[self.units[at].spec], self.units[at].limits) for at in taken]
         if not line.owed:
@@ -154,10 +160,25 @@ class Batch:
         cases = max(1, self.specs[self.units[line.owed[0]].spec][-1])
         return bool(time.monotonic() - line.heard > 120 + 60 * limits.wall * cases)
 
-    def give_back(self, line: Line) -> Iterator[tuple[int, Result]]:
-        """Requeue what a lost worker owed; the job it was at is given up after three tries."""
+    def give_back(self, line: Line, spun: bool = False) -> Iterator[tuple[int, Result]]:
+        """Requeue what a lost worker owed; the job it was at is given up after three tries.
+
+        `spun`: it ended itself because test code did not end on a program's answers. Which one is known when it was alone.
+        """
         owed = list(line.owed)
         line.owed.clear()
+        if spun and len(owed) == 1:
+            why, status = "the tests did not come to an end on its answers", Status.TIMEOUT_WALL
+            yield from self._settle(
+                owed[0],
+                (status, False, (status,), why, "", 0.0, 0.0, 0, self.tier, "outside", 1 + self.units[owed[0]].alone),
+            )
+            return
+        if spun:
+            for at in reversed(owed):
+                self.units[at].alone = True
+                self.todo.appendleft(at)
+            return
         for at in reversed(owed[1:]):
             self.todo.appendleft(at)
         for at in owed[:1]:

@@ -62,6 +62,8 @@ class Prepared:
         if recorder.plain:
             self.foreseen = recorder.foreseen
         self.diverged = self.replayed = 0
+        self.may_end = "StopIteration" in source
+        """Whether they may want to see one of the program."""
 
     def run(
         self, stand_in: Callable[[str], Any], tick: Callable[[], None], again: Callable[[], None] | None = _again
@@ -229,6 +231,8 @@ class Evidence:
         self.stop: tuple[Status, str] | None = None
         self.diverged = False
         self.unsupported = ""
+        self.may_end = False
+        """Whether a StopIteration of the program reaches the tests as one: they name it."""
 
     def tick(self) -> None:
         """Count an assert that held."""
@@ -274,7 +278,11 @@ class Replay:
         if reply[0] == 0 and codec.holds_opaque(reply[1]):
             self.evidence.unsupported = "an object"  # a session may still do it, for this program only
             self._diverge()
-        value = settle(reply, args)
+        try:
+            value = settle(reply, args, self.evidence.may_end)
+        except codec.Malformed as error:
+            self.evidence.stop = Status.PROTOCOL_VIOLATION, str(error)
+            raise Stop from None
         if at in self._foreseen.handed_on:
             self._keep(at, value)
         return value
@@ -286,17 +294,20 @@ class Replay:
             self._diverge()
 
 
-def settle(reply: list[Any], args: tuple[Any, ...]) -> Any:
-    """A reply as the call's outcome in the judge: arguments changed in place, then the value, or its exception."""
+def settle(reply: list[Any], args: tuple[Any, ...], may_end: bool) -> Any:
+    """A reply as the call's outcome in the judge: arguments changed in place, then the value, or its exception.
+
+    `may_end`: see `remade`. Raises Malformed when it names an argument that the call does not have.
+    """
     if reply[0] == 1:
-        raise remade(reply)
+        raise remade(reply, may_end)
     if type(reply[2]) is list:
         for mine, now in zip(args, reply[2], strict=False):
             _change(mine, now)
     value = reply[1]
     if isinstance(value, codec.Alias):
         if not 0 <= value.at < len(args):
-            raise Stop
+            raise codec.Malformed("an answer that names an argument nobody gave")
         return args[value.at]
     return value
 
@@ -314,14 +325,18 @@ def _change(mine: Any, now: Any) -> None:
             _change(inner, fresh)
 
 
-def remade(reply: list[Any]) -> BaseException:
-    """The program's exception as the nearest builtin one, marked as the program's; only names and text crossed."""
-    names = [str(name) for name in reply[1]] if isinstance(reply[1], list) else []
+def remade(reply: list[Any], may_end: bool) -> BaseException:
+    """The program's exception as the nearest builtin one, marked as the program's; only names and text crossed.
+
+    `may_end` False: its StopIteration is a RuntimeError here, as in a generator, for it would end the tests' own loops
+    (`zip(map(f, inputs), wanted)`) before anything was compared.
+    """
+    names = [str(name) for name in reply[1]]
     kind: type[BaseException] = Exception
     for name in names:
         found = getattr(builtins, name, None)
         if isinstance(found, type) and issubclass(found, Exception):
-            kind = found
+            kind = RuntimeError if issubclass(found, StopIteration) and not may_end else found
             break
     text = str(reply[2])
     try:

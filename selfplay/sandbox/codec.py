@@ -7,6 +7,7 @@ builtins, so that no comparison ever runs the program's own code. The tags are l
 import json
 import marshal
 import math
+import re
 import sys
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
@@ -16,6 +17,11 @@ Raw = bytes | str
 """An encoded value for the sandbox: marshal bytes, or a Python expression where marshal cannot hold it."""
 
 MAX_DEPTH = 80
+_FEW = 256
+_MAX_ARRAY = 2**26
+_MAX_FRACTION = 2**14  # hex digits: its greatest common divisor costs the square of them
+_LISTS = frozenset("tsfdr")
+_DTYPE = re.compile(r"[<>|=]?(bool|u?int\d{1,3}|float\d{1,3}|complex\d{1,3}|[biufcUS]\d{1,7})")
 
 
 class Malformed(Exception):
@@ -135,8 +141,8 @@ def load(raw: Raw) -> Any:
     return marshal.loads(raw) if isinstance(raw, bytes) else eval(raw, {})
 
 
-def _number(text: Any) -> int:
-    if not isinstance(text, str) or len(text) > 2**20 or not text.lstrip("-").startswith("0x"):
+def _number(text: Any, most: int = 2**20) -> int:
+    if not isinstance(text, str) or len(text) > most or not text.lstrip("-").startswith("0x"):
         raise Malformed("not a large integer")
     return int(text, 16)
 
@@ -151,26 +157,42 @@ def _array(value: Any) -> Any:
     if type(value) is not list or len(value) != 2:
         raise Malformed("not an array")
     numpy = sys.modules.get("numpy")
-    if numpy is None or not isinstance(value[0], str) or value[0].lstrip("<>|=")[:1] not in tuple("biufcUS"):
+    if numpy is None or not isinstance(value[0], str) or not _DTYPE.fullmatch(value[0]):
         return Opaque("ndarray")
+    # text of a stated width: a few bytes of reply could ask for all memory
+    if numpy.dtype(value[0]).itemsize * numpy.array(value[1], dtype=object).size > _MAX_ARRAY:
+        raise Malformed("an array that is too large")
     return numpy.array(value[1], dtype=value[0])
+
+
+def _hashed(kind: type, items: list[Any]) -> Any:
+    """A set, frozenset or dict, unless its parts were made to collide: that would cost us the square of their number."""
+    keys = [_two(item)[0] for item in items] if kind is dict else items
+    try:
+        if len(keys) > _FEW and 4 * len({hash(key) for key in keys}) < len(keys):
+            raise Malformed("values that were made to collide")
+        return kind(items)
+    except TypeError:
+        if any(type(key) is Opaque for key in keys):
+            return Opaque(kind.__name__)
+        raise
 
 
 def _tagged(pairs: list[tuple[str, Any]]) -> Any:
     if len(pairs) != 1:
         raise Malformed("an object that is no value")
     tag, value = pairs[0]
-    if tag in "tsfdr" and type(value) is not list:
+    if tag in _LISTS and type(value) is not list:
         raise Malformed("not a list")
     match tag:
         case "t":
             return tuple(value)
         case "d":
-            return dict(_two(pair) for pair in value)
+            return _hashed(dict, value)
         case "s":
-            return set(value)
+            return _hashed(set, value)
         case "f":
-            return frozenset(value)
+            return _hashed(frozenset, value)
         case "b":
             return bytes.fromhex(value)
         case "c":
@@ -192,7 +214,7 @@ def _rarely(tag: str, value: Any) -> Any:
         case "D":
             return Decimal(str(value)[:100_000])
         case "F":
-            return Fraction(*(_number(part) for part in _pair(value, str)))
+            return Fraction(*(_number(part, _MAX_FRACTION) for part in _pair(value, str)))
         case "r":
             return range(*(int(part) for part in value))
         case "n":
@@ -230,7 +252,7 @@ def parse_all(lines: list[bytes]) -> list[list[Any]]:
         InvalidOperation,
         ArithmeticError,
         AttributeError,
-        KeyError,
+        LookupError,
     ) as error:
         raise Malformed(f"{type(error).__name__} while reading a reply") from None
     if type(values) is not list or len(values) != len(lines):
@@ -240,7 +262,16 @@ def parse_all(lines: list[bytes]) -> list[list[Any]]:
             raise Malformed("a reply that is no list")
         if len(value) != _LENGTHS.get(value[0], -1):
             raise Malformed("a reply of the wrong shape")
+        if value[0] and not _said(value):
+            raise Malformed("a reply that says nothing")
     return values
+
+
+def _said(reply: list[Any]) -> bool:
+    """Whether what was raised is told in texts: a list of names and a text, or a text alone."""
+    if reply[0] in (1, 2) and (type(reply[1]) is not list or not all(type(name) is str for name in reply[1])):
+        return False
+    return reply[0] == 9 or type(reply[-1]) is str
 
 
 _LENGTHS = {0: 3, 1: 3, 2: 3, 3: 2, 9: 1}

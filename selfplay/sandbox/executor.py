@@ -8,6 +8,7 @@ import json
 import marshal
 import os
 import selectors
+import signal
 import socket
 import sys
 import time
@@ -67,6 +68,8 @@ class _Line:
         self.sock = ours
         self.owed: deque[int] = deque()
         self.heard = time.monotonic()
+        self.ended_by = 0
+        """The signal that ended it, once it is closed."""
         self._received, self._unsent = b"", b""
         self.send((astuple(how), [entry for entry in sys.path if entry]))
 
@@ -112,13 +115,18 @@ class _Line:
     def close(self) -> None:
         """Let the worker go: it sees our end closed and takes its zygotes with it; after 3 s it is killed."""
         self.sock.close()
-        give_up = time.monotonic() + 3.0
-        while self.pid and os.waitpid(self.pid, os.WNOHANG)[0] == 0:
+        give_up, status = time.monotonic() + 3.0, 0
+        while self.pid:
+            ended, status = os.waitpid(self.pid, os.WNOHANG)
+            if ended:
+                break
             if time.monotonic() > give_up:
                 os.kill(self.pid, 9)
-                os.waitpid(self.pid, 0)
+                _, status = os.waitpid(self.pid, 0)
                 break
             time.sleep(0.002)
+        if self.pid and os.WIFSIGNALED(status):
+            self.ended_by = os.WTERMSIG(status)
         self.pid = 0
 
 
@@ -240,7 +248,8 @@ class Executor:
     def _lost(self, line: _Line, batch: Batch, selector: selectors.BaseSelector) -> Iterator[tuple[int, Result]]:
         """A worker died or hangs: its unanswered jobs go back, the first of them one try poorer."""
         selector.unregister(line.sock)
-        yield from batch.give_back(line)
+        line.close()
+        yield from batch.give_back(line, spun=line.ended_by == signal.SIGPROF)
         (fresh,) = self._replace([line])
         selector.register(fresh.sock, selectors.EVENT_READ, fresh)
 

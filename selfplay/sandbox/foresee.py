@@ -18,6 +18,10 @@ class Stop(BaseException):
     """Unwinds test code whose program has ended, or whose run goes another way than foreseen."""
 
 
+class TooLong(Stop):
+    """The alarm that ends test code of ours that never ends."""
+
+
 class Foreseen:
     """The calls of a test source in order. `patterns` has the arguments of those that hand earlier answers on."""
 

@@ -83,8 +83,8 @@ class Guard:
         """
         try:
             words = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
-            if words[0] in (b"Z", b"X"):
-                return None
+            if words[0] in (b"Z", b"X") and int(words[17]) < 2:
+                return None  # and no thread of its own outlived it
             return time.clock_gettime(time.CLOCK_BOOTTIME) - int(words[19]) / os.sysconf("SC_CLK_TCK")
         except (ValueError, IndexError, AttributeError):
             return otherwise

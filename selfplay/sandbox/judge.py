@@ -27,7 +27,9 @@ class Verdict(NamedTuple):
 def bounded(text: str) -> str:
     """Evidence as one bounded line that UTF-8 can hold."""
     line = " ".join(text[: 4 * ERROR_CHARS].split())
-    return line.encode("utf-8", "backslashreplace").decode("utf-8")[:ERROR_CHARS]
+    # no control character either: evidence is shown in terminals
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    return shown.encode("utf-8", "backslashreplace").decode("utf-8")[:ERROR_CHARS]
 
 
 def tail(end: End) -> str:
@@ -120,8 +122,8 @@ def load_failure(reply: list[Any]) -> tuple[Status, str]:
 
 def raised(reply: list[Any]) -> tuple[Status, str]:
     """The status and text of a reply that says that something was raised."""
-    names = reply[1] if isinstance(reply[1], list) else []
-    first = str(names[0]) if names else "BaseException"
+    names = reply[1]
+    first = names[0] if names else "BaseException"
     status = Status.MEMORY if "MemoryError" in names else Status.EXCEPTION
     return status, f"{first}: {reply[2]}"
 

@@ -17,33 +17,68 @@ if TYPE_CHECKING:  # annotations are taken off before this is sent
 
     from selfplay.sandbox.box import _CONTROL, _RULES, Config, _nr
     from selfplay.sandbox.native import _call, _pair, _secret, _status, _usage, _zero
-    from selfplay.sandbox.runner import run
+    from selfplay.sandbox.runner import _reply, run
 
 _ASK, _ANSWER = 4, 5
+_HEAD = 7  # words before each message
 _UNLIMITED = (1 << 63) - 1
 _ROOMY = 64 << 20  # address space that the zygote itself needs to read the next job
 _NAMES = ("CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE", "MEMLOCK", "AS")
 _FORK = 0x4000 | 17  # CLONE_VFORK: we sleep until the program is gone, so that its pages are not copied for us too
 
 
-def _receive() -> "Any":
-    """The next message of the judge; leaves when the judge is gone."""
-    data = posix.read(_CONTROL, 65536)
-    if not data:
-        posix._exit(0)
-    size = int.from_bytes(data[:4], "little") + 4
-    while len(data) < size:
-        more = posix.read(_CONTROL, size - len(data))
+def _receive() -> "Config":
+    """What the zygote itself must know of the next program; leaves when the judge is gone.
+
+    The rest (`_body`) is read by the program's own process. The zygote never holds it: a text that it had read would lie about in
+    its free memory, where the next programs, forks of it, could find and run the program of another.
+    """
+    data = b""
+    while len(data) < 8 * _HEAD:
+        more = posix.read(_CONTROL, 8 * _HEAD - len(data))
         if not more:
             posix._exit(0)
         data += more
-    return marshal.loads(memoryview(data)[4:])
+    words = [int.from_bytes(data[at : at + 8], "little") for at in range(0, len(data), 8)]
+    job: Config = dict(zip(("size", "live", "exec", "cpu", "memory", "bytes", "threads"), words))  # noqa: B905
+    job["cpu"] /= 1e6
+    return job
+
+
+def _body(size: int, fd: int) -> "Any":
+    """In the child: the rest of the message; None when it does not fit into the program's memory, once it is read off."""
+    parts, left = [], size
+    try:
+        while left:
+            parts.append(posix.read(fd, min(left, 1 << 18)))
+            left -= len(parts[-1])
+            if not parts[-1]:
+                posix._exit(0)
+        return marshal.loads(parts[0] if len(parts) == 1 else b"".join(parts))
+    except MemoryError:
+        del parts[:]
+        while left:
+            left -= len(posix.read(fd, min(left, 4096))) or left
+        return None
+
+
+def _wipe_control() -> None:
+    """Take off what a program that was killed had not read; nothing else can be there before we answer."""
+    buffer = bytearray(4096)
+    posix.set_blocking(_CONTROL, False)
+    try:
+        while posix.readv(_CONTROL, [buffer]):
+            pass
+    except OSError:
+        pass
+    posix.set_blocking(_CONTROL, True)
+    buffer[:] = bytes(4096)
 
 
 def _limits(config: "Config", job: "Config") -> list[tuple[int, int]]:
     """(number of the limit, value) for one job; the CPU limit only stands behind the judge's own clock."""
     limits = [(0, int(job["cpu"] + time.process_time()) + 2), (1, job["bytes"]), (4, 0), (7, 32)]
-    if job["kind"] == "exec":  # engines reserve far more address space than they use
+    if job["exec"]:  # engines reserve far more address space than they use
         limits += [(2, job["memory"] + (128 << 20)), (9, _UNLIMITED)]
     else:
         limits += [(9, config["base"] + job["memory"]), (2, _UNLIMITED)]
@@ -96,14 +131,20 @@ def _serve(config: "Config") -> None:
         began = time.monotonic()
         pid = _call(_nr["clone"], _FORK, _zero, _secret, _zero, _zero, _zero) if _nr else posix.fork()
         if pid == 0:
+            body = _body(job["size"], _CONTROL)
             _enter(tier, config["fence"], _secret, 6 if job["live"] else 4)
             if not tier:
                 _limit_hard(config, job)
-            run(job, posix._exit)
+            if body is None:
+                _reply([2, ["MemoryError"], ""])
+                posix._exit(0)
+            run(body, posix._exit)
         elif pid < 0:
             posix.write(_CONTROL, b"-1 0 0 0\n")
-            continue
+            posix._exit(1)
         figures = _reaped(pid)
+        if figures[0]:
+            _wipe_control()
         if tier == 3:
             _sweep()
         if tier and job["memory"] < _ROOMY:

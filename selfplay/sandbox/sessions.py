@@ -23,7 +23,7 @@ class Session:
 
     def __init__(self, zygote: Zygote, room: int) -> None:
         self.evidence = Evidence()
-        self._zygote, self._room, self._requests = zygote, room, 0
+        self._zygote, self._room, self._requests, self._told = zygote, room, 0, 0
         self._names: dict[str, Any] = {}
 
     def stand_in(self, name: str) -> "Name":
@@ -40,11 +40,11 @@ class Session:
     def call(self, handle: int, args: tuple[Any, ...], keys: dict[str, Any]) -> Any:
         """Call an object of the program."""
         self.evidence.calls += 1
-        return self._settle(self._ask("call", handle, self._raw((args, keys))), args)
+        return self._settle(self._ask("call", handle, self._raw((args, keys))), args, self.evidence.may_end)
 
     def do(self, operation: str, *args: Any) -> Any:
         """Apply one of the operations that `runner.py` lists."""
-        return self._settle(self._ask("do", operation, self._raw((args, {}))), args)
+        return self._settle(self._ask("do", operation, self._raw((args, {}))), args, operation == "next")
 
     def end(self) -> None:
         """Tell the program that no more requests come; it leaves by itself."""
@@ -67,8 +67,9 @@ class Session:
         if line is None:
             self.evidence.stop = self.evidence.stop or (Status.INFRA_ERROR, "ended")  # `finish` knows better
             raise Stop
-        if len(line) > self._room:
-            self._stop(Status.OUTPUT_LIMIT, f"an answer of more than {self._room} bytes")
+        self._told += len(line)
+        if self._told > self._room + 1024 * self._requests:
+            self._stop(Status.OUTPUT_LIMIT, f"answers of more than {self._room} bytes and 1 KiB a request")
         if line.count(b"\n") != 1:
             self._stop(Status.PROTOCOL_VIOLATION, "answers that nobody asked for")
         try:
@@ -83,9 +84,12 @@ class Session:
         self.evidence.stop = self.evidence.stop or (status, why)
         raise Stop
 
-    def _settle(self, reply: list[Any], args: tuple[Any, ...]) -> Any:
+    def _settle(self, reply: list[Any], args: tuple[Any, ...], may_end: bool = False) -> Any:
         reply = [reply[0], self._live(reply[1], 0), self._live(reply[2], 0)]
-        return settle(reply, args)
+        try:
+            return settle(reply, args, may_end)
+        except codec.Malformed as error:
+            return self._stop(Status.PROTOCOL_VIOLATION, str(error))
 
     def _live(self, value: Any, depth: int) -> Any:
         """Handles inside a decoded value become `Remote` objects."""

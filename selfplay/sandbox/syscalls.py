@@ -185,6 +185,7 @@ _NEW = 0x7E020000 | 0x80  # CLONE_NEW*, and CLONE_NEWTIME
 _THREAD = 0x00010000
 _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS TIOCGWINSZ FIONREAD FIONBIO FIONCLEX FIOCLEX
 _FCNTLS = (0, 1, 2, 3, 1030)  # DUPFD GETFD SETFD GETFL DUPFD_CLOEXEC
+_STREAM_BITS = 1 | 0o4000 | 0o2000000  # SOCK_STREAM, NONBLOCK, CLOEXEC
 _SETFL_BITS = 0o4000 | 0o3 | 0o2000 | 0o100000  # NONBLOCK, access mode, APPEND, LARGEFILE
 
 
@@ -317,7 +318,9 @@ def build(machine: str, *, paths: bool, signals: bool, execs: bool = False) -> t
         (_argument(2), _SET, 0xFFFFFFFF & ~_SETFL_BITS, "deny", "allow"),
     ]
     rules.rule("fcntl", setfl)
-    rules.rule("socketpair", [(_argument(0), _EQ, 1, "allow", "deny")])
+    # streams alone: from a pair of datagram sockets one could still write to any socket that has a path outside
+    stream = 0xFFFFFFFF & ~_STREAM_BITS
+    rules.rule("socketpair", [(_argument(0), _EQ, 1, 0, "deny"), (_argument(1), _SET, stream, "deny", "allow")])
     plain = _PLAIN + (["kill", "tkill", "tgkill"] if signals else []) + (_PATHS if paths else [])
     plain += ["execve", "pkey_mprotect", "pkey_alloc", "pkey_free", "capget"] if execs else []
     for name in ("clone3", "openat2"):

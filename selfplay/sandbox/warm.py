@@ -172,7 +172,11 @@ def warm_up(space: dict[str, "Any"]) -> None:
     job = {"live": False, "kind": "calls", "code": _SAMPLE, "calls": calls, "chained": False}
     for turn in range(24):
         space["_enter"](3 if space["_nr"] else 0, "getpid", space["_Word"](0), 60)
-        space["run"]({**job, "changed": turn & 1}, bool)
+        body = marshal.dumps({**job, "changed": turn & 1})
+        posix.ftruncate(3, 0)
+        posix.pwrite(3, body, 0)
+        posix.lseek(3, 0, 0)
+        space["run"](space["_body"](len(body), 3), bool)
     sys.modules["__main__"] = main
     del sys.modules["candidate"]
     posix.ftruncate(3, 0)

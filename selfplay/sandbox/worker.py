@@ -9,6 +9,7 @@ import functools
 import json
 import marshal
 import os
+import resource
 import select
 import signal
 import socket
@@ -18,7 +19,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from selfplay.sandbox import checks, codec, judge, languages, layers
-from selfplay.sandbox.foresee import MAX_CALLS, Stop
+from selfplay.sandbox.foresee import MAX_CALLS, Stop, TooLong
 from selfplay.sandbox.judge import Verdict
 from selfplay.sandbox.sessions import Session
 from selfplay.sandbox.words import Limits, Status
@@ -29,12 +30,31 @@ _TRIES = 3
 _FLUSH_SECONDS = 0.02
 
 
-class _TestsTooLong(BaseException):
-    """The alarm that ends test code of ours that never ends."""
+_TESTS_MEMORY = 2 << 30
+"""Bytes that test code may take beside what the judge has: `list(range(answer))` takes what a program says."""
 
 
 def _alarm(number: int, frame: FrameType | None) -> NoReturn:
-    raise _TestsTooLong
+    raise TooLong
+
+
+def _arm(wall: float, cpu: float, kill: float) -> None:
+    """Bound test code: an exception after these seconds, and where none is heard (one long C call) the end of this process.
+
+    The caller knows the signal and blames the program (`Batch.give_back`). 0: no bound.
+    """
+    signal.setitimer(signal.ITIMER_REAL, wall)
+    signal.setitimer(signal.ITIMER_VIRTUAL, cpu)
+    signal.setitimer(signal.ITIMER_PROF, kill)
+
+
+def _address_space() -> int:
+    """Bytes of address space of this process; -1 where /proc does not say."""
+    try:
+        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123
+            return int(file.read().split()[0]) * resource.getpagesize()
+    except OSError:
+        return -1
 
 
 class Worker:
@@ -44,6 +64,7 @@ class Worker:
         self._how, self._caller = how, caller
         self._zygotes: dict[str, Zygote] = {}
         self._prepared: dict[tuple[str, str], checks.Prepared | str] = {}
+        self._space = self._hard = -1  # soft limit of address space for test code, and the hard one; -1: none
 
     def zygote(self, flavour: str) -> Zygote:
         """The running zygote of a flavour; a fresh one after 2,000 programs."""
@@ -159,30 +180,48 @@ class Worker:
             if len(self._prepared) > 4096:
                 self._prepared.clear()
             try:
+                _arm(6, 2, 0)
                 found = checks.Prepared(source, entry_point)
             except checks.BadTests as error:
                 found = str(error)
+            except TooLong:
+                found = "tests: more than 2 s to read the source; make it shorter"
+            finally:
+                _arm(0, 0, 0)
             self._prepared[key] = found
+            self._measure()
         return found
+
+    def _measure(self) -> None:
+        """Bound the memory of test code by what this process has now, with the modules that the tests import."""
+        size = _address_space() if sys.platform == "linux" else -1
+        self._hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        room = size + _TESTS_MEMORY
+        self._space = room if size > 0 and (self._hard < 0 or room < self._hard) else -1
 
     def _tests(
         self, prepared: checks.Prepared, run: checks.Replay | Session, end: End | None, limits: Limits
     ) -> Verdict | None:
         """Run the test code; None when its calls were not as foreseen (or, in a session, when the program ended)."""
         evidence, failure = run.evidence, (Status.PASSED, "")
-        signal.setitimer(signal.ITIMER_REAL, 30 + 20 * limits.wall)
+        evidence.may_end = prepared.may_end
         try:
+            _arm(30 + 20 * limits.wall, 2 + 2 * limits.cpu_seconds, 4 + 2 * limits.cpu_seconds)
+            if self._space > 0:
+                resource.setrlimit(resource.RLIMIT_AS, (self._space, self._hard))
             prepared.run(run.stand_in, evidence.tick)
-        except _TestsTooLong:
+        except TooLong:
             failure = Status.TIMEOUT_WALL, "the tests did not come to an end on its answers"
         except (ZygoteDied, CallerGone):
             raise
-        except Stop:
-            pass
+        except Stop:  # the evidence says why, or it counts as this
+            failure = Status.PROTOCOL_VIOLATION, "an answer that is none"
         except BaseException as error:
             failure = _failure(error, prepared)
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            _arm(0, 0, 0)
+            if self._space > 0:
+                resource.setrlimit(resource.RLIMIT_AS, (self._hard, self._hard))
         if evidence.diverged:
             return None
         if evidence.stop is not None:
@@ -298,6 +337,7 @@ class _Channel:
 def serve(sock: socket.socket, how: layers.Plan) -> None:
     """Work until the caller is gone. A chunk is (tests, [(index, code, which tests, limits)])."""
     signal.signal(signal.SIGALRM, _alarm)
+    signal.signal(signal.SIGVTALRM, _alarm)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # not dumpable: programs of the same user cannot look into this process

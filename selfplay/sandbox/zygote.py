@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import tempfile
 import termios
 import time
@@ -41,6 +42,8 @@ _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
+_HEAD = struct.Struct("<7Q")
+"""What the zygote reads of a message (`serving.py`); what follows is for the program's process alone."""
 TAIL_BYTES = 4096
 START_SECONDS = 60.0
 
@@ -138,13 +141,14 @@ class Zygote:
             for fd in given:
                 os.close(fd)
         self._lines = b""
-        self._guard = Guard(0.0, 0.0, 0)
+        self._guard, self._look_at = Guard(0.0, 0.0, 0), 0.0
         self._watch, self._reader, self._writer = self._poller(), self._poller(), self._poller()
         self._reader.register(self._answer, select.POLLIN)
         self._writer.register(self._ask, select.POLLOUT)
         self._base_peak = 0
         try:
-            self._send(layers.config(how, flavour, self.pid))
+            config = marshal.dumps(layers.config(how, flavour, self.pid))
+            self._send(len(config).to_bytes(4, "little") + config)
             self._greet()
         except BaseException:
             self.close()
@@ -178,10 +182,9 @@ class Zygote:
             raise ZygoteDied(f"strange greeting {line[:80]!r}")
         self._base_peak = int(line[3:])
 
-    def _send(self, message: dict[str, Any]) -> None:
-        data = marshal.dumps(message)
+    def _send(self, data: bytes) -> None:
         try:
-            self._control.sendall(len(data).to_bytes(4, "little") + data)
+            self._control.sendall(data)
         except OSError as error:
             raise ZygoteDied(str(error)) from None
 
@@ -199,11 +202,14 @@ class Zygote:
     def _wait(self, poller: "select.poll", deadline: float) -> set[int]:
         while True:
             ready = poller.poll(self._guard.pause)
+            now = time.monotonic()
+            if not ready or now > self._look_at:  # a session may be so busy that nobody ever waits
+                self._look_at = now + self._guard.pause / 1000
+                self._guard.look(self.pid, self._stub)
+                if now > deadline:
+                    raise ZygoteDied("it does not answer")
             if ready:
                 break
-            self._guard.look(self.pid, self._stub)
-            if time.monotonic() > deadline:
-                raise ZygoteDied("it does not answer")
         found = {fd for fd, _ in ready}
         if self._caller is not None and self._caller in found:
             raise CallerGone
@@ -214,7 +220,10 @@ class Zygote:
         self.programs += 1
         self._deadline = time.monotonic() + 25 * job["wall"] + job["cpu"] + 30
         self._guard = Guard(job["cpu"], job["wall"], job["threads"])
-        self._send(job)
+        self._look_at = time.monotonic() + self._guard.pause / 1000
+        body = marshal.dumps(job)
+        limits = (int(job["cpu"] * 1e6), job["memory"], int(job["bytes"]), int(job["threads"]))
+        self._send(_HEAD.pack(len(body), job["live"], job["kind"] == "exec", *limits) + body)
 
     def give_input(self, data: bytes) -> None:
         """What the next program finds on standard input."""

@@ -45,6 +45,7 @@ class Bait:
         self.tcp = self._listening(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))
         self.udp = self._listening(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0))
         self.path = self._listening(socket.AF_UNIX, socket.SOCK_STREAM, str(self.scratch / "socket"))
+        self.datagrams = self._listening(socket.AF_UNIX, socket.SOCK_DGRAM, str(self.scratch / "datagrams"))
         self.abstract = self._listening(socket.AF_UNIX, socket.SOCK_STREAM, f"\0selfplay-{os.getpid()}")
         self.victim = subprocess.Popen(["sleep", "100000"], env={})
         self._before = self._sight()
@@ -63,7 +64,7 @@ class Bait:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for sock in (self.tcp, self.udp, self.path, self.abstract):
+        for sock in (self.tcp, self.udp, self.path, self.datagrams, self.abstract):
             sock.close()
         self.victim.kill()
         self.victim.wait()
@@ -102,11 +103,12 @@ class Bait:
                 found.append(f"a connection to {name}")
             except BlockingIOError:
                 pass
-        try:
-            self.udp.recv(10)
-            found.append("a datagram")
-        except BlockingIOError:
-            pass
+        for name in ("udp", "datagrams"):
+            try:
+                getattr(self, name).recv(10)
+                found.append(f"a datagram to {name}")
+            except BlockingIOError:
+                pass
         return found
 
 

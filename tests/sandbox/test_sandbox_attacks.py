@@ -27,11 +27,11 @@ def require(tier: int) -> None:
         pytest.skip(f"tier {tier} lacks {reach.missing}: {reach.reason}")
 
 
-def as_a_user(tier: int, more: list[str]) -> dict[str, object]:
+def as_a_user(tier: int, more: list[str], script: Path = ARENA) -> dict[str, object]:
     python = shutil.which("python3", path="/usr/bin:/usr/local/bin")
-    if os.getuid() != 0 or python is None or not ARENA.stat().st_mode & 0o004:
+    if os.getuid() != 0 or python is None or not script.stat().st_mode & 0o004:
         pytest.skip("needs root, and an interpreter and a checkout that an ordinary user can read")
-    command = [python, "-W", "ignore", str(ARENA), str(tier), *more]
+    command = [python, "-W", "ignore", str(script), str(tier), *more]
     done = subprocess.run(
         command,
         capture_output=True,
