@@ -33,7 +33,7 @@ install: $(VENV)/.installed-dev
 quickstart: $(VENV)/.installed
 	$(BIN)/selfplay run configs/quickstart.yaml --runs-dir $(RUNS) $(ARGS)
 	$(BIN)/selfplay run configs/quickstart.yaml --runs-dir $(RUNS) --name quickstart-unverified \
-		curate.verified_only=false curate.regime=replace gate.action=observe rounds=6 $(ARGS)
+		curate.verified_only=false curate.regime=replace gate.action=observe rounds=4 $(ARGS)
 	$(BIN)/selfplay compare $(RUNS)/quickstart $(RUNS)/quickstart-unverified --out $(RUNS)/compare.html
 	@echo "report: $(RUNS)/quickstart/report.html"
 
