@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from quickstart import ROOT, mean_of, run_once
+from quickstart import ROOT, mean_of, played
 
 from selfplay import open_run
 from selfplay.report import svg
@@ -96,11 +96,9 @@ def main() -> None:
         for arm in options.arms:
             name = f"{arm}-{seed}"
             given = [*SHARED, *ARMS[arm], f"rounds={options.rounds}", f"seed={seed}", f"eval.seed={seed + 1}"]
-            done = run_once(ROOT / "configs" / "quickstart.yaml", options.runs_dir, name, given)
-            if done["exit_code"]:
-                raise SystemExit(
-                    f"{name}: ended with exit code {done['exit_code']}; see {options.runs_dir / name}/logs"
-                )
+            code, *_ = played(ROOT / "configs" / "quickstart.yaml", options.runs_dir, name, given)
+            if code:
+                raise SystemExit(f"{name}: ended with exit code {code}; see {options.runs_dir / name}/logs")
             runs.setdefault(arm, []).append({"name": name, "seed": seed, "rounds": rows_of(options.runs_dir / name)})
             print(table({arm: runs[arm][-1:]}).splitlines()[-1], flush=True)
     print(table(runs))

@@ -11,18 +11,15 @@ import argparse
 import json
 import os
 import platform
-import resource
-import subprocess
-import sys
-import time
 from datetime import date
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from quickstart import ROOT, played
+
 from selfplay import open_run
 
-ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "configs" / "quickstart_dpo.yaml"
 ARMS = {
     "dpo+sft": [],
@@ -42,27 +39,13 @@ SHOWN = (
 
 def run_once(runs: Path, name: str, overrides: list[str]) -> dict[str, Any]:
     """One run and what it came to."""
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    command = [
-        sys.executable,
-        "-m",
-        "selfplay",
-        "run",
-        str(CONFIG),
-        *overrides,
-        "--name",
-        name,
-        "--runs-dir",
-        str(runs),
-    ]
-    done = subprocess.run(command, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    code, wall, cpu = played(CONFIG, runs, name, overrides)
     return {
         "name": name,
         "set": overrides,
-        "exit_code": done.returncode,
-        "wall_seconds": round(time.perf_counter() - started, 1),
-        "cpu_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
+        "exit_code": code,
+        "wall_seconds": round(wall, 1),
+        "cpu_seconds": round(cpu, 1),
         "rounds": rounds_of(runs / name),
     }
 

@@ -36,8 +36,8 @@ FIXED = ["gate.action=observe", "propose.curriculum.edges=[2,3,3,3,4,4,4,4]"]
 COUNTS = range(1, 7)
 
 
-def run_once(config: Path, runs: Path, name: str, overrides: list[str]) -> dict[str, Any]:
-    """One run and what it came to. Its overhead is all wall time, start and report included, outside the work proper."""
+def played(config: Path, runs: Path, name: str, overrides: list[str]) -> tuple[int, float, float]:
+    """Plays or resumes one run in a process of its own: exit code, wall seconds, CPU seconds of the process tree."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     command = [
         sys.executable,
@@ -56,7 +56,12 @@ def run_once(config: Path, runs: Path, name: str, overrides: list[str]) -> dict[
     ).returncode
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    wall = time.perf_counter() - started
+    return code, time.perf_counter() - started, cpu
+
+
+def run_once(config: Path, runs: Path, name: str, overrides: list[str]) -> dict[str, Any]:
+    """One run and what it came to. Its overhead is all wall time, start and report included, outside the work proper."""
+    code, wall, cpu = played(config, runs, name, overrides)
     rows = open_run(runs / name).metrics()
     return {
         "name": name,

@@ -129,9 +129,9 @@ def curate(
         write_traces(out.parent / "traces.parquet", decided(book, keep, archived))
     pairs = mix_pairs(section, out / PAIRS, [p.with_name(PAIRS) for p in older], out.parent / PAIRS, seed)
     files = [out / "new.parquet", *older, anchor]
-    places = [_places(number, file, len(older)) for number, file in enumerate(files)]
-    earlier = [place for part in places[1:-1] for place in part]
-    rows = mix(section, places[0], earlier, places[-1], seed, frontier)
+    fresh, *past, human = (_places(number, file) for number, file in enumerate(files))
+    earlier = [place._replace(kind="older") for part in past for place in part]
+    rows = mix(section, fresh, earlier, [place._replace(kind="anchor") for place in human], seed, frontier)
     gather_rows(out.parent / "train.parquet", files, [(row.file, row.at, row.kind) for row in rows])
     figures = {**_figures(tally, rows, refused), **book.figures(pairs)}
     if shares is not None:
@@ -142,10 +142,9 @@ def curate(
     write_json(out / "DONE", {"metrics": figures, **summary})
 
 
-def _places(number: int, file: Path, older: int) -> list[Place]:
-    """The rows of one file: the round's own come first, then those of earlier rounds, the anchor's last."""
-    kind: Literal["new", "older", "anchor"] = "new" if number == 0 else "older" if number <= older else "anchor"
-    return [Place(number, index, kind, operations) for index, operations in enumerate(read_operations(file))]
+def _places(number: int, file: Path) -> list[Place]:
+    """The rows of one file."""
+    return [Place(number, at, "new", operations) for at, operations in enumerate(read_operations(file))]
 
 
 def rules_of(section: Curate) -> SelectRules:

@@ -47,12 +47,9 @@ def learn(
     from selfplay.phases.train import train
 
     def stepped(step: int, steps: int) -> None:
-        if step == 1 or not told:
-            watch.total(steps, step - 1)
-            told.append(step)
+        watch.total(steps, step - 1)  # a resumed training begins anywhere, and a back-off begins again
         watch.advance(1)
 
-    told: list[int] = []
     began = time.perf_counter()
     report = train(
         section,

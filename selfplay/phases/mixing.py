@@ -67,13 +67,19 @@ def mix(
         return list(new or anchor)
     if section.beyond_share is not None and frontier is not None:
         return _by_count(section, [*new, *older], anchor, frontier, rng)
+    kept = by_regime(section, new, older, rng)
+    return [*kept, *_anchor_part(section.anchor_share, len(kept), anchor, rng)]
+
+
+def by_regime(section: Curate, new: Sequence[T], older: Sequence[T], rng: random.Random) -> list[T]:
+    """What the regime, `newest_share` and `rows` take of this round's items and the older ones; no anchor."""
+    if section.regime == "replace":
+        return list(new)
     if section.newest_share is not None and new and older:
-        kept = shares(new, older, section.newest_share, rng)
+        kept = _shares(new, older, section.newest_share, rng)
     else:
         kept = [*new, *older]
-    if section.rows is not None and len(kept) > section.rows:
-        kept = rng.sample(kept, section.rows)
-    return [*kept, *_anchor_part(section.anchor_share, len(kept), anchor, rng)]
+    return rng.sample(kept, section.rows) if section.rows is not None and len(kept) > section.rows else kept
 
 
 def _by_count(
@@ -110,7 +116,7 @@ def _weighted(rows: Sequence[C], weights: Mapping[int, float], count: int, rng: 
     return out
 
 
-def shares(new: Sequence[T], older: Sequence[T], newest: float, rng: random.Random) -> list[T]:
+def _shares(new: Sequence[T], older: Sequence[T], newest: float, rng: random.Random) -> list[T]:
     """Both parts, neither empty, whole, the one that is too small repeated until its share is met."""
     wanted = round(len(older) * newest / (1 - newest))
     if len(new) < wanted:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from selfplay.config.tree import Curate
 from selfplay.curate.pairs import Pair, preference_pairs
-from selfplay.phases.mixing import shares
+from selfplay.phases.mixing import by_regime
 from selfplay.records import Preference, Trace
 from selfplay.store.traces import count_pairs, read_pairs, writing_pairs
 
@@ -83,7 +83,9 @@ def mix_pairs(section: Curate, new: Path, older: Sequence[Path], out: Path, seed
 
     `anchor_share` and `beyond_share` say nothing of pairs. Deterministic by seed; files that are not there count as empty.
     """
-    times = _times(section, count_pairs(new), sum(map(count_pairs, older)), random.Random(seed))
+    own = count_pairs(new)
+    fresh, earlier = range(own), range(own, own + sum(map(count_pairs, older)))
+    times = Counter(by_regime(section, fresh, earlier, random.Random(seed)))
     at = 0
     with writing_pairs(out) as write:
         for path in (new, *older):
@@ -92,16 +94,3 @@ def mix_pairs(section: Curate, new: Path, older: Sequence[Path], out: Path, seed
                 write([pair for i, pair in enumerate(named, start=at) for _ in range(times[i])])
                 at += len(group)
     return times.total()
-
-
-def _times(section: Curate, new: int, older: int, rng: random.Random) -> Counter[int]:
-    """How often each pair is taken, numbered on from this round's to the older ones'."""
-    fresh, earlier = range(new), range(new, new + older)
-    if section.regime == "replace":
-        return Counter(fresh)
-    kept: Sequence[int] = range(new + older)
-    if section.newest_share is not None and new and older:
-        kept = shares(fresh, earlier, section.newest_share, rng)
-    if section.rows is not None and len(kept) > section.rows:
-        kept = rng.sample(kept, section.rows)
-    return Counter(kept)

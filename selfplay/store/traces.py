@@ -79,24 +79,26 @@ PAIRS = pa.schema(
 
 def write_traces(path: Path, groups: Iterable[Sequence[Trace]]) -> int:
     """Writes traces group by group (one in memory at a time), in the order given; the number of rows."""
-    return _write(path, TRACES, ([_trace_row(trace) for trace in group] for group in groups))
+    count = 0
+    with _writing(path, TRACES) as add:
+        for group in groups:
+            add([_trace_row(trace) for trace in group])
+            count += len(group)
+    return count
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> int:
     """Writes the training rows; their number."""
-    return _write(path, ROWS, [[row.model_dump() for row in rows]])
+    with writing_rows(path) as add:
+        add(rows)
+    return len(rows)
 
 
 @contextmanager
 def writing_rows(path: Path) -> Iterator[Callable[[Sequence[Row]], None]]:
     """Gives a function that writes one group of rows after the other; the file is there, whole, once the block ends."""
-    with writing(path) as temporary, pq.ParquetWriter(temporary, ROWS, compression="zstd") as writer:
-
-        def add(rows: Sequence[Row]) -> None:
-            if rows:
-                writer.write_table(pa.Table.from_pylist([row.model_dump() for row in rows], schema=ROWS))
-
-        yield add
+    with _writing(path, ROWS) as add:
+        yield lambda rows: add([row.model_dump() for row in rows])
 
 
 def read_operations(path: Path) -> list[int | None]:
@@ -129,14 +131,8 @@ def read_rows(path: Path) -> list[Row]:
 @contextmanager
 def writing_pairs(path: Path) -> Iterator[Callable[[Sequence[Preference]], None]]:
     """Gives a function that writes one group of pairs after the other; the file is there, whole, once the block ends."""
-    with writing(path) as temporary, pq.ParquetWriter(temporary, PAIRS, compression="zstd") as writer:
-
-        def add(pairs: Sequence[Preference]) -> None:
-            if pairs:
-                rows = [{**pair.model_dump(), "reason": _storable(pair.reason)} for pair in pairs]
-                writer.write_table(pa.Table.from_pylist(rows, schema=PAIRS))
-
-        yield add
+    with _writing(path, PAIRS) as add:
+        yield lambda pairs: add([{**pair.model_dump(), "reason": _storable(pair.reason)} for pair in pairs])
 
 
 def count_pairs(path: Path) -> int:
@@ -210,14 +206,16 @@ def trace_of(row: dict[str, Any]) -> Trace:
     )
 
 
-def _write(path: Path, schema: pa.Schema, groups: Iterable[list[dict[str, Any]]]) -> int:
-    count = 0
+@contextmanager
+def _writing(path: Path, schema: pa.Schema) -> Iterator[Callable[[list[dict[str, Any]]], None]]:
+    """Gives a function that writes one group of rows after the other; an empty group leaves no trace in the file."""
     with writing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-        for rows in groups:
+
+        def add(rows: list[dict[str, Any]]) -> None:
             if rows:
                 writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-                count += len(rows)
-    return count
+
+        yield add
 
 
 def _trace_row(trace: Trace) -> dict[str, Any]:

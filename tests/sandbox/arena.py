@@ -158,11 +158,15 @@ def faults(attacks: Sequence[Attack], tier: int, workers: int = 1) -> list[str]:
                 if result.status not in wanted or result.tier != tier:
                     found.append(f"{name}: {result.status} not in {sorted(wanted)}: {result.error[:150]}")
                 found += [f"{name}: {effect}" for effect in bait.effects()]
-        time.sleep(0.2)
-        left = descendants(os.getpid()) - before
-        if left:
-            found.append(f"processes left: {sorted(left)}")
+        found += left_since(before)
     return found
+
+
+def left_since(before: set[int]) -> list[str]:
+    """What to say of processes that are there now, with the executor closed, and were not before."""
+    time.sleep(0.2)
+    left = descendants(os.getpid()) - before
+    return [f"processes left: {sorted(left)}"] if left else []
 
 
 def main() -> None:

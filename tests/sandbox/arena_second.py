@@ -11,7 +11,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent.parent)]
 
-from arena import RIGHT, Bait, descendants  # noqa: E402
+from arena import RIGHT, Bait, descendants, left_since  # noqa: E402
 from attacks_second import CHECK, IO, STDIO, THOUGHT, Case  # noqa: E402
 from attacks_second_inside import SECOND  # noqa: E402
 from attacks_second_system import INSIDE, SCRIPTS, SYSTEM  # noqa: E402
@@ -60,10 +60,7 @@ def faults(cases: Iterable[Case], tier: int, verbose: bool = False) -> list[str]
                     after = AFTER[(at + which) % 3]
                     code = SCRIPT if after is STDIO else RIGHT
                     one(f"after {name}", f"{code}# after {name}\n", after, {"passed"})
-        time.sleep(0.2)
-        left = descendants(os.getpid()) - before
-        if left:
-            found.append(f"processes left: {sorted(left)}")
+        found += left_since(before)
     return found
 
 

@@ -231,7 +231,6 @@ def _drawn(section: MakeTasks, count: int, stock: Stock, tools: Tools, seed: int
     batch = Batch("rare", count + found.refused)
     for _ in range(found.refused + count - len(found.tasks)):
         batch.refuse("", "held_out")
-    batch.asked = len(batch.refused) + len(found.tasks)
     for task in found.tasks:
         batch.take(task.model_copy(update={"reference": source.solution(task)}))
     return batch

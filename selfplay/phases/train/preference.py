@@ -211,7 +211,7 @@ def run(settings: Train, made: PairPlan, setup: Setup) -> tuple[Any, float]:
         processing_class=tokenizer,
         train_dataset=Dataset.from_dict({"place": list(range(stream.length))}),
         data_collator=collator,
-        callbacks=[Journal.of(setup)],
+        callbacks=[Journal(setup)],
     )
     trainer.remove_callback(transformer.PrinterCallback)
     trainer.stream, trainer.collator = stream, collator

@@ -31,21 +31,12 @@ NAMES = {"rewards/margins": "rewards_margin", "rewards/accuracies": "rewards_acc
 """Figures with another name in the curve."""
 
 
-Stepped = Callable[[int], None]
-
-
 class Journal(transformer.TrainerCallback):
     """Writes the curve as training goes, and the marker of each checkpoint once all ranks have written their part."""
 
-    def __init__(self, curve: Path, *, round: int, step_offset: int, ranks: Ranks, stepped: Stepped) -> None:
-        self._curve, self._round, self._offset, self._ranks = curve, round, step_offset, ranks
-        self._stepped = stepped
-
-    @classmethod
-    def of(cls, setup: "Setup") -> "Journal":
-        """The journal of one run."""
-        curve = setup.out / "curve.jsonl"
-        return cls(curve, round=setup.round, step_offset=setup.step_offset, ranks=setup.ranks, stepped=setup.stepped)
+    def __init__(self, setup: "Setup") -> None:
+        self._curve, self._round, self._offset = setup.out / "curve.jsonl", setup.round, setup.step_offset
+        self._ranks, self._stepped = setup.ranks, setup.stepped
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Progress."""
@@ -88,7 +79,7 @@ class Setup:
     resume: Path | None
     device: torch.device
     ranks: Ranks
-    stepped: Stepped
+    stepped: Callable[[int], None]
     """Told of each optimizer step, by its number from 1."""
 
 

@@ -107,7 +107,7 @@ def run(settings: Train, made: Plan, setup: Setup) -> tuple[Any, float]:
         processing_class=tokenizer,
         train_dataset=Dataset.from_dict({"row": [row for batch in made.order for row in batch]}),
         data_collator=RowCollator(made.rows, pad=tokenizer.pad_token_id or 0, join=settings.packing),
-        callbacks=[Journal.of(setup)],
+        callbacks=[Journal(setup)],
     )
     trainer.remove_callback(transformer.PrinterCallback)
     began = time.perf_counter()
