@@ -53,6 +53,12 @@ def command(*words: object) -> subprocess.CompletedProcess[str]:
 # ---- run ----
 
 
+def test_a_run_may_be_called_by_a_number(folder: Path, tmp_path: Path) -> None:
+    done = command("run", folder / "c.yaml", "rounds=0", "--name", "7", "--runs-dir", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "7" / "rounds" / "000" / "COMMIT").is_file()
+
+
 def test_finished_run_ends_with_0_and_names_its_report(folder: Path) -> None:
     done = command("run", folder / "c.yaml", "--runs-dir", folder / "runs")
     assert done.returncode == 0, done.stderr

@@ -8,6 +8,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from selfplay.config.tree import Curate
+from selfplay.phases.curate import rules_of
 from selfplay.phases.mixing import FULL_BEYOND, Frontier, mix
 from selfplay.records import Row
 
@@ -124,3 +125,11 @@ def test_mix_by_operation_count_meets_both_shares_where_there_are_rows_enough(
 def test_shares_that_cannot_both_be_met_are_refused() -> None:
     with pytest.raises(ValueError, match=r"beyond_share \+ anchor_share is 1\.2, over 1; lower one of them"):
         Curate(beyond_share=0.7, anchor_share=0.5)
+
+
+def test_emphasis_is_handed_to_the_selection_and_refused_without_a_cap() -> None:
+    assert rules_of(Curate(cap=4, emphasis_floor=0.5)).emphasis_floor == 0.5
+    with pytest.raises(
+        ValueError, match=r"emphasis_floor is 0\.5, without effect while cap is null; set cap, or remove it"
+    ):
+        Curate(cap=None, emphasis_floor=0.5)

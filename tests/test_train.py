@@ -108,6 +108,24 @@ def test_training_learns_and_writes_model_curve_and_report(tiny: Path, tmp_path:
     assert not (tmp_path / "checkpoints").exists()
 
 
+def test_every_step_is_told_as_it_is_done(tiny: Path, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    made = Train(steps=3, batch_rows=8)
+    train(
+        made,
+        random_rows(20),
+        start=tiny,
+        out=tmp_path,
+        seed=7,
+        round=0,
+        step_offset=0,
+        ranks=Ranks(),
+        device="cpu",
+        on_step=lambda step, steps: told.append((step, steps)),
+    )
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
 def test_trained_weights_load_elsewhere_and_differ_from_the_start(tiny: Path, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
