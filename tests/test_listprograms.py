@@ -1,5 +1,6 @@
 """The list programs: held-out sequences stay apart, tests can tell, the tail is Zipf's, everything follows the seed."""
 
+import itertools
 import json
 from collections import Counter
 from typing import Any
@@ -183,3 +184,32 @@ def test_a_prompt_of_another_source_is_not_read(prompt: str) -> None:
     task = Task(id="x", prompt=prompt, check={"type": "code_tests"})
     with pytest.raises(DataError, match=r"task x: .*(its own source|none of the)"):
         lp.chain_of(task)
+
+
+def plainly_shortened(chain: ops.Chain, inputs: list[list[int]], expected: list[list[int]]) -> bool:
+    """Every proper subsequence run from the start, one by one."""
+    for length in range(len(chain)):
+        for program in itertools.combinations(chain, length):
+            if all(ops.run(program, xs) == want for xs, want in zip(inputs, expected, strict=True)):
+                return True
+    return False
+
+
+@given(chains(), st.lists(st.lists(st.integers(-12, 20), min_size=1, max_size=5), min_size=1, max_size=3))
+@settings(derandomize=True, deadline=None, max_examples=300)
+def test_shortened_programs_are_found_as_by_trying_each(chain: ops.Chain, inputs: list[list[int]]) -> None:
+    expected = [ops.run(chain, xs) for xs in inputs]
+    kept = [(xs, out) for xs, out in zip(inputs, expected, strict=True) if out is not None]
+    if kept:
+        asked, wanted = [xs for xs, _ in kept], [out for _, out in kept]
+        assert ops.shortened_agrees(chain, asked, wanted) == plainly_shortened(chain, asked, wanted)
+
+
+@given(st.sampled_from([op for op in ops.OPERATIONS if not op.grows]), st.data())
+@settings(derandomize=True, deadline=None, max_examples=300)
+def test_an_operation_that_is_not_said_to_grow_never_does(op: ops.Operation, data: st.DataObject) -> None:
+    edge = st.sampled_from([-ops.MAX_VALUE, ops.MAX_VALUE])
+    xs = data.draw(st.lists(st.integers(-ops.MAX_VALUE, ops.MAX_VALUE) | edge, max_size=ops.MAX_ITEMS))
+    out = op.apply(xs, data.draw(st.sampled_from(op.arguments or (0,))))
+    assert len(out) <= len(xs)
+    assert all(abs(x) <= ops.MAX_VALUE for x in out)
