@@ -7,6 +7,7 @@ Pure numpy; every random draw comes from a seed that the caller gives. Shapes: `
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +17,9 @@ from selfplay.errors import DataError, EmptyMetric
 Floats = NDArray[np.float64]
 Z95 = 1.959964
 """Two-sided 95 % point of the normal law, to the digits that published Wilson intervals use."""
+KEPT_WEIGHTS = 500_000
+"""Largest matrix of weights that is kept, in numbers: 4 MB each, sixteen of them."""
+
 NORMAL_ABOVE = 2000
 """Units above which a mean's interval is taken from the normal law: resampling says the same and costs seconds."""
 
@@ -53,10 +57,20 @@ def wilson(successes: float, n: float, z: float = Z95) -> Estimate:
 def resample_weights(units: int, resamples: int, seed: int) -> Floats:
     """Multinomial bootstrap weights (B, P), each row summing to 1: one matrix serves all metrics and both rounds.
 
-    Using the same matrix for two rounds of the same tasks is what makes their difference paired.
+    Using the same matrix for two rounds of the same tasks is what makes their difference paired. Not to be written to:
+    the matrices asked for last are kept, since drawing one costs more than all that is done with it.
     """
+    return (_kept_weights if units * resamples <= KEPT_WEIGHTS else _drawn_weights)(units, resamples, seed)
+
+
+def _drawn_weights(units: int, resamples: int, seed: int) -> Floats:
     rng = np.random.default_rng(seed)
-    return rng.multinomial(units, np.full(units, 1.0 / units), size=resamples).astype(np.float64) / units
+    weights = rng.multinomial(units, np.full(units, 1.0 / units), size=resamples).astype(np.float64) / units
+    weights.flags.writeable = False
+    return weights
+
+
+_kept_weights = lru_cache(maxsize=16)(_drawn_weights)
 
 
 def interval(value: float, draws_B: Floats, n: int) -> Estimate:

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from selfplay.config.judging import Audit
 from selfplay.errors import OutageError
 from selfplay.phases.chunked import Json
-from selfplay.phases.judging import judge_all, row_of
+from selfplay.phases.judging import Said, judge_all, read_said, row_of
 from selfplay.phases.watch import Watch
 from selfplay.records import Attempt, Outcome, Task, Verdict
 from selfplay.seeds import rng_of
@@ -159,9 +159,9 @@ def _drawn(
         return {}, []
     able = {name for name, task in tasks.items() if can_be_stronger(task, section, source)}
     places: dict[Side, list[int]] = {"accepted": [], "rejected": []}
-    for place, (row, said) in enumerate(_rows(attempts, judged)):
-        side = _SIDES.get(said["outcome"])
-        if side and row["task_id"] in able and row["finish_reason"] == "stop":
+    for place, said in enumerate(one for chunk in read_said(judged) for one in chunk):
+        side = _SIDES.get(said.outcome.value)
+        if side and said.task_id in able and said.finish_reason == "stop":
             places[side].append(place)
     chosen: set[int] = set()
     for kind, all_ in places.items():
@@ -169,16 +169,17 @@ def _drawn(
         taken = sample(len(all_), share, seed, kind, number, least=min(section.least, section.most))
         chosen |= {all_[i] for i in taken}
     again = [
-        Again(tasks[row["task_id"]], Attempt.model_validate(row), Outcome(said["outcome"]))
-        for place, (row, said) in enumerate(_rows(attempts, judged))
+        Again(tasks[attempt.task_id], attempt, said.outcome)
+        for place, (line, words) in enumerate(zip(_lines(attempts), _lines(judged), strict=True))
         if place in chosen
+        for attempt, said in [(Attempt.from_line(line), Said.from_line(words))]
     ]
     return {kind: len(all_) for kind, all_ in places.items()}, again
 
 
-def _rows(attempts: ChunkFolder, judged: ChunkFolder) -> Iterator[tuple[Json, Json]]:
-    for (_, rows), (_, words) in zip(attempts.each(), judged.each(), strict=True):
-        yield from zip(rows, words, strict=True)
+def _lines(folder: ChunkFolder) -> Iterator[bytes]:
+    """All rows as they are written."""
+    return (line for _, body in folder.bodies() for line in body.lines)
 
 
 def solution_of(task: Task, source: Source) -> str | None:

@@ -7,21 +7,24 @@ from typing import Any, TypeVar
 from selfplay.errors import OutageError, StoreError
 from selfplay.phases.watch import Watch
 from selfplay.ranks import Ranks
+from selfplay.records import Record
 from selfplay.store import Chunk, ChunkFolder
 
 Json = dict[str, Any]
 Tool = TypeVar("Tool")
+Made = TypeVar("Made", bound=Json | Record)
+"""What a phase makes its rows of."""
 
 
 def run_chunks(
     name: str,
     folder: ChunkFolder,
     open_tool: Callable[[], AbstractContextManager[Tool]],
-    work: Callable[[Tool, Chunk], list[Json]],
+    work: Callable[[Tool, Chunk], list[Made]],
     *,
     ranks: Ranks,
     watch: Watch,
-    accepted: Callable[[Json], bool] = lambda row: False,
+    accepted: Callable[[Made], bool] = lambda row: False,
 ) -> None:
     """Makes every owed chunk, then DONE. Each rank opens the tool at its first chunk, and frees it before it waits."""
     if ranks.tell(f"{name}/done", folder.done() is not None):

@@ -11,7 +11,7 @@ from selfplay.collapse import wilson
 from selfplay.config.tree import Curate
 from selfplay.curate import Archive, SelectRules, archive_entries, select
 from selfplay.models.student import Encoder
-from selfplay.phases.judging import COPY, Corrected, read_corrections, read_judged
+from selfplay.phases.judging import COPY, Corrected, read_attempts, read_corrections, read_said
 from selfplay.phases.mixing import Frontier, Place, mix
 from selfplay.phases.preferring import FILE as PAIRS
 from selfplay.phases.preferring import PairBook, mix_pairs
@@ -167,10 +167,11 @@ def grouped(
 
     def read() -> Iterator[Group]:
         second = read_corrections(corrected) if corrected else repeat(list[Corrected]())
-        for (_, rows), words, more in zip(attempts.each(), read_judged(judged), second, strict=False):
-            made = [*(Attempt.model_validate(row) for row in rows), *(one.attempt for one in more)]
+        for first, words, more in zip(read_attempts(attempts), read_said(judged), second, strict=False):
+            made = [*first, *(one.attempt for one in more)]
+            said = [*(Judged(one.verdicts, one.outcome) for one in words), *(one.judged for one in more)]
             asked = {one.attempt.id: one.asked for one in more}
-            yield Group([by_id[a.task_id] for a in made], made, [*words, *(one.judged for one in more)], asked)
+            yield Group([by_id[a.task_id] for a in made], made, said, asked)
 
     return _Grouped(read)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from selfplay.config.tree import Generate
 from selfplay.models import Backend
 from selfplay.phases.attempts import Origin, attempt_of, complete_all
-from selfplay.phases.chunked import Json, plan, refuse_outage, run_chunks
+from selfplay.phases.chunked import plan, refuse_outage, run_chunks
 from selfplay.phases.watch import Watch
 from selfplay.ranks import Ranks
-from selfplay.records import Completion, Request, Sampling, Task
+from selfplay.records import Attempt, Completion, Request, Sampling, Task
 from selfplay.seeds import seed_of
 from selfplay.store import Chunk, ChunkFolder
 
@@ -39,7 +39,7 @@ def generate(
     few = section.samples_mastered or section.samples
     counts = {task.id: few if task.id in mastered else section.samples for task in tasks}
 
-    def work(backend: Backend, chunk: Chunk) -> list[Json]:
+    def work(backend: Backend, chunk: Chunk) -> list[Attempt]:
         with watch.inside("generate"):
             found = _drawn(backend, [by_id[name] for name in chunk.members], counts, sampling, chunk.seed)
         lost = [c for row in found for c in row if c.finish_reason == "error"]
@@ -47,9 +47,7 @@ def generate(
             "generate", chunk, len(lost), sum(map(len, found)), max_error_share, lost[0].error or "?" if lost else ""
         )
         return [
-            attempt_of(task_id, number, completion, sampling, backend.identity, chunk.id, round, origin).model_dump(
-                mode="json"
-            )
+            attempt_of(task_id, number, completion, sampling, backend.identity, chunk.id, round, origin)
             for task_id, row in zip(chunk.members, found, strict=True)
             for number, completion in enumerate(row)
         ]

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from selfplay.phases.chunked import Json
-from selfplay.records import Attempt, Outcome, Request, Task, Verdict
-from selfplay.store import ChunkFolder
+from selfplay.records import Attempt, Outcome, Record, Request, Task, Verdict
+from selfplay.store import Body, ChunkFolder
 from selfplay.verify import Judged, Verifier, verify
 
 Verifiers = Mapping[str, Verifier]
@@ -28,22 +29,48 @@ def judge_all(tasks: Sequence[Task], attempts: Sequence[Attempt], verifiers: Ver
     return judged
 
 
-def row_of(attempt: Attempt, judged: Judged) -> Json:
+class Said(Record):
     """What a chunk keeps of one judged attempt."""
-    return {
-        "task_id": attempt.task_id,
-        "attempt": attempt.attempt,
-        "outcome": judged.outcome.value,
-        "verdicts": [verdict.model_dump(mode="json") for verdict in judged.verdicts],
-    }
+
+    task_id: str
+    attempt: int
+    finish_reason: Literal["stop", "length", "error"]
+    """The attempt's."""
+    outcome: Outcome
+    verdicts: tuple[Verdict, ...]
+
+    @classmethod
+    def of(cls, attempt: Attempt, judged: Judged) -> "Said":
+        """Of an attempt and what was said of it."""
+        return cls(
+            task_id=attempt.task_id,
+            attempt=attempt.attempt,
+            finish_reason=attempt.finish_reason,
+            outcome=judged.outcome,
+            verdicts=judged.verdicts,
+        )
 
 
-def read_judged(folder: ChunkFolder) -> Iterator[list[Judged]]:
-    """The verdicts and outcomes, chunk by chunk, in the order of the attempts."""
-    for _, rows in folder.each():
-        yield [
-            Judged(tuple(Verdict.model_validate(v) for v in row["verdicts"]), Outcome(row["outcome"])) for row in rows
-        ]
+def row_of(attempt: Attempt, judged: Judged) -> Json:
+    """The same as JSON, for rows that keep more."""
+    return Said.of(attempt, judged).model_dump(mode="json")
+
+
+def read_said(folder: ChunkFolder) -> Iterator[list[Said]]:
+    """Outcomes and verdicts, chunk by chunk, in the order of the attempts."""
+    for _, body in folder.bodies():
+        yield [Said.from_line(line) for line in body.lines]
+
+
+def read_attempts(folder: ChunkFolder) -> Iterator[list[Attempt]]:
+    """The attempts, chunk by chunk."""
+    for _, body in folder.bodies():
+        yield attempts_in(body)
+
+
+def attempts_in(body: Body) -> list[Attempt]:
+    """The attempts of a chunk."""
+    return [Attempt.from_line(line) for line in body.lines]
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from selfplay.config.tree import Verify
-from selfplay.phases.chunked import Json, refuse_outage, run_chunks
-from selfplay.phases.judging import Verifiers, judge_all, row_of
+from selfplay.phases.chunked import refuse_outage, run_chunks
+from selfplay.phases.judging import Said, Verifiers, attempts_in, judge_all
 from selfplay.phases.watch import Watch
 from selfplay.ranks import Ranks
-from selfplay.records import Attempt, Outcome, Task, digest
+from selfplay.records import Outcome, Task
 from selfplay.store import Chunk, ChunkFolder
 from selfplay.verify import Judged
 
@@ -24,36 +24,34 @@ def verify_attempts(
     ranks: Ranks,
     watch: Watch,
 ) -> None:
-    """Writes one row an attempt: task_id, attempt, verdicts, outcome."""
+    """Writes one row an attempt, a `Said`."""
     by_id = {task.id: task for task in tasks}
 
-    def work(verifiers: Verifiers, chunk: Chunk) -> list[Json]:
-        rows = [Attempt.model_validate(row) for row in attempts.read(attempts.chunks[chunk.id]) or []]
+    def work(verifiers: Verifiers, chunk: Chunk) -> list[Said]:
+        body = attempts.body(attempts.chunks[chunk.id])
+        rows = attempts_in(body) if body else []
         with watch.inside("verify"):
             judged = judge_all([by_id[a.task_id] for a in rows], rows, verifiers)
         broken = [j for j in judged if j.outcome is Outcome.ERROR]
         refuse_outage("verify", chunk, len(broken), len(judged), section.max_error_share, _why(broken))
-        return [row_of(attempt, one) for attempt, one in zip(rows, judged, strict=True)]
+        return [Said.of(attempt, one) for attempt, one in zip(rows, judged, strict=True)]
 
-    folder = folder_of(attempts, out)
-    passed = Outcome.PASS.value
     run_chunks(
         "verify",
-        folder,
+        folder_of(attempts, out),
         open_verifiers,
         work,
         ranks=ranks,
         watch=watch,
-        accepted=lambda row: bool(row["outcome"] == passed),
+        accepted=lambda said: said.outcome is Outcome.PASS,
     )
 
 
 def folder_of(attempts: ChunkFolder, out: Path) -> ChunkFolder:
-    """One chunk for each of generation's, made from its very content: members are attempts."""
-    chunks = []
-    for chunk, rows in attempts.each():
-        members = tuple(f"{row['task_id']}/{row['attempt']}" for row in rows)
-        chunks.append(Chunk(chunk.id, members, 0, digest([row["text"] for row in rows])))
+    """One chunk for each of generation's, made from its very content: members are attempts, by their places."""
+    chunks = [
+        Chunk(chunk.id, tuple(map(str, range(len(body.lines)))), 0, body.sha256) for chunk, body in attempts.bodies()
+    ]
     return ChunkFolder(out, chunks)
 
 

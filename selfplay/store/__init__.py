@@ -4,12 +4,13 @@
 and their COMMITs, `traces` the parquet files. Nothing here knows a phase.
 """
 
-from selfplay.store.chunks import Chunk, ChunkFolder
+from selfplay.store.chunks import Body, Chunk, ChunkFolder
 from selfplay.store.files import read_json, sha256_of, write_json, write_whole
 from selfplay.store.lease import Lease
 from selfplay.store.run import Commit, RunFolder
 
 __all__ = [
+    "Body",
     "Chunk",
     "ChunkFolder",
     "Commit",

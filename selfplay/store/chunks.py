@@ -9,10 +9,10 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from selfplay.errors import StoreError
-from selfplay.records import SCHEMA_VERSION, digest
+from selfplay.records import SCHEMA_VERSION, Record, digest
 from selfplay.store.files import read_json, write_json, write_whole
 
 Json = dict[str, Any]
@@ -34,6 +34,15 @@ class Chunk:
         return digest([self.id, list(self.members), self.seed, self.inputs])
 
 
+class Body(NamedTuple):
+    """The rows of a chunk as they are written: to be parsed as far as they are needed."""
+
+    lines: list[bytes]
+    """JSON, one a row."""
+    sha256: str
+    """Of the whole."""
+
+
 class ChunkFolder:
     """A phase's working folder with its plan of chunks and its DONE."""
 
@@ -45,41 +54,52 @@ class ChunkFolder:
         """Where the chunk's file lies."""
         return self.folder / f"chunk-{chunk.id:05d}.jsonl"
 
-    def write(self, chunk: Chunk, rows: Sequence[Json]) -> None:
+    def write(self, chunk: Chunk, rows: Sequence[Json | Record]) -> None:
         """Writes a chunk's rows whole."""
-        lines = [json.dumps(row, ensure_ascii=True, allow_nan=False) for row in rows]
+        body = "".join(f"{_line(row)}\n" for row in rows).encode()
         head = json.dumps({"schema_version": SCHEMA_VERSION, "chunk": chunk.id, "key": chunk.key})
-        body = "".join(f"{line}\n" for line in lines)
-        tail = json.dumps({"rows": len(lines), "sha256": hashlib.sha256(body.encode()).hexdigest()})
-        write_whole(self.path(chunk), f"{head}\n{body}{tail}\n")
+        tail = json.dumps({"rows": len(rows), "sha256": hashlib.sha256(body).hexdigest()})
+        write_whole(self.path(chunk), b"%b\n%b%b\n" % (head.encode(), body, tail.encode()))
 
-    def read(self, chunk: Chunk) -> list[Json] | None:
-        """A chunk's rows, or None where it is owed."""
+    def body(self, chunk: Chunk) -> Body | None:
+        """A chunk's rows as they are written, or None where it is owed."""
         try:
-            lines = self.path(chunk).read_bytes().decode().split("\n")
-            head, tail = json.loads(lines[0]), json.loads(lines[-2])
-        except (OSError, ValueError, IndexError):
+            data = self.path(chunk).read_bytes()
+            start, end = data.index(b"\n") + 1, data.rindex(b"\n", 0, -1) + 1
+            head, tail = json.loads(data[:start]), json.loads(data[end:])
+        except (OSError, ValueError):
             return None
         if not isinstance(head, dict) or not isinstance(tail, dict) or head.get("key") != chunk.key:
             return None
-        body = "".join(f"{line}\n" for line in lines[1:-2])
-        if tail.get("rows") != len(lines) - 3 or tail.get("sha256") != hashlib.sha256(body.encode()).hexdigest():
+        lines = data[start:end].split(b"\n")[:-1]
+        sha256 = hashlib.sha256(memoryview(data)[start:end]).hexdigest()
+        if tail.get("rows") != len(lines) or tail.get("sha256") != sha256 or data[-1:] != b"\n":
             return None
-        return [json.loads(line) for line in lines[1:-2]]
+        return Body(lines, sha256)
+
+    def read(self, chunk: Chunk) -> list[Json] | None:
+        """A chunk's rows, or None where it is owed."""
+        body = self.body(chunk)
+        return None if body is None else [json.loads(line) for line in body.lines]
 
     def owed(self) -> list[Chunk]:
         """Chunks whose file is not there or does not match."""
-        return [chunk for chunk in self.chunks if self.read(chunk) is None]
+        return [chunk for chunk in self.chunks if self.body(chunk) is None]
 
-    def each(self) -> Iterator[tuple[Chunk, list[Json]]]:
-        """Chunks with their rows, in order, one in memory at a time. Raises StoreError at one that is owed."""
+    def bodies(self) -> Iterator[tuple[Chunk, Body]]:
+        """Chunks with their rows as they are written, in order, one in memory at a time. Raises StoreError at one that is owed."""
         for chunk in self.chunks:
-            rows = self.read(chunk)
-            if rows is None:
+            body = self.body(chunk)
+            if body is None:
                 raise StoreError(
                     f"{self.path(chunk)}: is missing or broken though its phase is done; remove {self.folder}/DONE and run the same command"
                 )
-            yield chunk, rows
+            yield chunk, body
+
+    def each(self) -> Iterator[tuple[Chunk, list[Json]]]:
+        """Chunks with their rows parsed; see `bodies`."""
+        for chunk, body in self.bodies():
+            yield chunk, [json.loads(line) for line in body.lines]
 
     def finish(self, summary: Json) -> None:
         """Writes DONE; rank 0 alone, once no chunk is owed."""
@@ -96,3 +116,7 @@ def done(folder: Path, plan: str = "") -> Json | None:
         return None
     summary: Json = read_json(folder / "DONE")
     return summary if summary.get("plan") == plan else None
+
+
+def _line(row: Json | Record) -> str:
+    return row.to_line() if isinstance(row, Record) else json.dumps(row, ensure_ascii=True, allow_nan=False)

@@ -24,6 +24,7 @@ from selfplay.tasks.listprograms.operations import (
     python,
     read,
     run,
+    run_all,
     shortened_agrees,
 )
 
@@ -79,14 +80,11 @@ def make_task(chain: Chain, split: Split = "train") -> Task | None:
     """
     prompt = _prompt(chain)
     rng = rng_of("listprograms/inputs", prompt)
-    cases: list[tuple[list[int], list[int]]] = []
-    for _ in range(_CANDIDATE_INPUTS):
-        xs = rng.choices(_NUMBERS, k=rng.randint(6, 10))
-        out = run(chain, xs)
-        if out is None:
-            return None
-        if out and len(cases) < CASES:
-            cases.append((xs, out))
+    inputs = [rng.choices(_NUMBERS, k=rng.randint(6, 10)) for _ in range(_CANDIDATE_INPUTS)]
+    outputs = run_all(chain, inputs)
+    if outputs is None:
+        return None
+    cases = [(xs, out) for xs, out in zip(inputs, outputs, strict=True) if out][:CASES]
     if len(cases) < CASES or len({tuple(out) for _, out in cases}) < _MIN_DISTINCT:
         return None
     if shortened_agrees(chain, [xs for xs, _ in cases], [out for _, out in cases]):

@@ -4,10 +4,10 @@ The table's order is the Zipf rank: the first half is common in the anchor, the 
 here is plain arithmetic on lists of small integers; nothing is ever evaluated from text.
 """
 
+import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 MAX_VALUE = 1_000_000
@@ -156,7 +156,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "differences",
         "take differences of neighbours",
         ("[b - a for a, b in zip(xs, xs[1:])]",),
-        lambda xs, k: [b - a for a, b in pairwise(xs)],
+        lambda xs, k: [b - a for a, b in itertools.pairwise(xs)],
         grows=True,
     ),
     Operation("take_last", "keep this many at the end: {k}", ("xs[-{k}:]",), lambda xs, k: xs[-k:], (3, 4, 5, 6)),
@@ -211,11 +211,17 @@ def read(phrase: str) -> Step:
 
 def run(chain: Sequence[Step], xs: Sequence[int]) -> list[int] | None:
     """What the chain makes of `xs`; None beyond MAX_VALUE or MAX_ITEMS."""
-    out = list(xs)
-    for step in chain:
-        operation = BY_NAME[step.operation]
-        out = operation.apply(out, step.argument or 0)
-        if operation.grows and _too_large(out):
+    out = run_all(chain, [xs])
+    return None if out is None else out[0]
+
+
+def run_all(chain: Sequence[Step], inputs: Sequence[Sequence[int]]) -> list[list[int]] | None:
+    """What the chain makes of each input; None where one passes beyond MAX_VALUE or MAX_ITEMS."""
+    out = [list(xs) for xs in inputs]
+    for name, argument in chain:
+        operation, k = BY_NAME[name], argument or 0
+        out = [operation.apply(xs, k) for xs in out]
+        if operation.grows and any(map(_too_large, out)):
             return None
     return out
 
@@ -231,20 +237,24 @@ def shortened_agrees(chain: Sequence[Step], inputs: Sequence[Sequence[int]], exp
     of all of them, those that have come to the same list going on as one; the other inputs of the few that are left.
     """
     whole, (first, *others), (wanted, *rest) = tuple(chain), inputs, expected
-    left = [program for program in _shortened(whole, first).get(tuple(wanted), ()) if program != whole]
+    left = [program for program in _shortened(whole, first, tuple(wanted)) if program != whole]
     return any(all(run(program, xs) == list(want) for xs, want in zip(others, rest, strict=True)) for program in left)
 
 
-def _shortened(chain: Chain, xs: Sequence[int]) -> dict[tuple[int, ...], list[Chain]]:
-    """What the subsequences of a chain make of `xs`: by result, the programs; those that pass the limits are left out."""
+def _shortened(chain: Chain, xs: Sequence[int], wanted: tuple[int, ...]) -> list[Chain]:
+    """The subsequences of a chain that make `wanted` of `xs`, the whole one with them; none that passes the limits."""
     found: dict[tuple[int, ...], list[Chain]] = {tuple(xs): [()]}
-    for step in chain:
-        operation, argument = BY_NAME[step.operation], step.argument or 0
-        lengthened = []
-        for before, programs in found.items():
-            after = operation.apply(list(before), argument)
-            if not (operation.grows and _too_large(after)):
-                lengthened.append((tuple(after), [(*program, step) for program in programs]))
-        for result, programs in lengthened:
-            found.setdefault(result, []).extend(programs)
-    return found
+    for step in chain[:-1]:
+        for result, longer in list(_lengthened(found, step)):
+            found.setdefault(tuple(result), []).extend(longer)
+    ends = [longer for result, longer in _lengthened(found, chain[-1]) if tuple(result) == wanted]
+    return [*found.get(wanted, ()), *itertools.chain.from_iterable(ends)]
+
+
+def _lengthened(found: Mapping[tuple[int, ...], list[Chain]], step: Step) -> Iterator[tuple[list[int], list[Chain]]]:
+    """What one more step makes of each result, with the programs that have come to it so."""
+    operation, k = BY_NAME[step.operation], step.argument or 0
+    for before, programs in found.items():
+        after = operation.apply(list(before), k)
+        if not (operation.grows and _too_large(after)):
+            yield after, [(*program, step) for program in programs]
