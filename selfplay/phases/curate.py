@@ -1,7 +1,7 @@
 """Floor 4: decides on every attempt and makes the training rows. Rank 0 alone; idempotent until its DONE."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
@@ -73,7 +73,7 @@ def curate_anchor(anchor: Sequence[Task], encoder: Encoder, out: Path) -> None:
     with writing_pairs(out.parent / PAIRS):
         pass  # a file without a pair: every round has one
     figures = {"data/anchor_rows": len(rows), "data/train_rows": len(rows)}
-    strata = Counter(tag for task in anchor for tag in set(task.tags))
+    strata = _counts(set(task.tags) for task in anchor)
     write_json(out / "DONE", {"metrics": figures, "by_operations": {}, "strata": strata, "solved": []})
 
 
@@ -137,9 +137,14 @@ def curate(
     if shares is not None:
         write_json(out / "quotas.json", shares.report())
         figures |= shares.figures()
-    strata = Counter(tag for tags in tally.solved.values() for tag in tags)
+    strata = _counts(tally.solved.values())
     summary = {"by_operations": tally.by_operations, "strata": strata, "solved": sorted(tally.solved)}
     write_json(out / "DONE", {"metrics": figures, **summary})
+
+
+def _counts(tags: Iterable[Collection[str]]) -> dict[str, int]:
+    """In how many of the sets each tag is, in the order of the tags."""
+    return dict(sorted(Counter(tag for one in tags for tag in one).items()))
 
 
 def _places(number: int, file: Path) -> list[Place]:

@@ -1,10 +1,9 @@
 """Floor 4: preference pairs of a round: made task by task as curation decides, and mixed with those of earlier rounds.
 
-One group of tasks is in memory at a time, one written group of pairs when they are mixed.
+One group of tasks is in memory at a time; pairs of earlier rounds are mixed in arrow's memory.
 """
 
 import random
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from selfplay.config.tree import Curate
 from selfplay.curate.pairs import Pair, preference_pairs
 from selfplay.phases.mixing import by_regime
 from selfplay.records import Preference, Trace
-from selfplay.store.traces import count_pairs, read_pairs, writing_pairs
+from selfplay.store.traces import count_pairs, gather_pairs
 
 FILE = "pairs.parquet"
 """In curate's folder this round's pairs, beside train.parquet those that the round trains on."""
@@ -83,14 +82,8 @@ def mix_pairs(section: Curate, new: Path, older: Sequence[Path], out: Path, seed
 
     `anchor_share` and `beyond_share` say nothing of pairs. Deterministic by seed; files that are not there count as empty.
     """
-    own = count_pairs(new)
-    fresh, earlier = range(own), range(own, own + sum(map(count_pairs, older)))
-    times = Counter(by_regime(section, fresh, earlier, random.Random(seed)))
-    at = 0
-    with writing_pairs(out) as write:
-        for path in (new, *older):
-            for group in read_pairs(path):
-                named = group if path == new else [pair.model_copy(update={"kind": "older"}) for pair in group]
-                write([pair for i, pair in enumerate(named, start=at) for _ in range(times[i])])
-                at += len(group)
-    return times.total()
+    files = [new, *older]
+    fresh, *past = ([(number, at) for at in range(count_pairs(file))] for number, file in enumerate(files))
+    chosen = by_regime(section, fresh, [pair for part in past for pair in part], random.Random(seed))
+    gather_pairs(out, files, [(file, at, "older" if file else "new") for file, at in sorted(chosen)])
+    return len(chosen)

@@ -82,7 +82,9 @@ def write_traces(path: Path, groups: Iterable[Sequence[Trace]]) -> int:
     count = 0
     with _writing(path, TRACES) as add:
         for group in groups:
-            add([_trace_row(trace) for trace in group])
+            tasks = {id(trace.task): trace.task for trace in group}  # attempts of one task share it
+            lines = {key: task.to_line() for key, task in tasks.items()}
+            add([_trace_row(trace, lines[id(trace.task)]) for trace in group])
             count += len(group)
     return count
 
@@ -98,7 +100,7 @@ def write_rows(path: Path, rows: Sequence[Row]) -> int:
 def writing_rows(path: Path) -> Iterator[Callable[[Sequence[Row]], None]]:
     """Gives a function that writes one group of rows after the other; the file is there, whole, once the block ends."""
     with _writing(path, ROWS) as add:
-        yield lambda rows: add([row.model_dump() for row in rows])
+        yield lambda rows: add([dict(row) for row in rows])
 
 
 def read_operations(path: Path) -> list[int | None]:
@@ -106,21 +108,32 @@ def read_operations(path: Path) -> list[int | None]:
     return list(pq.read_table(path, columns=["operations"]).column("operations").to_pylist())
 
 
-def gather_rows(target: Path, files: Sequence[Path], rows: Sequence[tuple[int, int, str]]) -> None:
-    """Writes rows of other files in a given order: (number of the file, place in it, the kind it is to have).
+Taken = tuple[int, int, str]
+"""A row of several files: number of the file, place in it, the kind it is to have."""
 
-    The ids stay in arrow's memory, 4 bytes a token: as Python numbers they would be nine times that.
-    """
-    tables = [pq.read_table(file, schema=ROWS) for file in files]
+
+def gather_rows(target: Path, files: Sequence[Path], rows: Sequence[Taken]) -> None:
+    """Writes training rows of other files in a given order."""
+    _gather(target, files, rows, ROWS)
+
+
+def gather_pairs(target: Path, files: Sequence[Path], pairs: Sequence[Taken]) -> None:
+    """Writes pairs of other files in a given order; files that are not there count as empty."""
+    _gather(target, files, pairs, PAIRS)
+
+
+def _gather(target: Path, files: Sequence[Path], rows: Sequence[Taken], schema: pa.Schema) -> None:
+    """The ids stay in arrow's memory, 4 bytes a token: as Python numbers they would be nine times that."""
+    tables = [pq.read_table(file, schema=schema) if file.is_file() else schema.empty_table() for file in files]
     starts = list(accumulate((table.num_rows for table in tables), initial=0))
     whole = pa.concat_tables(tables).combine_chunks()
-    kind = ROWS.get_field_index("kind")
-    with writing(target) as temporary, pq.ParquetWriter(temporary, ROWS, compression="zstd") as writer:
+    kind = schema.get_field_index("kind")
+    with writing(target) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
         for start in range(0, len(rows), READ_ROWS):
             block = rows[start : start + READ_ROWS]
             taken = whole.take(pa.array([starts[file] + index for file, index, _ in block], pa.int64()))
             kinds = pa.array([name for *_, name in block], _STRING)
-            writer.write_table(taken.set_column(kind, ROWS.field(kind), kinds))
+            writer.write_table(taken.set_column(kind, schema.field(kind), kinds))
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -132,7 +145,7 @@ def read_rows(path: Path) -> list[Row]:
 def writing_pairs(path: Path) -> Iterator[Callable[[Sequence[Preference]], None]]:
     """Gives a function that writes one group of pairs after the other; the file is there, whole, once the block ends."""
     with _writing(path, PAIRS) as add:
-        yield lambda pairs: add([{**pair.model_dump(), "reason": _storable(pair.reason)} for pair in pairs])
+        yield lambda pairs: add([{**dict(pair), "reason": _storable(pair.reason)} for pair in pairs])
 
 
 def count_pairs(path: Path) -> int:
@@ -218,10 +231,11 @@ def _writing(path: Path, schema: pa.Schema) -> Iterator[Callable[[list[dict[str,
         yield add
 
 
-def _trace_row(trace: Trace) -> dict[str, Any]:
+def _trace_row(trace: Trace, line: str) -> dict[str, Any]:
+    """A trace as a row; `line`: its task as JSON."""
     task, attempt, decision = trace.task, trace.attempt, trace.decision
     return {
-        **attempt.model_dump(mode="json", exclude={"sampler"}),
+        **dict(attempt),
         "sampler": json.dumps(attempt.sampler),
         "prompt": _storable(task.text),
         "text": _storable(attempt.text),
@@ -229,10 +243,10 @@ def _trace_row(trace: Trace) -> dict[str, Any]:
         "decision": decision.decision if decision else None,
         "reason": decision.reason if decision else None,
         "rank": decision.rank if decision else None,
-        "verdicts": json.dumps([verdict.model_dump(mode="json") for verdict in trace.verdicts]),
+        "verdicts": f"[{', '.join(verdict.to_line() for verdict in trace.verdicts)}]",
         "tags": list(task.tags),
         "source": task.source,
-        "task": json.dumps(task.model_dump(mode="json", by_alias=True)),
+        "task": line,
     }
 
 
