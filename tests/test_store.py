@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -275,3 +276,40 @@ def test_hash_of_a_folder_sees_names_and_bytes(tmp_path: Path) -> None:
     write_whole(tmp_path / "b" / "y", "1")
     write_whole(tmp_path / "c" / "x", "1")
     assert sha256_of(tmp_path / "a") == sha256_of(tmp_path / "c") != sha256_of(tmp_path / "b")
+
+
+TEXTS = (
+    st.text()
+    | st.text(st.characters(min_codepoint=0xD800, max_codepoint=0xDFFF))
+    | st.sampled_from(["NaN", "-Infinity\n", "\u2028\x85"])
+)
+
+
+@given(
+    text=TEXTS,
+    logprobs=st.none() | st.lists(st.floats(allow_nan=False, allow_infinity=False)).map(tuple),
+    sampler=st.dictionaries(TEXTS, TEXTS | st.integers() | st.booleans() | st.none(), max_size=3),
+)
+@settings(derandomize=True, deadline=None, max_examples=300)
+def test_a_record_reads_back_from_its_line(
+    text: str, logprobs: tuple[float, ...] | None, sampler: dict[str, Any]
+) -> None:
+    attempt = Attempt(task_id="t", attempt=0, round=1, text=text, logprobs=logprobs, sampler=sampler)
+    line, plain = attempt.to_line(), json.dumps(attempt.model_dump(mode="json"))
+    assert "\n" not in line and json.loads(line) == json.loads(plain)  # JSON itself joins two surrogates to a character
+    assert Attempt.from_line(line.encode()) == Attempt.model_validate(json.loads(plain))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_number_that_is_no_json_is_refused_when_a_record_is_written(value: float) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        Attempt(task_id="t", attempt=0, round=1, text="Infinity", logprobs=(value,)).to_line()
+
+
+def test_rows_and_records_stand_in_a_chunk_alike(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, 1)
+    attempt = Attempt(task_id="t", attempt=0, round=1, text="\ud800 é")
+    folder.write(folder.chunks[0], [attempt, {"text": "é"}])
+    assert folder.read(folder.chunks[0]) == [attempt.model_dump(mode="json"), {"text": "é"}]
+    body = folder.body(folder.chunks[0])
+    assert body is not None and Attempt.from_line(body.lines[0]) == attempt

@@ -42,17 +42,17 @@ def open_tools(hands: Hands) -> Iterator[Tools]:
 def stock_of(this: Round, edge: int | None) -> rounds.Stock:
     """What this round's makers start from; the same at every start."""
     section, curriculum = this.config.propose.make, this.config.propose.curriculum
-    shares = read_json(this.at("propose") / "tasks.json")["shares"]
+    proposed = propose.read_proposed(this.at("propose"))
     gaps = gaps_of(this, strata_of(this))
     if section is not None and section.rare is not None:
         known = {gap.axis for gap in gaps}
         gaps += [gap for gap in gaps_in(section.rare) if gap.axis not in known]
     return rounds.Stock(
         parents=solved(this),
-        drawn=frozenset(task.id for task in propose.read_tasks(this.at("propose"))),
+        drawn=frozenset(task.id for task in proposed.tasks),
         gaps=gaps,
         texts=this.hands.texts,
-        lengths={int(length): share for length, share in shares.items()} or None,
+        lengths={int(length): share for length, share in proposed.shares.items()} or None,
         edge=edge,
         longest=None if edge is None or curriculum is None else min(edge + 2, curriculum.end),
     )

@@ -49,6 +49,8 @@ def play_phase(this: Round, name: str) -> None:
         "evaluate": _evaluate,
     }
     with timed(this.at(name), this.watch, write=this.ranks.is_main):
+        if name not in ("propose", "generate"):  # the student that was evaluated writes the next round's attempts
+            this.hands.release()
         steps[name](this)
     this.watch.check_stop()
 
@@ -287,13 +289,14 @@ def _train(this: Round) -> None:
 
 def _evaluate(this: Round) -> None:
     section, fixed, model = this.config.eval, this.hands.source.fixed, this.run.model(this.number)
+    identity = this.identity("evaluate")
     evaluate.evaluate(
         section,
         fixed,
-        student=this.identity("evaluate"),
+        student=identity,
         max_new_tokens=section.max_new_tokens or this.config.generate.max_new_tokens,
         stop=this.config.generate.stop,
-        open_backend=lambda: this.hands.student(model),
+        open_backend=lambda: this.hands.student(model, identity, keep=True),
         open_verifiers=this.hands.verifiers,
         open_encoder=lambda: this.hands.encoder(model),
         max_error_share=this.config.verify.max_error_share,
@@ -304,7 +307,7 @@ def _evaluate(this: Round) -> None:
         first=this.run.phase(0, "evaluate") / "panel.json" if this.number else None,
     )
     if this.ranks.is_main:
-        folder = evaluate.folder_of(section, fixed, this.identity("evaluate"), this.at("evaluate"))
+        folder = evaluate.folder_of(section, fixed, identity, this.at("evaluate"))
         first = read_json(this.run.phase(0, "evaluate") / "panel.json") if this.number else None
         rows = (row for _, chunk in folder.each() for row in chunk)
         figures, frozen = measures.measure(section, fixed, rows, first)

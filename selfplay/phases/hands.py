@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,6 +34,7 @@ class Hands:
     def __init__(self, config: Config, folder: Path, ranks: Ranks, run: Path) -> None:
         self.config, self.folder, self.ranks, self.run = config, folder, ranks, run
         self._executor: Executor | None = None
+        self._kept: tuple[str, Backend, ExitStack] | None = None
 
     @cached_property
     def source(self) -> Source:
@@ -49,9 +50,32 @@ class Hands:
             return self.config.launch.threads
         return max(1, cores() // self.ranks.local_world_size) if self.ranks.world_size > 1 else None
 
-    def student(self, model: Path) -> AbstractContextManager[Backend]:
-        """The student with the weights of a model folder."""
-        return open_student(self.config.student, model, self.config.launch.device, self.threads)
+    @contextmanager
+    def student(self, model: Path, identity: str, *, keep: bool = False) -> Iterator[Backend]:
+        """The student with the weights of a model folder, whose hash is `identity`.
+
+        With `keep` it stays in memory for whoever asks for the same weights next, until `release`.
+        """
+        known, self._kept = self._kept, None
+        if known is not None and known[0] == identity:
+            _, backend, stack = known
+        else:
+            if known is not None:
+                known[2].close()
+            stack = ExitStack()
+            backend = stack.enter_context(
+                open_student(self.config.student, model, self.config.launch.device, self.threads)
+            )
+        with stack:
+            yield backend
+            if keep:
+                self._kept = identity, backend, stack.pop_all()
+
+    def release(self) -> None:
+        """Frees the memory of a student that was kept; safe to call twice."""
+        known, self._kept = self._kept, None
+        if known is not None:
+            known[2].close()
 
     def encoder(self, model: Path) -> Encoder:
         """Text to the student's token ids."""
@@ -61,7 +85,7 @@ class Hands:
         """Who writes the training attempts: the student itself, or what generate.backend names. `identity`: of the weights."""
         section = self.config.generate.backend
         if isinstance(section, StudentBackend):
-            return self.student(model)
+            return self.student(model, identity)
         if isinstance(section, RecordedBackend):
             return _recorded(section, self.folder)
         if isinstance(section, HttpBackend) and section.served_student:
@@ -188,7 +212,8 @@ class Hands:
         return nullcontext(self._executor)
 
     def close(self) -> None:
-        """Ends the sandbox; safe to call twice."""
+        """Ends the sandbox and frees the student; safe to call twice."""
+        self.release()
         executor, self._executor = self._executor, None
         if executor is not None:
             executor.close()

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from selfplay.config.tree import Curriculum, Propose
-from selfplay.records import Task
-from selfplay.store import read_json, write_json
+from selfplay.records import Record, Task
+from selfplay.store import read_record, write_json, write_whole
 from selfplay.tasks import Source
 
 EDGE_OF_KNOWN = 0.6
@@ -18,21 +20,27 @@ def propose(section: Propose, source: Source, *, edge: int | None, seed: int, ou
     lengths = edge_shares(section.curriculum, edge) if section.curriculum and edge is not None else None
     found = source.propose(section.tasks_per_round, lengths, seed)
     shares = {str(length): share for length, share in (lengths or {}).items()}
-    write_json(
-        out / "tasks.json",
-        {
-            "tasks": [task.model_dump(mode="json", by_alias=True) for task in found.tasks],
-            "refused": found.refused,
-            "shares": shares,
-        },
-        compact=True,
-    )
+    write_whole(out / "tasks.json", Proposed(tasks=tuple(found.tasks), refused=found.refused, shares=shares).to_line())
     write_json(out / "DONE", {"tasks": len(found.tasks), "refused": found.refused})
 
 
+class Proposed(Record):
+    """What `tasks.json` holds."""
+
+    tasks: tuple[Task, ...]
+    refused: int = 0
+    shares: dict[str, float] = Field(default_factory=dict)
+    """By operation count, where there is a curriculum."""
+
+
+def read_proposed(out: Path) -> Proposed:
+    """What `propose` wrote. Raises StoreError where it is missing or broken."""
+    return read_record(out / "tasks.json", Proposed)
+
+
 def read_tasks(out: Path) -> list[Task]:
-    """What `propose` wrote."""
-    return [Task.model_validate(task) for task in read_json(out / "tasks.json")["tasks"]]
+    """Its tasks alone."""
+    return list(read_proposed(out).tasks)
 
 
 def edge_in(curriculum: Curriculum, round: int, knobs: Mapping[str, Any]) -> int:

@@ -3,12 +3,16 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from selfplay.errors import StoreError
+from selfplay.records import Record
+
+Kind = TypeVar("Kind", bound=Record)
+Parsed = TypeVar("Parsed")
 
 
 @contextmanager
@@ -57,8 +61,17 @@ def write_json(path: Path, value: Any, *, compact: bool = False) -> None:
 
 def read_json(path: Path) -> Any:
     """Reads a JSON file of ours. Raises StoreError with the path where it is missing or broken."""
+    return _read(path, json.loads)
+
+
+def read_record(path: Path, kind: type[Kind]) -> Kind:
+    """Reads a file that holds one record as JSON. Raises StoreError as `read_json` does, and where it is another record."""
+    return _read(path, kind.from_line)
+
+
+def _read(path: Path, parse: Callable[[bytes], Parsed]) -> Parsed:
     try:
-        return json.loads(path.read_bytes())
+        return parse(path.read_bytes())
     except FileNotFoundError:
         raise StoreError(
             f"{path}: is missing; the run folder is not complete, restore it or start under a new --name"

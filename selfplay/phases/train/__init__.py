@@ -82,8 +82,9 @@ def train(
     if found["done"] is not None:
         return TrainReport(**found["done"])
     from selfplay.models.transformer import quiet_cpu
-    from selfplay.phases.train import running
+    from selfplay.phases.train import preference, running, sft
 
+    assert preference and sft  # loaded before the heap is settled: they bring the most objects
     quiet_cpu(threads)
     running.settle_heap()
     where = running.train_device(device)
