@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from selfplay.errors import ConfigError
 from selfplay.sandbox import codec
+from selfplay.sandbox.ahead import tells_ahead
 from selfplay.sandbox.languages import LANGUAGES
 from selfplay.sandbox.words import CheckTests, IOTests, Job, Limits, Result, Status, StdioTests
 
@@ -231,7 +232,8 @@ def _encode_cases(tests: IOTests) -> tuple[Any, ...]:
         ) from None
     if not calls:
         raise ConfigError("tests: IOTests has no cases, 0; give at least one (arguments, expected) pair")
-    return ("io", tuple(calls), tuple(expected), float(atol), 1)
+    one_by_one = tells_ahead([(args, [wanted]) for args, wanted in tests.cases])
+    return ("io", tuple(calls), tuple(expected), float(atol), one_by_one, 1)
 
 
 def _encode_stdio(tests: StdioTests) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from types import CodeType
 from typing import Any, NamedTuple, NoReturn
 
-from selfplay.sandbox import codec
+from selfplay.sandbox import ahead, codec
 from selfplay.sandbox.foresee import Foreseen, Recorder, StandIn, Stop
 from selfplay.sandbox.words import Status
 
@@ -48,6 +48,7 @@ class Prepared:
             tree = ast.parse(source)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise BadTests(f"tests: the source does not parse, {type(error).__name__}: {error}; correct it") from None
+        literals = list(ahead.compared(tree))
         called, self.free = _names(tree)
         _complete(tree, entry_point, called)
         tree.body = _watched(tree.body)
@@ -55,12 +56,15 @@ class Prepared:
         recorder = Recorder()
         self.foreseen: Foreseen | None = None
         """None: the calls depend on answers."""
+        self.one_by_one = False
+        """Whether the arguments of a foreseen call give away what another is to answer."""
         try:
             self.run(recorder.stand_in, lambda: None, None)
         except (Stop, Exception):
             recorder.plain = False
         if recorder.plain:
             self.foreseen = recorder.foreseen
+            self.one_by_one = ahead.tells_ahead(list(recorder.compared()), literals)
         self.diverged = self.replayed = 0
         self.may_end = "StopIteration" in source
         """Whether they may want to see one of the program."""
@@ -240,11 +244,12 @@ class Evidence:
 
 
 class Replay:
-    """Answers the tests' calls from the replies of a program that has already ended."""
+    """Answers the tests' calls, which are as foreseen, from the program's replies."""
 
-    def __init__(self, foreseen: Foreseen, replies: list[list[Any]], stop: tuple[Status, str] | None) -> None:
-        self.evidence = Evidence()
-        self._foreseen, self._replies, self._stop = foreseen, replies, stop
+    def __init__(self, foreseen: Foreseen, reply: Callable[[int], list[Any]], evidence: Evidence) -> None:
+        """`reply`: to call number n; raises `Stop` where there is none, and says why in the evidence."""
+        self.evidence = evidence
+        self._foreseen, self._reply = foreseen, reply
         self._answers: dict[int, codec.Raw] = {}
 
     def stand_in(self, name: str) -> StandIn:
@@ -270,11 +275,8 @@ class Replay:
         at = self.evidence.calls
         if not self._as_foreseen(at, name, args, keys):
             self._diverge()
-        if at >= len(self._replies):
-            self.evidence.stop = self._stop or (Status.PROTOCOL_VIOLATION, "an answer is missing")
-            raise Stop
+        reply = self._reply(at)
         self.evidence.calls += 1
-        reply = self._replies[at]
         if reply[0] == 0 and codec.holds_opaque(reply[1]):
             self.evidence.unsupported = "an object"  # a session may still do it, for this program only
             self._diverge()

@@ -57,14 +57,19 @@ def _rebuilt(value: Any, change: Callable[[Any], Any], depth: int = 0) -> Any:
 
 
 class Answer:
-    """The dry run's answer: equal to everything, empty as a container; what is made of it is an answer without a number."""
+    """The dry run's answer: equal to everything, empty as a container; what is made of it is an answer without a number.
 
-    __slots__ = ("at",)
+    `met` takes what it is compared with.
+    """
 
-    def __init__(self, at: int = -1) -> None:
-        self.at = at
+    __slots__ = ("at", "met")
 
-    def _yes(self, *_: object) -> bool:
+    def __init__(self, at: int = -1, met: list[Any] | None = None) -> None:
+        self.at, self.met = at, met
+
+    def _yes(self, *others: object) -> bool:
+        if self.met is not None:
+            self.met.extend(others)
         return True
 
     def _made(self, *_: object, **__: object) -> "Answer":
@@ -103,6 +108,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.foreseen, self.plain, self._until = Foreseen(), True, time.monotonic() + _DRY_SECONDS
+        self._met: list[list[Any]] = []
 
     def stand_in(self, name: str) -> "StandIn":
         """The stand-in for one of the program's names."""
@@ -117,7 +123,14 @@ class Recorder:
             calls.append((name, self._raw((args, keys))))
         except (TypeError, ValueError):
             self.plain = False
-        return Answer(len(calls) - 1)
+            return Answer()
+        self._met.append([])
+        return Answer(len(calls) - 1, self._met[-1])
+
+    def compared(self) -> Iterator[tuple[Any, list[Any]]]:
+        """The arguments of each call, and what the tests compared its answer with."""
+        for at, ((_, raw), met) in enumerate(zip(self.foreseen.calls, self._met, strict=True)):
+            yield self.foreseen.patterns[at] if at in self.foreseen.patterns else codec.load(raw), met
 
     def _raw(self, given: Any) -> codec.Raw:
         try:

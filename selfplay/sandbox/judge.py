@@ -48,6 +48,7 @@ def message(code: str, kind: str, limits: Limits, cases: int = 0, **more: Any) -
         "code": code,
         "kind": kind,
         "live": False,
+        "plain": False,
         "calls": (),
         "changed": False,
         "chained": False,
@@ -128,9 +129,8 @@ def raised(reply: list[Any]) -> tuple[Status, str]:
     return status, f"{first}: {reply[2]}"
 
 
-def judge_cases(end: End, limits: Limits, cases: list[Any], expected: list[Any], atol: float) -> Verdict:
+def judge_cases(end: End, replies: Replies, expected: list[Any], atol: float) -> Verdict:
     """The verdict on `IOTests`: replies in order against the expected values."""
-    replies = read_replies(end, limits, len(cases))
     found: list[Status] = []
     first: tuple[Status, str] | None = None
     for at, reply in enumerate(replies.calls):
@@ -141,11 +141,11 @@ def judge_cases(end: End, limits: Limits, cases: list[Any], expected: list[Any],
     if replies.stop is not None:
         found.append(replies.stop[0])
         first = replies.stop if replies.stop[0] in OVERRIDING else first or replies.stop
-    elif len(found) < len(cases):
-        first = first or (Status.PROTOCOL_VIOLATION, f"{len(found)} replies to {len(cases)} cases")
+    elif len(found) < len(expected):
+        first = first or (Status.PROTOCOL_VIOLATION, f"{len(found)} replies to {len(expected)} cases")
     if first is None:
         return Verdict(Status.PASSED, tuple(found), "", end)
-    return Verdict(first[0], tuple(found[: len(cases)]), bounded(first[1]), end)
+    return Verdict(first[0], tuple(found[: len(expected)]), bounded(first[1]), end)
 
 
 def _judge_one(reply: list[Any], expected: Any, atol: float) -> tuple[Status, str]:

@@ -57,7 +57,7 @@ def try_tier(tier: int) -> Reach:
         calls = [("f", codec.dump(((20,), {})))]
         zygote.start(judge.message("import heapq\ndef f(x): return x + 22", "calls", Limits(), 1, calls=calls))
         end = zygote.finish()
-        verdict = judge.judge_cases(end, Limits(), calls, [42], 0.0)
+        verdict = judge.judge_cases(end, judge.read_replies(end, Limits(), 1), [42], 0.0)
     except ZygoteDied as error:
         return Reach(tier, "start", str(error))
     finally:

@@ -205,19 +205,26 @@ def run(job: "Any", leave: "Any") -> None:
 def _work(space: "Any", job: "Any") -> None:
     """What is asked of a loaded program: a session, tests beside it, or the calls in order."""
     global _results
+    _results = [] if job["chained"] else None
     if job["live"]:
-        _session(space)
+        _session(space, job)
     elif job["kind"] == "inside":
         _inside(space, job)
     else:
-        _results = [] if job["chained"] else None
-        for at, (name, raw) in enumerate(job["calls"]):
-            if name in space:
-                _reply(_call_once(space[name], raw, job["changed"]))
-            else:
-                _reply([1, ["NameError", "Exception"], f"name {name[:200]!r} is not defined"])
-            if _results is not None and len(_results) == at:
-                _results.append(None)  # it raised
+        for name, raw in job["calls"]:
+            _reply(_foreseen(space, name, raw, job["changed"]))
+
+
+def _foreseen(space: "Any", name: str, raw: bytes | str, changed: bool) -> "Line":
+    """One line for a call that the tests are known to make; `_results` has its result, or None, for later ones."""
+    before = len(_results) if _results is not None else 0
+    if name in space:
+        line = _call_once(space[name], raw, changed)
+    else:
+        line = [1, ["NameError", "Exception"], f"name {name[:200]!r} is not defined"]
+    if _results is not None and len(_results) == before:
+        _results.append(None)  # it raised
+    return line
 
 
 def _script(job: "Any") -> int:
@@ -246,10 +253,10 @@ def _inside(space: "Any", job: "Any") -> None:
     _reply([0, _encode(ticks), None])
 
 
-def _session(space: "Any") -> None:
+def _session(space: "Any", job: "Any") -> None:
     """Answer the judge's requests, one line each, until it closes the channel."""
     global _handles
-    _handles = []
+    _handles = None if job["plain"] else []
     buffer = b""
     while True:
         while len(buffer) < 4 or len(buffer) < 4 + int.from_bytes(buffer[:4], "little"):
@@ -262,7 +269,8 @@ def _session(space: "Any") -> None:
         buffer = buffer[size:]
         if verb == "done":
             return
-        _reply(_answer(space, verb, target, raw), 5)
+        line = _foreseen(space, target, raw, job["changed"]) if verb == "run" else _answer(space, verb, target, raw)
+        _reply(line, 5)
 
 
 def _answer(space: "Any", verb: str, target: "Any", raw: bytes | str) -> "Line":

@@ -46,6 +46,10 @@ class Session:
         """Apply one of the operations that `runner.py` lists."""
         return self._settle(self._ask("do", operation, self._raw((args, {}))), args, operation == "next")
 
+    def run(self, name: str, raw: codec.Raw) -> list[Any]:
+        """The reply to a call that was known beforehand, and that the program sees only now."""
+        return self._ask("run", name, raw)
+
     def end(self) -> None:
         """Tell the program that no more requests come; it leaves by itself."""
         if not self._zygote.ended():

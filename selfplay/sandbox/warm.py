@@ -169,7 +169,7 @@ def warm_up(space: dict[str, "Any"]) -> None:
     """
     main = sys.modules["__main__"]
     calls = [(name, marshal.dumps(((arg,), {}), 2)) for name, arg in _CALLS]  # type: ignore[arg-type]
-    job = {"live": False, "kind": "calls", "code": _SAMPLE, "calls": calls, "chained": False}
+    job = {"live": False, "kind": "calls", "code": _SAMPLE, "calls": calls, "chained": False, "plain": False}
     for turn in range(24):
         space["_enter"](3 if space["_nr"] else 0, "getpid", space["_Word"](0), 60)
         body = marshal.dumps({**job, "changed": turn & 1})

@@ -4,6 +4,7 @@ It reads chunks of jobs from the caller, runs each in a zygote, judges it and wr
 It leaves when the caller is gone, and takes its zygotes with it.
 """
 
+import contextlib
 import ctypes
 import functools
 import json
@@ -15,12 +16,13 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from selfplay.sandbox import checks, codec, judge, languages, layers
-from selfplay.sandbox.foresee import MAX_CALLS, Stop, TooLong
-from selfplay.sandbox.judge import Verdict
+from selfplay.sandbox.foresee import MAX_CALLS, Foreseen, Stop, TooLong
+from selfplay.sandbox.judge import Replies, Verdict
 from selfplay.sandbox.sessions import Session
 from selfplay.sandbox.words import Limits, Status
 from selfplay.sandbox.zygote import CallerGone, End, Refused, Zygote, ZygoteDied
@@ -30,6 +32,8 @@ _TRIES = 3
 _FLUSH_SECONDS = 0.02
 
 
+Made = TypeVar("Made")
+_CLOSED = Status.PROTOCOL_VIOLATION, "it closed the channel"
 _TESTS_MEMORY = 2 << 30
 """Bytes that test code may take beside what the judge has: `list(range(answer))` takes what a program says."""
 
@@ -120,9 +124,30 @@ class Worker:
         return zygote.finish(whole)
 
     def _calls(self, code: str, tests: tuple[Any, ...], limits: Limits, flavour: str) -> Verdict:
-        _, calls, expected, atol, _ = tests
-        end = self._once(judge.message(code, "calls", limits, len(calls), calls=calls), flavour)
-        return judge.judge_cases(end, limits, calls, _loaded(expected), atol)
+        _, calls, expected, atol, one_by_one, _ = tests
+        if one_by_one:
+            end, replies = self._asked(code, calls, limits, flavour)
+        else:
+            end = self._once(judge.message(code, "calls", limits, len(calls), calls=calls), flavour)
+            replies = judge.read_replies(end, limits, len(calls))
+        return judge.judge_cases(end, replies, _loaded(expected), atol)
+
+    def _asked(
+        self, code: str, calls: tuple[tuple[str, codec.Raw], ...], limits: Limits, flavour: str
+    ) -> tuple[End, Replies]:
+        """The replies to calls of which the program sees none before its turn."""
+        found: list[list[Any]] = []
+
+        def ask(run: Session) -> None:
+            with contextlib.suppress(Stop):
+                for name, raw in calls:
+                    found.append(run.run(name, raw))
+
+        _, run, end = self._live(code, limits, flavour, ask, plain=True)
+        stop, left = run.evidence.stop, judge.read_replies(end, limits, 0).stop
+        if stop is not None and stop[0] is Status.INFRA_ERROR:
+            stop = left or _CLOSED
+        return end, Replies(found, stop or left)
 
     def _scripts(self, code: str, tests: tuple[Any, ...], limits: Limits, flavour: str) -> Verdict:
         """One fresh process a case; after a time-out or a flood the rest is not run."""
@@ -159,19 +184,60 @@ class Worker:
         if trust == "in_process":
             return self._inside(code, prepared, limits, flavour)
         if prepared.foreseen is not None and prepared.diverged <= prepared.replayed:
-            foreseen = prepared.foreseen
-            more = {"calls": foreseen.calls, "changed": True, "chained": bool(foreseen.patterns)}
-            end = self._once(judge.message(code, "calls", limits, len(foreseen.calls), **more), flavour)
-            replies = judge.read_replies(end, limits, len(foreseen.calls))
-            replay = checks.Replay(foreseen, replies.calls, replies.stop)
-            if replies.stop and (not replies.calls or replies.stop[0] in judge.OVERRIDING):
-                return Verdict(replies.stop[0], (replies.stop[0],), judge.bounded(replies.stop[1]), end)
-            verdict = self._tests(prepared, replay, end, limits)
+            play = self._replayed_live if prepared.one_by_one else self._replayed
+            evidence = checks.Evidence()
+            verdict = play(code, prepared, prepared.foreseen, evidence, limits, flavour)
             if verdict is not None:
                 prepared.replayed += 1
                 return verdict
-            prepared.diverged += not replay.evidence.unsupported
-        return self._session(code, prepared, limits, flavour)
+            prepared.diverged += not evidence.unsupported
+        verdict = self._session(code, limits, flavour, lambda run: self._tests(prepared, run, None, limits))
+        if verdict is None:
+            raise ZygoteDied("a session went astray")
+        return verdict
+
+    def _replayed(
+        self,
+        code: str,
+        prepared: checks.Prepared,
+        foreseen: Foreseen,
+        evidence: checks.Evidence,
+        limits: Limits,
+        flavour: str,
+    ) -> Verdict | None:
+        """The tests on the recorded replies to all calls at once; None where they went another way than foreseen."""
+        more = {"calls": foreseen.calls, "changed": True, "chained": bool(foreseen.patterns)}
+        end = self._once(judge.message(code, "calls", limits, len(foreseen.calls), **more), flavour)
+        replies = judge.read_replies(end, limits, len(foreseen.calls))
+        if replies.stop and (not replies.calls or replies.stop[0] in judge.OVERRIDING):
+            return Verdict(replies.stop[0], (replies.stop[0],), judge.bounded(replies.stop[1]), end)
+
+        def reply(at: int) -> list[Any]:
+            if at < len(replies.calls):
+                return replies.calls[at]
+            evidence.stop = replies.stop or (Status.PROTOCOL_VIOLATION, "an answer is missing")
+            raise Stop
+
+        return self._tests(prepared, checks.Replay(foreseen, reply, evidence), end, limits)
+
+    def _replayed_live(
+        self,
+        code: str,
+        prepared: checks.Prepared,
+        foreseen: Foreseen,
+        evidence: checks.Evidence,
+        limits: Limits,
+        flavour: str,
+    ) -> Verdict | None:
+        """The same, each call asked when the tests come to it."""
+
+        def judged(run: Session) -> Verdict | None:
+            run.evidence = evidence
+            replay = checks.Replay(foreseen, lambda at: run.run(*foreseen.calls[at]), evidence)
+            return self._tests(prepared, replay, None, limits)
+
+        more = {"plain": True, "changed": True, "chained": bool(foreseen.patterns)}
+        return self._session(code, limits, flavour, judged, **more)
 
     def _prepare(self, source: str, entry_point: str) -> checks.Prepared | str:
         key = source, entry_point
@@ -242,23 +308,32 @@ class Worker:
         end = self._once(judge.message(code, "inside", limits, 64, **more), flavour)
         return judge.judge_inside(end, limits, inside.asserts, inside.canaries)
 
-    def _session(self, code: str, prepared: checks.Prepared, limits: Limits, flavour: str) -> Verdict:
+    def _live(
+        self, code: str, limits: Limits, flavour: str, work: Callable[[Session], Made], **more: Any
+    ) -> tuple[Made, Session, End]:
+        """What `work` makes of a program that answers while it runs, and how that ended."""
         zygote = self.zygote(flavour)
-        room = judge.reply_room(limits, 64)
         # the program also waits for us here; its own waiting is then bounded more loosely
-        zygote.start(judge.message(code, "calls", limits, 64, live=True, wall=3 * limits.wall + 5))
-        run = Session(zygote, room)
-        verdict = self._tests(prepared, run, None, limits)
+        zygote.start(judge.message(code, "calls", limits, 64, live=True, wall=3 * limits.wall + 5, **more))
+        run = Session(zygote, judge.reply_room(limits, 64))
+        made = work(run)
         run.end()
         end = zygote.finish()
         if not zygote.clean_pipes():
             self.drop(flavour)
+        return made, run, end
+
+    def _session(
+        self, code: str, limits: Limits, flavour: str, judged: Callable[[Session], Verdict | None], **more: Any
+    ) -> Verdict | None:
+        """The verdict of test code that asks a live program; None as `judged` says it."""
+        verdict, run, end = self._live(code, limits, flavour, judged, **more)
         if verdict is None:
-            raise ZygoteDied("a session went astray")
+            return None
         replies = judge.read_replies(end, limits, 0)
         stop = run.evidence.stop
         if stop is not None and stop[0] is Status.INFRA_ERROR:
-            status, why = replies.stop or (Status.PROTOCOL_VIOLATION, "it closed the channel")
+            status, why = replies.stop or _CLOSED
             return Verdict(status, (*verdict.tests[:-1], status), judge.bounded(why), end)
         if replies.stop and (replies.stop[0] in judge.OVERRIDING or verdict.status is Status.PASSED):
             return Verdict(replies.stop[0], (*verdict.tests, replies.stop[0]), judge.bounded(replies.stop[1]), end)

@@ -1,0 +1,96 @@
+"""Whether the arguments of a later call give away the answer to an earlier one: a program that has all could look it up.
+
+`flip("aBc") == "AbC"` before `flip("AbC") == "aBc"`: such calls are asked one by one (`sessions.py`), so that no program
+sees a call before its turn. What it was given before it may remember.
+"""
+
+import ast
+import marshal
+import math
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from selfplay.sandbox import codec
+
+SMALL = 1000
+"""Numbers up to this size say nothing: they stand everywhere."""
+
+Compared = tuple[Any, Iterable[Any]]
+"""The arguments of a call, and what its answer is compared with."""
+
+
+def tells_ahead(calls: Sequence[Compared], literals: Iterable[Compared] = ()) -> bool:
+    """Whether an answer stands among the arguments of a later call, and not among its own or earlier ones.
+
+    `literals`: more comparisons, of calls that are known by arguments of theirs alone. Small numbers, truth values, single
+    characters and empty containers do not count; lists and tuples of equal parts do.
+    """
+    wanted = [(at, part) for at, (_, answers) in enumerate(calls) for part in map(_plain, answers) if part is not None]
+    more = [(given, part) for given, answers in literals for part in map(_plain, answers) if part is not None]
+    if not wanted and not more:
+        return False
+    first: dict[Hashable, int] = {}
+    for at, (given, _) in enumerate(calls):
+        for part in _parts(given):
+            first.setdefault(part, at)
+    wanted += [
+        (min((first[part] for part in _parts(given) if part in first), default=-1), part) for given, part in more
+    ]
+    return any(first.get(part, -1) > at for at, part in wanted)
+
+
+def compared(tree: ast.AST) -> Iterator[Compared]:
+    """The literals that test code compares with: (literals elsewhere in the comparison, literals that stand alone in it)."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            alone = [value for side in sides for value in _literal(side)]
+            if alone:
+                yield [value for side in sides if not list(_literal(side)) for value in _literals(side)], alone
+
+
+def _literals(node: ast.AST) -> Iterator[Any]:
+    return (value for part in ast.walk(node) for value in _literal(part))
+
+
+def _literal(node: ast.AST) -> Iterator[Any]:
+    try:
+        yield ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return
+
+
+def _parts(value: Any, depth: int = 0) -> Iterator[Hashable]:
+    """The value and all that it holds, as `_plain` writes them."""
+    found = _plain(value)
+    if found is not None:
+        yield found
+    if isinstance(value, dict):
+        value = [*value.keys(), *value.values()]
+    if isinstance(value, _HOLDERS) and depth < codec.MAX_DEPTH:
+        for item in value:
+            yield from _parts(item, depth + 1)
+
+
+_HOLDERS = (list, tuple, set, frozenset)
+_ALIKE = bytes.maketrans(b"(t", b"[u")
+"""Marshal's own marks: a tuple as a list, an interned text as any other."""
+
+
+def _plain(value: Any) -> Hashable | None:
+    """A key that equal values share, lists and tuples alike; None where the value says nothing, or is no builtin."""
+    kind = type(value)
+    if kind is int:
+        return value if abs(value) > SMALL else None
+    if kind is str or kind is bytes:
+        return value if len(value) > 1 else None
+    if kind is float:
+        return value if math.isfinite(value) and (value * 2 % 1 or abs(value) > SMALL) else None
+    if value is None or kind is bool or (kind in (*_HOLDERS, dict) and not value):
+        return None
+    try:
+        return marshal.dumps(value, 2).translate(_ALIKE)
+    except ValueError:
+        return repr(value) if kind in (Decimal, Fraction, bytearray, range) else None
