@@ -237,6 +237,14 @@ class Evidence:
         self.unsupported = ""
         self.may_end = False
         """Whether a StopIteration of the program reaches the tests as one: they name it."""
+        self.changed: list[tuple[Any, Any]] = []
+        """Arguments that the program changed in place, each with a copy of what it was."""
+
+    def undo(self) -> None:
+        """Give changed arguments their content back: a list may be a module's own, and stand there for the next program."""
+        for mine, before in reversed(self.changed):
+            _fill(mine, before)
+        self.changed.clear()
 
     def tick(self) -> None:
         """Count an assert that held."""
@@ -281,7 +289,7 @@ class Replay:
             self.evidence.unsupported = "an object"  # a session may still do it, for this program only
             self._diverge()
         try:
-            value = settle(reply, args, self.evidence.may_end)
+            value = settle(reply, args, self.evidence)
         except codec.Malformed as error:
             self.evidence.stop = Status.PROTOCOL_VIOLATION, str(error)
             raise Stop from None
@@ -296,16 +304,16 @@ class Replay:
             self._diverge()
 
 
-def settle(reply: list[Any], args: tuple[Any, ...], may_end: bool) -> Any:
+def settle(reply: list[Any], args: tuple[Any, ...], evidence: Evidence, may_end: bool | None = None) -> Any:
     """A reply as the call's outcome in the judge: arguments changed in place, then the value, or its exception.
 
-    `may_end`: see `remade`. Raises Malformed when it names an argument that the call does not have.
+    `may_end`: see `remade`; None: as the evidence says. Raises Malformed when it names an argument that the call does not have.
     """
     if reply[0] == 1:
-        raise remade(reply, may_end)
+        raise remade(reply, evidence.may_end if may_end is None else may_end)
     if type(reply[2]) is list:
         for mine, now in zip(args, reply[2], strict=False):
-            _change(mine, now)
+            _change(mine, now, evidence.changed)
     value = reply[1]
     if isinstance(value, codec.Alias):
         if not 0 <= value.at < len(args):
@@ -314,17 +322,24 @@ def settle(reply: list[Any], args: tuple[Any, ...], may_end: bool) -> Any:
     return value
 
 
-def _change(mine: Any, now: Any) -> None:
+def _change(mine: Any, now: Any, changed: list[tuple[Any, Any]]) -> None:
     if type(mine) is not type(now):
         return
-    if type(mine) is list or type(mine) is bytearray:
-        mine[:] = now
-    elif type(mine) is dict or type(mine) is set:
-        mine.clear()
-        mine.update(now)
+    if type(mine) in (list, bytearray, dict, set):
+        changed.append((mine, mine.copy()))
+        _fill(mine, now)
     elif type(mine) is tuple:
         for inner, fresh in zip(mine, now, strict=False):
-            _change(inner, fresh)
+            _change(inner, fresh, changed)
+
+
+def _fill(mine: Any, now: Any) -> None:
+    """Give a list, bytearray, dict or set another content."""
+    if type(mine) is list or type(mine) is bytearray:
+        mine[:] = now
+    else:
+        mine.clear()
+        mine.update(now)
 
 
 def remade(reply: list[Any], may_end: bool) -> BaseException:

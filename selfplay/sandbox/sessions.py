@@ -34,13 +34,13 @@ class Session:
         """The program's global: a builtin value, or a `Remote`. Raises NameError as the program's."""
         self.evidence.calls += 1
         if name not in self._names:
-            self._names[name] = self._settle(self._ask("name", name, b""), ())
+            self._names[name] = self._settle(self._ask("name", name, b""), (), False)
         return self._names[name]
 
     def call(self, handle: int, args: tuple[Any, ...], keys: dict[str, Any]) -> Any:
         """Call an object of the program."""
         self.evidence.calls += 1
-        return self._settle(self._ask("call", handle, self._raw((args, keys))), args, self.evidence.may_end)
+        return self._settle(self._ask("call", handle, self._raw((args, keys))), args)
 
     def do(self, operation: str, *args: Any) -> Any:
         """Apply one of the operations that `runner.py` lists."""
@@ -88,10 +88,10 @@ class Session:
         self.evidence.stop = self.evidence.stop or (status, why)
         raise Stop
 
-    def _settle(self, reply: list[Any], args: tuple[Any, ...], may_end: bool = False) -> Any:
+    def _settle(self, reply: list[Any], args: tuple[Any, ...], may_end: bool | None = None) -> Any:
         reply = [reply[0], self._live(reply[1], 0), self._live(reply[2], 0)]
         try:
-            return settle(reply, args, may_end)
+            return settle(reply, args, self.evidence, may_end)
         except codec.Malformed as error:
             return self._stop(Status.PROTOCOL_VIOLATION, str(error))
 

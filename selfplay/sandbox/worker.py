@@ -288,6 +288,7 @@ class Worker:
             _arm(0, 0, 0)
             if self._space > 0:
                 resource.setrlimit(resource.RLIMIT_AS, (self._hard, self._hard))
+            evidence.undo()
         if evidence.diverged:
             return None
         if evidence.stop is not None:

@@ -136,3 +136,14 @@ def test_one_program_keeps_its_state_and_its_arguments_over_calls_asked_one_by_o
     with Executor(workers=1, require_tier="best") as executor:
         for result in executor.run(jobs):
             assert result.passed, result
+
+
+def test_a_module_s_list_that_a_program_changed_is_as_before_for_the_next_one() -> None:
+    emptied = "def count(words):\n    n = len(words)\n    words.clear()\n    return n"
+    right = "def count(words): return len(words)"
+    tests = CheckTests("import keyword\nassert count(keyword.kwlist) == 35\nassert not keyword.kwlist", "count")
+    again = CheckTests("import keyword\nassert count(keyword.kwlist) == 35", "count")
+    with Executor(workers=1, require_tier="best") as executor:
+        first = executor.run([Job("changes", emptied, tests)])[0]
+        assert first.passed, "the tests see the change"
+        assert executor.run([Job("right", right, again)])[0].passed
