@@ -48,7 +48,7 @@ class GateStopped(SelfplayError):
 
 
 class Interrupted(SelfplayError):
-    """SIGINT or SIGTERM: the chunk in hand was finished, the same command resumes."""
+    """SIGINT or SIGTERM: the chunk in hand was finished, or training saved; the same command resumes."""
 
     exit_code = 130
 

@@ -48,6 +48,13 @@ class Ranks:
         """Rank 0's JSON value, on every rank."""
         return value
 
+    def agree(self, name: str, wanted: bool, turn: int) -> bool:
+        """Whether to act now, on what any rank may want: every rank is told so in the same turn, all of one turn or none.
+
+        Called once a turn by ranks of which none is more than a turn ahead of another, as in data-parallel training.
+        """
+        return wanted
+
     def close(self) -> None:
         """Leaves the process group."""
 
@@ -108,6 +115,13 @@ class LaunchedRanks(Ranks):
         while not self._store.check([key]):
             time.sleep(POLL_SECONDS)
         return json.loads(self._store.get(key).decode())
+
+    def agree(self, name: str, wanted: bool, turn: int) -> bool:
+        """See `Ranks.agree`: whoever is first to want it names the turn after next, which no rank has reached."""
+        key = f"agree/{name}"
+        if wanted:
+            self._store.compare_set(key, "", str(turn + 2))
+        return bool(self._store.check([key])) and turn >= int(self._store.get(key))
 
     def close(self) -> None:
         """See `Ranks.close`."""

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tiny_models import make_tiny, random_rows
 
 from selfplay.config.tree import Lora, Train
-from selfplay.errors import ConfigError, DataError, StoreError
+from selfplay.errors import ConfigError, DataError, Interrupted, StoreError
 from selfplay.phases.train import TrainReport, plan, train
 from selfplay.phases.train.disk import good_checkpoint, read_curve, truncate_curve
 from selfplay.phases.train.plan import halved, micro_rows
@@ -312,6 +312,46 @@ def test_killed_run_goes_on_from_its_checkpoint_to_the_same_bytes(tiny: Path, tm
     assert (cut / "curve.jsonl").read_bytes() == (tmp_path / "whole" / "curve.jsonl").read_bytes()
 
 
+def test_training_that_is_asked_to_stop_saves_and_goes_on_to_the_same_bytes(tiny: Path, tmp_path: Path) -> None:
+    long: dict[str, Any] = {"steps": 12}
+    go(tiny, tmp_path / "whole", **long)
+    cut, told = tmp_path / "cut", list[int]()
+    given: dict[str, Any] = {"start": tiny, "out": cut, "seed": 7, "round": 2, "step_offset": 100, "device": "cpu"}
+    with pytest.raises(Interrupted, match="saved at step 5 of 12; run the same command to go on"):
+        train(
+            Train(**(BASIC | long)),
+            random_rows(30),
+            **given,
+            ranks=Ranks(),
+            on_step=lambda step, steps: told.append(step),
+            stop=lambda: len(told) == 5,
+        )
+    assert told == [1, 2, 3, 4, 5]
+    found = good_checkpoint(cut / "checkpoints")
+    assert found is not None and found[1] == 5
+    go(tiny, cut, **long)
+    assert weights(cut / "model") == weights(tmp_path / "whole" / "model")
+    assert (cut / "curve.jsonl").read_bytes() == (tmp_path / "whole" / "curve.jsonl").read_bytes()
+
+
+def test_a_stop_asked_for_in_the_last_step_ends_training_as_usual(tiny: Path, tmp_path: Path) -> None:
+    made, told = Train(**(BASIC | {"steps": 3})), list[int]()
+    report = train(
+        made,
+        random_rows(30),
+        start=tiny,
+        out=tmp_path,
+        seed=7,
+        round=2,
+        step_offset=0,
+        ranks=Ranks(),
+        device="cpu",
+        on_step=lambda step, steps: told.append(step),
+        stop=lambda: len(told) == 3,
+    )
+    assert report.steps == 3 and (tmp_path / "model").is_dir()
+
+
 @pytest.mark.prove
 def test_run_whose_last_step_is_saved_is_not_trained_further(tiny: Path, tmp_path: Path) -> None:
     go(tiny, tmp_path / "whole", save_steps=5)
@@ -384,6 +424,19 @@ def test_two_ranks_train_as_one_and_go_on_after_a_kill(tiny: Path, tmp_path: Pat
     assert launch(tiny, tmp_path / "cut", 2, {}, **long).returncode == 0
     assert weights(tmp_path / "cut" / "model") == weights(tmp_path / "two" / "model")
     assert (tmp_path / "cut" / "curve.jsonl").read_bytes() == (tmp_path / "two" / "curve.jsonl").read_bytes()
+
+
+@pytest.mark.prove
+def test_two_ranks_of_which_one_is_asked_to_stop_save_together_and_go_on(tiny: Path, tmp_path: Path) -> None:
+    long: dict[str, Any] = {"steps": 10}
+    assert launch(tiny, tmp_path / "whole", 2, {}, **long).returncode == 0
+    stopped = launch(tiny, tmp_path / "cut", 2, {"stop_at": 3}, **long)
+    assert stopped.returncode != 0
+    assert "training is saved at step 5 of 10" in stopped.stderr
+    found = good_checkpoint(tmp_path / "cut" / "checkpoints")
+    assert found is not None and found[1] == 5
+    assert launch(tiny, tmp_path / "cut", 2, {}, **long).returncode == 0
+    assert weights(tmp_path / "cut" / "model") == weights(tmp_path / "whole" / "model")
 
 
 @pytest.mark.prove

@@ -1,7 +1,8 @@
 """A training run as a process of its own, for tests that kill it, starve it, or start it on several ranks.
 
 Arguments: start folder, out folder, JSON of train settings, and JSON of what to do to it: `kill_at` (SIGKILL itself
-once the curve has this many lines), `kill_when` (or once this file is there), `spare_bytes` (of new address space).
+once the curve has this many lines), `kill_when` (or once this file is there), `spare_bytes` (of new address space),
+`stop_at` (rank 1 alone is asked to stop after this step).
 """
 
 import json
@@ -67,6 +68,7 @@ def main() -> None:
     if "spare_bytes" in harm:
         starve(start, harm["spare_bytes"])
     rows = random_rows(harm.get("rows", 30), longest=harm.get("longest", 40))
+    told: list[int] = []
     report = train(
         Train(**settings),
         rows if settings.get("method", "sft") == "sft" else random_pairs(20),
@@ -77,6 +79,8 @@ def main() -> None:
         step_offset=100,
         ranks=ranks,
         device="cpu",
+        on_step=lambda step, steps: told.append(step),
+        stop=lambda: ranks.rank == 1 and harm.get("stop_at") in told,
     )
     if ranks.is_main:
         print(report.model_dump_json())

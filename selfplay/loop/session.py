@@ -167,7 +167,7 @@ def note_end(kind: type[BaseException] | None, error: BaseException | None, trac
 
 @contextmanager
 def stopping(watch: Watch) -> Iterator[None]:
-    """SIGINT or SIGTERM once: the chunk in hand is finished; twice: at once. Only where signals can be had."""
+    """SIGINT or SIGTERM once: the chunk in hand is finished, or training saved; twice: at once. Only where signals can be had."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -63,6 +63,7 @@ def learn(
         device=config.launch.device,
         threads=hands.threads,
         on_step=stepped,
+        stop=lambda: watch.stop_requested,
     )
     watch.count("train", min(report.seconds_in_train, time.perf_counter() - began))  # not loading, not saving
     return {

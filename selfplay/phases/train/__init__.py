@@ -65,6 +65,7 @@ def train(
     device: str = "auto",
     threads: int | None = None,
     on_step: Callable[[int, int], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> TrainReport:
     """Fine-tunes `start` (a model folder, an adapter's, or a hub name) on the rows, for dpo and kto on pairs, and leaves the
     weights in `out/model`.
@@ -72,9 +73,10 @@ def train(
     All ranks call it. Called again it goes on from the newest whole checkpoint, or returns the report of what is done.
     On a CPU the weights are bit for bit those of an uninterrupted run with as many ranks. `step_offset`: optimizer
     steps of earlier rounds, so that `train/step` in the curve never restarts. An out-of-memory error halves the
-    micro-batch at equal `batch_rows`. `on_step` hears the number of each optimizer step done, and of all.
+    micro-batch at equal `batch_rows`. `on_step` hears the number of each optimizer step done, and of all. Once
+    `stop` says so (on any rank), a checkpoint is written within three steps, and Interrupted raised.
 
-    Raises ConfigError, DataError, and OutageError where several ranks must start anew.
+    Raises ConfigError, DataError, Interrupted, and OutageError where several ranks must start anew.
     """
     from selfplay.models.embedded import out_of_memory
 
@@ -96,7 +98,7 @@ def train(
     stepped = partial(_tell, on_step, made.steps)
     while True:
         resume = _resume(found, ranks)
-        setup = running.Setup(start, out, seed, round, step_offset, micro, resume, where, ranks, stepped)
+        setup = running.Setup(start, out, seed, round, step_offset, micro, resume, where, ranks, stepped, stop)
         try:
             model, seconds = _to_the_end(settings, made, setup, found)
             break

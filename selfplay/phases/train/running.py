@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from selfplay.config.training import Lora, Train
-from selfplay.errors import ConfigError
+from selfplay.errors import ConfigError, Interrupted
 from selfplay.models import transformer
 from selfplay.phases.train.disk import commit_checkpoint, sync
 from selfplay.phases.train.plan import Course, taken
@@ -36,11 +36,15 @@ class Journal(transformer.TrainerCallback):
 
     def __init__(self, setup: "Setup") -> None:
         self._curve, self._round, self._offset = setup.out / "curve.jsonl", setup.round, setup.step_offset
-        self._ranks, self._stepped = setup.ranks, setup.stepped
+        self._ranks, self._stepped, self._stop, self._stopping = setup.ranks, setup.stepped, setup.stop, False
+        self._name = f"stop/{setup.round}/{setup.micro}"
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Progress."""
-        self._stepped(state.global_step)
+        """Progress; and a checkpoint out of turn where somebody has asked for a stop."""
+        step = state.global_step
+        self._stepped(step)
+        if self._ranks.agree(self._name, self._stop(), step) and step < state.max_steps:
+            control.should_save = self._stopping = True
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """One line a step, on rank 0."""
@@ -59,6 +63,11 @@ class Journal(transformer.TrainerCallback):
             sync(self._curve)
             folder = Path(args.output_dir) / f"checkpoint-{step}"
             commit_checkpoint(folder, step=step, world_size=self._ranks.world_size)
+        if self._stopping:
+            self._ranks.barrier(f"stopped {step}")
+            raise Interrupted(
+                f"interrupted: training is saved at step {step} of {state.max_steps}; run the same command to go on"
+            )
 
 
 def _named(key: str) -> str:
@@ -81,6 +90,8 @@ class Setup:
     ranks: Ranks
     stepped: Callable[[int], None]
     """Told of each optimizer step, by its number from 1."""
+    stop: Callable[[], bool]
+    """Asked after each step whether to save and stop."""
 
 
 def check_args(settings: Train, kind: Any) -> None:
