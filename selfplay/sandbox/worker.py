@@ -7,20 +7,18 @@ It leaves when the caller is gone, and takes its zygotes with it.
 import contextlib
 import ctypes
 import functools
-import json
-import marshal
 import os
 import resource
 import select
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
 from selfplay.sandbox import checks, codec, judge, languages, layers
+from selfplay.sandbox.channel import Channel, row_of
 from selfplay.sandbox.foresee import MAX_CALLS, Foreseen, Stop, TooLong
 from selfplay.sandbox.judge import Replies, Verdict
 from selfplay.sandbox.sessions import Session
@@ -29,7 +27,6 @@ from selfplay.sandbox.zygote import CallerGone, End, Refused, Zygote, ZygoteDied
 
 RECYCLE = 2000
 _TRIES = 3
-_FLUSH_SECONDS = 0.02
 
 
 Made = TypeVar("Made")
@@ -368,48 +365,6 @@ def _failure(error: BaseException, prepared: checks.Prepared) -> tuple[Status, s
     return Status.EXCEPTION, f"tests, line {where}: {type(error).__name__}: {text[:300]}; {line}"
 
 
-def _row(index: int, verdict: Verdict, attempts: int) -> list[Any]:
-    end = verdict.end
-    figures = [round(end.cpu, 6), round(end.wall, 6), end.peak] if end else [0.0, 0.0, 0]
-    output = judge.tail(end) if end else ""
-    statuses = [status.value for status in verdict.tests]
-    return [index, verdict.status.value, statuses, verdict.error, output, *figures, verdict.trust, attempts]
-
-
-class _Channel:
-    """The caller's socket: chunks in, results out in small bundles."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock, self._rows, self._since = sock, list[Any](), 0.0
-
-    def chunk(self) -> Any:
-        """The next chunk; leaves when the caller is gone."""
-        head = self._exactly(4)
-        return marshal.loads(self._exactly(int.from_bytes(head, "little")))
-
-    def _exactly(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            more = self._sock.recv(min(size - len(data), 1 << 20))
-            if not more:
-                raise CallerGone
-            data += more
-        return data
-
-    def put(self, row: list[Any], now: bool) -> None:
-        """Send a result, soon or now."""
-        if not self._rows:
-            self._since = time.monotonic()
-        self._rows.append(row)
-        if now or time.monotonic() - self._since > _FLUSH_SECONDS:
-            data = json.dumps(self._rows).encode()
-            self._rows = []
-            try:
-                self._sock.sendall(len(data).to_bytes(4, "little") + data)
-            except OSError:
-                raise CallerGone from None
-
-
 def serve(sock: socket.socket, how: layers.Plan) -> None:
     """Work until the caller is gone. A chunk is (tests, [(index, code, which tests, limits)])."""
     signal.signal(signal.SIGALRM, _alarm)
@@ -417,13 +372,13 @@ def serve(sock: socket.socket, how: layers.Plan) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # not dumpable: programs of the same user cannot look into this process
-    channel, worker = _Channel(sock), Worker(how, sock.fileno() if hasattr(select, "POLLRDHUP") else None)
+    channel, worker = Channel(sock), Worker(how, sock.fileno() if hasattr(select, "POLLRDHUP") else None)
     try:
         while True:
             specs, jobs = channel.chunk()
             for at, (index, code, which, limits) in enumerate(jobs):
                 verdict, attempts = worker.run(code, specs[which], Limits(*limits))
-                channel.put(_row(index, verdict, attempts), at + 1 == len(jobs))
+                channel.put(row_of(index, verdict, attempts), at + 1 == len(jobs))
     except CallerGone:
         pass
     finally:
@@ -433,7 +388,7 @@ def serve(sock: socket.socket, how: layers.Plan) -> None:
 def main() -> None:
     """Entry of the worker process: descriptor 3 is the caller's socket, the first message the plan."""
     sock = socket.socket(fileno=3)
-    channel = _Channel(sock)
+    channel = Channel(sock)
     try:
         how, path = channel.chunk()
     except CallerGone:
