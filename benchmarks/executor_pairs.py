@@ -5,10 +5,11 @@
 Isolation: CPU of the whole tree a program (caller, workers, zygotes, programs) at tier 3 over the same zygote at tier 0,
 paired block by block. Scaling: wall time with one worker over wall time with two, beside what the same two cores do for a
 bare loop, which is the ceiling. Each is a geometric mean with its 95 % interval (t, over blocks). Other load on the machine
-widens the scaling most of all.
+widens the scaling most of all. Also counted: the tests of real sets whose calls are asked one by one.
 """
 
 import argparse
+import gzip
 import json
 import math
 import os
@@ -28,6 +29,7 @@ from arena import descendants  # noqa: E402
 from executor import programs  # noqa: E402
 
 from selfplay.sandbox import CheckTests, Executor, IOTests, Job, Limits  # noqa: E402
+from selfplay.sandbox.checks import Prepared  # noqa: E402
 
 
 def jobs(rows: list[dict[str, Any]], kind: str, mark: str) -> list[Job]:
@@ -100,6 +102,16 @@ def two_cores(blocks: int) -> list[float]:
     return found
 
 
+def one_by_one(data: Path) -> dict[str, tuple[int, int]]:
+    """Of the tests of each set, those in which a later call's arguments give an answer away, and all."""
+    sources = {"humaneval": [(row["test"], row["entry_point"]) for row in programs(data)]}
+    with gzip.open(data / "mbpp" / "prompt_train_validation.jsonl.gz", "rt", encoding="utf-8") as lines:
+        sources["mbpp"] = [("\n".join(json.loads(line)["test_list"]), "") for line in lines]
+    return {
+        name: (sum(Prepared(*source).one_by_one for source in found), len(found)) for name, found in sources.items()
+    }
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -110,7 +122,7 @@ def main() -> None:
     given = parser.parse_args()
     rows = [row for row in programs(given.data) if row["task_id"] != "HumanEval/75"]  # 100 ms: it would hide the rest
     report: dict[str, Any] = {"programs": len(rows), "python": platform.python_version(), "kernel": platform.release()}
-    report |= {"cores": os.cpu_count(), "load": os.getloadavg()}
+    report |= {"cores": os.cpu_count(), "load": os.getloadavg(), "asked one by one": one_by_one(given.data)}
     for kind in ("io", "check"):
         with Executor(1, 3, 3) as walled, Executor(1, 0, 0) as bare:
             pairs = compared(rows, kind, given.blocks, walled, bare)

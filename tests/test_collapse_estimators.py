@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import selfplay.collapse as c
+from selfplay.collapse.estimate import KEPT_WEIGHTS, resample_weights
 from selfplay.collapse.stream import gram_hashes, stream_of
 from selfplay.errors import DataError, EmptyMetric
 
@@ -309,3 +310,12 @@ def test_nothing_to_measure_raises_instead_of_reading_as_collapse(empty: object)
 
 def test_every_public_name_is_there() -> None:
     assert all(hasattr(c, name) for name in c.__all__)
+
+
+@pytest.mark.parametrize("units", [50, 2 * KEPT_WEIGHTS // 1000])
+def test_bootstrap_weights_are_the_same_at_every_call_and_cannot_be_written_to(units: int) -> None:
+    first, second = (resample_weights(units, 1000, 3) for _ in range(2))
+    assert np.array_equal(first, second) and np.allclose(first.sum(axis=1), 1.0)
+    assert (first is second) == (units == 50), "small ones are kept, large ones are not"
+    with pytest.raises(ValueError, match="read-only"):
+        first[0, 0] = 1.0

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,10 @@ from conftest import ROOT
 from selfplay import fork, load_config, open_run
 from selfplay import run as start
 from selfplay.errors import GateStopped
+from selfplay.loop import session
 from selfplay.loop.reading import OpenRun
+from selfplay.models.student import open_student
+from selfplay.phases import hands
 from selfplay.store.traces import read_rows
 
 CONFIG = """\
@@ -118,3 +123,48 @@ def test_verifier_that_accepts_known_wrong_answers_stops_the_run_at_once(tmp_pat
     with pytest.raises(GateStopped, match=r"after round 1: collapse alarm level 3: .*known-wrong trace was accepted"):
         begin(tmp_path, "verify.check.type=python:verifiers_of_tests:yes", "audit.canaries=8")
     assert open_run(tmp_path / "a").rounds[1].action == "stop"
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], list[str]]:
+    """The students that were opened, by the place of their weights, and those that are in memory now."""
+    all_, held = list[str](), list[str]()
+
+    @contextmanager
+    def counted(student: Any, folder: Path, device: str, threads: int | None) -> Iterator[Any]:
+        place = folder.relative_to(folder.parents[1 + (folder.parent.name == "train")]).parent.as_posix()
+        all_.append(place)
+        held.append(place)
+        with open_student(student, folder, device, threads) as backend:
+            yield backend
+        held.remove(place)
+
+    monkeypatch.setattr(hands, "open_student", counted)
+    return all_, held
+
+
+def test_the_student_that_was_evaluated_writes_the_next_round_s_attempts_unless_it_was_rolled_back(
+    tmp_path: Path, opened: tuple[list[str], list[str]]
+) -> None:
+    with pytest.raises(GateStopped):
+        begin(tmp_path)
+    # each round's weights are opened once, to be evaluated; round 2's again for round 4, once 3 is rolled back
+    assert opened[0] == ["000/train", "001/train", "002/train", "003/train", "002", "004/train", "005/train"]
+    assert opened[1] == []
+
+
+def test_no_student_is_in_memory_where_other_models_may_be_loaded(
+    tmp_path: Path, opened: tuple[list[str], list[str]]
+) -> None:
+    (tmp_path / "c.yaml").write_text(CONFIG)
+    given = [f"runs_dir={tmp_path}", "rounds=2", "propose.make.makers.procedural=6", "gate.action=observe"]
+    held: dict[str, list[str]] = {}
+
+    def heard(event: str, figures: dict[str, Any]) -> None:
+        if event == "phase":
+            held[figures["name"]] = [*held.get(figures["name"], []), *opened[1]]
+
+    session.start(load_config(tmp_path / "c.yaml", given), listener=heard)
+    assert held["propose"] == ["000/train", "001/train"]
+    assert {name: found for name, found in held.items() if found and name not in ("propose", "generate")} == {}
+    assert "make" in held and "train" in held

@@ -69,6 +69,8 @@ def test_whole_loop_commits_measures_reports_and_tracks(smoke: Path) -> None:
     } <= set(rows[1])
     assert "test/greedy_accuracy_delta_lo" in rows[1] and rows[1]["data/sampled"] == 2 * len(proposed)
     assert all(trace["completion_ids"] and trace["decision"] for trace in open_run(smoke).traces(1))
+    strata = list(json.loads((smoke / "rounds/000/curate/DONE").read_text())["strata"])
+    assert strata == sorted(strata) and len(strata) > 3
     assert "<svg" in (smoke / "report.html").read_text()
     (file,) = smoke.glob("wandb/offline-run-*/*.wandb")
     sent = list(history(file))

@@ -32,10 +32,13 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny(tmp_path_factory.mktemp("tiny"))
 
 
-def go(start: Path, out: Path, rows: list[Row] | None = None, **changes: Any) -> TrainReport:
-    made = Train(**(BASIC | changes))
+def go(
+    start: Path, out: Path, rows: list[Row] | None = None, heard: dict[str, Any] | None = None, **changes: Any
+) -> TrainReport:
+    """`heard`: what `train` is to call as it goes."""
+    given: dict[str, Any] = {"seed": 7, "round": 2, "step_offset": 100, "ranks": Ranks(), "device": "cpu"}
     given_rows = random_rows(30) if rows is None else rows
-    return train(made, given_rows, start=start, out=out, seed=7, round=2, step_offset=100, ranks=Ranks(), device="cpu")
+    return train(Train(**(BASIC | changes)), given_rows, start=start, out=out, **given, **(heard or {}))
 
 
 def losses(out: Path) -> list[float]:
@@ -110,19 +113,7 @@ def test_training_learns_and_writes_model_curve_and_report(tiny: Path, tmp_path:
 
 def test_every_step_is_told_as_it_is_done(tiny: Path, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    made = Train(steps=3, batch_rows=8)
-    train(
-        made,
-        random_rows(20),
-        start=tiny,
-        out=tmp_path,
-        seed=7,
-        round=0,
-        step_offset=0,
-        ranks=Ranks(),
-        device="cpu",
-        on_step=lambda step, steps: told.append((step, steps)),
-    )
+    go(tiny, tmp_path, heard={"on_step": lambda step, steps: told.append((step, steps))}, steps=3)
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
@@ -316,16 +307,9 @@ def test_training_that_is_asked_to_stop_saves_and_goes_on_to_the_same_bytes(tiny
     long: dict[str, Any] = {"steps": 12}
     go(tiny, tmp_path / "whole", **long)
     cut, told = tmp_path / "cut", list[int]()
-    given: dict[str, Any] = {"start": tiny, "out": cut, "seed": 7, "round": 2, "step_offset": 100, "device": "cpu"}
+    heard = {"on_step": lambda step, steps: told.append(step), "stop": lambda: len(told) == 5}
     with pytest.raises(Interrupted, match="saved at step 5 of 12; run the same command to go on"):
-        train(
-            Train(**(BASIC | long)),
-            random_rows(30),
-            **given,
-            ranks=Ranks(),
-            on_step=lambda step, steps: told.append(step),
-            stop=lambda: len(told) == 5,
-        )
+        go(tiny, cut, heard=heard, **long)
     assert told == [1, 2, 3, 4, 5]
     found = good_checkpoint(cut / "checkpoints")
     assert found is not None and found[1] == 5
@@ -335,20 +319,9 @@ def test_training_that_is_asked_to_stop_saves_and_goes_on_to_the_same_bytes(tiny
 
 
 def test_a_stop_asked_for_in_the_last_step_ends_training_as_usual(tiny: Path, tmp_path: Path) -> None:
-    made, told = Train(**(BASIC | {"steps": 3})), list[int]()
-    report = train(
-        made,
-        random_rows(30),
-        start=tiny,
-        out=tmp_path,
-        seed=7,
-        round=2,
-        step_offset=0,
-        ranks=Ranks(),
-        device="cpu",
-        on_step=lambda step, steps: told.append(step),
-        stop=lambda: len(told) == 3,
-    )
+    told: list[int] = []
+    heard = {"on_step": lambda step, steps: told.append(step), "stop": lambda: len(told) == 3}
+    report = go(tiny, tmp_path, heard=heard, steps=3)
     assert report.steps == 3 and (tmp_path / "model").is_dir()
 
 

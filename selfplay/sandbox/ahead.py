@@ -45,10 +45,10 @@ def compared(tree: ast.AST) -> Iterator[Compared]:
     """The literals that test code compares with: (literals elsewhere in the comparison, literals that stand alone in it)."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare):
-            sides = [node.left, *node.comparators]
-            alone = [value for side in sides for value in _literal(side)]
+            sides = [(side, list(_literal(side))) for side in (node.left, *node.comparators)]
+            alone = [value for _, values in sides for value in values]
             if alone:
-                yield [value for side in sides if not list(_literal(side)) for value in _literals(side)], alone
+                yield [value for side, values in sides if not values for value in _literals(side)], alone
 
 
 def _literals(node: ast.AST) -> Iterator[Any]:

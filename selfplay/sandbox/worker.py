@@ -181,9 +181,8 @@ class Worker:
         if trust == "in_process":
             return self._inside(code, prepared, limits, flavour)
         if prepared.foreseen is not None and prepared.diverged <= prepared.replayed:
-            play = self._replayed_live if prepared.one_by_one else self._replayed
             evidence = checks.Evidence()
-            verdict = play(code, prepared, prepared.foreseen, evidence, limits, flavour)
+            verdict = self._replayed(code, prepared, prepared.foreseen, evidence, limits, flavour)
             if verdict is not None:
                 prepared.replayed += 1
                 return verdict
@@ -202,9 +201,18 @@ class Worker:
         limits: Limits,
         flavour: str,
     ) -> Verdict | None:
-        """The tests on the recorded replies to all calls at once; None where they went another way than foreseen."""
-        more = {"calls": foreseen.calls, "changed": True, "chained": bool(foreseen.patterns)}
-        end = self._once(judge.message(code, "calls", limits, len(foreseen.calls), **more), flavour)
+        """The tests on the replies to foreseen calls, asked all at once or one by one; None where they went another way."""
+        more = {"changed": True, "chained": bool(foreseen.patterns)}
+
+        def judged(run: Session) -> Verdict | None:
+            run.evidence = evidence
+            replay = checks.Replay(foreseen, lambda at: run.run(*foreseen.calls[at]), evidence)
+            return self._tests(prepared, replay, None, limits)
+
+        if prepared.one_by_one:
+            return self._session(code, limits, flavour, judged, plain=True, **more)
+        message = judge.message(code, "calls", limits, len(foreseen.calls), calls=foreseen.calls, **more)
+        end = self._once(message, flavour)
         replies = judge.read_replies(end, limits, len(foreseen.calls))
         if replies.stop and (not replies.calls or replies.stop[0] in judge.OVERRIDING):
             return Verdict(replies.stop[0], (replies.stop[0],), judge.bounded(replies.stop[1]), end)
@@ -216,25 +224,6 @@ class Worker:
             raise Stop
 
         return self._tests(prepared, checks.Replay(foreseen, reply, evidence), end, limits)
-
-    def _replayed_live(
-        self,
-        code: str,
-        prepared: checks.Prepared,
-        foreseen: Foreseen,
-        evidence: checks.Evidence,
-        limits: Limits,
-        flavour: str,
-    ) -> Verdict | None:
-        """The same, each call asked when the tests come to it."""
-
-        def judged(run: Session) -> Verdict | None:
-            run.evidence = evidence
-            replay = checks.Replay(foreseen, lambda at: run.run(*foreseen.calls[at]), evidence)
-            return self._tests(prepared, replay, None, limits)
-
-        more = {"plain": True, "changed": True, "chained": bool(foreseen.patterns)}
-        return self._session(code, limits, flavour, judged, **more)
 
     def _prepare(self, source: str, entry_point: str) -> checks.Prepared | str:
         key = source, entry_point

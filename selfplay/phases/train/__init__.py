@@ -84,11 +84,9 @@ def train(
     if found["done"] is not None:
         return TrainReport(**found["done"])
     from selfplay.models.transformer import quiet_cpu
-    from selfplay.phases.train import preference, running, sft
+    from selfplay.phases.train import running
 
-    assert preference and sft  # loaded before the heap is settled: they bring the most objects
     quiet_cpu(threads)
-    running.settle_heap()
     where = running.train_device(device)
     made = _planned(settings, rows, seed)
     micro = micro_rows(settings, made, world_size=ranks.world_size, on_cpu=where.type == "cpu")
@@ -165,6 +163,7 @@ def _to_the_end(settings: Train, made: Plan | PairPlan, setup: Any, found: dict[
     """The trained model. A run whose last step is in a checkpoint already is not trained for one step more."""
     from selfplay.phases.train import preference, running, sft
 
+    running.settle_heap()  # once all that training needs is loaded, and before there is a model
     if found["step"] >= made.steps:
         return running.trainable(setup.resume, settings.lora, device=setup.device, bf16=False, seed=setup.seed), 0.0
     return preference.run(settings, made, setup) if isinstance(made, PairPlan) else sft.run(settings, made, setup)

@@ -80,7 +80,7 @@ def make_task(chain: Chain, split: Split = "train") -> Task | None:
     """
     prompt = _prompt(chain)
     rng = rng_of("listprograms/inputs", prompt)
-    inputs = [_numbers(rng, rng.randint(6, 10)) for _ in range(_CANDIDATE_INPUTS)]
+    inputs = [rng.choices(_NUMBERS, k=rng.randint(6, 10)) for _ in range(_CANDIDATE_INPUTS)]
     outputs = run_all(chain, inputs)
     if outputs is None:
         return None
@@ -99,12 +99,6 @@ def make_task(chain: Chain, split: Split = "train") -> Task | None:
         tags=(f"operations:{len(chain)}", f"frequency:{frequency}", *(f"operation:{name}" for name in names)),
         split=split,
     )
-
-
-def _numbers(rng: random.Random, count: int) -> list[int]:
-    """What `rng.choices(_NUMBERS, k=count)` draws, in a third of its time: it is most of what a task costs."""
-    draw, first, width = rng.random, _NUMBERS.start, float(len(_NUMBERS))
-    return [first + int(draw() * width) for _ in range(count)]
 
 
 def solution(chain: Chain, rng: random.Random | None = None) -> str:
