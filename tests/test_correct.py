@@ -32,11 +32,12 @@ from selfplay.ranks import join
 from selfplay.records import Attempt, Completion, Message, Outcome, Request, Sampling, Task, Verdict
 from selfplay.store import ChunkFolder
 from selfplay.store.traces import read_rows, read_traces
+from selfplay.tasks.book import TaskBook
 from selfplay.tasks.procedural import arithmetic_task, solve
 from selfplay.verify.answer import MathAnswer
 from selfplay.verify.routing import Judged
 
-TASKS = [arithmetic_task([50 + 9 * n, 7 * n + 1, 3], n % 2 == 0) for n in range(6)]
+TASKS = TaskBook.of(arithmetic_task([50 + 9 * n, 7 * n + 1, 3], n % 2 == 0) for n in range(6))
 SAMPLING = Sampling(max_new_tokens=64)
 CODE = Task(
     id="code",
@@ -202,7 +203,7 @@ def test_copy_stays_failed_even_where_the_verifier_would_now_pass_it() -> None:
 
     first = Attempt(task_id="code", attempt=0, round=1, text="def f(xs):\n    return xs\n")
     row, said = first.model_dump(mode="json"), {"outcome": "fail", "verdicts": []}
-    failed = failed_of(Correct(attempts=1), {"code": CODE}, [(row, said)])
+    failed = failed_of(Correct(attempts=1), TaskBook.of([CODE]), [(row, said)])
     texts = {
         "def f(xs):\n    return xs\n": Outcome.FAIL,
         "def f(ys):  # mended!\n    return ys": Outcome.FAIL,

@@ -9,6 +9,7 @@ from selfplay.phases.correct import failed_of, is_copy
 from selfplay.prompts.correction import AGAIN, WRONG
 from selfplay.records import Attempt, Task
 from selfplay.tasks import listprograms as lp
+from selfplay.tasks.book import TaskBook
 from selfplay.tasks.listprograms.correcting import corrections, wrong_of
 from selfplay.tasks.listprograms.evolving import WAYS, evolve
 from selfplay.tasks.procedural import ListProgramsSource
@@ -51,7 +52,7 @@ def test_a_row_has_the_very_form_that_the_correct_phase_asks_with() -> None:
         }
         plain_task = row.model_copy(update={"prompt": row.text.partition("def f(xs):")[0], "id": "plain"})
         rows = [(first, {"outcome": "fail", "verdicts": [verdict]})]
-        [failed] = failed_of(Correct(attempts=1), {"plain": plain_task}, rows)
+        [failed] = failed_of(Correct(attempts=1), TaskBook.of([plain_task]), rows)
         assert failed.request.prompt == row.text
 
 

@@ -105,8 +105,8 @@ def play(folder: Path, text: str, *overrides: str) -> Any:
 
 
 def made_of(folder: Path, number: int) -> list[Task]:
-    path = folder / f"runs/a/rounds/{number:03d}/make/tasks.json"
-    return [Task.model_validate(task) for task in json.loads(path.read_text())["tasks"]]
+    path = folder / f"runs/a/rounds/{number:03d}/make/tasks.jsonl"
+    return [Task.from_line(line) for line in path.read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfplay.config.sections import Arithmetic
 from selfplay.config.tree import Curriculum, Propose
-from selfplay.phases.propose import edge_in, edge_shares, next_edge, propose, read_tasks
+from selfplay.phases.propose import draw, edge_in, edge_shares, next_edge, propose, read_head, read_tasks
 from selfplay.store import read_json
 from selfplay.tasks import open_source
 
@@ -65,14 +66,16 @@ def test_edge_of_a_round_is_what_the_rounds_before_left_or_the_schedule() -> Non
 
 def test_round_without_a_curriculum_takes_what_the_source_gives(tmp_path: Path) -> None:
     source = open_source(Arithmetic(source="arithmetic"), seed=0, eval_seed=1, folder=tmp_path)
-    propose(Propose(tasks_per_round=30), source, edge=None, seed=4, out=tmp_path / "a")
-    propose(Propose(tasks_per_round=30), source, edge=None, seed=4, out=tmp_path / "b")
-    assert read_tasks(tmp_path / "a") == read_tasks(tmp_path / "b") == source.propose(30, None, 4).tasks
+    drawn = draw(Propose(tasks_per_round=30), source, edge=None, seed=4)
+    assert drawn == draw(Propose(tasks_per_round=30), source, edge=None, seed=4)
+    propose(drawn, tmp_path / "a")
+    assert list(read_tasks(tmp_path / "a")) == list(source.propose(30, None, 4).tasks)
     assert read_json(tmp_path / "a" / "DONE")["tasks"] == 30
 
 
 def test_round_with_a_curriculum_has_its_operation_counts(tmp_path: Path) -> None:
     source = open_source(Arithmetic(source="arithmetic"), seed=0, eval_seed=1, folder=tmp_path)
     section = Propose(tasks_per_round=60, curriculum=Curriculum(start=1, end=3, next_share=0.5, after_share=0.2))
-    propose(section, source, edge=1, seed=4, out=tmp_path)
+    propose(draw(section, source, edge=1, seed=4), tmp_path)
+    assert sum(read_head(tmp_path).shares.values()) == pytest.approx(1)
     assert {task.tag("operations") for task in read_tasks(tmp_path)} == {"1", "2", "3"}

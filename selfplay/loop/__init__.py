@@ -13,6 +13,7 @@ from pathlib import Path
 from selfplay.config import Loaded
 from selfplay.config.resolved import resolved_text, science_of
 from selfplay.errors import ConfigError, GateStopped
+from selfplay.loop.beside import Beside
 from selfplay.loop.closing import commit_round
 from selfplay.loop.round import Round
 from selfplay.loop.steps import PHASES, phases_of, play_phase
@@ -46,10 +47,12 @@ def run(
     watch: Watch | None = None,
     opened: Opened | None = None,
     on_commit: Committed | None = None,
+    beside: Beside | None = None,
 ) -> Finished:
     """Runs or resumes; returns once all rounds are committed. On every rank of a launch alike.
 
-    `opened` is called once the folder is ours and checked, `on_commit` after each round; both on rank 0 alone.
+    `opened` is called once the folder is ours and checked, `on_commit` after each round; both on rank 0 alone. `beside`
+    does what no phase waits for; the rounds are the same without it.
 
     Raises GateStopped (exit 4) where the gate ended the run, OutageError (3) where the same command will go on,
     Interrupted (130), ConfigError (2), StoreError (1).
@@ -63,24 +66,24 @@ def run(
     folder = RunFolder(Path(config.runs_dir) / config.name)
     with contextlib.closing(Hands(config, loaded.path.resolve().parent, ranks, folder.path)) as hands:
         if not ranks.is_main:
-            return _rounds(loaded, folder, hands, watch, None)
+            return _rounds(loaded, folder, hands, watch, None, None)
         with Lease(folder.path):
-            return _as_main(loaded, folder, hands, watch, opened, on_commit)
+            hands.check_set_up()
+            folder.open(science_of(config), hands.fingerprint_files(), resolved_text(loaded))
+            folder.rebuild_metrics()
+            if opened:
+                opened(folder)
+            return _rounds(loaded, folder, hands, watch, on_commit, beside)
 
 
-def _as_main(
-    loaded: Loaded, folder: RunFolder, hands: Hands, watch: Watch, opened: Opened | None, on_commit: Committed | None
+def _rounds(
+    loaded: Loaded,
+    folder: RunFolder,
+    hands: Hands,
+    watch: Watch,
+    on_commit: Committed | None,
+    beside: Beside | None,
 ) -> Finished:
-    """Rank 0, which holds the lease: checks that all is there and the same, then plays."""
-    hands.check_set_up()
-    folder.open(science_of(loaded.config), hands.fingerprint_files(), resolved_text(loaded))
-    folder.rebuild_metrics()
-    if opened:
-        opened(folder)
-    return _rounds(loaded, folder, hands, watch, on_commit)
-
-
-def _rounds(loaded: Loaded, folder: RunFolder, hands: Hands, watch: Watch, on_commit: Committed | None) -> Finished:
     """Plays what is owed, round by round, as rank 0 reads it from the folder."""
     config, ranks = loaded.config, hands.ranks
     while True:
@@ -98,7 +101,7 @@ def _rounds(loaded: Loaded, folder: RunFolder, hands: Hands, watch: Watch, on_co
             return Finished(folder.path, commits)
         parent = commits[-1].next_parent if commits else None
         watch.round(len(commits))
-        this = Round(len(commits), parent, config, folder, hands, ranks, watch, commits)
+        this = Round(len(commits), parent, config, folder, hands, ranks, watch, commits, beside)
         if ranks.is_main and this.run.round(this.number).exists():
             watch.note(
                 f"resuming round {this.number}: {', '.join(p for p in PHASES if (this.at(p) / 'DONE').is_file()) or 'nothing'} done"

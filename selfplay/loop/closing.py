@@ -6,8 +6,8 @@ from typing import Any
 
 from selfplay.loop import made
 from selfplay.loop.round import Round
-from selfplay.loop.steps import PHASES, phases_of
-from selfplay.phases import gate, propose, provenance
+from selfplay.loop.steps import PHASES, edge_after, phases_of
+from selfplay.phases import gate, provenance
 from selfplay.phases.timing import read_times
 from selfplay.store import Commit, read_json, sha256_of
 
@@ -78,12 +78,7 @@ def _kept(this: Round, commits: list[Commit]) -> set[int]:
 def _next_knobs(this: Round, ruling: gate.Ruling, by_operations: dict[str, list[int]]) -> dict[str, Any]:
     """What the next round is told: after a roll-back the edge stays where the abandoned round found it."""
     knobs = {**this.knobs, **ruling.knobs}
-    curriculum = this.config.propose.curriculum
-    if curriculum is not None and ruling.action != "roll_back":
-        counts = {int(n): (right, of) for n, (right, of) in by_operations.items()}
-        edge = int(knobs.get("edge", curriculum.start))
-        knobs["edge"] = propose.next_edge(curriculum, edge, counts) if this.number else curriculum.start
-    return knobs
+    return knobs if ruling.action == "roll_back" else knobs | edge_after(this, by_operations)
 
 
 def _versions() -> dict[str, str]:

@@ -42,17 +42,17 @@ def open_tools(hands: Hands) -> Iterator[Tools]:
 def stock_of(this: Round, edge: int | None) -> rounds.Stock:
     """What this round's makers start from; the same at every start."""
     section, curriculum = this.config.propose.make, this.config.propose.curriculum
-    proposed = propose.read_proposed(this.at("propose"))
+    head = propose.read_head(this.at("propose"))
     gaps = gaps_of(this, strata_of(this))
     if section is not None and section.rare is not None:
         known = {gap.axis for gap in gaps}
         gaps += [gap for gap in gaps_in(section.rare) if gap.axis not in known]
     return rounds.Stock(
         parents=solved(this),
-        drawn=frozenset(task.id for task in proposed.tasks),
+        drawn=propose.read_tasks(this.at("propose")).ids,
         gaps=gaps,
         texts=this.hands.texts,
-        lengths={int(length): share for length, share in proposed.shares.items()} or None,
+        lengths={int(length): share for length, share in head.shares.items()} or None,
         edge=edge,
         longest=None if edge is None or curriculum is None else min(edge + 2, curriculum.end),
     )
@@ -64,11 +64,11 @@ def solved(this: Round) -> list[Task]:
     for commit in this.chain:
         if commit.round:
             right = set(read_json(this.run.phase(commit.round, "curate") / "DONE").get("solved", ()))
-            tasks = [
-                *propose.read_tasks(this.run.phase(commit.round, "propose")),
-                *rounds.read_made(this.run.phase(commit.round, "make")),
-            ]
-            found |= {task.id: task for task in tasks if task.id in right}
+            for tasks in (
+                propose.read_tasks(this.run.phase(commit.round, "propose")),
+                rounds.read_made(this.run.phase(commit.round, "make")),
+            ):
+                found |= {name: tasks.named(name) for name in tasks.ids if name in right}
     return [found[name] for name in sorted(found)]
 
 

@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from selfplay.config import Config
+from selfplay.loop.beside import Beside
 from selfplay.phases import propose
 from selfplay.phases.hands import Hands
 from selfplay.phases.making.rounds import read_made
 from selfplay.phases.watch import Watch
 from selfplay.ranks import Ranks
-from selfplay.records import Task
 from selfplay.seeds import seed_of
 from selfplay.store import Commit, RunFolder, read_json
 from selfplay.store.run import chain
+from selfplay.tasks.book import TaskBook
 
 
 @dataclass
@@ -30,6 +31,8 @@ class Round:
     watch: Watch
     commits: list[Commit]
     """The rounds committed before it."""
+    beside: Beside | None = None
+    """Who works beside the loop, on rank 0; None where nobody does."""
 
     def at(self, phase: str) -> Path:
         """Working folder of a phase."""
@@ -46,15 +49,14 @@ class Round:
         return self.commits[-1].knobs if self.commits else {}
 
     @cached_property
-    def tasks(self) -> list[Task]:
-        """The round's tasks, once proposed and made, as they are judged; sorted by id."""
-        return [self.hands.routed(task) for task in self.proposed]
+    def tasks(self) -> TaskBook:
+        """The round's tasks, once proposed and made, as they are judged."""
+        return self.proposed if self.config.verify.check is None else self.proposed.changed(self.hands.routed)
 
     @cached_property
-    def proposed(self) -> list[Task]:
+    def proposed(self) -> TaskBook:
         """The round's tasks with their own checks: drawn, and made."""
-        tasks = [*propose.read_tasks(self.at("propose")), *read_made(self.at("make"))]
-        return sorted(tasks, key=lambda task: task.id)
+        return propose.read_tasks(self.at("propose")).merged(read_made(self.at("make")))
 
     @property
     def student(self) -> Path:

@@ -16,6 +16,7 @@ from selfplay.config import Loaded
 from selfplay.curate import privacy
 from selfplay.errors import GateStopped, SelfplayError
 from selfplay.loop import Finished, run
+from selfplay.loop.beside import Beside
 from selfplay.phases import gate
 from selfplay.phases.watch import Listener, Watch
 from selfplay.store import Commit, RunFolder
@@ -43,11 +44,12 @@ def start(loaded: Loaded, *, listener: Listener | None = None, on_commit: Commit
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     with ExitStack() as stack:
-        observer = Observer(loaded, path, listener, on_commit, stack)
+        beside = stack.enter_context(Beside(loaded))
+        observer = Observer(loaded, path, listener, on_commit, stack, beside)
         watch = Watch(observer.hear)
         stack.enter_context(stopping(watch))
         try:
-            finished = run(loaded, watch=watch, opened=observer.opened, on_commit=observer.committed)
+            finished = run(loaded, watch=watch, opened=observer.opened, on_commit=observer.committed, beside=beside)
         except GateStopped:
             observer.finish()
             raise
@@ -59,9 +61,15 @@ class Observer:
     """Hears the loop on rank 0, and hands on what it hears to log, W&B, report and terminal."""
 
     def __init__(
-        self, loaded: Loaded, path: Path, listener: Listener | None, on_commit: Committed | None, stack: ExitStack
+        self,
+        loaded: Loaded,
+        path: Path,
+        listener: Listener | None,
+        on_commit: Committed | None,
+        stack: ExitStack,
+        beside: Beside,
     ) -> None:
-        self._loaded, self._path, self._stack = loaded, path, stack
+        self._loaded, self._path, self._stack, self._beside = loaded, path, stack, beside
         self._listener, self._on_commit = listener, on_commit
         self._tracker: Any = None
         self._follower: Any = None
@@ -103,12 +111,18 @@ class Observer:
 
     def committed(self, folder: RunFolder, commit: Commit) -> None:
         """A round exists: its row goes to W&B, and the report is written anew."""
-        from selfplay.report import write_report
-
         LOG.info("round %d committed: %s %s", commit.round, commit.action, commit.reason)
         if self._tracker is not None:
             traces = folder.round(commit.round) / "traces.parquet"
             self._tracker.log_round(commit.row(), skim_traces(traces) if traces.is_file() else ())
+        if not self._beside.report(self._path):
+            self._write_report()
+        if self._on_commit is not None:
+            self._on_commit(folder, commit)
+
+    def _write_report(self) -> None:
+        from selfplay.report import write_report
+
         try:
             write_report(self._path, skim_traces)
         except Exception as error:  # the one boundary: a page that cannot be drawn ends no run
@@ -118,11 +132,10 @@ class Observer:
                 error,
                 self._path,
             )
-        if self._on_commit is not None:
-            self._on_commit(folder, commit)
 
     def finish(self) -> None:
-        """The best round into W&B's summary."""
+        """The best round into W&B's summary; the report is there."""
+        self._beside.settle()
         commits = RunFolder(self._path).commits()
         if self._tracker is not None and commits:
             best = commits[gate.best_round(commits)]

@@ -1,6 +1,6 @@
 """Floor 5: hands each phase its section, its inputs and its folder. Phases know none of this, nor one another."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal
 
@@ -65,12 +65,34 @@ def _whole(this: Round, name: str, action: Callable[[], None]) -> None:
 
 
 def _propose(this: Round) -> None:
-    section, source = this.config.propose, this.hands.source
-    _whole(
-        this,
-        "propose",
-        lambda: propose.propose(section, source, edge=_edge(this), seed=this.seed("propose"), out=this.at("propose")),
-    )
+    section, edge, seed = this.config.propose, _edge(this), this.seed("propose")
+
+    def action() -> None:
+        foreseen = this.beside.drawn(edge, seed) if this.beside else None
+        drawn = propose.draw(section, this.hands.source, edge, seed) if foreseen is None else foreseen
+        propose.propose(drawn, this.at("propose"))
+
+    _whole(this, "propose", action)
+
+
+def _foresee(this: Round) -> None:
+    """Has the next round's tasks drawn while this one trains: its edge is known unless the gate rolls back."""
+    if this.beside is None or not this.ranks.is_main or this.number >= this.config.rounds:
+        return
+    curriculum, later = this.config.propose.curriculum, this.number + 1
+    knobs = {**this.knobs, **edge_after(this, read_json(this.at("curate") / "DONE")["by_operations"])}
+    edge = None if curriculum is None else propose.edge_in(curriculum, later, knobs)
+    this.beside.foresee(this.hands.source, edge, seed_of(this.config.seed, later, "propose"))
+
+
+def edge_after(this: Round, by_operations: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    """The knob that tells later rounds where the curriculum's edge is; none without a curriculum."""
+    curriculum = this.config.propose.curriculum
+    if curriculum is None:
+        return {}
+    counts = {int(n): (right, of) for n, (right, of) in by_operations.items()}
+    edge = int(this.knobs.get("edge", curriculum.start))
+    return {"edge": propose.next_edge(curriculum, edge, counts) if this.number else curriculum.start}
 
 
 def _generate(this: Round) -> None:
@@ -180,6 +202,7 @@ def _audit(this: Round) -> None:
         audit.audit(
             this.config.audit,
             this.proposed,
+            this.tasks,
             _attempts(this),
             _judged(this),
             source=this.hands.source,
@@ -269,6 +292,7 @@ def _train(this: Round) -> None:
     start = first if this.number == 0 else (this.student if this.config.train.start == "continue" else base)
     offset = this.commits[-1].train_steps if this.commits else 0
     this.watch.phase("train", 1)
+    _foresee(this)
     report = learn(
         this.config,
         this.run.round(this.number) / "train.parquet",

@@ -19,6 +19,7 @@ from selfplay.records import Attempt, Outcome, Task, Verdict
 from selfplay.seeds import rng_of
 from selfplay.store import ChunkFolder, write_json, write_whole
 from selfplay.tasks import Source
+from selfplay.tasks.book import TaskBook
 from selfplay.verify import Judged
 from selfplay.verify.audit import audit as rates
 from selfplay.verify.audit import canaries, sample, stratum
@@ -49,7 +50,8 @@ class Again(NamedTuple):
 
 def audit(
     section: Audit,
-    tasks: Sequence[Task],
+    proposed: TaskBook,
+    tasks: TaskBook,
     attempts: ChunkFolder,
     judged: ChunkFolder,
     *,
@@ -62,11 +64,10 @@ def audit(
     out: Path,
     watch: Watch,
 ) -> None:
-    """Writes the evidence and DONE with the figures. `tasks`: of the round, as proposed and made; `route` says how they are judged."""
-    drawn = [task for task in tasks if not task.tag("maker")]
-    known = canaries_of(section.canaries, [*drawn, *source.fixed.anchor], source, route, seed, round)
-    routed = {task.id: route(task) for task in tasks}
-    totals, again = _drawn(section, routed, attempts, judged, source, seed, round)
+    """Writes the evidence and DONE with the figures. `proposed`: tasks of the round, drawn and made; `tasks`: the same as
+    `route` has them judged."""
+    known = canaries_of(section.canaries, proposed, source, route, seed, round)
+    totals, again = _drawn(section, tasks, attempts, judged, source, seed, round)
     if not known and not again:
         write_json(out / "DONE", {"metrics": {}})
         return
@@ -102,11 +103,13 @@ def round_(value: float) -> float:
 
 
 def canaries_of(
-    count: int, tasks: Sequence[Task], source: Source, route: Callable[[Task], Task], seed: int, number: int
+    count: int, tasks: TaskBook, source: Source, route: Callable[[Task], Task], seed: int, number: int
 ) -> list[Canary]:
-    """Up to `count` known right and `count` known wrong solutions, drawn by seed and round."""
-    by_id = {task.id: task for task in tasks}
-    order = sorted(by_id)
+    """Up to `count` known right and `count` known wrong solutions of drawn tasks and the anchor's, by seed and round."""
+    if not count:
+        return []
+    anchor = {task.id: task for task in source.fixed.anchor}
+    order = sorted({*(task.id for task in tasks if not task.tag("maker")), *anchor})
     rng = rng_of(seed, "canaries", number)
     rng.shuffle(order)
     found: list[Canary] = []
@@ -115,10 +118,11 @@ def canaries_of(
         for name in order:
             if len(chosen) == count:
                 break
-            texts = [source.solution(by_id[name])] if truth == "right" else source.near_misses(by_id[name])
+            task = anchor[name] if name in anchor else tasks.named(name)
+            texts = [source.solution(task)] if truth == "right" else source.near_misses(task)
             known = [text for text in texts if text is not None]
             if known:
-                chosen.append((by_id[name], rng.choice(known)))
+                chosen.append((task, rng.choice(known)))
         for task, text in chosen:
             attempt = Attempt(task_id=task.id, attempt=len(found), round=number, text=text, origin="canary")
             found.append(Canary(route(task), attempt, "right" if truth == "right" else "wrong"))
@@ -147,7 +151,7 @@ def canary_figures(known: Sequence[Canary], found: Sequence[Judged]) -> dict[str
 
 def _drawn(
     section: Audit,
-    tasks: Mapping[str, Task],
+    tasks: TaskBook,
     attempts: ChunkFolder,
     judged: ChunkFolder,
     source: Source,
@@ -157,7 +161,7 @@ def _drawn(
     """How many attempts of either kind could be judged again, and those that are."""
     if not section.share:
         return {}, []
-    able = {name for name, task in tasks.items() if can_be_stronger(task, section, source)}
+    able = {task.id for task in tasks if can_be_stronger(task, section, source)}
     places: dict[Side, list[int]] = {"accepted": [], "rejected": []}
     for place, said in enumerate(one for chunk in read_said(judged) for one in chunk):
         side = _SIDES.get(said.outcome.value)
@@ -169,7 +173,7 @@ def _drawn(
         taken = sample(len(all_), share, seed, kind, number, least=min(section.least, section.most))
         chosen |= {all_[i] for i in taken}
     again = [
-        Again(tasks[attempt.task_id], attempt, said.outcome)
+        Again(tasks.named(attempt.task_id), attempt, said.outcome)
         for place, (line, words) in enumerate(zip(_lines(attempts), _lines(judged), strict=True))
         if place in chosen
         for attempt, said in [(Attempt.from_line(line), Said.from_line(words))]

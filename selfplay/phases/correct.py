@@ -26,6 +26,7 @@ from selfplay.ranks import Ranks
 from selfplay.records import Attempt, Outcome, Request, Sampling, Task, Verdict, digest
 from selfplay.seeds import seed_of
 from selfplay.store import Chunk, ChunkFolder
+from selfplay.tasks.book import TaskBook
 from selfplay.verify import Judged
 from selfplay.verify.math import StepOutcome, check_steps
 
@@ -47,7 +48,7 @@ class Failed:
 
 def correct(
     section: Correct,
-    tasks: Sequence[Task],
+    tasks: TaskBook,
     attempts: ChunkFolder,
     judged: ChunkFolder,
     *,
@@ -65,7 +66,6 @@ def correct(
     origin: Origin = "student",
 ) -> None:
     """Writes one row a correction: the attempt (turn 1, its parent's number) with its verdicts and outcome."""
-    by_id = {task.id: task for task in tasks}
 
     @contextmanager
     def open_both() -> Iterator[tuple[Backend, Verifiers]]:
@@ -75,7 +75,7 @@ def correct(
     def work(tools: tuple[Backend, Verifiers], chunk: Chunk) -> list[Json]:
         source = attempts.chunks[chunk.id]
         rows = zip(attempts.read(source) or [], judged.read(judged.chunks[chunk.id]) or [], strict=True)
-        failed = failed_of(section, by_id, list(rows), template)
+        failed = failed_of(section, tasks, list(rows), template)
         with watch.inside("correct"):
             made = _second(tools[0], failed, sampling, chunk, round, max_error_share, origin)
             words = judge_second(failed, made, tools[1])
@@ -101,7 +101,7 @@ def correct(
 
 def folder_of(
     section: Correct,
-    tasks: Sequence[Task],
+    tasks: TaskBook,
     attempts: ChunkFolder,
     judged: ChunkFolder,
     template: Literal["chat", "plain"],
@@ -111,10 +111,9 @@ def folder_of(
     out: Path,
 ) -> ChunkFolder:
     """One chunk for each of generation's, made from the very prompts it asks; it may be empty."""
-    by_id = {task.id: task for task in tasks}
     chunks = []
     for (chunk, rows), (_, words) in zip(attempts.each(), judged.each(), strict=True):
-        failed = failed_of(section, by_id, list(zip(rows, words, strict=True)), template)
+        failed = failed_of(section, tasks, list(zip(rows, words, strict=True)), template)
         members = tuple(f"{f.task.id}/{f.number}" for f in failed)
         asked = [student, [f.request.model_dump(mode="json") for f in failed]]
         chunks.append(Chunk(chunk.id, members, seed_of(seed, round, "correct", chunk.id), digest(asked)))
@@ -123,7 +122,7 @@ def folder_of(
 
 def failed_of(
     section: Correct,
-    tasks: dict[str, Task],
+    tasks: TaskBook,
     rows: Sequence[tuple[Json, Json]],
     template: Literal["chat", "plain"] = "plain",
 ) -> list[Failed]:
@@ -132,7 +131,7 @@ def failed_of(
     taken: Counter[str] = Counter()
     found = []
     for row, said in rows:
-        task, outcome = tasks[row["task_id"]], Outcome(said["outcome"])
+        task, outcome = tasks.named(row["task_id"]), Outcome(said["outcome"])
         full = section.per_task is not None and taken[task.id] >= section.per_task
         if full or outcome not in (Outcome.FAIL, Outcome.INVALID) or row["finish_reason"] != "stop":
             continue

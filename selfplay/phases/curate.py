@@ -22,6 +22,7 @@ from selfplay.records import Attempt, Decision, Request, Row, Task, Trace
 from selfplay.store import ChunkFolder, write_json
 from selfplay.store.files import writing
 from selfplay.store.traces import gather_rows, read_operations, write_rows, write_traces, writing_pairs, writing_rows
+from selfplay.tasks.book import TaskBook
 from selfplay.verify import Judged
 
 
@@ -165,10 +166,9 @@ def rules_of(section: Curate) -> SelectRules:
 
 
 def grouped(
-    tasks: Sequence[Task], attempts: ChunkFolder, judged: ChunkFolder, corrected: ChunkFolder | None = None
+    tasks: TaskBook, attempts: ChunkFolder, judged: ChunkFolder, corrected: ChunkFolder | None = None
 ) -> Iterable[Group]:
     """Tasks, attempts and verdicts, chunk by chunk: attempts of one task, corrections too, always stand in one chunk."""
-    by_id = {task.id: task for task in tasks}
 
     def read() -> Iterator[Group]:
         second = read_corrections(corrected) if corrected else repeat(list[Corrected]())
@@ -176,7 +176,7 @@ def grouped(
             made = [*first, *(one.attempt for one in more)]
             said = [*(Judged(one.verdicts, one.outcome) for one in words), *(one.judged for one in more)]
             asked = {one.attempt.id: one.asked for one in more}
-            yield Group([by_id[a.task_id] for a in made], made, said, asked)
+            yield Group([tasks.named(a.task_id) for a in made], made, said, asked)
 
     return _Grouped(read)
 

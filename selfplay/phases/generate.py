@@ -1,6 +1,6 @@
 """Floor 4: the student's attempts, k a task, in chunks of tasks sharded over the ranks."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -10,14 +10,15 @@ from selfplay.phases.attempts import Origin, attempt_of, complete_all
 from selfplay.phases.chunked import plan, refuse_outage, run_chunks
 from selfplay.phases.watch import Watch
 from selfplay.ranks import Ranks
-from selfplay.records import Attempt, Completion, Request, Sampling, Task
+from selfplay.records import Attempt, Completion, Request, Sampling
 from selfplay.seeds import seed_of
 from selfplay.store import Chunk, ChunkFolder
+from selfplay.tasks.book import TaskBook
 
 
 def generate(
     section: Generate,
-    tasks: Sequence[Task],
+    tasks: TaskBook,
     *,
     sampling: Sampling,
     student: str,
@@ -35,13 +36,15 @@ def generate(
 
     `mastered`: ids of tasks up to the curriculum's edge, which get `samples_mastered` attempts.
     """
-    by_id = {task.id: task for task in tasks}
     few = section.samples_mastered or section.samples
-    counts = {task.id: few if task.id in mastered else section.samples for task in tasks}
+
+    def count(name: str) -> int:
+        return few if name in mastered else section.samples
 
     def work(backend: Backend, chunk: Chunk) -> list[Attempt]:
         with watch.inside("generate"):
-            found = _drawn(backend, [by_id[name] for name in chunk.members], counts, sampling, chunk.seed)
+            asked = [(Request.of(tasks.named(name)), count(name)) for name in chunk.members]
+            found = _drawn(backend, asked, sampling, chunk.seed)
         lost = [c for row in found for c in row if c.finish_reason == "error"]
         refuse_outage(
             "generate", chunk, len(lost), sum(map(len, found)), max_error_share, lost[0].error or "?" if lost else ""
@@ -58,20 +61,19 @@ def generate(
 
 
 def _drawn(
-    backend: Backend, tasks: Sequence[Task], counts: Mapping[str, int], sampling: Sampling, seed: int
+    backend: Backend, asked: Sequence[tuple[Request, int]], sampling: Sampling, seed: int
 ) -> list[list[Completion]]:
-    """Each task's completions, as many as it is to have; tasks of one number are drawn together."""
+    """Completions of each request, as many as it is to have; requests of one number are drawn together."""
     found: dict[str, list[Completion]] = {}
-    for n in sorted({counts[task.id] for task in tasks}):
-        group = [task for task in tasks if counts[task.id] == n]
-        rows = complete_all(backend, [Request.of(task) for task in group], n, sampling, seed_of(seed, n))
-        found |= {task.id: row for task, row in zip(group, rows, strict=True)}
-    return [found[task.id] for task in tasks]
+    for n in sorted({count for _, count in asked}):
+        group = [request for request, count in asked if count == n]
+        rows = complete_all(backend, group, n, sampling, seed_of(seed, n))
+        found |= {request.task_id: row for request, row in zip(group, rows, strict=True)}
+    return [found[request.task_id] for request, _ in asked]
 
 
-def folder_of(section: Generate, tasks: Sequence[Task], student: str, seed: int, round: int, out: Path) -> ChunkFolder:
+def folder_of(section: Generate, tasks: TaskBook, student: str, seed: int, round: int, out: Path) -> ChunkFolder:
     """The phase's chunks: the same on every rank and at every start."""
-    members = [task.id for task in tasks]
     return ChunkFolder(
-        out, plan(members, section.chunk_tasks, lambda n: seed_of(seed, round, "generate", n), lambda n: student)
+        out, plan(tasks.ids, section.chunk_tasks, lambda n: seed_of(seed, round, "generate", n), lambda n: student)
     )

@@ -1,46 +1,63 @@
 """Floor 4: the tasks of a round, by the source and the curriculum's edge."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from selfplay.config.tree import Curriculum, Propose
-from selfplay.records import Record, Task
-from selfplay.store import read_record, write_json, write_whole
+from selfplay.records import SCHEMA_VERSION, Record
+from selfplay.store import read_lines, write_json, write_whole
 from selfplay.tasks import Source
+from selfplay.tasks.book import TaskBook
 
+FILE = "tasks.jsonl"
 EDGE_OF_KNOWN = 0.6
 """Share of the mastered tasks that lie at the edge itself: what was mastered last is forgotten first."""
 
 
-def propose(section: Propose, source: Source, *, edge: int | None, seed: int, out: Path) -> None:
-    """Writes `tasks.jsonl` (sorted by id) and DONE with what was refused; rank 0 alone."""
-    lengths = edge_shares(section.curriculum, edge) if section.curriculum and edge is not None else None
-    found = source.propose(section.tasks_per_round, lengths, seed)
-    shares = {str(length): share for length, share in (lengths or {}).items()}
-    write_whole(out / "tasks.json", Proposed(tasks=tuple(found.tasks), refused=found.refused, shares=shares).to_line())
-    write_json(out / "DONE", {"tasks": len(found.tasks), "refused": found.refused})
+class Head(Record):
+    """First line of `tasks.jsonl`; the tasks follow, one a line, sorted by id."""
 
-
-class Proposed(Record):
-    """What `tasks.json` holds."""
-
-    tasks: tuple[Task, ...]
+    schema_version: int = SCHEMA_VERSION
+    tasks: int
     refused: int = 0
     shares: dict[str, float] = Field(default_factory=dict)
     """By operation count, where there is a curriculum."""
 
 
-def read_proposed(out: Path) -> Proposed:
-    """What `propose` wrote. Raises StoreError where it is missing or broken."""
-    return read_record(out / "tasks.json", Proposed)
+def draw(section: Propose, source: Source, edge: int | None, seed: int) -> bytes:
+    """The content of `tasks.jsonl`: it follows from settings, source, edge and seed alone."""
+    lengths = edge_shares(section.curriculum, edge) if section.curriculum and edge is not None else None
+    found = source.propose(section.tasks_per_round, lengths, seed)
+    shares = {str(length): share for length, share in (lengths or {}).items()}
+    head = Head(tasks=len(found.tasks), refused=found.refused, shares=shares)
+    return b"%b\n%b" % (head.to_line().encode(), TaskBook.of(found.tasks).to_bytes())
 
 
-def read_tasks(out: Path) -> list[Task]:
-    """Its tasks alone."""
-    return list(read_proposed(out).tasks)
+def propose(drawn: bytes, out: Path) -> None:
+    """Writes what `draw` gave, and DONE with what was refused; rank 0 alone."""
+    head = Head.from_line(drawn[: drawn.index(b"\n")])
+    write_whole(out / FILE, drawn)
+    write_json(out / "DONE", {"tasks": head.tasks, "refused": head.refused})
+
+
+def read_head(out: Path) -> Head:
+    """What `propose` wrote of the tasks as a whole. Raises StoreError where the file is missing or broken."""
+    return read_lines(out / FILE, lambda lines: Head.from_line(lines[0]))
+
+
+def read_tasks(out: Path) -> TaskBook:
+    """The tasks that `propose` wrote. Raises StoreError where the file is missing or broken."""
+    return read_lines(out / FILE, _tasks_in)
+
+
+def _tasks_in(lines: Sequence[bytes]) -> TaskBook:
+    head, book = Head.from_line(lines[0]), TaskBook.read(lines[1:])
+    if len(book) != head.tasks:
+        raise ValueError(f"{len(book)} tasks, its first line says {head.tasks}")
+    return book
 
 
 def edge_in(curriculum: Curriculum, round: int, knobs: Mapping[str, Any]) -> int:

@@ -9,14 +9,15 @@ from selfplay.phases.chunked import refuse_outage, run_chunks
 from selfplay.phases.judging import Said, Verifiers, attempts_in, judge_all
 from selfplay.phases.watch import Watch
 from selfplay.ranks import Ranks
-from selfplay.records import Outcome, Task
+from selfplay.records import Outcome
 from selfplay.store import Chunk, ChunkFolder
+from selfplay.tasks.book import TaskBook
 from selfplay.verify import Judged
 
 
 def verify_attempts(
     section: Verify,
-    tasks: Sequence[Task],
+    tasks: TaskBook,
     attempts: ChunkFolder,
     *,
     open_verifiers: Callable[[], AbstractContextManager[Verifiers]],
@@ -25,13 +26,12 @@ def verify_attempts(
     watch: Watch,
 ) -> None:
     """Writes one row an attempt, a `Said`."""
-    by_id = {task.id: task for task in tasks}
 
     def work(verifiers: Verifiers, chunk: Chunk) -> list[Said]:
         body = attempts.body(attempts.chunks[chunk.id])
         rows = attempts_in(body) if body else []
         with watch.inside("verify"):
-            judged = judge_all([by_id[a.task_id] for a in rows], rows, verifiers)
+            judged = judge_all([tasks.named(a.task_id) for a in rows], rows, verifiers)
         broken = [j for j in judged if j.outcome is Outcome.ERROR]
         refuse_outage("verify", chunk, len(broken), len(judged), section.max_error_share, _why(broken))
         return [Said.of(attempt, one) for attempt, one in zip(rows, judged, strict=True)]

@@ -5,7 +5,7 @@ and their COMMITs, `traces` the parquet files. Nothing here knows a phase.
 """
 
 from selfplay.store.chunks import Body, Chunk, ChunkFolder
-from selfplay.store.files import read_json, read_record, sha256_of, write_json, write_whole
+from selfplay.store.files import read_json, read_lines, sha256_of, write_json, write_whole
 from selfplay.store.lease import Lease
 from selfplay.store.run import Commit, RunFolder
 
@@ -17,7 +17,7 @@ __all__ = [
     "Lease",
     "RunFolder",
     "read_json",
-    "read_record",
+    "read_lines",
     "sha256_of",
     "write_json",
     "write_whole",

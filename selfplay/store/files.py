@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from selfplay.errors import StoreError
-from selfplay.records import Record
 
-Kind = TypeVar("Kind", bound=Record)
 Parsed = TypeVar("Parsed")
 
 
@@ -64,9 +62,18 @@ def read_json(path: Path) -> Any:
     return _read(path, json.loads)
 
 
-def read_record(path: Path, kind: type[Kind]) -> Kind:
-    """Reads a file that holds one record as JSON. Raises StoreError as `read_json` does, and where it is another record."""
-    return _read(path, kind.from_line)
+def read_lines(path: Path, parse: Callable[[list[bytes]], Parsed]) -> Parsed:
+    """Reads a file of JSON lines of ours by `parse`, which raises ValueError on what it cannot read.
+
+    Raises StoreError with the path where the file is missing, torn or cannot be parsed.
+    """
+
+    def whole(data: bytes) -> Parsed:
+        if not data.endswith(b"\n"):
+            raise ValueError("its last line has no end")
+        return parse(data.split(b"\n")[:-1])
+
+    return _read(path, whole)
 
 
 def _read(path: Path, parse: Callable[[bytes], Parsed]) -> Parsed:

@@ -25,11 +25,13 @@ from selfplay.phases.watch import Watch
 from selfplay.ranks import Ranks
 from selfplay.records import Attempt, Task, Trace, digest
 from selfplay.seeds import rng_of, seed_of
-from selfplay.store import Chunk, ChunkFolder, read_json, write_json
+from selfplay.store import Chunk, ChunkFolder, read_lines, write_json, write_whole
 from selfplay.tasks import listprograms
+from selfplay.tasks.book import TaskBook
 from selfplay.tasks.procedural import Evolver, ListProgramsSource, is_procedural
 from selfplay.verify import admit
 
+FILE = "tasks.jsonl"
 MAKER = "maker"
 """Name of the tag that a made task carries."""
 SHARPNESS = 4.0
@@ -98,7 +100,7 @@ def make_tasks(
     ranks: Ranks,
     watch: Watch,
 ) -> None:
-    """Writes chunks of made and refused tasks; rank 0 then tasks.json and metrics.json."""
+    """Writes chunks of made and refused tasks; rank 0 then tasks.jsonl and metrics.json."""
     lots = lots_of(section, stock, seed_of(seed, round, "make"))
     known = {task.id: task for task in stock.parents}
 
@@ -121,16 +123,14 @@ def make_tasks(
     run_chunks("make", folder, open_tools, work, ranks=ranks, watch=watch, accepted=lambda row: "task" in row)
     if ranks.is_main:
         made = _collected(folder, {*stock.drawn, *known})
-        write_json(out / "tasks.json", {"tasks": [t.model_dump(mode="json", by_alias=True) for t in made.tasks]})
+        write_whole(out / FILE, TaskBook.of(made.tasks).to_bytes())
         write_json(out / "metrics.json", made.figures())
     ranks.barrier("made")
 
 
-def read_made(out: Path) -> list[Task]:
+def read_made(out: Path) -> TaskBook:
     """The tasks that `make_tasks` left; none where the round has no makers."""
-    if not (out / "tasks.json").is_file():
-        return []
-    return [Task.model_validate(task) for task in read_json(out / "tasks.json")["tasks"]]
+    return read_lines(out / FILE, TaskBook.read) if (out / FILE).is_file() else TaskBook((), ())
 
 
 # ---- what is worked on ----
