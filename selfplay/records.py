@@ -114,7 +114,11 @@ class Task(Record):
 
     def tag(self, name: str) -> str | None:
         """The value of the first tag `name:value`, or None."""
-        return next((t.partition(":")[2] for t in self.tags if t.startswith(f"{name}:")), None)
+        start = f"{name}:"
+        for tag in self.tags:
+            if tag.startswith(start):
+                return tag[len(start) :]
+        return None
 
 
 class Sampling(Record):

@@ -171,7 +171,7 @@ def test_run_is_the_same_with_it_and_its_report_is_there(
     taken: list[bool] = []
     drawn = Beside.drawn
 
-    def told(self: Beside, edge: int | None, seed: int) -> bytes | None:
+    def told(self: Beside, edge: int | None, seed: int) -> list[bytes] | None:
         found = drawn(self, edge, seed)
         taken.append(found is not None)
         return found

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,13 +19,14 @@ from selfplay.records import Attempt, Decision, Outcome, Row, Task, Trace, Verdi
 from selfplay.store import Chunk, ChunkFolder, Commit, Lease, RunFolder, read_json, sha256_of, write_json, write_whole
 from selfplay.store.run import chain
 from selfplay.store.traces import (
-    gather_rows,
-    read_operations,
+    ROWS,
+    Stacked,
     read_rows,
     read_traces,
     trace_of,
     write_rows,
     write_traces,
+    writing_rows,
 )
 
 JSON_ROWS = st.lists(
@@ -254,13 +256,44 @@ def test_gathered_rows_come_in_the_order_asked_and_only_their_kind_changes(tmp_p
     files = [tmp_path / "a.parquet", tmp_path / "none.parquet", tmp_path / "b.parquet"]
     for path, rows in zip(files, (first, [], second), strict=True):
         write_rows(path, rows)
-    places = [(2, 1, "anchor"), (0, 2, "older"), (0, 2, "older"), (0, 0, "new")]
-    gather_rows(tmp_path / "out.parquet", files, places)
+    with Stacked(files, ROWS) as stack:
+        assert stack.rows_of(0, 2) == range(3) and stack.rows_of(2, 3) == range(3, 5) and not stack.rows_of(1, 2)
+        assert stack.column("operations") == [0, 1, 2, None, None]
+        stack.write(tmp_path / "out.parquet", [4, 2, 2, 0], {4: "anchor", 2: "older", 0: "new"}.__getitem__)
+        stack.write(tmp_path / "none.parquet", [], str)
     older = first[2].model_copy(update={"kind": "older"})
     assert read_rows(tmp_path / "out.parquet") == [second[1], older, older, first[0]]
-    assert read_operations(files[0]) == [0, 1, 2] and read_operations(files[1]) == []
-    gather_rows(tmp_path / "out.parquet", files, [])
-    assert read_rows(tmp_path / "out.parquet") == []
+    assert read_rows(tmp_path / "none.parquet") == []
+
+
+@settings(derandomize=True, deadline=None, max_examples=40)
+@given(st.lists(st.lists(st.integers(0, 5), max_size=4), min_size=1, max_size=4), st.data())
+def test_stacked_rows_are_those_of_the_files_in_any_order(
+    tmp_path_factory: pytest.TempPathFactory, groups: list[list[int]], data: st.DataObject
+) -> None:
+    folder, made, files = tmp_path_factory.mktemp("stack"), list[Row](), []
+    for number, sizes in enumerate(groups):  # a file of several groups of rows each
+        files.append(folder / f"{number}.parquet")
+        with writing_rows(files[-1]) as add:
+            for size in sizes:
+                rows = [Row(input_ids=(len(made) + n,), labels=(n,), source=f"{number}") for n in range(size)]
+                add(rows)
+                made += rows
+    asked = data.draw(st.lists(st.sampled_from(range(len(made))), max_size=30)) if made else []
+    with Stacked(files, ROWS) as stack, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("selfplay.store.traces.READ_ROWS", 4)
+        stack.write(folder / "out.parquet", asked, lambda row: "older")
+    assert read_rows(folder / "out.parquet") == [made[n].model_copy(update={"kind": "older"}) for n in asked]
+
+
+def test_stacked_rows_of_a_file_from_before_a_column_was_added_have_none_there(tmp_path: Path) -> None:
+    write_rows(tmp_path / "a.parquet", [Row(input_ids=(1,), labels=(1,), operations=3)])
+    old = pq.read_table(tmp_path / "a.parquet").drop_columns(["operations"])
+    pq.write_table(old, tmp_path / "old.parquet")
+    with Stacked([tmp_path / "a.parquet", tmp_path / "old.parquet"], ROWS) as stack:
+        assert stack.column("operations") == [3, None]
+        stack.write(tmp_path / "out.parquet", [1, 0], lambda row: "new")
+    assert [row.operations for row in read_rows(tmp_path / "out.parquet")] == [None, 3]
 
 
 def test_rows_survive_parquet_and_equal_rows_give_equal_bytes(tmp_path: Path) -> None:

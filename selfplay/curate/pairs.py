@@ -86,6 +86,8 @@ def preference_pairs(
     pairs: list[Pair] = []
     balance, too_uneven = 0.0, 0
     for task_id in sorted(sides):
+        if not all(sides[task_id]):
+            continue
         chosen_side, rejected_side = map(_ordered, sides[task_id])
         made, balance, uneven = _pairs_of(chosen_side, rejected_side, per_task, math.log(max_ratio), balance)
         pairs.extend(made)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Self
@@ -46,7 +47,7 @@ class Beside:
         if self._wanted:
             self._order({"draw": seed, "edge": edge}, begin=True)
 
-    def drawn(self, edge: int | None, seed: int) -> bytes | None:
+    def drawn(self, edge: int | None, seed: int) -> list[bytes] | None:
         """What `propose.draw` gives, where it was foreseen; waits until it is there. None where it was not.
 
         Answers to older orders are taken on the way: what was drawn for a round that came otherwise is dropped.
@@ -94,14 +95,14 @@ class Beside:
             self._give_up(error)
         return self._process is not None
 
-    def _next(self) -> bytes | None:
+    def _next(self) -> list[bytes] | None:
         """The answer to the oldest order; None where it could not be carried out, which is said."""
         order = self._given.popleft()
         assert self._process is not None and self._process.stdout is not None
         try:
             head = json.loads(self._process.stdout.readline())
-            data = self._process.stdout.read(head["bytes"])
-        except (OSError, ValueError) as error:
+            lines = [_whole(self._process.stdout.readline()) for _ in range(head["lines"])]
+        except (OSError, ValueError, EOFError) as error:
             self._give_up(error)
             return None
         if head["fault"] and "report" in order:
@@ -110,7 +111,7 @@ class Beside:
             )
         elif head["fault"]:
             LOG.warning("tasks were not drawn ahead, %s; the loop draws them", head["fault"])
-        return None if head["fault"] else data
+        return None if head["fault"] else lines
 
     def _give_up(self, error: Exception) -> None:
         LOG.warning("the process beside the loop has ended (%s); the loop does its work", error or type(error).__name__)
@@ -147,6 +148,13 @@ def _send(process: subprocess.Popen[bytes], message: Order) -> None:
     process.stdin.flush()
 
 
+def _whole(line: bytes) -> bytes:
+    """A line without its end. Raises EOFError where it has none: who wrote it is gone."""
+    if not line.endswith(b"\n"):
+        raise EOFError("its answer breaks off")
+    return line[:-1]
+
+
 # ---- the other end ----
 
 
@@ -160,16 +168,16 @@ def serve() -> None:
     config, source = Config.model_validate(setting["config"]), None
     for line in orders:
         order = json.loads(line)
-        fault, data = "", b""
+        fault, lines = "", list[bytes]()
         try:
             if "report" in order:
                 _report(Path(order["report"]))
             else:
                 source = source or _source(config, Path(setting["folder"]))
-                data = propose.draw(config.propose, source, order["edge"], order["draw"])
+                lines = propose.draw(config.propose, source, order["edge"], order["draw"])
         except Exception as error:  # the boundary: the loop says it, and does the work itself
             fault = f"{type(error).__name__}: {error}"
-        _answer(answers, fault, data)
+        _answer(answers, fault, lines)
 
 
 def _source(config: Config, folder: Path) -> Source:
@@ -183,6 +191,7 @@ def _report(run: Path) -> None:
     write_report(run, skim_traces)
 
 
-def _answer(answers: IO[bytes], fault: str, data: bytes) -> None:
-    answers.write(json.dumps({"fault": fault, "bytes": len(data)}).encode() + b"\n" + data)
+def _answer(answers: IO[bytes], fault: str, lines: Sequence[bytes]) -> None:
+    head = json.dumps({"fault": fault, "lines": len(lines)}).encode()
+    answers.writelines(b"%b\n" % line for line in (head, *lines))
     answers.flush()

@@ -12,7 +12,7 @@ from selfplay.config.tree import Curate
 from selfplay.curate import Archive, SelectRules, archive_entries, select
 from selfplay.models.student import Encoder
 from selfplay.phases.judging import COPY, Corrected, read_attempts, read_corrections, read_said
-from selfplay.phases.mixing import Frontier, Place, mix
+from selfplay.phases.mixing import Frontier, mix
 from selfplay.phases.preferring import FILE as PAIRS
 from selfplay.phases.preferring import PairBook, mix_pairs
 from selfplay.phases.rows import anchor_row, row_of_trace
@@ -21,7 +21,7 @@ from selfplay.phases.shares import held_to
 from selfplay.records import Attempt, Decision, Request, Row, Task, Trace
 from selfplay.store import ChunkFolder, write_json
 from selfplay.store.files import writing
-from selfplay.store.traces import gather_rows, read_operations, write_rows, write_traces, writing_pairs, writing_rows
+from selfplay.store.traces import ROWS, Stacked, write_rows, write_traces, writing_pairs, writing_rows
 from selfplay.tasks.book import TaskBook
 from selfplay.verify import Judged
 
@@ -53,9 +53,12 @@ class Tally:
     """Operation count -> [right attempts, attempts], first turns at drawn tasks alone: a correction is no second vote on the
     edge, and what was made is not drawn evenly."""
     disagreements: int = 0
-    tasks_solved: set[str] = field(default_factory=set)
-    solved: dict[str, frozenset[str]] = field(default_factory=dict)
-    """Tasks with an accepted attempt -> their tags: where makers start from, and what the tail is measured on."""
+    tasks_passed: int = 0
+    """Tasks with a right attempt."""
+    solved: list[str] = field(default_factory=list)
+    """Tasks with an accepted attempt: where makers start from."""
+    strata: Counter[str] = field(default_factory=Counter)
+    """How many of those carry each tag: what the tail is measured on."""
     made: Counter[str] = field(default_factory=Counter)
     """Attempts at made tasks: sampled, passed, accepted."""
     too_long: int = 0
@@ -129,16 +132,13 @@ def curate(
         book = PairBook(write, corrections)
         write_traces(out.parent / "traces.parquet", decided(book, keep, archived))
     pairs = mix_pairs(section, out / PAIRS, [p.with_name(PAIRS) for p in older], out.parent / PAIRS, seed)
-    files = [out / "new.parquet", *older, anchor]
-    fresh, *past, human = (_places(number, file) for number, file in enumerate(files))
-    earlier = [place._replace(kind="older") for part in past for place in part]
-    rows = mix(section, fresh, earlier, [place._replace(kind="anchor") for place in human], seed, frontier)
-    gather_rows(out.parent / "train.parquet", files, [(row.file, row.at, row.kind) for row in rows])
-    figures = {**_figures(tally, rows, refused), **book.figures(pairs)}
+    with Stacked([out / "new.parquet", *older, anchor], ROWS) as stack:
+        kinds = _mixed(section, stack, len(older), seed, frontier, out.parent / "train.parquet")
+    figures = {**_figures(tally, kinds, refused), **book.figures(pairs)}
     if shares is not None:
         write_json(out / "quotas.json", shares.report())
         figures |= shares.figures()
-    strata = _counts(tally.solved.values())
+    strata = dict(sorted(tally.strata.items()))
     summary = {"by_operations": tally.by_operations, "strata": strata, "solved": sorted(tally.solved)}
     write_json(out / "DONE", {"metrics": figures, **summary})
 
@@ -148,9 +148,19 @@ def _counts(tags: Iterable[Collection[str]]) -> dict[str, int]:
     return dict(sorted(Counter(tag for one in tags for tag in one).items()))
 
 
-def _places(number: int, file: Path) -> list[Place]:
-    """The rows of one file."""
-    return [Place(number, at, "new", operations) for at, operations in enumerate(read_operations(file))]
+def _mixed(
+    section: Curate, stack: Stacked, older: int, seed: int, frontier: Frontier | None, out: Path
+) -> Counter[str]:
+    """Mixes this round's rows, older ones and the anchor, which stand in the stack in this order; how many of each kind."""
+    new, past, human = stack.rows_of(0, 1), stack.rows_of(1, 1 + older), stack.rows_of(1 + older, 2 + older)
+    operations = stack.column("operations")
+    rows = mix(section, new, past, human, seed, frontier, operations.__getitem__)
+
+    def kind(row: int) -> str:
+        return "new" if row in new else "older" if row in past else "anchor"
+
+    stack.write(out, rows, kind)
+    return Counter(map(kind, rows))
 
 
 def rules_of(section: Curate) -> SelectRules:
@@ -197,10 +207,11 @@ class _Encoding:
     def __init__(self, open_encoder: Callable[[], Encoder]) -> None:
         self._open, self._encoder = open_encoder, None
 
-    def completed(self, asked: Request, attempt: Attempt) -> Attempt:
+    def completed(self, group: Group, task: Task, attempt: Attempt) -> Attempt:
         """The attempt with token ids, made from its text and the prompt it was asked by where it has none."""
         if attempt.completion_ids is not None and attempt.prompt_ids is not None:
             return attempt
+        asked = group.asked.get(attempt.id) or Request.of(task)
         self._encoder = encoder = self._encoder or self._open()
         ids = {
             "prompt_ids": tuple(encoder.prompt(asked)),
@@ -213,7 +224,7 @@ class _Encoding:
         return [
             Trace(
                 task=t,
-                attempt=self.completed(group.asked.get(a.id) or Request.of(t), a),
+                attempt=self.completed(group, t, a),
                 verdicts=j.verdicts,
                 outcome=j.outcome,
             )
@@ -232,7 +243,9 @@ class _Encoding:
 
 
 def tally_up(tally: Tally, traces: Sequence[Trace], judged: Sequence[Judged]) -> None:
-    """Counts a group of decided traces."""
+    """Counts a group of decided traces; all attempts of a task stand in one group."""
+    passed: set[str] = set()
+    solved: dict[str, Task] = {}
     for trace, one in zip(traces, judged, strict=True):
         right = one.outcome.value == "pass"
         accepted = trace.decision is not None and trace.decision.decision == "accepted"
@@ -243,9 +256,9 @@ def tally_up(tally: Tally, traces: Sequence[Trace], judged: Sequence[Judged]) ->
             tally.reasons["quota" if trace.decision.reason.startswith(QUOTA) else trace.decision.reason] += 1
         tally.disagreements += one.disagree
         if right:
-            tally.tasks_solved.add(trace.task.id)
+            passed.add(trace.task.id)
         if accepted:
-            tally.solved[trace.task.id] = frozenset(trace.task.tags)
+            solved[trace.task.id] = trace.task
         made = trace.task.tag("maker") is not None
         if made:
             tally.made.update({"sampled": 1, "passed": int(right), "accepted": int(accepted)})
@@ -261,11 +274,14 @@ def tally_up(tally: Tally, traces: Sequence[Trace], judged: Sequence[Judged]) ->
             count = tally.by_operations.setdefault(operations, [0, 0])
             count[0] += right
             count[1] += 1
+    tally.tasks_passed += len(passed)
+    tally.solved += solved
+    tally.strata.update(tag for task in solved.values() for tag in set(task.tags))
 
 
-def _figures(tally: Tally, rows: Sequence[Place], refused: int) -> dict[str, float]:
-    kinds = Counter(row.kind for row in rows)
-    shares = {f"data/{kind}_share": round(kinds[kind] / max(1, len(rows)), 6) for kind in ("new", "older", "anchor")}
+def _figures(tally: Tally, kinds: Counter[str], refused: int) -> dict[str, float]:
+    rows = kinds.total()
+    shares = {f"data/{kind}_share": round(kinds[kind] / max(1, rows), 6) for kind in ("new", "older", "anchor")}
     reasons = {f"data/dropped_{name}": count for name, count in sorted(tally.reasons.items())}
     outcomes = {f"data/outcome_{name}": count for name, count in sorted(tally.outcomes.items())}
     return {
@@ -273,10 +289,10 @@ def _figures(tally: Tally, rows: Sequence[Place], refused: int) -> dict[str, flo
         "data/passed": tally.outcomes["pass"],
         "data/accepted": tally.accepted,
         "data/accept_rate": round(tally.accepted / max(1, tally.sampled), 6),
-        "data/tasks_solved": len(tally.tasks_solved),
+        "data/tasks_solved": tally.tasks_passed,
         "data/tasks_refused": refused,
         "data/disagreements": tally.disagreements,
-        "data/train_rows": len(rows),
+        "data/train_rows": rows,
         **shares,
         **outcomes,
         **reasons,

@@ -1,33 +1,17 @@
 """Floor 4: which rows a round trains on: this round's accepted, older rounds' and the anchor, by the regime."""
 
 import random
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, TypeVar
+from operator import attrgetter
+from typing import Any, TypeVar
 
 from selfplay.config.tree import Curate
 
-
-class Counted(Protocol):
-    """What a mix has to know of a row."""
-
-    @property
-    def operations(self) -> int | None:
-        """The task's operation count, where its source counts them."""
-
-
-class Place(NamedTuple):
-    """Where a row lies, in place of the row: a mix over many rounds holds no token ids."""
-
-    file: int
-    at: int
-    kind: Literal["new", "older", "anchor"]
-    operations: int | None
-
-
 T = TypeVar("T")
-C = TypeVar("C", bound=Counted)
+Counts = Callable[[Any], int | None]
+"""The operation count of a row's task, where its source counts them."""
 
 
 FULL_BEYOND = 60
@@ -49,13 +33,14 @@ class Frontier:
 
 def mix(
     section: Curate,
-    new: Sequence[C],
-    older: Sequence[C],
-    anchor: Sequence[C],
+    new: Sequence[T],
+    older: Sequence[T],
+    anchor: Sequence[T],
     seed: int,
     frontier: Frontier | None = None,
-) -> list[C]:
-    """The training rows, deterministic by seed; shares are met by repeating or leaving out whole rows.
+    operations: Counts = attrgetter("operations"),
+) -> list[T]:
+    """The training rows (or their numbers), deterministic by seed; shares are met by repeating or leaving out whole rows.
 
     Regimes (Gerstgrasser et al. 2024; Kazdan et al. 2024): `accumulate` trains on all rounds, `replace` on the newest
     rows alone, `accumulate_subsample` on a fixed number of rows drawn from all. But for `replace` the anchor comes on top,
@@ -66,7 +51,7 @@ def mix(
     if section.regime == "replace":
         return list(new or anchor)
     if section.beyond_share is not None and frontier is not None:
-        return _by_count(section, [*new, *older], anchor, frontier, rng)
+        return _by_count(section, [*new, *older], anchor, frontier, rng, operations)
     kept = by_regime(section, new, older, rng)
     return [*kept, *_anchor_part(section.anchor_share, len(kept), anchor, rng)]
 
@@ -83,35 +68,40 @@ def by_regime(section: Curate, new: Sequence[T], older: Sequence[T], rng: random
 
 
 def _by_count(
-    section: Curate, rows: Sequence[C], anchor: Sequence[C], frontier: Frontier, rng: random.Random
-) -> list[C]:
+    section: Curate,
+    rows: Sequence[T],
+    anchor: Sequence[T],
+    frontier: Frontier,
+    rng: random.Random,
+    operations: Counts,
+) -> list[T]:
     """`beyond_share` from beyond the edge, `anchor_share` anchor, the rest mastered; what is short goes to the others."""
-    beyond = [row for row in rows if (row.operations or 0) > frontier.edge]
-    known = [row for row in rows if (row.operations or 0) <= frontier.edge]
-    share = (section.beyond_share or 0.0) * min(1.0, len(beyond) / FULL_BEYOND)
+    by_count: dict[int, list[T]] = defaultdict(list)
+    for row in rows:
+        by_count[operations(row) or 0].append(row)
+    groups = sorted(by_count.items())
+    beyond = {count: group for count, group in groups if count > frontier.edge}
+    known = {count: group for count, group in groups if count <= frontier.edge}
+    share = (section.beyond_share or 0.0) * min(1.0, sum(map(len, beyond.values())) / FULL_BEYOND)
     left = (section.beyond_share or 0.0) - share
     own = len(anchor) / frontier.rows if section.anchor_share is None else section.anchor_share
     anchor_share = own + (left / 2 if known else left)
-    far = {count: (FAR_WEIGHT if count > frontier.edge + 1 else 1.0) * size for count, size in _sizes(beyond).items()}
+    far = {n: (FAR_WEIGHT if n > frontier.edge + 1 else 1.0) * len(group) for n, group in beyond.items()}
     top = _weighted(beyond, far, round(share * frontier.rows), rng)
     human = _resized(anchor, min(round(anchor_share * frontier.rows), frontier.rows - len(top)), rng)
     rest = frontier.rows - len(top) - len(human)
-    mastered = _weighted(known, {count: float(count**2) for count in _sizes(known)}, rest, rng)
+    mastered = _weighted(known, {count: float(count**2) for count in known}, rest, rng)
     return [*top, *(mastered if known else _resized(anchor, rest, rng)), *human]
 
 
-def _sizes(rows: Sequence[C]) -> Counter[int]:
-    """How many rows there are of each operation count."""
-    return Counter(row.operations or 0 for row in rows)
-
-
-def _weighted(rows: Sequence[C], weights: Mapping[int, float], count: int, rng: random.Random) -> list[C]:
-    """`count` rows, operation counts in proportion to their weights, within one every row as often as every other."""
-    total, made, out = sum(weights.values()), 0, list[C]()
-    for number, (operations, weight) in enumerate(sorted(weights.items()), start=1):
+def _weighted(
+    groups: Mapping[int, Sequence[T]], weights: Mapping[int, float], count: int, rng: random.Random
+) -> list[T]:
+    """`count` rows, groups in proportion to their weights, within one every row as often as every other."""
+    total, made, out = sum(weights.values()), 0, list[T]()
+    for number, (name, weight) in enumerate(weights.items(), start=1):
         end = count if number == len(weights) else made + round(count * weight / total)
-        group = [row for row in rows if (row.operations or 0) == operations]
-        out += _resized(group, max(0, min(end, count) - made), rng)
+        out += _resized(groups[name], max(0, min(end, count) - made), rng)
         made = max(made, min(end, count))
     return out
 
@@ -124,7 +114,7 @@ def _shares(new: Sequence[T], older: Sequence[T], newest: float, rng: random.Ran
     return [*new, *_resized(older, max(len(older), round(len(new) * (1 - newest) / newest)), rng)]
 
 
-def _anchor_part(share: float | None, others: int, anchor: Sequence[C], rng: random.Random) -> list[C]:
+def _anchor_part(share: float | None, others: int, anchor: Sequence[T], rng: random.Random) -> list[T]:
     if share is None or not others:
         return list(anchor)
     return _resized(anchor, round(others * share / (1 - share)), rng)

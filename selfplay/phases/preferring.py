@@ -13,7 +13,7 @@ from selfplay.config.tree import Curate
 from selfplay.curate.pairs import Pair, preference_pairs
 from selfplay.phases.mixing import by_regime
 from selfplay.records import Preference, Trace
-from selfplay.store.traces import count_pairs, gather_pairs
+from selfplay.store.traces import PAIRS, Stacked
 
 FILE = "pairs.parquet"
 """In curate's folder this round's pairs, beside train.parquet those that the round trains on."""
@@ -36,7 +36,7 @@ class PairBook:
         """Pairs of whole tasks, on the ids that were sampled; rejected is always a first try."""
         fit = [trace for trace in traces if self._fits(trace)]
         found, report = preference_pairs(fit, [trace.decision for trace in fit if trace.decision])
-        by_id = {trace.attempt.id: trace for trace in fit}
+        by_id = {trace.attempt.id: trace for trace in fit} if found else {}
         self.write([_preference(pair, by_id) for pair in found])
         self.pairs += report.pairs
         self.tasks += report.tasks
@@ -82,8 +82,8 @@ def mix_pairs(section: Curate, new: Path, older: Sequence[Path], out: Path, seed
 
     `anchor_share` and `beyond_share` say nothing of pairs. Deterministic by seed; files that are not there count as empty.
     """
-    files = [new, *older]
-    fresh, *past = ([(number, at) for at in range(count_pairs(file))] for number, file in enumerate(files))
-    chosen = by_regime(section, fresh, [pair for part in past for pair in part], random.Random(seed))
-    gather_pairs(out, files, [(file, at, "older" if file else "new") for file, at in sorted(chosen)])
+    with Stacked([new, *older], PAIRS) as pairs:
+        fresh, past = pairs.rows_of(0, 1), pairs.rows_of(1, 1 + len(older))
+        chosen = sorted(by_regime(section, fresh, past, random.Random(seed)))
+        pairs.write(out, chosen, lambda row: "new" if row < len(fresh) else "older")
     return len(chosen)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from selfplay.config.tree import Curriculum, Propose
 from selfplay.records import SCHEMA_VERSION, Record
-from selfplay.store import read_lines, write_json, write_whole
+from selfplay.store import read_lines, write_json, write_lines
 from selfplay.tasks import Source
 from selfplay.tasks.book import TaskBook
 
@@ -27,19 +27,19 @@ class Head(Record):
     """By operation count, where there is a curriculum."""
 
 
-def draw(section: Propose, source: Source, edge: int | None, seed: int) -> bytes:
-    """The content of `tasks.jsonl`: it follows from settings, source, edge and seed alone."""
+def draw(section: Propose, source: Source, edge: int | None, seed: int) -> list[bytes]:
+    """The lines of `tasks.jsonl`: they follow from settings, source, edge and seed alone."""
     lengths = edge_shares(section.curriculum, edge) if section.curriculum and edge is not None else None
     found = source.propose(section.tasks_per_round, lengths, seed)
     shares = {str(length): share for length, share in (lengths or {}).items()}
     head = Head(tasks=len(found.tasks), refused=found.refused, shares=shares)
-    return b"%b\n%b" % (head.to_line().encode(), TaskBook.of(found.tasks).to_bytes())
+    return [head.to_line().encode(), *TaskBook.of(found.tasks).lines]
 
 
-def propose(drawn: bytes, out: Path) -> None:
+def propose(drawn: Sequence[bytes], out: Path) -> None:
     """Writes what `draw` gave, and DONE with what was refused; rank 0 alone."""
-    head = Head.from_line(drawn[: drawn.index(b"\n")])
-    write_whole(out / FILE, drawn)
+    head = Head.from_line(drawn[0])
+    write_lines(out / FILE, drawn)
     write_json(out / "DONE", {"tasks": head.tasks, "refused": head.refused})
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from pathlib import Path
 
 from selfplay.config.tree import Verify
@@ -49,10 +50,14 @@ def verify_attempts(
 
 def folder_of(attempts: ChunkFolder, out: Path) -> ChunkFolder:
     """One chunk for each of generation's, made from its very content: members are attempts, by their places."""
-    chunks = [
-        Chunk(chunk.id, tuple(map(str, range(len(body.lines)))), 0, body.sha256) for chunk, body in attempts.bodies()
-    ]
+    chunks = [Chunk(chunk.id, _places(len(body.lines)), 0, body.sha256) for chunk, body in attempts.bodies()]
     return ChunkFolder(out, chunks)
+
+
+@lru_cache(8)
+def _places(count: int) -> tuple[str, ...]:
+    """Names of so many places; chunks of one size share them."""
+    return tuple(map(str, range(count)))
 
 
 def _why(broken: Sequence[Judged]) -> str:

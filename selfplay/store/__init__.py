@@ -5,7 +5,7 @@ and their COMMITs, `traces` the parquet files. Nothing here knows a phase.
 """
 
 from selfplay.store.chunks import Body, Chunk, ChunkFolder
-from selfplay.store.files import read_json, read_lines, sha256_of, write_json, write_whole
+from selfplay.store.files import read_json, read_lines, sha256_of, write_json, write_lines, write_whole
 from selfplay.store.lease import Lease
 from selfplay.store.run import Commit, RunFolder
 
@@ -20,5 +20,6 @@ __all__ = [
     "read_lines",
     "sha256_of",
     "write_json",
+    "write_lines",
     "write_whole",
 ]

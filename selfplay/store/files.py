@@ -3,10 +3,10 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from selfplay.errors import StoreError
 
@@ -49,6 +49,12 @@ def write_whole(path: Path, data: bytes | str) -> None:
         temporary.write_bytes(data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data)
 
 
+def write_lines(path: Path, lines: Iterable[bytes]) -> None:
+    """Writes a file of lines whole, as `write_whole` does; the lines are not brought together in memory."""
+    with writing(path) as temporary, temporary.open("wb") as file:
+        file.writelines(b"%b\n" % line for line in lines)
+
+
 def write_json(path: Path, value: Any, *, compact: bool = False) -> None:
     """Writes a JSON file whole, keys in their given order. NaN is refused: it is no JSON.
 
@@ -59,7 +65,7 @@ def write_json(path: Path, value: Any, *, compact: bool = False) -> None:
 
 def read_json(path: Path) -> Any:
     """Reads a JSON file of ours. Raises StoreError with the path where it is missing or broken."""
-    return _read(path, json.loads)
+    return _read(path, json.load)
 
 
 def read_lines(path: Path, parse: Callable[[list[bytes]], Parsed]) -> Parsed:
@@ -68,17 +74,21 @@ def read_lines(path: Path, parse: Callable[[list[bytes]], Parsed]) -> Parsed:
     Raises StoreError with the path where the file is missing, torn or cannot be parsed.
     """
 
-    def whole(data: bytes) -> Parsed:
-        if not data.endswith(b"\n"):
+    def whole(file: BinaryIO) -> Parsed:
+        lines = [line.removesuffix(b"\n") for line in file]
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+        if file.read() != b"\n":
             raise ValueError("its last line has no end")
-        return parse(data.split(b"\n")[:-1])
+        return parse(lines)
 
     return _read(path, whole)
 
 
-def _read(path: Path, parse: Callable[[bytes], Parsed]) -> Parsed:
+def _read(path: Path, parse: Callable[[BinaryIO], Parsed]) -> Parsed:
     try:
-        return parse(path.read_bytes())
+        with path.open("rb") as file:
+            return parse(file)
     except FileNotFoundError:
         raise StoreError(
             f"{path}: is missing; the run folder is not complete, restore it or start under a new --name"

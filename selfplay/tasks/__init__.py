@@ -27,7 +27,8 @@ from selfplay.seeds import rng_of
 class Proposal(NamedTuple):
     """The tasks of a round, and what was refused on the way."""
 
-    tasks: list[Task]
+    tasks: Sequence[Task]
+    """Sorted by id."""
     refused: int = 0
     """Draws refused because their operation sequence, or their text, is held out."""
 

@@ -5,8 +5,9 @@ A task as a record takes some 3 KiB, as a line a tenth of that: a round of 100,0
 
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from operator import eq
 from typing import Self, overload
 
 from selfplay.errors import DataError
@@ -14,6 +15,11 @@ from selfplay.records import Task
 
 KEPT = 4096
 """Parsed tasks that a book keeps, the last ones asked for: smaller rounds are parsed once."""
+
+
+def line_of(task: Task) -> bytes:
+    """A task as a book keeps it."""
+    return task.to_line().encode()
 
 
 class TaskBook(Sequence[Task]):
@@ -30,11 +36,16 @@ class TaskBook(Sequence[Task]):
         """A book of these tasks, sorted. Raises DataError where an id is met twice."""
         if isinstance(tasks, cls):
             return tasks
-        return cls._sorted([(task.id, task.to_line().encode()) for task in tasks])
+        return cls._sorted([(task.id, line_of(task)) for task in tasks])
+
+    @classmethod
+    def of_lines(cls, lines: Mapping[str, bytes]) -> Self:
+        """A book of what `line_of` made of tasks, by their ids."""
+        return cls._sorted(list(lines.items()))
 
     @classmethod
     def read(cls, lines: Sequence[bytes]) -> Self:
-        """A book of what `to_bytes` wrote, without line ends. Raises ValueError where a line is no task."""
+        """A book of the `lines` of another one. Raises ValueError where a line is no task."""
         known: OrderedDict[int, Task] = OrderedDict()
         ids = []
         for place, line in enumerate(lines):
@@ -69,6 +80,12 @@ class TaskBook(Sequence[Task]):
             raise KeyError(name)
         return self._at(place)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether the other sequence has equal tasks in the same order."""
+        return isinstance(other, Sequence) and len(self) == len(other) and all(map(eq, self, other))
+
+    __hash__ = None  # type: ignore[assignment]
+
     def __len__(self) -> int:
         return len(self._ids)
 
@@ -102,10 +119,16 @@ class TaskBook(Sequence[Task]):
         rows = [*zip(self._ids, self._lines, strict=True), *zip(other._ids, other._lines, strict=True)]
         return TaskBook._sorted(rows)
 
+    def without(self, names: Collection[str]) -> "TaskBook":
+        """A book of the other tasks."""
+        rows = zip(self._ids, self._lines, strict=True)
+        return TaskBook.of_lines({name: line for name, line in rows if name not in names})
+
     def changed(self, change: Callable[[Task], Task]) -> "TaskBook":
         """The same tasks, each as `change` makes it when it is asked for; ids must stay."""
         return TaskBook(self._ids, self._lines, change, self._kept)
 
-    def to_bytes(self) -> bytes:
-        """One JSON line a task, as they were before any change."""
-        return b"".join(b"%b\n" % line for line in self._lines)
+    @property
+    def lines(self) -> Sequence[bytes]:
+        """The tasks as JSON, in order, as they were before any change; `read` makes a book of them."""
+        return self._lines

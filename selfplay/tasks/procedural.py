@@ -7,6 +7,7 @@ from selfplay.config.sections import Arithmetic, ListPrograms
 from selfplay.records import Task, digest
 from selfplay.seeds import rng_of, seed_of
 from selfplay.tasks import Fixed, Proposal, listprograms
+from selfplay.tasks.book import TaskBook, line_of
 from selfplay.tasks.listprograms.correcting import corrections, wrong_of
 from selfplay.tasks.listprograms.evolving import Drawing, Evolved, evolve
 
@@ -70,8 +71,8 @@ class ListProgramsSource:
         """See `Source.propose`; held-out operation sequences are refused and counted. `weights`: of all operations."""
         shares = lengths or dict.fromkeys(listprograms.HELD_OUT_LENGTHS, 1.0)
         tasks, refused = listprograms.propose(seed, count or 400, shares, self._sequences, weights)
-        kept = [task for task in tasks if task.id not in self._singles]
-        return Proposal(sorted(kept, key=lambda task: task.id), refused + len(tasks) - len(kept))
+        kept = tasks.without(self._singles)
+        return Proposal(kept, refused + len(tasks) - len(kept))
 
     def evolve(
         self, tasks: Sequence[Task], *, weights: Mapping[str, float] | None, longest: int | None, seed: int
@@ -160,14 +161,14 @@ class ArithmeticSource:
         return solve(task.text)
 
     def _draw(self, count: int, lengths: Mapping[int, float], seed: int, split: str) -> Proposal:
-        rng, tasks, refused = rng_of("arithmetic", seed), dict[str, Task](), 0
-        while len(tasks) < count:
+        rng, lines, refused = rng_of("arithmetic", seed), dict[str, bytes](), 0
+        while len(lines) < count:
             length = rng.choices(list(lengths), weights=list(lengths.values()))[0]
             task = arithmetic_task([rng.randint(0, 99) for _ in range(1 + length)], rng.random() < 0.5, split)
             refused += task.id in self._held
             if task.id not in self._held:
-                tasks.setdefault(task.id, task)
-        return Proposal(sorted(tasks.values(), key=lambda task: task.id), refused)
+                lines.setdefault(task.id, line_of(task))
+        return Proposal(TaskBook.of_lines(lines), refused)
 
 
 def arithmetic_task(numbers: list[int], minus_first: bool, split: str = "train") -> Task:

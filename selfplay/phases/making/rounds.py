@@ -25,7 +25,7 @@ from selfplay.phases.watch import Watch
 from selfplay.ranks import Ranks
 from selfplay.records import Attempt, Task, Trace, digest
 from selfplay.seeds import rng_of, seed_of
-from selfplay.store import Chunk, ChunkFolder, read_lines, write_json, write_whole
+from selfplay.store import Chunk, ChunkFolder, read_lines, write_json, write_lines
 from selfplay.tasks import listprograms
 from selfplay.tasks.book import TaskBook
 from selfplay.tasks.procedural import Evolver, ListProgramsSource, is_procedural
@@ -123,7 +123,7 @@ def make_tasks(
     run_chunks("make", folder, open_tools, work, ranks=ranks, watch=watch, accepted=lambda row: "task" in row)
     if ranks.is_main:
         made = _collected(folder, {*stock.drawn, *known})
-        write_whole(out / FILE, TaskBook.of(made.tasks).to_bytes())
+        write_lines(out / FILE, TaskBook.of(made.tasks).lines)
         write_json(out / "metrics.json", made.figures())
     ranks.barrier("made")
 

@@ -13,6 +13,7 @@ from typing import Literal
 from selfplay.errors import DataError
 from selfplay.records import Task, digest
 from selfplay.seeds import rng_of
+from selfplay.tasks.book import TaskBook, line_of
 from selfplay.tasks.listprograms.operations import (
     BY_NAME,
     OPERATIONS,
@@ -208,15 +209,15 @@ def propose(
     lengths: Mapping[int, float],
     exclude: Collection[Sequence_] = frozenset(),
     weights: Mapping[str, float] | None = None,
-) -> tuple[list[Task], int]:
-    """`n` fresh tasks without solutions, and how many draws `exclude` refused; operations equally likely, or by `weights`.
+) -> tuple[TaskBook, int]:
+    """`n` fresh tasks without solutions, sorted by id, and how many draws `exclude` refused; operations equally likely, or by `weights`.
 
     `lengths`: share of the tasks by operation count (any positive scale). `exclude`: held-out operation sequences, as
     `sequence_of` gives them; sequences of one operation are never refused. Raises DataError where a length has no
     further task.
     """
     rng = rng_of("listprograms/propose", seed)
-    tasks: dict[str, Task] = {}
+    lines: dict[str, bytes] = {}
     refused = 0
     for length in _spread(lengths, n):
         for _ in range(_PATIENCE):
@@ -225,14 +226,12 @@ def propose(
                 refused += 1
                 continue
             task = _admitted(names, rng, (), "train")
-            if task is not None and task.id not in tasks:
+            if task is not None and task.id not in lines:
                 break
         else:
-            raise DataError(f"propose: no further task of {length} operations after {len(tasks)} of {n}; ask for fewer")
-        tasks[task.id] = task
-    out = list(tasks.values())
-    rng.shuffle(out)
-    return out, refused
+            raise DataError(f"propose: no further task of {length} operations after {len(lines)} of {n}; ask for fewer")
+        lines[task.id] = line_of(task)
+    return TaskBook.of_lines(lines), refused
 
 
 def _prompt(chain: Chain) -> str:
