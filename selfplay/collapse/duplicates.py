@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 import numpy as np
+from numpy.typing import NDArray
 
 from selfplay.collapse.estimate import Estimate, Floats, jackknife
 from selfplay.collapse.stream import Hashes, Ints, Stream, as_stream, gram_hashes, scramble
@@ -83,19 +84,24 @@ def near_duplicates(texts: Sequence[str] | Stream, threshold: float = 0.8, n: in
     sets = _Sets(stream, n)
     signatures = sketch(stream, n)
     found: dict[int, tuple[int, float]] = {}
+    known = np.zeros(sets.sizes.size, dtype=bool)
     usable = np.flatnonzero(sets.sizes > 0)
     for band in range(BINS // ROWS):
         rows = signatures[usable, band * ROWS : (band + 1) * ROWS]
-        for earlier, later in _candidates(rows, usable, signatures, threshold):
+        for earlier, later in _candidates(rows, usable, signatures, threshold, known):
             if later in found:
                 continue
             alike = sets.jaccard(earlier, later)
             if alike >= threshold:
                 found[later] = (earlier, alike)
+                known[later] = True
     return sorted((earlier, later, alike) for later, (earlier, alike) in found.items())
 
 
-def _candidates(rows: Hashes, texts: Ints, signatures: Hashes, threshold: float) -> list[tuple[int, int]]:
+def _candidates(
+    rows: Hashes, texts: Ints, signatures: Hashes, threshold: float, known: NDArray[np.bool_]
+) -> list[tuple[int, int]]:
+    """Pairs (earlier, later) of one band that may be alike, but for later texts that are known to be."""
     key = rows[:, 0].copy()
     for i in range(1, rows.shape[1]):
         key = scramble(key) + rows[:, i]
@@ -105,6 +111,7 @@ def _candidates(rows: Hashes, texts: Ints, signatures: Hashes, threshold: float)
     later = np.flatnonzero(same)
     pairs = np.concatenate([np.stack([heads[later], later], 1), np.stack([later - 1, later], 1)])
     pairs = texts[order[pairs]]
+    pairs = pairs[~known[pairs[:, 1]]]
     alike = np.empty(len(pairs))
     for at in range(0, len(pairs), 20_000):  # bounds the memory of the comparison
         part = pairs[at : at + 20_000]

@@ -26,9 +26,9 @@ def mean_logprob(trace: Trace) -> float | None:
 
 def midranks(values: Sequence[float | None]) -> list[float]:
     """Each value's place among the values, 0 lowest to 1 highest, ties sharing the mean; None stands in the middle, 0.5."""
-    known = sorted(value for value in values if value is not None)
-    if len(known) < 2:
+    if len(values) - values.count(None) < 2:
         return [0.5] * len(values)
+    known = sorted(value for value in values if value is not None)
     places: dict[float, list[int]] = {}
     for place, value in enumerate(known):
         places.setdefault(value, []).append(place)
@@ -45,6 +45,8 @@ def rank(
     `likelihood` and `novelty` weigh the two places; a signature is the more novel the fewer attempts of the task, this
     round's and earlier, have it.
     """
+    if len(traces) < 2:
+        return list(range(len(traces)))
     verdicts = midranks([verdict_score(trace) for trace in traces])
     likely = midranks([mean_logprob(trace) for trace in traces])
     counts = Counter(signatures.values())

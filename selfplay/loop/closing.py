@@ -1,6 +1,7 @@
 """Floor 5: the end of a round: the gate's ruling, the weights in their place, the COMMIT last."""
 
 import platform
+from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -81,6 +82,7 @@ def _next_knobs(this: Round, ruling: gate.Ruling, by_operations: dict[str, list[
     return knobs if ruling.action == "roll_back" else knobs | edge_after(this, by_operations)
 
 
+@cache
 def _versions() -> dict[str, str]:
     names = ("selfplay", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "wandb", "pyarrow")
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}

@@ -3,6 +3,7 @@
 Tracking and report follow what is committed and decide nothing: a run without them is the same run.
 """
 
+import gc
 import logging
 import os
 import signal
@@ -32,6 +33,8 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 """Set where the user has not: no telemetry of a dependency, and no bars of theirs across ours."""
+YOUNG = 20_000
+"""New objects after which the collector looks at them (Python's own: 700)."""
 Committed = Callable[[RunFolder, Commit], None]
 
 
@@ -48,6 +51,7 @@ def start(loaded: Loaded, *, listener: Listener | None = None, on_commit: Commit
         observer = Observer(loaded, path, listener, on_commit, stack, beside)
         watch = Watch(observer.hear)
         stack.enter_context(stopping(watch))
+        stack.enter_context(collecting_rarely())
         try:
             finished = run(loaded, watch=watch, opened=observer.opened, on_commit=observer.committed, beside=beside)
         except GateStopped:
@@ -176,6 +180,17 @@ def note_end(kind: type[BaseException] | None, error: BaseException | None, trac
     if error is not None and kind is not None:
         text = " ".join(str(error).split())
         LOG.info("ended: %s", text if isinstance(error, SelfplayError) else f"{kind.__name__}: {text}")
+
+
+@contextmanager
+def collecting_rarely() -> Iterator[None]:
+    """The search for cyclic garbage every ten thousands of new objects: a round makes records by the thousand, in no cycle."""
+    before = gc.get_threshold()
+    gc.set_threshold(max(before[0], YOUNG), *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 @contextmanager

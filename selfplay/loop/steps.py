@@ -292,7 +292,6 @@ def _train(this: Round) -> None:
     start = first if this.number == 0 else (this.student if this.config.train.start == "continue" else base)
     offset = this.commits[-1].train_steps if this.commits else 0
     this.watch.phase("train", 1)
-    _foresee(this)
     report = learn(
         this.config,
         this.run.round(this.number) / "train.parquet",
@@ -304,6 +303,7 @@ def _train(this: Round) -> None:
         step_offset=offset,
         hands=this.hands,
         watch=this.watch,
+        meanwhile=lambda: _foresee(this),
     )
     if this.ranks.is_main:
         write_json(this.at("train") / "DONE", {"metrics": report, "weights": sha256_of(this.at("train") / "model")})

@@ -1,7 +1,7 @@
 """Floor 4: attempts, as several phases make and read them."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from selfplay.models import Backend
 from selfplay.records import Attempt, Completion, Request, Sampling
@@ -30,13 +30,13 @@ def attempt_of(
     task_id: str,
     number: int,
     completion: Completion,
-    sampling: Sampling,
+    sampler: dict[str, Any],
     model: str,
     chunk: int,
     round: int,
     origin: Origin = "student",
 ) -> Attempt:
-    """The record of one completion."""
+    """The record of one completion. `sampler`: the Sampling it was drawn with, as JSON."""
     return Attempt(
         task_id=task_id,
         attempt=number,
@@ -46,7 +46,7 @@ def attempt_of(
         completion_ids=completion.completion_ids,
         logprobs=completion.logprobs,
         finish_reason=completion.finish_reason,
-        sampler=sampling.model_dump(mode="json"),
+        sampler=sampler,
         model=model,
         chunk=chunk,
         origin=origin,

@@ -8,14 +8,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from selfplay.config.judging import Audit
 from selfplay.errors import OutageError
 from selfplay.phases.chunked import Json
-from selfplay.phases.judging import Said, judge_all, read_said, row_of
+from selfplay.phases.judging import Said, judge_all, row_of
 from selfplay.phases.watch import Watch
-from selfplay.records import Attempt, Outcome, Task, Verdict
+from selfplay.records import Attempt, Outcome, Record, Task, Verdict
 from selfplay.seeds import rng_of
 from selfplay.store import ChunkFolder, write_json, write_whole
 from selfplay.tasks import Source
@@ -27,6 +27,7 @@ from selfplay.verify.opening import Opened
 from selfplay.verify.routing import leaves
 
 PREFIX = "collapse_quality"
+Kind = TypeVar("Kind", bound=Record)
 Side = Literal["accepted", "rejected"]
 _SIDES: Mapping[str, Side] = {"pass": "accepted", "fail": "rejected", "invalid": "rejected"}
 
@@ -163,7 +164,7 @@ def _drawn(
         return {}, []
     able = {task.id for task in tasks if can_be_stronger(task, section, source)}
     places: dict[Side, list[int]] = {"accepted": [], "rejected": []}
-    for place, said in enumerate(one for chunk in read_said(judged) for one in chunk):
+    for place, said in enumerate(_every(judged, Said)):
         side = _SIDES.get(said.outcome.value)
         if side and said.task_id in able and said.finish_reason == "stop":
             places[side].append(place)
@@ -172,18 +173,18 @@ def _drawn(
         share = min(section.share, section.most / max(1, len(all_)))
         taken = sample(len(all_), share, seed, kind, number, least=min(section.least, section.most))
         chosen |= {all_[i] for i in taken}
+    rows = zip(_every(attempts, Attempt), _every(judged, Said), strict=True)
     again = [
         Again(tasks.named(attempt.task_id), attempt, said.outcome)
-        for place, (line, words) in enumerate(zip(_lines(attempts), _lines(judged), strict=True))
+        for place, (attempt, said) in enumerate(rows)
         if place in chosen
-        for attempt, said in [(Attempt.from_line(line), Said.from_line(words))]
     ]
     return {kind: len(all_) for kind, all_ in places.items()}, again
 
 
-def _lines(folder: ChunkFolder) -> Iterator[bytes]:
-    """All rows as they are written."""
-    return (line for _, body in folder.bodies() for line in body.lines)
+def _every(folder: ChunkFolder, kind: type[Kind]) -> Iterator[Kind]:
+    """All rows, chunk by chunk."""
+    return (row for _, rows in folder.records(kind) for row in rows)
 
 
 def solution_of(task: Task, source: Source) -> str | None:
@@ -199,8 +200,10 @@ def can_be_stronger(task: Task, section: Audit, source: Source) -> bool:
     if section.judge is not None and any(part["type"] == "judge" for part in parts):
         return True
     code = [part for part in parts if part["type"] == "code_tests" and "entry_point" in part]
-    made = bool(section.hidden_cases) and solution_of(task, source) is not None
-    return any("hidden_cases" in part or made for part in code)
+    if any("hidden_cases" in part for part in code):
+        return True
+    known = task.reference is not None if task.tag("maker") else source.has_solution(task)
+    return bool(code and section.hidden_cases) and known
 
 
 def _second(section: Audit, again: Sequence[Again], opened: Opened, source: Source, seed: int) -> list[Judged]:

@@ -191,11 +191,12 @@ def _second(
 ) -> list[Attempt]:
     if not failed:
         return []
+    sampler = sampling.model_dump(mode="json")
     found = complete_all(backend, [one.request for one in failed], 1, sampling, chunk.seed)
     lost = [row[0] for row in found if row[0].finish_reason == "error"]
     refuse_outage("correct", chunk, len(lost), len(found), max_error_share, (lost[0].error or "?") if lost else "")
     return [
-        attempt_of(one.task.id, one.number, row[0], sampling, backend.identity, chunk.id, round, origin).model_copy(
+        attempt_of(one.task.id, one.number, row[0], sampler, backend.identity, chunk.id, round, origin).model_copy(
             update={"turn": 1, "parent": one.attempt.attempt}
         )
         for one, row in zip(failed, found, strict=True)

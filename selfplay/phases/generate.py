@@ -36,7 +36,7 @@ def generate(
 
     `mastered`: ids of tasks up to the curriculum's edge, which get `samples_mastered` attempts.
     """
-    few = section.samples_mastered or section.samples
+    few, sampler = section.samples_mastered or section.samples, sampling.model_dump(mode="json")
 
     def count(name: str) -> int:
         return few if name in mastered else section.samples
@@ -50,7 +50,7 @@ def generate(
             "generate", chunk, len(lost), sum(map(len, found)), max_error_share, lost[0].error or "?" if lost else ""
         )
         return [
-            attempt_of(task_id, number, completion, sampling, backend.identity, chunk.id, round, origin)
+            attempt_of(task_id, number, completion, sampler, backend.identity, chunk.id, round, origin)
             for task_id, row in zip(chunk.members, found, strict=True)
             for number, completion in enumerate(row)
         ]

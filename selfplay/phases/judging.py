@@ -6,7 +6,7 @@ from typing import Literal
 
 from selfplay.phases.chunked import Json
 from selfplay.records import Attempt, Outcome, Record, Request, Task, Verdict
-from selfplay.store import Body, ChunkFolder
+from selfplay.store import ChunkFolder
 from selfplay.verify import Judged, Verifier, verify
 
 Verifiers = Mapping[str, Verifier]
@@ -58,19 +58,12 @@ def row_of(attempt: Attempt, judged: Judged) -> Json:
 
 def read_said(folder: ChunkFolder) -> Iterator[list[Said]]:
     """Outcomes and verdicts, chunk by chunk, in the order of the attempts."""
-    for _, body in folder.bodies():
-        yield [Said.from_line(line) for line in body.lines]
+    return (rows for _, rows in folder.records(Said))
 
 
 def read_attempts(folder: ChunkFolder) -> Iterator[list[Attempt]]:
     """The attempts, chunk by chunk."""
-    for _, body in folder.bodies():
-        yield attempts_in(body)
-
-
-def attempts_in(body: Body) -> list[Attempt]:
-    """The attempts of a chunk."""
-    return [Attempt.from_line(line) for line in body.lines]
+    return (rows for _, rows in folder.records(Attempt))
 
 
 @dataclass(frozen=True)

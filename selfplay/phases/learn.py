@@ -1,6 +1,7 @@
 """Floor 4: the train phase as the loop calls it: which trainer a student needs, and its warm-up in round 0."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,24 +30,32 @@ def learn(
     step_offset: int,
     hands: Hands,
     watch: Watch,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Leaves the round's weights in `out/model`; the `train/` figures of its row. On all ranks.
 
-    `rows`: train.parquet, pairs.parquet beside it. `student`: the parent's weights, which a round without pairs keeps
-    where it would train on them.
+    `rows`: train.parquet, pairs.parquet beside it. `student`: the parent's weights, which a round without pairs keeps where
+    it would train on them. `meanwhile` is called once training is under way.
     """
     section = config.train if round else warmup_of(config.train)
     if section is None:
+        meanwhile()
         return keep(start, out, hands)
     paired = section.method != "sft"
     pairs = _pairs(rows.with_name(PAIRS)) if paired else []
     if paired and not fitting(section, pairs):
+        meanwhile()
         return {**keep(student, out, hands), "train/pairs": 0, "train/rows_left_out": len(pairs)}
     if isinstance(config.student, ScriptedStudent):
+        meanwhile()
         return practise(config.student, read_rows(rows), start=start, out=out, hands=hands)
     from selfplay.phases.train import train
 
+    begun = iter([meanwhile])
+
     def stepped(step: int, steps: int) -> None:
+        for begin in begun:
+            begin()
         watch.total(steps, step - 1)  # a resumed training begins anywhere, and a back-off begins again
         watch.advance(1)
 

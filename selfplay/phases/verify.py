@@ -7,10 +7,10 @@ from pathlib import Path
 
 from selfplay.config.tree import Verify
 from selfplay.phases.chunked import refuse_outage, run_chunks
-from selfplay.phases.judging import Said, Verifiers, attempts_in, judge_all
+from selfplay.phases.judging import Said, Verifiers, judge_all
 from selfplay.phases.watch import Watch
 from selfplay.ranks import Ranks
-from selfplay.records import Outcome
+from selfplay.records import Attempt, Outcome
 from selfplay.store import Chunk, ChunkFolder
 from selfplay.tasks.book import TaskBook
 from selfplay.verify import Judged
@@ -30,7 +30,7 @@ def verify_attempts(
 
     def work(verifiers: Verifiers, chunk: Chunk) -> list[Said]:
         body = attempts.body(attempts.chunks[chunk.id])
-        rows = attempts_in(body) if body else []
+        rows = body.records(Attempt) if body else []
         with watch.inside("verify"):
             judged = judge_all([tasks.named(a.task_id) for a in rows], rows, verifiers)
         broken = [j for j in judged if j.outcome is Outcome.ERROR]

@@ -6,16 +6,18 @@ foreign or edited file therefore counts as not there, and is made again.
 
 import hashlib
 import json
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from selfplay.errors import StoreError
 from selfplay.records import SCHEMA_VERSION, Record, digest
 from selfplay.store.files import read_json, write_json, write_whole
 
 Json = dict[str, Any]
+Kind = TypeVar("Kind", bound=Record)
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,42 @@ class Body(NamedTuple):
     sha256: str
     """Of the whole."""
 
+    def records(self, kind: type[Kind]) -> list[Kind]:
+        """The rows as records of one kind. Raises ValueError where one is none."""
+        rows = RECENT.get(self.sha256, kind)
+        if rows is None:
+            rows = [kind.from_line(line) for line in self.lines]
+            RECENT.put(self.sha256, rows, sum(map(len, self.lines)))
+        return rows
+
+
+class _Recent:
+    """Rows that this process has written or parsed last, by the hash of their chunk: the next phase need not parse them."""
+
+    MOST_ROWS, MOST_BYTES = 6000, 8 * 2**20
+
+    def __init__(self) -> None:
+        self._rows: OrderedDict[tuple[str, type[Record]], tuple[list[Any], int]] = OrderedDict()
+
+    def put(self, sha256: str, rows: Sequence[Record], size: int) -> None:
+        """Keeps records of one kind, `size` bytes of JSON, and drops the oldest where they come to too much."""
+        if rows:
+            self._rows[sha256, type(rows[0])] = list(rows), size
+        while self._exceeds():
+            self._rows.popitem(last=False)
+
+    def _exceeds(self) -> bool:
+        kept = self._rows.values()
+        return sum(len(rows) for rows, _ in kept) > self.MOST_ROWS or sum(size for _, size in kept) > self.MOST_BYTES
+
+    def get(self, sha256: str, kind: type[Kind]) -> list[Kind] | None:
+        """The rows of a chunk, where they are kept."""
+        found = self._rows.get((sha256, kind))
+        return None if found is None else found[0]
+
+
+RECENT = _Recent()
+
 
 class ChunkFolder:
     """A phase's working folder with its plan of chunks and its DONE."""
@@ -57,9 +95,11 @@ class ChunkFolder:
     def write(self, chunk: Chunk, rows: Sequence[Json | Record]) -> None:
         """Writes a chunk's rows whole."""
         body = "".join(f"{_line(row)}\n" for row in rows).encode()
+        sha256 = hashlib.sha256(body).hexdigest()
         head = json.dumps({"schema_version": SCHEMA_VERSION, "chunk": chunk.id, "key": chunk.key})
-        tail = json.dumps({"rows": len(rows), "sha256": hashlib.sha256(body).hexdigest()})
+        tail = json.dumps({"rows": len(rows), "sha256": sha256})
         write_whole(self.path(chunk), b"%b\n%b%b\n" % (head.encode(), body, tail.encode()))
+        RECENT.put(sha256, [row for row in rows if isinstance(row, Record)], len(body))
 
     def body(self, chunk: Chunk) -> Body | None:
         """A chunk's rows as they are written, or None where it is owed."""
@@ -95,6 +135,11 @@ class ChunkFolder:
                     f"{self.path(chunk)}: is missing or broken though its phase is done; remove {self.folder}/DONE and run the same command"
                 )
             yield chunk, body
+
+    def records(self, kind: type[Kind]) -> Iterator[tuple[Chunk, list[Kind]]]:
+        """Chunks with their rows as records; see `bodies`."""
+        for chunk, body in self.bodies():
+            yield chunk, body.records(kind)
 
     def each(self) -> Iterator[tuple[Chunk, list[Json]]]:
         """Chunks with their rows parsed; see `bodies`."""

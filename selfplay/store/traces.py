@@ -4,9 +4,9 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import accumulate
+from itertools import accumulate, groupby, pairwise, repeat
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -105,6 +105,16 @@ def writing_rows(path: Path) -> Iterator[Callable[[Sequence[Row]], None]]:
         yield lambda rows: add({name: [getattr(row, name) for row in rows] for name in ROWS.names})
 
 
+class _Held(NamedTuple):
+    """Pieces of files that are in memory, as one table."""
+
+    pieces: list[int]
+    """In order."""
+    starts: Any
+    """Where each begins in the table: int64."""
+    table: pa.Table
+
+
 class Stacked:
     """Files of one kind as one long table, its rows numbered through; files that are not there count as empty.
 
@@ -116,6 +126,7 @@ class Stacked:
         self._pieces = [(n, g) for n, f in enumerate(self._files) if f is not None for g in range(f.num_row_groups)]
         sizes = [self._opened(n).metadata.row_group(g).num_rows for n, g in self._pieces]
         self._ends = np.cumsum(sizes, dtype=np.int64)
+        self._firsts = self._ends - np.asarray(sizes, dtype=np.int64)
         counts = [0 if f is None else f.metadata.num_rows for f in self._files]
         self._starts = list(accumulate(counts, initial=0))
 
@@ -131,29 +142,29 @@ class Stacked:
         """Writes rows in the order given, each as often as it is given; `kinds` says what kind a row is to have."""
         wanted = np.asarray(rows, dtype=np.int64)
         piece_of = np.searchsorted(self._ends, wanted, side="right")
-        last = {int(piece): at // READ_ROWS for at, piece in enumerate(piece_of)}
-        held: dict[int, pa.Table] = {}
+        last = {piece: at // READ_ROWS for at, piece in enumerate(piece_of.tolist())}
+        held = _Held([], np.empty(0, dtype=np.int64), self.schema.empty_table())
         kind = self.schema.get_field_index("kind")
         with writing(target) as temporary, pq.ParquetWriter(temporary, self.schema, compression="zstd") as writer:
             for block, start in enumerate(range(0, len(wanted), READ_ROWS)):
-                end = start + READ_ROWS
-                taken = self._taken(wanted[start:end], piece_of[start:end], held)
-                names = pa.array([kinds(row) for row in wanted[start:end].tolist()], _STRING)
+                numbers, pieces = wanted[start : start + READ_ROWS], piece_of[start : start + READ_ROWS]
+                if not np.isin(pieces, held.pieces).all():
+                    needed = {*pieces.tolist(), *(piece for piece in held.pieces if last[piece] > block)}
+                    held = self._hold(sorted(needed), held)
+                place = np.searchsorted(held.pieces, pieces)
+                taken = held.table.take(pa.array(numbers - self._firsts[pieces] + held.starts[place]))
+                names = pa.array([kinds(row) for row in numbers.tolist()], _STRING)
                 writer.write_table(taken.set_column(kind, self.schema.field(kind), names))
-                held = {piece: table for piece, table in held.items() if last[piece] > block}
 
-    def _taken(self, rows: Any, piece_of: Any, held: dict[int, pa.Table]) -> pa.Table:
-        """The rows of one block, piece by piece, then put in order; pieces that are read on the way stay in `held`."""
-        parts = []
-        order = np.argsort(piece_of, kind="stable")
-        pieces, starts = np.unique(piece_of[order], return_index=True)
-        for piece, places in zip(pieces.tolist(), np.split(order, starts[1:]), strict=True):
-            if piece not in held:
-                held[piece] = self._read(*self._pieces[piece])
-            first = self._ends[piece] - held[piece].num_rows
-            parts.append(held[piece].take(pa.array(rows[places] - first)))
-        whole = pa.concat_tables(parts).combine_chunks()
-        return whole if len(parts) == 1 and np.all(order[:-1] < order[1:]) else whole.take(pa.array(np.argsort(order)))
+    def _hold(self, pieces: list[int], before: "_Held") -> "_Held":
+        """Pieces as one table; those that are held already are not read again."""
+        known, sizes = dict(zip(before.pieces, before.starts.tolist(), strict=True)), self._ends - self._firsts
+        tables = [
+            before.table.slice(known[piece], sizes[piece]) if piece in known else self._read(*self._pieces[piece])
+            for piece in pieces
+        ]
+        ends = np.cumsum(sizes[pieces])
+        return _Held(pieces, ends - sizes[pieces], pa.concat_tables(tables).combine_chunks())
 
     def _read(self, file: int, group: int, columns: list[str] | None = None) -> pa.Table:
         """A piece of a file, with the columns that the schema has since gained."""
@@ -178,8 +189,21 @@ class Stacked:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The training rows of a round."""
-    return [Row(**row) for row in pq.read_table(path).to_pylist()]
+    """The training rows of a round; what the file's schema says of them is not checked again."""
+    with pq.ParquetFile(path) as file:
+        table = file.read()
+    ids = ("input_ids", "labels")
+    plain = [table[name].to_pylist() for name in table.column_names if name not in ids]
+    names = [*(name for name in table.column_names if name not in ids), *ids]
+    columns = zip(*plain, *(_lists(table[name]) for name in ids), strict=True)
+    return [Row.model_construct(**dict(zip(names, values, strict=True))) for values in columns]
+
+
+def _lists(column: pa.ChunkedArray) -> Iterator[tuple[int, ...]]:
+    """A column of lists of whole numbers, several times faster than arrow gives it."""
+    for chunk in column.chunks:
+        numbers, ends = chunk.flatten().to_numpy().tolist(), chunk.value_lengths().to_numpy().cumsum().tolist()
+        yield from (tuple(numbers[start:end]) for start, end in pairwise([0, *ends]))
 
 
 @contextmanager
@@ -286,7 +310,7 @@ def _columns_of(traces: Sequence[Trace]) -> Columns:
     lines = {key: task.to_line() for key, task in tasks.items()}
     return {
         **{name: [getattr(attempt, name) for attempt in attempts] for name in _OF_ATTEMPT},
-        "sampler": [json.dumps(attempt.sampler) for attempt in attempts],
+        "sampler": _json_of([attempt.sampler for attempt in attempts]),
         "prompt": [_storable(trace.task.text) for trace in traces],
         "text": [_storable(attempt.text) for attempt in attempts],
         "outcome": [None if trace.outcome is None else trace.outcome.value for trace in traces],
@@ -298,6 +322,11 @@ def _columns_of(traces: Sequence[Trace]) -> Columns:
         "source": [trace.task.source for trace in traces],
         "task": [lines[id(trace.task)] for trace in traces],
     }
+
+
+def _json_of(values: Sequence[dict[str, Any]]) -> list[str]:
+    """As JSON; runs of equal values, which is what a round's samplers are, are written once."""
+    return [text for value, run in groupby(values) for text in repeat(json.dumps(value), len(list(run)))]
 
 
 def _storable(text: str) -> str:

@@ -69,6 +69,10 @@ class Source(Protocol):
         """A right reply, for the audit alone: the student never sees it. None where there is none to be had."""
         ...
 
+    def has_solution(self, task: Task) -> bool:
+        """Whether `solution` gives one, told without making it."""
+        ...
+
 
 Section = (
     ListPrograms | Arithmetic | JsonlTasks | Gsm8k | Gsm8kRecorded | Mbpp | HumanEval | WordProblems | ReasoningGym

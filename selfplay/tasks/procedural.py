@@ -95,6 +95,10 @@ class ListProgramsSource:
         """See `Source.solution`: the reference, or the usual program of the task's chain."""
         return task.reference or listprograms.solution(listprograms.chain_of(task))
 
+    def has_solution(self, task: Task) -> bool:
+        """See `Source.has_solution`: every task has one."""
+        return True
+
 
 def _apart(task: Task) -> Task:
     """Marked so that it is reported by its stratum, and not in the headline figure."""
@@ -159,6 +163,10 @@ class ArithmeticSource:
     def solution(self, task: Task) -> str | None:
         """See `Source.solution`."""
         return solve(task.text)
+
+    def has_solution(self, task: Task) -> bool:
+        """See `Source.has_solution`: every task has one."""
+        return True
 
     def _draw(self, count: int, lengths: Mapping[int, float], seed: int, split: str) -> Proposal:
         rng, lines, refused = rng_of("arithmetic", seed), dict[str, bytes](), 0

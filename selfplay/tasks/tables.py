@@ -52,6 +52,10 @@ class TableSource:
         """See `Source.solution`: the reference."""
         return task.reference
 
+    def has_solution(self, task: Task) -> bool:
+        """See `Source.has_solution`."""
+        return task.reference is not None
+
 
 def open_table(
     section: JsonlTasks | Gsm8k | Gsm8kRecorded | Mbpp | HumanEval, eval_seed: int, folder: Path

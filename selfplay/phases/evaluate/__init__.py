@@ -132,12 +132,13 @@ def _answer(
     tools: Tools, tasks: Sequence[Task], part: Part, sampling: Sampling, chunk: Chunk, round: int, watch: Watch
 ) -> list[Json]:
     backend, verifiers, _ = tools
+    sampler = sampling.model_dump(mode="json")
     with watch.inside("evaluate"):
         found = complete_all(backend, [Request.of(task) for task in tasks], part.samples, sampling, chunk.seed)
         flat = [
             (
                 task,
-                attempt_of(task.id, n, completion, sampling, backend.identity, chunk.id, round),
+                attempt_of(task.id, n, completion, sampler, backend.identity, chunk.id, round),
                 len(completion.completion_ids or ()),
             )
             for task, row in zip(tasks, found, strict=True)

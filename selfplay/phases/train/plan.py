@@ -133,7 +133,8 @@ def plan(settings: Train, rows: Sequence[Row], *, seed: int) -> Plan:
     A batch may span two passes. Raises DataError where no row is left.
     """
     longest = settings.max_length
-    kept = [r for r in rows if (longest is None or len(r.input_ids) <= longest) and _labels(r)]
+    fit = [(r, _labels(r)) for r in rows if longest is None or len(r.input_ids) <= longest]
+    kept, labels = [r for r, count in fit if count], [count for _, count in fit if count]
     if not kept:
         why = f"none of {len(rows)} rows has a label" + (f" and at most {longest} tokens" if longest else "")
         raise DataError(f"train: nothing to train on: {why}; raise train.max_length, or look at why curate dropped all")
@@ -143,7 +144,7 @@ def plan(settings: Train, rows: Sequence[Row], *, seed: int) -> Plan:
         order=batches,
         left_out=len(rows) - len(kept),
         tokens=sum(len(kept[r].input_ids) for batch in batches for r in batch),
-        labels=tuple(sum(_labels(kept[r]) for r in batch) for batch in batches),
+        labels=tuple(sum(labels[r] for r in batch) for batch in batches),
     )
 
 
@@ -161,7 +162,8 @@ def in_steps(settings: Train, lengths: Sequence[int], *, seed: int) -> tuple[tup
 
 def _labels(row: Row) -> int:
     """Tokens with a loss: the first one is never predicted."""
-    return sum(label != -100 for label in row.labels[1:])
+    carried = len(row.labels) - row.labels.count(-100)
+    return carried - (row.labels[:1] not in ((), (-100,)))
 
 
 def micro_rows(settings: Train, made: Course, *, world_size: int, on_cpu: bool) -> int:
