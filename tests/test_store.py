@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfplay.errors import StoreError
-from selfplay.records import Attempt, Decision, Outcome, Row, Task, Trace, Verdict
+from selfplay.records import Attempt, Decision, Outcome, Record, Row, Task, Trace, Verdict
 from selfplay.store import Chunk, ChunkFolder, Commit, Lease, RunFolder, read_json, sha256_of, write_json, write_whole
+from selfplay.store.chunks import RECENT
 from selfplay.store.run import chain
 from selfplay.store.traces import (
     ROWS,
@@ -28,6 +29,14 @@ from selfplay.store.traces import (
     write_traces,
     writing_rows,
 )
+
+
+class Outcomes(Record):
+    """A record of the tests."""
+
+    id: int
+    words: tuple[str, ...]
+
 
 JSON_ROWS = st.lists(
     st.dictionaries(st.text(max_size=5), st.text() | st.integers() | st.none(), max_size=3), max_size=5
@@ -284,6 +293,33 @@ def test_stacked_rows_are_those_of_the_files_in_any_order(
         patch.setattr("selfplay.store.traces.READ_ROWS", 4)
         stack.write(folder / "out.parquet", asked, lambda row: "older")
     assert read_rows(folder / "out.parquet") == [made[n].model_copy(update={"kind": "older"}) for n in asked]
+
+
+def test_records_that_were_written_last_are_not_parsed_again_and_others_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[bytes | str] = []
+    read = Outcomes.from_line
+
+    def from_line(line: bytes | str) -> "Outcomes":
+        parsed.append(line)
+        return read(line)
+
+    monkeypatch.setattr(Outcomes, "from_line", from_line)
+    monkeypatch.setattr(RECENT, "MOST_ROWS", 5)
+    folder = folder_of(tmp_path)
+    rows = {chunk.id: [Outcomes(id=3 * chunk.id + n, words=("a", "b")) for n in range(3)] for chunk in folder.chunks}
+    for chunk in folder.chunks:
+        folder.write(chunk, rows[chunk.id])
+    first, _, last = folder.chunks
+    for chunk, count in ((last, 0), (last, 0), (first, 3), (first, 3), (last, 6)):  # one chunk at a time is kept
+        body = folder.body(chunk)
+        assert body is not None and body.records(Outcomes) == rows[chunk.id] and len(parsed) == count
+    assert [found for _, found in folder_of(tmp_path).records(Outcomes)] == list(rows.values())
+    changed = folder.path(folder.chunks[2]).read_bytes().replace(b'"a"', b'"c"')
+    folder.path(folder.chunks[2]).write_bytes(changed)
+    with pytest.raises(StoreError, match="is missing or broken"):
+        list(folder.records(Outcomes))
 
 
 def test_stacked_rows_of_a_file_from_before_a_column_was_added_have_none_there(tmp_path: Path) -> None:

@@ -143,7 +143,8 @@ class Beside:
 
 def _send(process: subprocess.Popen[bytes], message: Order) -> None:
     """One line of JSON. Raises OSError where nobody reads it."""
-    assert process.stdin is not None
+    if process.stdin is None:
+        raise BrokenPipeError("it was begun without a pipe")
     process.stdin.write(json.dumps(message).encode() + b"\n")
     process.stdin.flush()
 

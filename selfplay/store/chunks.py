@@ -99,7 +99,9 @@ class ChunkFolder:
         head = json.dumps({"schema_version": SCHEMA_VERSION, "chunk": chunk.id, "key": chunk.key})
         tail = json.dumps({"rows": len(rows), "sha256": sha256})
         write_whole(self.path(chunk), b"%b\n%b%b\n" % (head.encode(), body, tail.encode()))
-        RECENT.put(sha256, [row for row in rows if isinstance(row, Record)], len(body))
+        records = [row for row in rows if isinstance(row, Record)]
+        if len(records) == len(rows):
+            RECENT.put(sha256, records, len(body))
 
     def body(self, chunk: Chunk) -> Body | None:
         """A chunk's rows as they are written, or None where it is owed."""
