@@ -26,7 +26,10 @@ TRIAL = 50
 """Tasks that are drawn to tell how long a draw takes."""
 PATIENCE = 5.0
 """Seconds that the process is given to end by itself."""
-COMMAND = (sys.executable, "-c", "from selfplay.loop.beside import serve; serve()")
+_ROOT = str(Path(__file__).resolve().parents[2])
+_BEGIN = f"import sys; sys.path.append({_ROOT!r}); from selfplay.loop.beside import serve; serve()"
+COMMAND = (sys.executable, "-P", "-c", _BEGIN)
+"""-P: what lies in the folder that the run was started in is not imported."""
 Order = dict[str, Any]
 
 
