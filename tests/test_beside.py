@@ -1,5 +1,6 @@
 """The process beside the loop: what it draws is what the loop would draw, and the loop goes on whatever becomes of it."""
 
+import gc
 import logging
 import os
 import signal
@@ -163,10 +164,30 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert is_gone(int(done.stdout))
 
 
+def test_report_of_the_last_round_is_there_though_the_process_is_killed_over_it(
+    loaded: Loaded, long: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = Beside.report
+
+    def killed(self: Beside, run: Path) -> bool:
+        if len(open_run(run).rounds) == 4:
+            os.kill(pid_of(self), signal.SIGSTOP)
+            ordered = order(self, run)
+            os.kill(pid_of(self), signal.SIGKILL)
+            return ordered
+        return order(self, run)
+
+    monkeypatch.setattr(Beside, "report", killed)
+    start(loaded)
+    assert "round 3" in (Path(loaded.config.runs_dir) / "a/report.html").read_text()
+
+
 def test_run_is_the_same_with_it_and_its_report_is_there(
     tmp_path: Path, loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    thresholds = gc.get_threshold()
     start(loaded)
+    assert gc.get_threshold() == thresholds  # a run collects rarely, and leaves no trace of it
     monkeypatch.setattr(module, "LONG", 0.0)
     taken: list[bool] = []
     drawn = Beside.drawn

@@ -67,10 +67,12 @@ class Beside:
         """Has the report of a run written meanwhile; False where nobody is there to do it."""
         return self._process is not None and self._order({"report": str(run)})
 
-    def settle(self) -> None:
-        """Waits for all that was ordered."""
+    def settle(self) -> bool:
+        """Waits for all that was ordered; whether it was done."""
+        done = True
         while self._given:
-            self._next()
+            done = self._next() is not None and done
+        return done
 
     def _is_long(self, source: Source, edge: int | None, seed: int) -> bool:
         """By a trial. Sources with an end draw from what they hold: nothing to gain, and their tasks would be held twice."""
@@ -103,7 +105,7 @@ class Beside:
         order = self._given.popleft()
         assert self._process is not None and self._process.stdout is not None
         try:
-            head = json.loads(self._process.stdout.readline())
+            head = json.loads(_whole(self._process.stdout.readline()))
             lines = [_whole(self._process.stdout.readline()) for _ in range(head["lines"])]
         except (OSError, ValueError, EOFError) as error:
             self._give_up(error)

@@ -83,6 +83,7 @@ class Observer:
         """The run folder is ours: logs and W&B may be opened."""
         self._stack.enter_context(logging_to(folder.new_log_folder() / "log.txt"))
         self._stack.push(note_end)
+        self._stack.callback(self._settle)
         section = self._loaded.config.tracking
         if section.mode == "disabled":
             return
@@ -124,6 +125,11 @@ class Observer:
         if self._on_commit is not None:
             self._on_commit(folder, commit)
 
+    def _settle(self) -> None:
+        """However the run ends: the report of its last round is written, here where nobody beside it did."""
+        if not self._beside.settle():
+            self._write_report()
+
     def _write_report(self) -> None:
         from selfplay.report import write_report
 
@@ -138,8 +144,7 @@ class Observer:
             )
 
     def finish(self) -> None:
-        """The best round into W&B's summary; the report is there."""
-        self._beside.settle()
+        """The best round into W&B's summary."""
         commits = RunFolder(self._path).commits()
         if self._tracker is not None and commits:
             best = commits[gate.best_round(commits)]
