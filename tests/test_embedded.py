@@ -1,10 +1,12 @@
 """The embedded student: exact ids, keyed draws that no batching changes, scores that agree with what was sampled."""
 
+import gc
 import json
 import math
 import shutil
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,26 @@ def reference(folder: Path, prompt: tuple[int, ...], tokens: int) -> tuple[int, 
     given = torch.tensor([prompt])
     made = model.generate(given, attention_mask=torch.ones_like(given), max_new_tokens=tokens, do_sample=False)
     return tuple(made[0, len(prompt) :].tolist())
+
+
+# ---- memory ----
+
+
+@pytest.mark.parametrize("cycle", [False, True])
+def test_closed_it_gives_its_weights_back_at_once_even_out_of_a_cycle(tiny: Path, cycle: bool) -> None:
+    opened = Embedded(tiny, template="plain", device="cpu", dtype="fp32")
+    opened.complete(REQUESTS[:2], n=1, sampling=GREEDY, seed=0)
+    held = [weakref.ref(weight) for weight in opened.model.parameters()]
+    if cycle:
+        opened.model.own = [opened.model]
+    gc.collect()
+    gc.disable()
+    try:
+        opened.close()
+        assert held and not any(weight() is not None for weight in held)
+        opened.close()
+    finally:
+        gc.enable()
 
 
 # ---- text to ids ----

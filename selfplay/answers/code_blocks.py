@@ -4,7 +4,7 @@ import ast
 import re
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from selfplay.answers.visible import visible_text
 
@@ -29,6 +29,8 @@ MAX_PARSED_CHARS = 20_000
 
 def _blocks(text: str) -> Iterator[tuple[str, str]]:
     """(info string, content) of each fenced block, in order; a fence left open runs to the end of the text."""
+    if "```" not in text and "~~~" not in text:
+        return
     fence: str | None = None
     info, lines = "", list[str]()
     for line in text.split("\n"):
@@ -64,14 +66,21 @@ def _is_program(text: str) -> bool:
 def _unfenced(text: str) -> str | None:
     """Code that stands without a fence: the whole text if it is a program, else from the first definition or import to
     the last line that reads as code."""
-    if _DEFINES.search(text) and _is_program(text):
-        return text
     lines = text.split("\n")
     start = next((i for i, line in enumerate(lines) if _STARTS.match(line)), None)
-    if start is None:
+    end = None if start is None else _last_line_of_code(lines, start)
+    # Where every line reads as code the text is taken whatever a parser says, which costs more than all the rest.
+    if (start, end) != (0, len(lines) - 1) and _DEFINES.search(text) and _is_program(text):
+        return text
+    if start is None or end is None:
         code = [line for line in lines if line.strip()]
         whole = bool(code) and all(_STATEMENT.match(line) or line[0] in " \t" for line in code)
         return text if whole and not code[0][0].isspace() else None
+    return "\n".join(lines[start : end + 1])
+
+
+def _last_line_of_code(lines: Sequence[str], start: int) -> int:
+    """The last line, from a definition or import on, that reads as code."""
     end, open_quote = start, ""
     for i in range(start, len(lines)):
         line = lines[i]
@@ -83,7 +92,7 @@ def _unfenced(text: str) -> str | None:
             break
         if line.strip():
             end = i
-    return "\n".join(lines[start : end + 1])
+    return end
 
 
 def extract_code(text: str) -> str | None:

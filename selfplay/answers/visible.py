@@ -13,12 +13,19 @@ _THINK = re.compile(
 _CHAT_TOKEN = re.compile(r"<\|[A-Za-z0-9_ -]{1,40}\|>|</s>|<(?:eos|end_of_turn|start_of_turn)>")
 
 
+def _untagged(text: str) -> bool:
+    """Whether a plain look finds nothing that the patterns could match: most replies of small models, in no time."""
+    return text.isascii() and "<" not in text and "think]" not in text.lower()
+
+
 def without_thinking(text: str) -> str:
     """The text outside think blocks; "" where a block that opens is never closed and nothing stands before it.
 
     A closing tag without an opening one (the template wrote the opening) drops everything before it. Blocks nest, so
     text after an unclosed block is never shown, whatever it holds.
     """
+    if _untagged(text):
+        return text
     shown: list[str] = []
     depth = at = 0
     for tag in _THINK.finditer(text):
@@ -42,7 +49,7 @@ def visible_text(text: str) -> str:
     # tags are looked for in the whole text: cutting first could lose the opening of a block that never closes
     body = without_thinking(text)[-MAX_REPLY_CHARS:].replace("\r\n", "\n")
     start = 0
-    for token in _CHAT_TOKEN.finditer(body):
+    for token in _CHAT_TOKEN.finditer(body) if "<" in body else ():
         if body[start : token.start()].strip():
             return body[start : token.start()]
         start = token.end()

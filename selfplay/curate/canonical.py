@@ -6,7 +6,9 @@ the parser raises means "no program". Scopes are followed, so that a name bound 
 
 import ast
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
 
 MAX_SOURCE_CHARS = 50_000
 """Longer programs are not parsed: 50,000 characters is ten times the longest solution in the benchmarks we know."""
@@ -19,6 +21,7 @@ MAX_DEPTH = 150
 
 _COMPREHENSIONS = frozenset({ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp})
 _NAMED = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef})
+_DOCUMENTED = frozenset({ast.Module, *_NAMED})
 _VALUE_FIELDS = frozenset(
     {"value", "test", "iter", "context_expr", "exc", "cause", "msg", "slice", "subject", "guard", "annotation", "type"}
 )
@@ -117,16 +120,12 @@ class _Writer:
             self.out.append(self.name(node.id))  # type: ignore[attr-defined]
         elif kind is ast.Constant:
             self.out.append(f"({node.value!r})")  # type: ignore[attr-defined]
-        elif isinstance(node, ast.Module):
-            self.scoped(node, _bound_in(node.body, self.walrus), None)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            self.function(node)
-        elif kind in _COMPREHENSIONS:
-            self.scoped(node, {n for g in node.generators for n in _targets(g.target)}, self.scope)  # type: ignore[attr-defined]
-        elif isinstance(node, ast.AnnAssign):
-            self.annotated(node)
         else:
-            self.fields(node)
+            write = _SPECIAL.get(kind)
+            if write is None:
+                self.fields(node)
+            else:
+                write(self, node)
         self.depth -= 1
 
     def name(self, name: str) -> str:
@@ -143,6 +142,14 @@ class _Writer:
         self.scopes.append(self.scope)
         self.fields(node)
         self.scope = outer
+
+    def module(self, node: ast.Module) -> None:
+        """A program: its names belong to nobody outside."""
+        self.scoped(node, _bound_in(node.body, self.walrus), None)
+
+    def comprehension(self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp) -> None:
+        """A comprehension binds its targets, and nothing else."""
+        self.scoped(node, {name for part in node.generators for name in _targets(part.target)}, self.scope)
 
     def function(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> None:
         """A function: its own name belongs outside, its arguments and locals inside."""
@@ -162,10 +169,9 @@ class _Writer:
 
     def fields(self, node: ast.AST) -> None:
         """The type of a node, then its fields in the grammar's order."""
-        self.out.append(f"({type(node).__name__}")
-        for field in node._fields:
-            if field in _SKIPPED_FIELDS:
-                continue
+        kind = type(node)
+        self.out.append(f"({kind.__name__}")
+        for field in _fields_of(kind):
             value = getattr(node, field, None)
             if type(value) is list:
                 self.many(field, value, node)
@@ -178,10 +184,9 @@ class _Writer:
     def many(self, field: str, values: list[object], owner: ast.AST) -> None:
         """A list field; docstrings and imports of typing, needed by annotations alone, are left out."""
         self.out.append("[")
-        body = field == "body" and isinstance(owner, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        for index, value in enumerate(values):
-            if body and index == 0 and _is_docstring(value):
-                continue
+        if field == "body" and type(owner) in _DOCUMENTED and values and _is_docstring(values[0]):
+            values = values[1:]
+        for value in values:
             if isinstance(value, ast.ImportFrom) and value.module in {"typing", "__future__"}:
                 continue
             if isinstance(value, ast.AST):
@@ -203,11 +208,29 @@ class _Writer:
             self.out.append(f"({value!r})")
 
 
+_SPECIAL: dict[type[ast.AST], Callable[[_Writer, Any], None]] = {
+    ast.Module: _Writer.module,
+    ast.AnnAssign: _Writer.annotated,
+    **dict.fromkeys((ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda), _Writer.function),
+    **dict.fromkeys(_COMPREHENSIONS, _Writer.comprehension),
+}
+"""How nodes are written that are more than their fields."""
+
+
+@cache
+def _fields_of(kind: Any) -> tuple[str, ...]:
+    """The fields of a type of nodes that say something."""
+    return tuple(field for field in kind._fields if field not in _SKIPPED_FIELDS)
+
+
 def _is_docstring(node: object) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _targets(node: ast.expr) -> Iterator[str]:
+    if isinstance(node, ast.Name):
+        yield node.id
+        return
     for part in ast.walk(node):
         if isinstance(part, ast.Name):
             yield part.id
@@ -220,20 +243,25 @@ def _bound_in(body: list[ast.stmt], walrus: bool) -> set[str]:
     """
     bound: set[str] = set()
     outer: set[str] = set()
-    stack: list[ast.AST] = list(body)
+    stack: list[Any] = list(body)
     while stack:
         node = stack.pop()
         kind = type(node)
+        if kind is ast.Name:
+            if type(node.ctx) is ast.Store:
+                bound.add(node.id)
+            continue
         if kind in _NAMED:
-            bound.add(node.name)  # type: ignore[attr-defined]
+            bound.add(node.name)
             continue
         if kind is ast.Lambda or kind in _COMPREHENSIONS:
             continue
-        bound.update(_binds(node))
-        if isinstance(node, ast.Global | ast.Nonlocal):
+        if kind in _NAMING:
+            bound.update(name for name in [getattr(node, _NAMING[kind])] if name)
+        elif kind is ast.Global or kind is ast.Nonlocal:
             outer.update(node.names)
-        for field in node._fields:
-            value = getattr(node, field, None) if walrus or field not in _VALUE_FIELDS else None
+        for field in _binding_fields(kind, walrus):
+            value = getattr(node, field, None)
             if type(value) is list:
                 stack.extend(item for item in value if isinstance(item, ast.AST))
             elif isinstance(value, ast.AST):
@@ -241,12 +269,16 @@ def _bound_in(body: list[ast.stmt], walrus: bool) -> set[str]:
     return bound - outer
 
 
-def _binds(node: ast.AST) -> list[str]:
-    """The names that this very node binds."""
-    if isinstance(node, ast.Name):
-        return [node.id] if isinstance(node.ctx, ast.Store) else []
-    if isinstance(node, ast.alias):
-        return [node.asname] if node.asname else []
-    if isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
-        return [node.name] if node.name else []
-    return []
+_NAMING: dict[type[ast.AST], str] = {
+    ast.alias: "asname",
+    ast.ExceptHandler: "name",
+    ast.MatchAs: "name",
+    ast.MatchStar: "name",
+}
+"""Nodes that bind a name which is no node of its own, and where it stands."""
+
+
+@cache
+def _binding_fields(kind: Any, walrus: bool) -> tuple[str, ...]:
+    """The fields of a type of nodes in which a name may be bound."""
+    return tuple(field for field in kind._fields if field != "ctx" and (walrus or field not in _VALUE_FIELDS))

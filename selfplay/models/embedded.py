@@ -75,11 +75,14 @@ class Embedded:
     def close(self) -> None:
         """Frees the model's memory; safe to call twice."""
         import gc
+        import weakref
 
         import torch
 
+        weights = [] if self.model is None else [weakref.ref(weight) for weight in self.model.parameters()]
         self.model = None
-        gc.collect()
+        if any(weight() is not None for weight in weights):  # held in a cycle; a search through the heap for nothing costs
+            gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 

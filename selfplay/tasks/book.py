@@ -112,6 +112,10 @@ class TaskBook(Sequence[Task]):
             self._parsed.popitem(last=False)
         return task
 
+    def forget(self) -> None:
+        """Drops the parsed tasks, which are parsed again when asked for: where their memory is of better use."""
+        self._parsed.clear()
+
     def merged(self, other: "TaskBook") -> "TaskBook":
         """A book of both. Raises DataError where an id is in both."""
         if not len(other):
