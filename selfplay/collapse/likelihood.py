@@ -12,6 +12,8 @@ from selfplay.collapse.estimate import Estimate, Floats, bootstrap_mean, interva
 from selfplay.errors import DataError, EmptyMetric
 
 TAIL_KEYS = {"nll_p90": 0.9, "nll_p99": 0.99}
+BLOCK = 2**16
+"""Weights (resamples x tokens) that are in memory at once."""
 
 
 def _flat(nll_D_T: Sequence[ArrayLike]) -> tuple[Floats, Floats]:
@@ -73,22 +75,28 @@ def _tail_draws(values: Floats, owner: Floats, weights_B_D: Floats) -> dict[str,
     """Mean, quantiles and CVaR of the tokens, with each text's weight on its tokens."""
     order = np.argsort(values)
     ordered, of = values[order], owner[order].astype(np.int64)
-    plain = np.full(weights_B_D.shape[1], 1.0)
-    rows = [_weighted(ordered, w[of]) for w in [plain, *weights_B_D]]
+    plain = np.full((1, weights_B_D.shape[1]), 1.0)
+    many = max(1, BLOCK // ordered.size)
+    blocks = [weights_B_D[start : start + many] for start in range(0, len(weights_B_D), many)]
+    table = np.concatenate([_weighted(ordered, block.take(of, axis=1)) for block in [plain, *blocks]])
     names = ["collapse_quality/human_nll", *(f"collapse_tails/{k}" for k in TAIL_KEYS), "collapse_tails/nll_cvar10"]
-    table = np.asarray(rows)
     return {name: (float(table[0, i]), table[1:, i]) for i, name in enumerate(names)}
 
 
-def _weighted(ordered: Floats, weights: Floats) -> list[float]:
-    total = weights.sum()
-    if total <= 0:
-        return [float("nan")] * (2 + len(TAIL_KEYS))
-    below = np.cumsum(weights) / total
-    at = [float(ordered[min(int(np.searchsorted(below, q)), ordered.size - 1)]) for q in TAIL_KEYS.values()]
-    worst = np.where(below > 0.9, weights, 0.0)
-    cvar = float((ordered * worst).sum() / worst.sum()) if worst.sum() > 0 else float(ordered[-1])
-    return [float((ordered * weights).sum() / total), *at, cvar]
+def _weighted(ordered_T: Floats, weights_B_T: Floats) -> Floats:
+    """(B, figures): mean, quantiles and CVaR under each row of weights; NaN where a row has none."""
+    total = weights_B_T.sum(1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        below = np.cumsum(weights_B_T, axis=1) / total[:, None]
+        places = np.array([np.searchsorted(row, list(TAIL_KEYS.values())) for row in below])
+        at = ordered_T[np.minimum(places, ordered_T.size - 1)]
+        worst = np.where(below > 0.9, weights_B_T, 0.0)
+        kept = worst.sum(1)
+        cvar = np.where(kept > 0, (ordered_T * worst).sum(1) / kept, ordered_T[-1])
+        mean = (ordered_T * weights_B_T).sum(1) / total
+    found = np.column_stack([mean, at, cvar])
+    found[total <= 0] = np.nan
+    return found
 
 
 def kl_from_samples(log_p: ArrayLike, log_q: ArrayLike) -> Estimate:

@@ -169,7 +169,7 @@ class _Writer:
 
     def fields(self, node: ast.AST) -> None:
         """The type of a node, then its fields in the grammar's order."""
-        kind = type(node)
+        kind: Any = type(node)
         self.out.append(f"({kind.__name__}")
         for field in _fields_of(kind):
             value = getattr(node, field, None)
@@ -246,7 +246,7 @@ def _bound_in(body: list[ast.stmt], walrus: bool) -> set[str]:
     stack: list[Any] = list(body)
     while stack:
         node = stack.pop()
-        kind = type(node)
+        kind: Any = type(node)
         if kind is ast.Name:
             if type(node.ctx) is ast.Store:
                 bound.add(node.id)

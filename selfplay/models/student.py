@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +17,9 @@ from selfplay.errors import StoreError
 from selfplay.models import Backend
 from selfplay.prompts.correction import WRONG
 from selfplay.records import Request, Task
+
+KEPT_TEXTS = 1024
+"""Texts whose ids an encoder keeps, the last ones asked for: every round scores the same human texts."""
 
 
 class Encoder(Protocol):
@@ -102,19 +106,18 @@ class _Tokens:
     """A transformers tokenizer with the student's template."""
 
     def __init__(self, student: TinyStudent | PretrainedStudent, path: Path) -> None:
+        from selfplay.models.encode import encode_completion, encode_prompt
         from selfplay.models.transformer import load_tokenizer
 
-        self._tokenizer, self._template = load_tokenizer(path), student.template
+        tokenizer, template = load_tokenizer(path), student.template
+        self._prompt = lru_cache(KEPT_TEXTS)(lambda request: tuple(encode_prompt(tokenizer, request, template)))
+        self._completion = lru_cache(KEPT_TEXTS)(lambda text: tuple(encode_completion(tokenizer, text)))
 
     def prompt(self, request: Request) -> list[int]:
-        from selfplay.models.encode import encode_prompt
-
-        return encode_prompt(self._tokenizer, request, self._template)
+        return [*self._prompt(request)]
 
     def completion(self, text: str) -> list[int]:
-        from selfplay.models.encode import encode_completion
-
-        return encode_completion(self._tokenizer, text)
+        return [*self._completion(text)]
 
 
 def export_model(folder: Path, out: Path) -> None:

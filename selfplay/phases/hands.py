@@ -35,6 +35,7 @@ class Hands:
         self.config, self.folder, self.ranks, self.run = config, folder, ranks, run
         self._executor: Executor | None = None
         self._kept: tuple[str, Backend, ExitStack] | None = None
+        self._encoder: Encoder | None = None
 
     @cached_property
     def source(self) -> Source:
@@ -78,8 +79,10 @@ class Hands:
             known[2].close()
 
     def encoder(self, model: Path) -> Encoder:
-        """Text to the student's token ids."""
-        return open_encoder(self.config.student, model)
+        """Text to the student's token ids. Opened once a run: training changes weights, never the tokenizer."""
+        if self._encoder is None:
+            self._encoder = open_encoder(self.config.student, model)
+        return self._encoder
 
     def sampler(self, model: Path, identity: str) -> AbstractContextManager[Backend]:
         """Who writes the training attempts: the student itself, or what generate.backend names. `identity`: of the weights."""

@@ -31,12 +31,15 @@ class CodeTests:
         self._try_references(checks, tasks)
         found: dict[int, Verdict] = {}
         jobs: list[Job] = []
+        tests: dict[int, IOTests | CheckTests | StdioTests] = {}  # by check: attempts of one task share theirs
         for place, (check, task, attempt) in enumerate(zip(checks, tasks, attempts, strict=True)):
             code = program(attempt.text, check)
             if code is None:
                 found[place] = Verdict(verifier=NAME, outcome=Outcome.INVALID, reason="no code found")
             else:
-                jobs.append(Job(str(place), code, self._tests(check, task), self._limits))
+                if id(check) not in tests:
+                    tests[id(check)] = self._tests(check, task)
+                jobs.append(Job(str(place), code, tests[id(check)], self._limits))
         for result in self._executor.run(jobs):
             found[int(result.id)] = verdict_of(result)
         return [found[place] for place in range(len(attempts))]
@@ -53,12 +56,9 @@ class CodeTests:
 
     def _tests(self, check: Mapping[str, Any], task: Task) -> IOTests | CheckTests | StdioTests:
         tests = tests_of(check, task.id)
-        inside = self._inside.get(_key(check), False)
-        return (
-            CheckTests(tests.source, tests.entry_point, "in_process")
-            if inside and isinstance(tests, CheckTests)
-            else tests
-        )
+        if isinstance(tests, CheckTests) and self._inside.get(_key(check), False):
+            return CheckTests(tests.source, tests.entry_point, "in_process")
+        return tests
 
 
 def _key(check: Mapping[str, Any]) -> str:
