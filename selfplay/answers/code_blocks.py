@@ -5,6 +5,7 @@ import re
 import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from selfplay.answers.visible import visible_text
 
@@ -21,7 +22,7 @@ _STATEMENT = re.compile(
     r"|[A-Za-z_][\w.\[\]'\", ]*(?:[-+*/%&|^@]|//|\*\*|<<|>>)?=(?!=)"
     r"|[A-Za-z_][\w.]*\(|@\w|#|[)\]}]|'''|\"\"\")"
 )
-
+_QUOTES = ('"""', "'''")
 
 MAX_PARSED_CHARS = 20_000
 """Longer texts are read line by line alone: a parser is a thing to be attacked."""
@@ -68,7 +69,8 @@ def _unfenced(text: str) -> str | None:
     the last line that reads as code."""
     lines = text.split("\n")
     start = next((i for i, line in enumerate(lines) if _STARTS.match(line)), None)
-    end = None if start is None else _last_line_of_code(lines, start)
+    quotes = [quote for quote in _QUOTES if quote in text]
+    end = None if start is None else _last_line_of_code(lines, start, quotes)
     # Where every line reads as code the text is taken whatever a parser says, which costs more than all the rest.
     if (start, end) != (0, len(lines) - 1) and _DEFINES.search(text) and _is_program(text):
         return text
@@ -79,19 +81,19 @@ def _unfenced(text: str) -> str | None:
     return "\n".join(lines[start : end + 1])
 
 
-def _last_line_of_code(lines: Sequence[str], start: int) -> int:
-    """The last line, from a definition or import on, that reads as code."""
+def _last_line_of_code(lines: Sequence[str], start: int, quotes: Sequence[str]) -> int:
+    """The last line, from a definition or import on, that reads as code. `quotes`: those of long texts, where it has any."""
     end, open_quote = start, ""
-    for i in range(start, len(lines)):
-        line = lines[i]
+    for i, line in enumerate(islice(lines, start, None), start):
         inside = bool(open_quote)
-        for quote in ('"""', "'''"):
+        for quote in quotes:
             if open_quote in ("", quote) and line.count(quote) % 2:
                 open_quote = "" if open_quote else quote
-        if line.strip() and not (inside or line[0] in " \t" or _STATEMENT.match(line)):
+        if not line or line.isspace():
+            continue
+        if not (inside or line[0] in " \t" or _STATEMENT.match(line)):
             break
-        if line.strip():
-            end = i
+        end = i
     return end
 
 

@@ -81,7 +81,9 @@ class Embedded:
 
         weights = [] if self.model is None else [weakref.ref(weight) for weight in self.model.parameters()]
         self.model = None
-        if any(weight() is not None for weight in weights):  # held in a cycle; a search through the heap for nothing costs
+        if any(
+            weight() is not None for weight in weights
+        ):  # held in a cycle; a search through the heap for nothing costs
             gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

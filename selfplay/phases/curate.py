@@ -114,7 +114,7 @@ def curate(
     def decided(book: PairBook, keep: Callable[[Sequence[Row]], None], archived: TextIO) -> Iterator[list[Trace]]:
         for group in groups:
             traces, decisions = chosen(group) if shares is None else shares.over(source.traces(group))
-            done = [trace.model_copy(update={"decision": d}) for trace, d in zip(traces, decisions, strict=True)]
+            done = list(map(_decided, traces, decisions))
             tally_up(tally, done, group.judged)
             kept = [trace for trace in done if trace.decision and trace.decision.decision == "accepted"]
             keep([row_of_trace(source.taught(trace, corrections)) for trace in kept])
@@ -141,6 +141,17 @@ def curate(
     strata = dict(sorted(tally.strata.items()))
     summary = {"by_operations": tally.by_operations, "strata": strata, "solved": sorted(tally.solved)}
     write_json(out / "DONE", {"metrics": figures, **summary})
+
+
+def _decided(trace: Trace, decision: Decision) -> Trace:
+    """The trace with its decision; the records that it joins are not checked again."""
+    return Trace.model_construct(
+        task=trace.task,
+        attempt=trace.attempt,
+        verdicts=trace.verdicts,
+        outcome=trace.outcome,
+        decision=decision,
+    )
 
 
 def _counts(tags: Iterable[Collection[str]]) -> dict[str, int]:

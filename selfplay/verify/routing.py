@@ -35,6 +35,8 @@ class Judged(NamedTuple):
     @property
     def disagree(self) -> bool:
         """Whether one verifier said pass and another fail: worth a look, since one of them is wrong."""
+        if len(self.verdicts) < 2:
+            return False
         words = {verdict.outcome for verdict in self.verdicts}
         return Outcome.PASS in words and Outcome.FAIL in words
 
