@@ -16,6 +16,8 @@ from selfplay.errors import EmptyMetric
 BINS, ROWS = 128, 4
 """32 bands of 4 bins: a pair with Jaccard 0.8 meets in a band with 1 - (1 - 0.8^4)^32 > 0.9999, with 0.4 by 0.56."""
 EMPTY = np.uint64(2**64 - 1)
+MOST_UNLIKE = 100_000
+"""Pairs that are remembered to be unlike: most that meet in one band meet in more."""
 
 
 def text_hashes(texts: Sequence[str]) -> Hashes:
@@ -85,16 +87,19 @@ def near_duplicates(texts: Sequence[str] | Stream, threshold: float = 0.8, n: in
     signatures = sketch(stream, n)
     found: dict[int, tuple[int, float]] = {}
     known = np.zeros(sets.sizes.size, dtype=bool)
+    unlike: set[tuple[int, int]] = set()
     usable = np.flatnonzero(sets.sizes > 0)
     for band in range(BINS // ROWS):
         rows = signatures[usable, band * ROWS : (band + 1) * ROWS]
         for earlier, later in _candidates(rows, usable, signatures, threshold, known):
-            if later in found:
+            if later in found or (earlier, later) in unlike:
                 continue
             alike = sets.jaccard(earlier, later)
             if alike >= threshold:
                 found[later] = (earlier, alike)
                 known[later] = True
+            elif len(unlike) < MOST_UNLIKE:
+                unlike.add((earlier, later))
     return sorted((earlier, later, alike) for later, (earlier, alike) in found.items())
 
 

@@ -33,8 +33,8 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 """Set where the user has not: no telemetry of a dependency, and no bars of theirs across ours."""
-YOUNG = 20_000
-"""New objects after which the collector looks at them (Python's own: 700)."""
+YOUNG = 200_000
+"""New objects after which the collector looks at them (Python's own: 700): more than a small round keeps at once."""
 Committed = Callable[[RunFolder, Commit], None]
 
 
@@ -189,7 +189,7 @@ def note_end(kind: type[BaseException] | None, error: BaseException | None, trac
 
 @contextmanager
 def collecting_rarely() -> Iterator[None]:
-    """The search for cyclic garbage every ten thousands of new objects: a round makes records by the thousand, in no cycle."""
+    """The search for cyclic garbage every hundred thousands of new objects: a round makes records by the thousand, in no cycle."""
     before = gc.get_threshold()
     gc.set_threshold(max(before[0], YOUNG), *before[1:])
     try:

@@ -257,6 +257,7 @@ def tally_up(tally: Tally, traces: Sequence[Trace], judged: Sequence[Judged]) ->
     """Counts a group of decided traces; all attempts of a task stand in one group."""
     passed: set[str] = set()
     solved: dict[str, Task] = {}
+    tags: dict[str, tuple[str | None, bool]] = {}  # by task: operations, whether it was made
     for trace, one in zip(traces, judged, strict=True):
         right = one.outcome.value == "pass"
         accepted = trace.decision is not None and trace.decision.decision == "accepted"
@@ -270,7 +271,9 @@ def tally_up(tally: Tally, traces: Sequence[Trace], judged: Sequence[Judged]) ->
             passed.add(trace.task.id)
         if accepted:
             solved[trace.task.id] = trace.task
-        made = trace.task.tag("maker") is not None
+        if trace.task.id not in tags:
+            tags[trace.task.id] = trace.task.tag("operations"), trace.task.tag("maker") is not None
+        operations, made = tags[trace.task.id]
         if made:
             tally.made.update({"sampled": 1, "passed": int(right), "accepted": int(accepted)})
         if trace.attempt.turn:
@@ -280,7 +283,6 @@ def tally_up(tally: Tally, traces: Sequence[Trace], judged: Sequence[Judged]) ->
             tally.corrections_copied += any(verdict.verifier == COPY for verdict in trace.verdicts)
             continue
         tally.first_turn += 1
-        operations = trace.task.tag("operations")
         if operations is not None and not made:
             count = tally.by_operations.setdefault(operations, [0, 0])
             count[0] += right

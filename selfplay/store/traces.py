@@ -308,6 +308,8 @@ def _columns_of(traces: Sequence[Trace]) -> Columns:
     attempts, decisions = [trace.attempt for trace in traces], [trace.decision for trace in traces]
     tasks = {id(trace.task): trace.task for trace in traces}  # attempts of one task share it
     lines = {key: task.to_line() for key, task in tasks.items()}
+    verdicts = {id(verdict): verdict for trace in traces for verdict in trace.verdicts}  # and so do many a verdict
+    words = {key: verdict.to_line() for key, verdict in verdicts.items()}
     return {
         **{name: [getattr(attempt, name) for attempt in attempts] for name in _OF_ATTEMPT},
         "sampler": _json_of([attempt.sampler for attempt in attempts]),
@@ -317,7 +319,7 @@ def _columns_of(traces: Sequence[Trace]) -> Columns:
         "decision": [one and one.decision for one in decisions],
         "reason": [one and one.reason for one in decisions],
         "rank": [one and one.rank for one in decisions],
-        "verdicts": [f"[{', '.join(verdict.to_line() for verdict in trace.verdicts)}]" for trace in traces],
+        "verdicts": [f"[{', '.join(words[id(verdict)] for verdict in trace.verdicts)}]" for trace in traces],
         "tags": [trace.task.tags for trace in traces],
         "source": [trace.task.source for trace in traces],
         "task": [lines[id(trace.task)] for trace in traces],

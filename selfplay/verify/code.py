@@ -1,6 +1,7 @@
 """Floor 3: verdicts by running code: takes the program out of a reply and gives it to the sandbox with the tests."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from selfplay.answers import extract_code
@@ -89,17 +90,22 @@ def tests_of(check: Mapping[str, Any], task_id: str) -> IOTests | CheckTests | S
 
 def verdict_of(result: Result) -> Verdict:
     """The verdict on a sandbox result. A pass that was judged inside the candidate's own process is no opinion."""
-    status = str(result.status.value)
-    if result.passed is None:
+    return _said(str(result.status.value), result.passed, str(result.trust), result.tier, result.error or "")
+
+
+@lru_cache(1024)
+def _said(status: str, passed: bool | None, trust: str, tier: int, error: str) -> Verdict:
+    """Most verdicts of a round are one of a few, and stand for many attempts: nobody changes a verdict."""
+    if passed is None:
         outcome = Outcome.ERROR
-    elif not result.passed:
+    elif not passed:
         outcome = Outcome.FAIL
     else:
-        outcome = Outcome.PASS if result.trust != "in_process" else Outcome.ABSTAIN
+        outcome = Outcome.PASS if trust != "in_process" else Outcome.ABSTAIN
     return Verdict(
         verifier=NAME,
         outcome=outcome,
         reason=status,
-        evidence=(result.error or "").partition(", expected")[0],  # a correction sees this: never the expected value
-        details={"tier": result.tier, "trust": str(result.trust)},
+        evidence=error.partition(", expected")[0],  # a correction sees this: never the expected value
+        details={"tier": tier, "trust": trust},
     )
