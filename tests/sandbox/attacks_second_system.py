@@ -291,7 +291,7 @@ SYSTEM: list[Case] = [
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.syscall(319, b"x", 0) >= 0 or libc.syscall(447, 0) >= 0 or libc.syscall(323, 0) >= 0: return
         kept = []
-        for _ in range(4000): kept.append(mmap.mmap(-1, 1 << 20, mmap.MAP_SHARED | mmap.MAP_ANONYMOUS)); kept[-1][::4096] = b"x" * 256
+        for _ in range(4000): kept.append(mmap.mmap(-1, 1 << 20, mmap.MAP_SHARED | mmap.MAP_ANONYMOUS)); kept[-1][::16384] = b"x" * 64
         """, "exception", "memory", "crashed"),
     act("s13_outlive_by_a_session", """
         import os, ctypes
