@@ -1,5 +1,6 @@
 """The final answer and the code read out of a reply."""
 
+import ast
 import gzip
 import json
 from pathlib import Path
@@ -186,3 +187,53 @@ def test_code_is_found_in_every_wrapping(reply: str) -> None:
 )
 def test_no_code_is_none(reply: str) -> None:
     assert extract_code(reply) is None
+
+
+LINES = st.sampled_from(
+    [
+        "def f(x):",
+        "    return x",
+        "# a note",
+        "import os",
+        "LIMIT = 3",
+        "",
+        "  ",
+        "class A:",
+        "    pass",
+        'x = """',
+        '"""',
+        "class Foo",
+        "print(f(1))",
+        "So the answer is 5.",
+        "x = [",
+        "1,",
+        "]",
+    ]
+)
+
+
+def parses(text: str) -> bool:
+    try:
+        ast.parse(text)
+    except SyntaxError:
+        return False
+    return True
+
+
+@given(st.lists(LINES, max_size=9).map("\n".join))
+@settings(derandomize=True, deadline=None, max_examples=1500)
+def test_program_without_a_fence_is_taken_whole(text: str) -> None:
+    program = text.strip("\n")
+    defines = any(line.startswith(("def ", "class ")) for line in program.split("\n"))
+    if defines and parses(program):
+        assert extract_code(text) == program
+    elif (found := extract_code(text)) is not None:
+        assert found in program
+
+
+@given(st.text(st.sampled_from("<>/[]|thinkTHINK \u212a\u0130x\n"), max_size=40))
+@settings(derandomize=True, deadline=None, max_examples=1500)
+def test_text_that_has_no_tag_is_shown_as_it_stands(text: str) -> None:
+    plain = text.replace("<", "").replace("[", "")
+    assert visible_text(plain) == plain.replace("\r\n", "\n")
+    assert visible_text(f"<think>{plain}</think>{plain}") == plain == visible_text(f"[THINK]{plain}[/think]{plain}")

@@ -71,3 +71,11 @@ def test_book_says_what_is_not_in_it_or_not_right() -> None:
     for broken in ([lines[1], lines[0]], [lines[0], lines[0]], [lines[0], lines[1][:-3]]):
         with pytest.raises(ValueError):
             TaskBook.read(broken)
+
+
+def test_book_forgets_what_it_parsed_and_not_its_tasks() -> None:
+    book = TaskBook.of(sums(20))
+    before = list(book)
+    assert len(book._parsed) == 20
+    book.forget()
+    assert len(book._parsed) == 0 and list(book) == before and book.named("t007") == before[7]

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import selfplay.collapse as c
+from selfplay.collapse import likelihood
 from selfplay.collapse.estimate import KEPT_WEIGHTS, resample_weights
 from selfplay.collapse.stream import gram_hashes, stream_of
 from selfplay.errors import DataError, EmptyMetric
@@ -223,6 +224,15 @@ def test_kl_from_samples_is_unbiased_and_never_negative() -> None:
     assert c.kl_from_samples([-1.0], [-1.0]).value == 0.0
     keys = c.kl_metrics("rev", [[-1.0, -2.0]], [[-1.5, -2.0]])
     assert keys["collapse_drift/kl_rev_seq"] == pytest.approx(0.5)
+
+
+def test_likelihood_is_the_same_however_many_resamples_are_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    first = [rng.exponential(1.0, rng.integers(1, 9)) for _ in range(30)]
+    now = [row + 0.1 for row in first]
+    whole = c.likelihood_metrics(now, first, seed=3)
+    monkeypatch.setattr(likelihood, "BLOCK", 1)
+    assert c.likelihood_metrics(now, first, seed=3) == whole
 
 
 def test_likelihood_tails_move_while_the_mean_hardly_does() -> None:

@@ -2,6 +2,7 @@
 
 import random
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -191,6 +192,13 @@ def test_what_is_no_program_or_a_hostile_one_has_no_signature(text):
 
 def test_parser_warnings_stay_inside():
     assert canonical_source('x = "\\d"\nif x is 1:\n    pass') is not None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        before = list(warnings.filters)
+        assert canonical_source('x = "\\d"\n') is not None and canonical_source("x = (") is None
+        assert warnings.filters == before
+        with pytest.raises(SyntaxError, match="invalid escape sequence"):
+            compile('x = "\\d"', "outside", "exec")
 
 
 def test_answer_paths_see_through_wording_and_order_of_a_sum():

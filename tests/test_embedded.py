@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 from tiny_models import make_tiny
 
+from selfplay.config.sections import TinyStudent
 from selfplay.errors import ConfigError, DataError
 from selfplay.models.embedded import Embedded
 from selfplay.models.encode import encode_completion, encode_prompt, row_of
+from selfplay.models.student import open_encoder
 from selfplay.records import Completion, Message, Request, Sampling
 
 REQUESTS = [Request(task_id=str(i), prompt="sort the list " * (i % 6) + str(i)) for i in range(24)]
@@ -77,6 +79,16 @@ def test_plain_prompt_is_bos_and_the_text_as_it_stands(student: Embedded) -> Non
     ids = encode_prompt(student.tokenizer, Request(task_id="a", prompt="ab"), "plain")
     assert ids == [0, *student.tokenizer("ab", add_special_tokens=False)["input_ids"]]
     assert encode_completion(student.tokenizer, "ab") == [*ids[1:], 1]
+
+
+def test_encoder_gives_the_ids_that_sampling_uses_and_a_caller_may_change_them(tiny: Path, student: Embedded) -> None:
+    encoder, request = open_encoder(TinyStudent(kind="tiny"), tiny), Request(task_id="a", prompt="ab")
+    for _ in range(2):
+        asked, told = encoder.prompt(request), encoder.completion("ab")
+        assert asked == encode_prompt(student.tokenizer, request, "plain")
+        assert told == encode_completion(student.tokenizer, "ab")
+        asked.append(7)
+        told.clear()
 
 
 def test_chat_prompt_uses_the_template_and_ends_where_the_reply_begins(tmp_path: Path) -> None:
