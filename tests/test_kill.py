@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -91,10 +92,15 @@ def test_killed_at_every_event_and_rename_the_run_ends_the_same(
     straight: tuple[dict[str, Any], int, int], tmp_path: Path
 ) -> None:
     wanted, events, renames = straight
-    for kill in [*(f"event:{n}" for n in range(1, events + 1)), *(f"rename:{n}" for n in range(1, renames + 1))]:
+
+    def one(kill: str) -> None:
         folder = tmp_path / kill.replace(":", "-")
         folder.mkdir()
         assert_resumed(folder, kill, wanted)
+
+    kills = [*(f"event:{n}" for n in range(1, events + 1)), *(f"rename:{n}" for n in range(1, renames + 1))]
+    with ThreadPoolExecutor(2) as pool:  # each in a folder and a process of its own; a failure is raised here
+        assert sum(1 for _ in pool.map(one, kills)) == len(kills) > 100
 
 
 def test_killed_again_and_again_the_run_ends_the_same(
