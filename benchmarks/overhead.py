@@ -5,7 +5,8 @@
 The work is what happens inside `complete`, `likelihood` and `entropies` of the student, `trainer.train`, and
 `Executor.run`: each is timed by a clock around it, so that reading replies, judging them and asking for them count as
 overhead here (in `time/overhead_share`, all of sampling, training and verifying is work). A round is its phases and its
-commit; each seed is played in a process of its own, and the report and the drawing of tasks beside the loop go on as ever.
+commit. Each seed is played in a process of its own, the libraries are loaded before its first round, and the report and the
+drawing of tasks beside the loop go on as ever.
 """
 
 import argparse

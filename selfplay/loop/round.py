@@ -58,6 +58,12 @@ class Round:
         """The round's tasks with their own checks: drawn, and made."""
         return propose.read_tasks(self.at("propose")).merged(read_made(self.at("make")))
 
+    def forget_tasks(self) -> None:
+        """Drops the tasks that are parsed: training has no use for them, and its collections of garbage would walk them all."""
+        for name in ("proposed", "tasks"):
+            if name in self.__dict__:  # as a cached property is, once it was asked for
+                self.__dict__[name].forget()
+
     @property
     def student(self) -> Path:
         """Weights that write this round's attempts: the parent's."""

@@ -292,8 +292,7 @@ def _train(this: Round) -> None:
     start = first if this.number == 0 else (this.student if this.config.train.start == "continue" else base)
     offset = this.commits[-1].train_steps if this.commits else 0
     this.watch.phase("train", 1)
-    for book in (this.proposed, this.tasks) if this.number else ():
-        book.forget()  # training has no use for them, and each collection of garbage would walk them all
+    this.forget_tasks()
     report = learn(
         this.config,
         this.run.round(this.number) / "train.parquet",

@@ -81,9 +81,8 @@ class Embedded:
 
         weights = [] if self.model is None else [weakref.ref(weight) for weight in self.model.parameters()]
         self.model = None
-        if any(
-            weight() is not None for weight in weights
-        ):  # held in a cycle; a search through the heap for nothing costs
+        kept = any(weight() is not None for weight in weights)  # in a cycle
+        if kept or self._device.type == "cuda":  # a search through the heap for nothing costs; a full GPU costs more
             gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
