@@ -114,7 +114,7 @@ def curate(
     def decided(book: PairBook, keep: Callable[[Sequence[Row]], None], archived: TextIO) -> Iterator[list[Trace]]:
         for group in groups:
             traces, decisions = chosen(group) if shares is None else shares.over(source.traces(group))
-            done = list(map(_decided, traces, decisions))
+            done = [_decided(trace, decision) for trace, decision in zip(traces, decisions, strict=True)]
             tally_up(tally, done, group.judged)
             kept = [trace for trace in done if trace.decision and trace.decision.decision == "accepted"]
             keep([row_of_trace(source.taught(trace, corrections)) for trace in kept])

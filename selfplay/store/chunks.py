@@ -54,9 +54,8 @@ class Body(NamedTuple):
 
     def rows(self) -> list[Json]:
         """The rows as JSON."""
-        found: list[Json] = json.loads(
-            b"[%b]" % b",".join(self.lines)
-        )  # one text: starting a parser is dearer than a row
+        whole = b"[%b]" % b",".join(self.lines)  # one text: starting a parser is dearer than a row
+        found: list[Json] = json.loads(whole)
         return found
 
 
