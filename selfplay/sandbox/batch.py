@@ -2,8 +2,9 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple
+from itertools import islice
 from typing import Any, Protocol
 
 from selfplay.errors import ConfigError
@@ -13,6 +14,8 @@ from selfplay.sandbox.languages import LANGUAGES
 from selfplay.sandbox.words import CheckTests, IOTests, Job, Limits, Result, Status, StdioTests
 
 _CHUNK = 32
+_BLOCK = 64
+"""Jobs that are taken from an iterator at once: the first of them run while the others are made."""
 _TRIES = 3
 _LIMITS = Limits()
 
@@ -30,38 +33,66 @@ class Line(Protocol):
 class _Unit:
     """One distinct program to run, with the places in the call that wait for it."""
 
-    __slots__ = ("alone", "code", "limits", "places", "spec", "tries")
+    __slots__ = ("alone", "code", "figures", "limits", "places", "spec", "tries")
 
     def __init__(self, code: str, spec: int, limits: tuple[Any, ...]) -> None:
         self.code, self.spec, self.limits = code, spec, limits
         self.places: list[int] = []
         self.tries = 0
+        self.figures: tuple[Any, ...] | None = None
+        """What came of it, for jobs to come that ask for the same."""
         self.alone = False
         """One of those that a judge had when its tests never ended: it is sent alone, so that the next time tells."""
 
 
 class Batch:
-    """The bookkeeping of one call: distinct units, grouped by tests, and who waits for them."""
+    """The bookkeeping of one call: distinct units, grouped by tests, and who waits for them.
 
-    def __init__(self, jobs: Sequence[Job], tier: int) -> None:
-        self.jobs, self.tier = jobs, tier
+    A list is taken whole, so that equal tests stand together wherever they are in it. An iterator is drawn from as the
+    workers get short of jobs: what it takes to make one is spent while they are busy.
+    """
+
+    def __init__(self, jobs: Iterable[Job], tier: int) -> None:
+        self.jobs: list[Job] = []
+        self.tier = tier
+        self._source = iter(jobs)
+        self._block = None if isinstance(jobs, Sequence) else _BLOCK
+        self.more = True
+        """Whether there may be jobs that were not taken yet."""
         self.specs: list[tuple[Any, ...]] = []
         self.units: list[_Unit] = []
-        self.refused: list[tuple[int, Result]] = []
+        self.ready: list[tuple[int, Result]] = []
+        """Results that no worker is needed for."""
         self._spec_of: dict[Any, int | str] = {}
         self._known: dict[tuple[Any, ...], int] = {}
         self._limits_of: dict[int, tuple[Any, ...] | str] = {}
         self._keep: list[Any] = []
-        for place, job in enumerate(jobs):
-            self._take(place, job)
-        order = sorted(range(len(self.units)), key=lambda at: self.units[at].spec)
-        self.todo: deque[int] = deque(order)
-        self.open = len(order)
+        self.todo: deque[int] = deque()
+        self.open = 0
+
+    def wanting(self, lines: int) -> bool:
+        """Whether further jobs should be taken now: `lines` workers may get short of them."""
+        return self.more and self.open < 4 * lines * _CHUNK
+
+    def draw(self, lines: int) -> Iterator[tuple[int, Result]]:
+        """Take the next jobs where they are wanting; the results of those that need no worker."""
+        if not self.wanting(lines):
+            return
+        taken, known = list(islice(self._source, self._block)), len(self.units)
+        self.more = len(taken) == self._block
+        for job in taken:
+            self.jobs.append(job)
+            self._take(len(self.jobs) - 1, job)
+        fresh = sorted(range(known, len(self.units)), key=lambda at: self.units[at].spec)
+        self.todo.extend(fresh)
+        self.open += len(fresh)
+        ready, self.ready = self.ready, []
+        yield from ready
 
     def _refuse(self, place: int, status: Status, why: str) -> None:
         passed = None if status is Status.INFRA_ERROR else False
         job_id = getattr(self.jobs[place], "id", "")
-        self.refused.append((place, Result(job_id, status, passed, error=why[:1000], tier=self.tier)))
+        self.ready.append((place, Result(job_id, status, passed, error=why[:1000], tier=self.tier)))
 
     def _take(self, place: int, job: Job) -> None:
         if not isinstance(job, Job):
@@ -89,7 +120,11 @@ class Batch:
         if at is None:
             at = self._known[key] = len(self.units)
             self.units.append(_Unit(job.code, spec, numbers))
-        self.units[at].places.append(place)
+        unit = self.units[at]
+        if unit.figures is None:
+            unit.places.append(place)
+        else:
+            self.ready.append((place, Result(job.id, *unit.figures)))
         return None
 
     def _numbers(self, limits: Any) -> tuple[Any, ...] | str:
@@ -149,8 +184,11 @@ class Batch:
         yield from self._settle(at, (found, passed, tests, error, output, cpu, wall, peak, self.tier, trust, attempts))
 
     def _settle(self, at: int, figures: tuple[Any, ...]) -> Iterator[tuple[int, Result]]:
+        unit = self.units[at]
         self.open -= 1
-        for place in self.units[at].places:
+        if self.more:
+            unit.figures = figures
+        for place in unit.places:
             yield place, Result(self.jobs[place].id, *figures)
 
     def hung(self, line: Line) -> bool:

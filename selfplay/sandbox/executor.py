@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import astuple, replace
 from pathlib import Path
 from types import TracebackType
@@ -183,12 +183,14 @@ class Executor:
         self._lines, self._how = [], None
 
     def run(self, jobs: Iterable[Job]) -> list[Result]:
-        """The results in the order of the jobs. A job that cannot be run has its own `infra_error` result."""
-        listed = list(jobs)
-        results: list[Result | None] = [None] * len(listed)
-        for place, result in self._stream(listed):
-            results[place] = result
-        return [result for result in results if result is not None]
+        """The results in the order of the jobs. A job that cannot be run has its own `infra_error` result.
+
+        A list is taken whole. An iterator is drawn from while the first of its jobs run already, and should bring jobs of
+        the same tests one after the other; it must not use this executor itself. Where it raises, what is under way is
+        dropped and the error goes on.
+        """
+        found = dict(self._stream(jobs))
+        return [found[place] for place in range(len(found))]
 
     def trusts(self, references: Iterable[Job]) -> list[Literal["outside", "in_process", "broken"]]:
         """How far the tests of each reference solution can be trusted, found by running it both ways.
@@ -209,14 +211,13 @@ class Executor:
 
     def stream(self, jobs: Iterable[Job]) -> Iterator[Result]:
         """The results as they are completed, each job's exactly once; a consumer that stops early costs nothing."""
-        for _, result in self._stream(list(jobs)):
+        for _, result in self._stream(jobs):
             yield result
 
-    def _stream(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Result]]:
+    def _stream(self, jobs: Iterable[Job]) -> Iterator[tuple[int, Result]]:
         if self._how is None:
             raise ConfigError("Executor: it is not open; use `with Executor() as executor:`")
         batch = Batch(jobs, self._how.tier)
-        yield from batch.refused
         try:
             yield from self._drive(batch)
         finally:
@@ -227,16 +228,18 @@ class Executor:
         with selectors.DefaultSelector() as selector:
             for line in self._lines:
                 selector.register(line.sock, selectors.EVENT_READ, line)
-            while batch.open:
+            while batch.open or batch.more:
                 yield from self._step(batch, selector)
 
     def _step(self, batch: Batch, selector: selectors.BaseSelector) -> Iterator[tuple[int, Result]]:
         """Give work to whoever is short of it, then take what has come."""
+        yield from batch.draw(len(self._lines))
         for line in self._lines:
             batch.feed(line, len(self._lines))
             writes = selectors.EVENT_WRITE if line.pump() else 0
             selector.modify(line.sock, selectors.EVENT_READ | writes, line)
-        for key, _ in selector.select(timeout=1.0):
+        idle = not batch.open or batch.wanting(len(self._lines))
+        for key, _ in selector.select(timeout=0.0 if idle else 1.0):
             rows = key.data.receive()
             if rows is None:
                 yield from self._lost(key.data, batch, selector)

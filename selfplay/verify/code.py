@@ -1,6 +1,6 @@
 """Floor 3: verdicts by running code: takes the program out of a reply and gives it to the sandbox with the tests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -31,17 +31,19 @@ class CodeTests:
         """See `Verifier.verify`."""
         self._try_references(checks, tasks)
         found: dict[int, Verdict] = {}
-        jobs: list[Job] = []
         tests: dict[int, IOTests | CheckTests | StdioTests] = {}  # by check: attempts of one task share theirs
-        for place, (check, task, attempt) in enumerate(zip(checks, tasks, attempts, strict=True)):
-            code = program(attempt.text, check)
-            if code is None:
-                found[place] = Verdict(verifier=NAME, outcome=Outcome.INVALID, reason="no code found")
-            else:
+
+        def jobs() -> Iterator[Job]:  # drawn as the sandbox gets short of them: the first run while others are read
+            for place, (check, task, attempt) in enumerate(zip(checks, tasks, attempts, strict=True)):
+                code = program(attempt.text, check)
+                if code is None:
+                    found[place] = Verdict(verifier=NAME, outcome=Outcome.INVALID, reason="no code found")
+                    continue
                 if id(check) not in tests:
                     tests[id(check)] = self._tests(check, task)
-                jobs.append(Job(str(place), code, tests[id(check)], self._limits))
-        for result in self._executor.run(jobs):
+                yield Job(str(place), code, tests[id(check)], self._limits)
+
+        for result in self._executor.run(jobs()):
             found[int(result.id)] = verdict_of(result)
         return [found[place] for place in range(len(attempts))]
 

@@ -72,19 +72,21 @@ def hidden_cases(
 
     The right program runs in the sandbox; an input on which it fails, or gives what is no plain value, is left out.
     """
-    jobs, places, asked = list[Job](), list[int](), list[list[tuple[Any, ...]]]()
-    for place, (task, check, reply) in enumerate(items):
-        code = program(reply, check)
-        inputs = _changed_inputs(inputs_of(check), count, rng_of("hidden", seed, task.id)) if code else []
-        if code and inputs:
-            jobs.append(
-                Job(str(place), _showing(code, str(check["entry_point"]), inputs), StdioTests([("", "")]), limits)
-            )
-            places.append(place)
-            asked.append(inputs)
+    asked: dict[int, list[tuple[Any, ...]]] = {}
+
+    def jobs() -> Iterator[Job]:
+        for place, (task, check, reply) in enumerate(items):
+            code = program(reply, check)
+            inputs = _changed_inputs(inputs_of(check), count, rng_of("hidden", seed, task.id)) if code else []
+            if code and inputs:
+                asked[place] = inputs
+                shown = _showing(code, str(check["entry_point"]), inputs)
+                yield Job(str(place), shown, StdioTests([("", "")]), limits)
+
     found: list[list[Case]] = [[] for _ in items]
-    for place, inputs, result in zip(places, asked, executor.run(jobs), strict=True):
-        found[place] = list(_read(inputs, result.stdout_tail))
+    for result in executor.run(jobs()):
+        place = int(result.id)
+        found[place] = list(_read(asked[place], result.stdout_tail))
     return found
 
 

@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from arena import descendants
 
-from selfplay.errors import SandboxUnavailable
-from selfplay.sandbox import CheckTests, Executor, IOTests, Job, Limits, Status, StdioTests
+from selfplay.errors import DataError, SandboxUnavailable
+from selfplay.sandbox import CheckTests, Executor, IOTests, Job, Limits, Result, Status, StdioTests
 from selfplay.sandbox.languages import LANGUAGES
 from selfplay.sandbox.probe import try_tier
 
@@ -37,6 +38,51 @@ def test_results_are_in_the_order_of_the_jobs_and_equal_for_any_number_of_worker
         assert [result.id for result in results] == [job.id for job in jobs]
         found.append([(result.status, result.error, result.tests) for result in results])
     assert found[0] == found[1] == found[2]
+
+
+def test_jobs_of_an_iterator_run_while_the_next_are_made_and_come_to_the_same() -> None:
+    """Drawn in blocks, and told apart from a list in nothing else: order, repeats, refusals, and repeats of what is done."""
+    jobs = [*mixed(700), *mixed(5), Job("bad", 7, ASSERTS)]  # type: ignore[arg-type]
+    drawn: list[int] = []
+    ended: list[int] = []
+
+    def made() -> Iterator[Job]:
+        for at, job in enumerate(jobs):
+            drawn.append(at)
+            yield job
+
+    def told(results: list[Result]) -> list[tuple[object, ...]]:
+        return [(result.id, result.status, result.passed, result.error, result.tests) for result in results]
+
+    with Executor(workers=2) as executor:
+        whole = executor.run(jobs)
+        assert told(executor.run(made())) == told(whole)
+        drawn.clear()
+        for result in executor.stream(made()):
+            ended.append(len(drawn))
+            assert result.id == "bad" or result.id in {job.id for job in jobs}
+        assert ended[0] < len(jobs) and len(ended) == len(jobs)
+        assert executor.run(iter(())) == [] and executor.run([]) == []
+
+
+def test_an_iterator_that_raises_leaves_an_executor_that_works() -> None:
+    def made() -> Iterator[Job]:
+        yield from mixed(200)
+        raise DataError("no tests")
+
+    with Executor(workers=2) as executor:
+        with pytest.raises(DataError, match="no tests"):
+            executor.run(made())
+        assert [result.id for result in executor.run(mixed(3))] == ["0", "1", "2"]
+
+
+def test_nothing_to_run_takes_no_time() -> None:
+    with Executor(workers=1) as executor:
+        executor.run(mixed(1))
+        start = time.monotonic()
+        executor.run([])
+        executor.run([Job("bad", 7, ASSERTS)])  # type: ignore[arg-type]
+        assert time.monotonic() - start < 0.5
 
 
 def test_a_stream_gives_each_job_once_and_may_be_left_early() -> None:
