@@ -41,11 +41,18 @@ def type_token_ratio(texts: Texts) -> float:
 def distinct_estimate(texts: Texts, n: int) -> Estimate:
     """`distinct_n` with a delete-one-text jackknife interval (conservative, by Efron and Stein's inequality)."""
     hashes, counts = _grams("distinct_estimate", texts, n)
-    owners = np.repeat(np.arange(counts.size), counts)
-    table = Table.of(hashes, owners, counts.size)
-    total, different = hashes.size, table.different
-    left = np.maximum(total - counts, 1)
-    return jackknife(different / total, (different - table.only_here()) / left)
+    different, only_here = _different(hashes, counts)
+    left = np.maximum(hashes.size - counts, 1)
+    return jackknife(different / hashes.size, (different - only_here) / left)
+
+
+def _different(hashes: Hashes, counts: Ints) -> tuple[int, Ints]:
+    """How many different n-grams there are, and how many of them each text alone has (D,): one sort, in no order of texts."""
+    order = np.argsort(hashes)
+    ordered, owners = hashes[order], np.repeat(np.arange(counts.size), counts)[order]
+    first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    lowest, highest = np.minimum.reduceat(owners, first), np.maximum.reduceat(owners, first)
+    return first.size, np.bincount(lowest[lowest == highest], minlength=counts.size)
 
 
 def ead(texts: Texts, n: int, vocabulary: int) -> float:

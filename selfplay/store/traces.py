@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import accumulate, groupby, pairwise, repeat
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -136,7 +137,7 @@ class Stacked:
 
     def column(self, name: str) -> list[Any]:
         """One column of all rows; the others are not read."""
-        return [x for n, g in self._pieces for x in self._read(n, g, [name]).column(name).to_pylist()]
+        return [x for table in self._read(self._pieces, [name]) for x in table.column(name).to_pylist()]
 
     def write(self, target: Path, rows: Sequence[int], kinds: Callable[[int], str]) -> None:
         """Writes rows in the order given, each as often as it is given; `kinds` says what kind a row is to have."""
@@ -159,20 +160,23 @@ class Stacked:
     def _hold(self, pieces: list[int], before: "_Held") -> "_Held":
         """Pieces as one table; those that are held already are not read again."""
         known, sizes = dict(zip(before.pieces, before.starts.tolist(), strict=True)), self._ends - self._firsts
-        tables = [
-            before.table.slice(known[piece], sizes[piece]) if piece in known else self._read(*self._pieces[piece])
-            for piece in pieces
-        ]
+        tables: list[pa.Table] = []
+        for old, run in groupby(pieces, known.__contains__):
+            if old:
+                tables += [before.table.slice(known[piece], sizes[piece]) for piece in run]
+            else:
+                tables += self._read([self._pieces[piece] for piece in run])
         ends = np.cumsum(sizes[pieces])
         return _Held(pieces, ends - sizes[pieces], pa.concat_tables(tables).combine_chunks())
 
-    def _read(self, file: int, group: int, columns: list[str] | None = None) -> pa.Table:
-        """A piece of a file, with the columns that the schema has since gained."""
-        table = self._opened(file).read_row_group(group, columns)
+    def _read(self, pieces: Sequence[tuple[int, int]], columns: list[str] | None = None) -> Iterator[pa.Table]:
+        """Pieces in order, those of one file at once, with the columns that the schema has since gained."""
         fields = [field for field in self.schema if columns is None or field.name in columns]
-        there = set(table.column_names)
-        filled = [table[f.name] if f.name in there else pa.nulls(table.num_rows, f.type) for f in fields]
-        return pa.table(filled, schema=pa.schema(fields, metadata=_META))
+        for file, groups in groupby(pieces, itemgetter(0)):
+            table = self._opened(file).read_row_groups([group for _, group in groups], columns)
+            there = set(table.column_names)
+            filled = [table[f.name] if f.name in there else pa.nulls(table.num_rows, f.type) for f in fields]
+            yield pa.table(filled, schema=pa.schema(fields, metadata=_META))
 
     def _opened(self, file: int) -> pq.ParquetFile:
         found = self._files[file]
