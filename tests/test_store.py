@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from selfplay.errors import StoreError
 from selfplay.records import Attempt, Decision, Outcome, Record, Row, Task, Trace, Verdict
 from selfplay.store import Chunk, ChunkFolder, Commit, Lease, RunFolder, read_json, sha256_of, write_json, write_whole
-from selfplay.store.chunks import RECENT
+from selfplay.store.chunks import BODIES, RECENT
 from selfplay.store.run import chain
 from selfplay.store.traces import (
     ROWS,
@@ -87,6 +87,32 @@ def test_chunk_of_other_inputs_or_another_seed_is_owed(tmp_path: Path) -> None:
     folder.write(folder.chunks[0], [])
     for other in (Chunk(0, ("a",), 1, "y"), Chunk(0, ("a",), 2, "x"), Chunk(0, ("b",), 1, "x")):
         assert ChunkFolder(tmp_path, [other]).owed() == [other]
+
+
+def test_a_chunk_file_is_read_once_until_it_changes(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path)
+    chunk, path = folder.chunks[0], folder.path(folder.chunks[0])
+    folder.write(chunk, [{"a": 1}])
+    os.utime(path, ns=(10**18, 10**18))
+    body = folder.body(chunk)
+    assert body is not None and folder.body(chunk) is body and folder_of(tmp_path).body(chunk) is body
+    assert ChunkFolder(tmp_path, [Chunk(0, ("other",), 0)]).owed()  # the same file is no other chunk's
+    path.write_bytes(path.read_bytes().replace(b'{"a": 1}', b'{"a": 2}'))  # as many bytes, in place
+    assert folder.body(chunk) is None
+    folder.write(chunk, [{"a": 1}])
+    path.unlink()
+    assert folder.body(chunk) is None
+
+
+def test_what_is_kept_of_chunk_files_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BODIES, "MOST_BYTES", 700)
+    folder = folder_of(tmp_path, 3)
+    for chunk in folder.chunks:
+        folder.write(chunk, [{"a": "x" * 100}])
+        os.utime(folder.path(chunk), ns=(10**18, 10**18))
+    bodies = [folder.body(chunk) for chunk in folder.chunks]
+    assert all(bodies) and folder.body(folder.chunks[2]) is bodies[2]
+    assert folder.body(folder.chunks[0]) is not bodies[0] and folder.body(folder.chunks[0]) == bodies[0]
 
 
 def test_done_counts_only_for_its_own_plan(tmp_path: Path) -> None:

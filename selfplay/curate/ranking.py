@@ -26,9 +26,9 @@ def mean_logprob(trace: Trace) -> float | None:
 
 def midranks(values: Sequence[float | None]) -> list[float]:
     """Each value's place among the values, 0 lowest to 1 highest, ties sharing the mean; None stands in the middle, 0.5."""
-    if len(values) - values.count(None) < 2:
-        return [0.5] * len(values)
     known = sorted(value for value in values if value is not None)
+    if len(known) < 2 or known[0] == known[-1]:
+        return [0.5] * len(values)
     places: dict[float, list[int]] = {}
     for place, value in enumerate(known):
         places.setdefault(value, []).append(place)
@@ -49,10 +49,12 @@ def rank(
         return list(range(len(traces)))
     verdicts = midranks([verdict_score(trace) for trace in traces])
     likely = midranks([mean_logprob(trace) for trace in traces])
-    counts = Counter(signatures.values())
-    novel = midranks(
-        [-(counts[signatures[i]] + seen.get(i, 0)) if i in signatures else None for i in range(len(traces))]
-    )
+    novel = [0.5] * len(traces)
+    if signatures:
+        counts = Counter(signatures.values())
+        novel = midranks(
+            [-(counts[signatures[i]] + seen.get(i, 0)) if i in signatures else None for i in range(len(traces))]
+        )
 
     def key(index: int) -> tuple[object, ...]:
         attempt = traces[index].attempt

@@ -7,6 +7,7 @@ only the quotas may take back what the bottom share or the cap dropped, to reach
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from selfplay.curate import dedup, emphasis, ranking
 from selfplay.curate.archive import Archive, Entry
@@ -136,19 +137,20 @@ def curate(
     state = _State(traces, rules, archive)
     flags = flags or {}
     for index, trace in enumerate(traces):
-        state.reasons[index] = _first_reason(trace, rules, flags.get(trace.attempt.id))
+        state.reasons[index] = _first_reason(trace, rules, flags.get(trace.attempt.id) if flags else None)
     if rules.verified_only:
         state.rank_tasks()
         for lane in rules.order:
             _LANES[lane](state)
-    decisions = [
-        Decision(
-            decision="accepted" if reason == "accepted" else "dropped", reason=reason, rank=state.places.get(index)
-        )
-        for index, reason in enumerate(state.reasons)
-    ]
+    decisions = [_decision(reason, state.places.get(index)) for index, reason in enumerate(state.reasons)]
     counts = {reason: state.reasons.count(reason) for reason in REASONS}
     return Selection(decisions, state.quota_lines, counts, state.signatures)
+
+
+@lru_cache(1024)
+def _decision(reason: str, rank: int | None) -> Decision:
+    """A round's decisions are a few, and stand for many traces: nobody changes one."""
+    return Decision(decision="accepted" if reason == "accepted" else "dropped", reason=reason, rank=rank)
 
 
 def archive_entries(
@@ -302,6 +304,8 @@ def _bottom_share(state: _State) -> None:
     for members in state.tasks.values():
         ranked = [i for i in members if state.reasons[i] not in _DUPLICATES]
         dropped = int(len(ranked) * state.rules.drop_share + 1e-9)
+        if not dropped:
+            continue
         bottom = [i for i in ranked[len(ranked) - dropped :] if state.reasons[i] == "accepted"]
         above = any(state.reasons[i] == "accepted" for i in ranked[: len(ranked) - dropped])
         for index in bottom if above else bottom[1:]:
@@ -317,6 +321,8 @@ def _cap(state: _State) -> None:
         for index in members:
             if state.reasons[index] == "accepted":
                 modes.setdefault(state.signatures[index], []).append(index)
+        if not modes:
+            continue
         turns = [(turn, mode, index) for mode, rows in enumerate(modes.values()) for turn, index in enumerate(rows)]
         for _, _, index in sorted(turns)[_cap_of(state, members, state.rules.cap) :]:
             state.reasons[index] = "over_cap"

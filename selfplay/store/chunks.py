@@ -6,9 +6,11 @@ foreign or edited file therefore counts as not there, and is made again.
 
 import hashlib
 import json
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -30,7 +32,7 @@ class Chunk:
     inputs: str = ""
     """Hash of what it is made from; other inputs make it owed again."""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Identity of the work: a file with another key belongs to other work."""
         return digest([self.id, list(self.members), self.seed, self.inputs])
@@ -87,6 +89,32 @@ class _Recent:
 RECENT = _Recent()
 
 
+class _Bodies:
+    """Chunk files that this process has read and found whole, by their state on the disk: a round asks for each ten times."""
+
+    MOST_BYTES = 8 * 2**20
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[Any, ...], tuple[str, Body, int]] = OrderedDict()
+
+    def put(self, state: tuple[Any, ...], key: str, body: Body, size: int) -> None:
+        """Keeps what a file of `size` bytes in this state holds, and drops the oldest where they come to too much."""
+        self._kept[state] = key, body, size
+        while sum(size for *_, size in self._kept.values()) > self.MOST_BYTES:
+            self._kept.popitem(last=False)
+
+    def get(self, state: tuple[Any, ...], key: str) -> Body | None:
+        """The rows of a file in this state, where they are kept and are those of the chunk with this key."""
+        found = self._kept.get(state)
+        return found[1] if found is not None and found[0] == key else None
+
+
+BODIES = _Bodies()
+
+TICK = 20_000_000
+"""Nanoseconds: two changes of a file that are nearer than this may bear one time, so that a fresh file is not kept."""
+
+
 class ChunkFolder:
     """A phase's working folder with its plan of chunks and its DONE."""
 
@@ -110,20 +138,23 @@ class ChunkFolder:
             RECENT.put(sha256, records, len(body))
 
     def body(self, chunk: Chunk) -> Body | None:
-        """A chunk's rows as they are written, or None where it is owed."""
+        """A chunk's rows as they are written, or None where it is owed.
+
+        A file that was read before is not read again unless its size, time or inode has changed.
+        """
+        path, key = self.path(chunk), chunk.key
         try:
-            data = self.path(chunk).read_bytes()
-            start, end = data.index(b"\n") + 1, data.rindex(b"\n", 0, -1) + 1
-            head, tail = json.loads(data[:start]), json.loads(data[end:])
-        except (OSError, ValueError):
+            about = path.stat()
+            state = path, about.st_size, about.st_mtime_ns, about.st_ino
+            if (kept := BODIES.get(state, key)) is not None:
+                return kept
+            data = path.read_bytes()
+        except OSError:
             return None
-        if not isinstance(head, dict) or not isinstance(tail, dict) or head.get("key") != chunk.key:
-            return None
-        lines = data[start:end].split(b"\n")[:-1]
-        sha256 = hashlib.sha256(memoryview(data)[start:end]).hexdigest()
-        if tail.get("rows") != len(lines) or tail.get("sha256") != sha256 or data[-1:] != b"\n":
-            return None
-        return Body(lines, sha256)
+        body = _whole(data, key)
+        if body is not None and time.time_ns() - about.st_mtime_ns > TICK:
+            BODIES.put(state, key, body, len(data))
+        return body
 
     def read(self, chunk: Chunk) -> list[Json] | None:
         """A chunk's rows, or None where it is owed."""
@@ -169,6 +200,22 @@ def done(folder: Path, plan: str = "") -> Json | None:
         return None
     summary: Json = read_json(folder / "DONE")
     return summary if summary.get("plan") == plan else None
+
+
+def _whole(data: bytes, key: str) -> Body | None:
+    """The rows in a chunk file, or None where it is torn, edited, or belongs to other work."""
+    try:
+        start, end = data.index(b"\n") + 1, data.rindex(b"\n", 0, -1) + 1
+        head, tail = json.loads(data[:start]), json.loads(data[end:])
+    except ValueError:
+        return None
+    if not isinstance(head, dict) or not isinstance(tail, dict) or head.get("key") != key:
+        return None
+    lines = data[start:end].split(b"\n")[:-1]
+    sha256 = hashlib.sha256(memoryview(data)[start:end]).hexdigest()
+    if tail.get("rows") != len(lines) or tail.get("sha256") != sha256 or data[-1:] != b"\n":
+        return None
+    return Body(lines, sha256)
 
 
 def _line(row: Json | Record) -> str:

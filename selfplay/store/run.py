@@ -136,14 +136,15 @@ class RunFolder:
 
     def prune(self, keep: set[int]) -> None:
         """Removes the weights of committed rounds not in `keep`, and training checkpoints of all committed rounds."""
-        for commit in self.commits():
-            folder = self.round(commit.round)
+        for folder in sorted(self.path.glob("rounds/[0-9]*")):
+            if not (folder / "COMMIT").is_file():
+                continue
             shutil.rmtree(folder / "train" / "checkpoints", ignore_errors=True)
-            if commit.round not in keep and (folder / "model").is_dir():
+            if int(folder.name) not in keep and (folder / "model").is_dir():
                 doomed = folder / ".model.removed"
                 (folder / "model").rename(doomed)  # first out of the way: half a model must never be found
                 shutil.rmtree(doomed)
-                LOG.debug("removed the weights of round %d (keep)", commit.round)
+                LOG.debug("removed the weights of round %d (keep)", int(folder.name))
 
     def new_log_folder(self) -> Path:
         """logs/attempt-N, a new one each start: a restart never overwrites the evidence of the crash."""
