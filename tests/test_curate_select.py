@@ -1,12 +1,13 @@
 """Selection: a reason for every attempt, whatever the order; ranking, caps, archive, quotas, pairs, emphasis."""
 
 import random
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfplay.curate import REASONS, Archive, Quota, SelectRules, archive_entries, curate, select
+from selfplay.curate import REASONS, Archive, Quota, SelectRules, archive_entries, curate, select, selection
 from selfplay.curate.archive import Entry
 from selfplay.curate.emphasis import cap_for, weights
 from selfplay.curate.pairs import kto_rows, preference_pairs
@@ -69,6 +70,38 @@ def test_every_trace_has_one_decision_and_the_order_of_traces_never_counts(rows,
     rng.shuffle(order)
     again = select([traces[i] for i in order], rules, Archive())
     assert [again[order.index(i)] for i in range(len(traces))] == decisions
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(TRACES, TRACES, st.sampled_from([0.0, 0.5]), st.sampled_from([None, 1, 2]), st.sampled_from([0.0, 0.5, 1.0]))
+def test_signatures_that_are_not_made_would_have_decided_nothing(rows, before, share, cap, novelty):
+    rules = SelectRules(drop_share=share, cap=cap, novelty_weight=novelty)
+    earlier, traces = build(before), build(rows)
+    archive = Archive().add(archive_entries(earlier, select(earlier, rules, Archive())))
+    found = curate(traces, rules, archive)
+
+    def every(state, members):
+        passed = [place for place, i in enumerate(members) if state.reasons[i] == "accepted"]
+        return {place: state.signature(members[place]) for place in passed}
+
+    with mock.patch.object(selection._State, "_signed", every):
+        whole = curate(traces, rules, archive)
+    assert found.decisions == whole.decisions and set(found.signatures) <= set(whole.signatures)
+    entries = [archive_entries(traces, one.decisions, signatures=one.signatures) for one in (found, whole)]
+    assert entries[0] == entries[1]
+
+
+def test_a_program_is_read_only_where_it_is_compared():
+    one, same, other = (
+        f"def f({name}):\n    return {name}{end}" for name, end in (("x", ""), ("y", ""), ("x", " + 1"))
+    )
+    alone = [trace("a", 0, one, kind="code_tests"), trace("b", 0, other, kind="code_tests")]
+    assert curate(alone, SelectRules(), Archive()).signatures == {}
+    repeated = [trace("a", n, one, kind="code_tests") for n in range(3)]
+    assert curate(repeated, SelectRules(), Archive()).signatures == {}
+    several = [trace("a", n, text, kind="code_tests") for n, text in enumerate((one, same, other))]
+    found = curate(several, SelectRules(drop_share=0), Archive())
+    assert set(found.signatures) == {0, 1, 2} and found.counts["same_signature"] == 1
 
 
 @settings(derandomize=True, deadline=None, max_examples=60)

@@ -96,7 +96,11 @@ def judged(word: str) -> Judged:
 
 
 def curated(
-    out: Path, made: Sequence[tuple[Attempt, str]], older: Sequence[Path] = (), **section: Any
+    out: Path,
+    made: Sequence[tuple[Attempt, str]],
+    older: Sequence[Path] = (),
+    archive: Archive | None = None,
+    **section: Any,
 ) -> Mapping[str, Any]:
     """Curates one round of these attempts, a chunk a task, and gives its figures."""
     by_task: dict[str, list[tuple[Attempt, str]]] = {}
@@ -114,7 +118,7 @@ def curated(
         Curate(drop_share=0, **section),
         groups,
         encoder=Words,
-        archive=Archive(),
+        archive=archive,
         screen=None,
         older=older,
         anchor=anchor,
@@ -137,6 +141,14 @@ TWO_TASKS = [
     (attempt("b", 1, "good here"), "pass"),
     (attempt("c", 0, "only good"), "pass"),
 ]
+
+
+def test_an_archive_is_written_only_where_rounds_are_held_against_one_another(tmp_path: Path) -> None:
+    curated(tmp_path / "one" / "curate", TWO_TASKS)
+    curated(tmp_path / "two" / "curate", TWO_TASKS, archive=Archive())
+    assert not (tmp_path / "one" / "curate" / "archive.jsonl").exists()
+    lines = (tmp_path / "two" / "curate" / "archive.jsonl").read_text().splitlines()
+    assert len(Archive.from_lines(lines)) == 3
 
 
 def test_curate_writes_pairs_on_the_ids_that_were_sampled(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ class Selection:
     counts: dict[str, int] = field(default_factory=dict)
     """Rows by reason, zeros included; they add up to the number of traces."""
     signatures: dict[int, str] = field(default_factory=dict)
-    """Index of a trace -> its signature, for those that were candidates; spares `archive_entries` the work."""
+    """Index of a trace -> its signature, for those candidates that had to be compared; spares `archive_entries` the work."""
 
 
 def select(
@@ -221,19 +221,30 @@ class _State:
         """Ranks the attempts of each task, errors apart; tasks in the order of their ids."""
         groups: dict[str, list[int]] = {}
         for index, reason in enumerate(self.reasons):
-            if reason == "accepted":
-                self.signatures[index] = signature_of(self.traces[index])
             if reason != "error":
                 groups.setdefault(self.traces[index].task.id, []).append(index)
         for task_id in sorted(groups):
             members = groups[task_id]
-            signed = {place: self.signatures[i] for place, i in enumerate(members) if i in self.signatures}
+            signed = self._signed(members)
             seen = {place: self.archive.count(task_id, signature) for place, signature in signed.items()}
             ranked = ranking.rank(
                 [self.traces[i] for i in members], signed, seen, self.rules.likelihood_weight, self.rules.novelty_weight
             )
             self.tasks[task_id] = [members[place] for place in ranked]
             self.places.update({index: place for place, index in enumerate(self.tasks[task_id])})
+
+    def _signed(self, members: Sequence[int]) -> dict[int, str]:
+        """Place -> signature of a task's candidates; none where they are all one text, for no other can be more novel."""
+        found = [place for place, i in enumerate(members) if self.reasons[i] == "accepted"]
+        if len({self.traces[members[place]].attempt.text for place in found}) < 2:
+            return {}
+        return {place: self.signature(members[place]) for place in found}
+
+    def signature(self, index: int) -> str:
+        """The signature of a candidate, made when first asked for: reading a program is the dearest part of selection."""
+        if index not in self.signatures:
+            self.signatures[index] = signature_of(self.traces[index])
+        return self.signatures[index]
 
     def candidates(self) -> list[int]:
         """All candidates, best of every task first, ties by task id."""
@@ -286,11 +297,12 @@ def _near_archive(state: _State, rows: Sequence[int]) -> None:
 
 def _signature(state: _State) -> None:
     for task_id, members in state.tasks.items():
+        left = [index for index in members if state.reasons[index] == "accepted"]
+        if len(left) < 2 and not state.archive.of_task(task_id):
+            continue
         met: set[str] = set()
-        for index in members:
-            if state.reasons[index] != "accepted":
-                continue
-            signature = state.signatures[index]
+        for index in left:
+            signature = state.signature(index)
             if signature in met or state.archive.contains(task_id, signature):
                 state.reasons[index] = "same_signature"
             met.add(signature)
@@ -317,14 +329,15 @@ def _cap(state: _State) -> None:
     if state.rules.cap is None:
         return
     for members in state.tasks.values():
-        modes: dict[str, list[int]] = {}
-        for index in members:
-            if state.reasons[index] == "accepted":
-                modes.setdefault(state.signatures[index], []).append(index)
-        if not modes:
+        left = [index for index in members if state.reasons[index] == "accepted"]
+        cap = _cap_of(state, members, state.rules.cap) if left else 0
+        if len(left) <= cap:
             continue
+        modes: dict[str, list[int]] = {}
+        for index in left:
+            modes.setdefault(state.signature(index), []).append(index)
         turns = [(turn, mode, index) for mode, rows in enumerate(modes.values()) for turn, index in enumerate(rows)]
-        for _, _, index in sorted(turns)[_cap_of(state, members, state.rules.cap) :]:
+        for _, _, index in sorted(turns)[cap:]:
             state.reasons[index] = "over_cap"
 
 

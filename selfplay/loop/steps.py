@@ -264,7 +264,7 @@ def _curate(this: Round) -> None:
             section.model_copy(update=grown),
             curate.grouped(this.tasks, _attempts(this), _judged(this), _corrections(this)),
             encoder=lambda: this.hands.encoder(this.student),
-            archive=_archive(this, rounds) if section.across_rounds else Archive(),
+            archive=_archive(this, rounds) if section.across_rounds else None,
             screen=this.hands.screen(),
             older=[this.run.phase(number, "curate") / "new.parquet" for number in rounds],
             anchor=this.run.phase(0, "curate") / "anchor.parquet",

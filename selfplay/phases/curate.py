@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
@@ -20,7 +21,7 @@ from selfplay.phases.shares import REASON as QUOTA
 from selfplay.phases.shares import held_to
 from selfplay.records import Attempt, Decision, Request, Row, Task, Trace
 from selfplay.store import ChunkFolder, write_json
-from selfplay.store.files import writing
+from selfplay.store.files import writing_text
 from selfplay.store.traces import ROWS, Stacked, write_rows, write_traces, writing_pairs, writing_rows
 from selfplay.tasks.book import TaskBook
 from selfplay.verify import Judged
@@ -86,7 +87,7 @@ def curate(
     groups: Iterable[Group],
     *,
     encoder: Callable[[], Encoder],
-    archive: Archive,
+    archive: Archive | None,
     screen: Screen | None,
     older: Sequence[Path],
     anchor: Path,
@@ -97,7 +98,8 @@ def curate(
     frontier: Frontier | None = None,
 ) -> None:
     """Writes traces.parquet, train.parquet and pairs.parquet beside `out`; new.parquet, its own pairs.parquet,
-    archive.jsonl and DONE into it.
+    archive.jsonl and DONE into it. `archive`: what earlier rounds accepted; None where rounds are not held against one another,
+    and then there is no archive.jsonl.
 
     `groups`: tasks, attempts and verdicts, chunk by chunk, one in memory at a time; with quotas gone through twice. `older`: the new.parquet of the
     rounds this one stands on, pairs.parquet beside each; `anchor`: round 0's. `corrections`: what an accepted one teaches, see `correct.format`.
@@ -107,27 +109,29 @@ def curate(
 
     def chosen(group: Group) -> tuple[list[Trace], list[Decision]]:
         traces = source.traces(group)
-        return traces, select(traces, rules, archive, screen(traces) if screen else None)
+        return traces, select(traces, rules, archive or Archive(), screen(traces) if screen else None)
 
     shares = held_to(section.quotas, map(chosen, groups)) if section.quotas else None
 
-    def decided(book: PairBook, keep: Callable[[Sequence[Row]], None], archived: TextIO) -> Iterator[list[Trace]]:
+    def decided(
+        book: PairBook, keep: Callable[[Sequence[Row]], None], archived: TextIO | None
+    ) -> Iterator[list[Trace]]:
         for group in groups:
             traces, decisions = chosen(group) if shares is None else shares.over(source.traces(group))
             done = [_decided(trace, decision) for trace, decision in zip(traces, decisions, strict=True)]
             tally_up(tally, done, group.judged)
             kept = [trace for trace in done if trace.decision and trace.decision.decision == "accepted"]
             keep([row_of_trace(source.taught(trace, corrections)) for trace in kept])
-            lines = Archive(tuple(archive_entries(traces, decisions))).to_lines()
-            archived.writelines(f"{line}\n" for line in lines)
+            if archived is not None:
+                lines = Archive(tuple(archive_entries(traces, decisions))).to_lines()
+                archived.writelines(f"{line}\n" for line in lines)
             book.add(done)
             yield sorted(done, key=lambda trace: (trace.task.id, trace.attempt.attempt))
 
     with (
         writing_pairs(out / PAIRS) as write,
         writing_rows(out / "new.parquet") as keep,
-        writing(out / "archive.jsonl") as unfinished,
-        unfinished.open("w", encoding="utf-8") as archived,
+        nullcontext() if archive is None else writing_text(out / "archive.jsonl") as archived,
     ):
         book = PairBook(write, corrections)
         write_traces(out.parent / "traces.parquet", decided(book, keep, archived))

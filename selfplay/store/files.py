@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TextIO, TypeVar
 
 from selfplay.errors import StoreError
 
@@ -41,6 +41,13 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def writing_text(path: Path) -> Iterator[TextIO]:
+    """Gives a text file to write to, which is at `path`, whole, once the block ends cleanly."""
+    with writing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        yield file
 
 
 def write_whole(path: Path, data: bytes | str) -> None:
