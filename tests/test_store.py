@@ -307,18 +307,31 @@ def test_stacked_rows_are_those_of_the_files_in_any_order(
     tmp_path_factory: pytest.TempPathFactory, groups: list[list[int]], data: st.DataObject
 ) -> None:
     folder, made, files = tmp_path_factory.mktemp("stack"), list[Row](), []
-    for number, sizes in enumerate(groups):  # a file of several groups of rows each
-        files.append(folder / f"{number}.parquet")
-        with writing_rows(files[-1]) as add:
-            for size in sizes:
-                rows = [Row(input_ids=(len(made) + n,), labels=(n,), source=f"{number}") for n in range(size)]
-                add(rows)
-                made += rows
-    asked = data.draw(st.lists(st.sampled_from(range(len(made))), max_size=30)) if made else []
-    with Stacked(files, ROWS) as stack, pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr("selfplay.store.traces.READ_ROWS", 4)
-        stack.write(folder / "out.parquet", asked, lambda row: "older")
+        for number, sizes in enumerate(groups):  # a file of several pieces, of one or more groups of rows each
+            files.append(folder / f"{number}.parquet")
+            with writing_rows(files[-1]) as add:
+                for size in sizes:
+                    rows = [Row(input_ids=(len(made) + n,), labels=(n,), source=f"{number}") for n in range(size)]
+                    add(rows)
+                    made += rows
+        asked = data.draw(st.lists(st.sampled_from(range(len(made))), max_size=30)) if made else []
+        with Stacked(files, ROWS) as stack:
+            stack.write(folder / "out.parquet", asked, lambda row: "older")
     assert read_rows(folder / "out.parquet") == [made[n].model_copy(update={"kind": "older"}) for n in asked]
+
+
+def test_small_groups_of_rows_come_into_one_piece_of_the_file(tmp_path: Path) -> None:
+    rows = [Row(input_ids=(n,), labels=(n,)) for n in range(7)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("selfplay.store.traces.READ_ROWS", 4)
+        with writing_rows(tmp_path / "rows.parquet") as add:
+            for start, end in ((0, 2), (2, 3), (3, 6), (6, 6), (6, 7)):
+                add(rows[start:end])
+    about = pq.ParquetFile(tmp_path / "rows.parquet").metadata
+    assert [about.row_group(n).num_rows for n in range(about.num_row_groups)] == [6, 1]
+    assert read_rows(tmp_path / "rows.parquet") == rows
 
 
 def test_records_that_were_written_last_are_not_parsed_again_and_others_are(

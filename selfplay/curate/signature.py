@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 
 from selfplay.curate.canonical import canonical_source
-from selfplay.records import Trace
+from selfplay.records import Task, Trace
 
 MAX_SIGNED_CHARS = 200_000
 """Texts above this are signed by their exact form only: a runaway completion is not worth a parse."""
@@ -79,17 +79,21 @@ def answer_path(text: str) -> str | None:
 
 
 def signature_of(trace: Trace, read_verdicts: bool = True) -> str:
-    """The signature of a trace by its task's verifier: code, path of equations, else wording.
+    """The signature of a trace: what `solution_signature` says of its text.
 
     Where a verdict carries `details["behaviour"]` (what the program did on probe inputs, by whoever ran it), that is
     the signature; `read_verdicts=False` never looks there.
     """
-    text = trace.attempt.text
     for verdict in trace.verdicts if read_verdicts else ():
         behaviour = verdict.details.get("behaviour")
         if isinstance(behaviour, str) and behaviour:
             return "run:" + short_hash(behaviour)
-    kind = trace.task.check.get("type")
+    return solution_signature(trace.task, trace.attempt.text)
+
+
+def solution_signature(task: Task, text: str) -> str:
+    """The signature of an answer to a task by the task's verifier: code, path of equations, else wording."""
+    kind = task.check.get("type")
     found: str | None = None
     if kind == "code_tests":
         found = canonical_code(text)

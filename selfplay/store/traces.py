@@ -102,7 +102,7 @@ def write_rows(path: Path, rows: Sequence[Row]) -> int:
 @contextmanager
 def writing_rows(path: Path) -> Iterator[Callable[[Sequence[Row]], None]]:
     """Gives a function that writes one group of rows after the other; the file is there, whole, once the block ends."""
-    with _writing(path, ROWS) as add:
+    with _writing(path, ROWS, READ_ROWS) as add:
         yield lambda rows: add({name: [getattr(row, name) for row in rows] for name in ROWS.names})
 
 
@@ -213,7 +213,7 @@ def _lists(column: pa.ChunkedArray) -> Iterator[tuple[int, ...]]:
 @contextmanager
 def writing_pairs(path: Path) -> Iterator[Callable[[Sequence[Preference]], None]]:
     """Gives a function that writes one group of pairs after the other; the file is there, whole, once the block ends."""
-    with _writing(path, PAIRS) as add:
+    with _writing(path, PAIRS, READ_ROWS) as add:
         yield lambda pairs: add(
             {
                 **{name: [getattr(pair, name) for pair in pairs] for name in PAIRS.names},
@@ -223,7 +223,7 @@ def writing_pairs(path: Path) -> Iterator[Callable[[Sequence[Preference]], None]
 
 
 def read_pairs(path: Path) -> Iterator[list[Preference]]:
-    """The pairs of a file, one written group in memory at a time; none where there is no such file."""
+    """The pairs of a file, one piece of it in memory at a time; none where there is no such file."""
     if not path.is_file():
         return
     with pq.ParquetFile(path) as file:
@@ -292,16 +292,28 @@ Columns = Mapping[str, Sequence[Any]]
 
 
 @contextmanager
-def _writing(path: Path, schema: pa.Schema) -> Iterator[Callable[[Columns], None]]:
-    """Gives a function that writes one group of rows after the other; an empty group leaves no trace in the file."""
+def _writing(path: Path, schema: pa.Schema, together: int = 1) -> Iterator[Callable[[Columns], None]]:
+    """Gives a function that writes one group of rows after the other; an empty group leaves no trace in the file.
+
+    `together`: rows that are brought into one piece of the file, where groups are smaller: later rounds read each piece anew.
+    """
+    held: list[pa.Table] = []
     with writing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+
+        def flush() -> None:
+            if held:
+                writer.write_table(pa.concat_tables(held).combine_chunks())
+                held.clear()
 
         def add(columns: Columns) -> None:
             if columns[schema.names[0]]:
                 arrays = [pa.array(columns[field.name], field.type) for field in schema]
-                writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+                held.append(pa.Table.from_arrays(arrays, schema=schema))
+            if sum(table.num_rows for table in held) >= together:
+                flush()
 
         yield add
+        flush()
 
 
 _OF_ATTEMPT = frozenset(TRACES.names) & frozenset(Attempt.model_fields)

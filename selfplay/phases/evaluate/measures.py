@@ -20,9 +20,9 @@ from selfplay.collapse import (
     wilson,
 )
 from selfplay.config.tree import Evaluate
-from selfplay.curate.signature import signature_of
+from selfplay.curate.signature import solution_signature
 from selfplay.phases.evaluate import drift, wording
-from selfplay.records import Attempt, Outcome, Task, Trace
+from selfplay.records import Outcome, Task
 from selfplay.tasks import Fixed
 
 Json = dict[str, Any]
@@ -101,7 +101,9 @@ def _samples(section: Evaluate, fixed: Fixed, rows: list[Json], first: Mapping[s
             by_task[row["task_id"]].append(row)
     tasks = [task for task in fixed.panel if task.id in by_task]
     right = [[row["outcome"] == Outcome.PASS.value for row in by_task[task.id]] for task in tasks]
-    labels: list[list[Hashable]] = [[cluster(task, row["text"]) for row in by_task[task.id]] for task in tasks]
+    labels: list[list[Hashable]] = [
+        [solution_signature(task, row["text"]) for row in by_task[task.id]] for task in tasks
+    ]
     panel = panel_of(
         [task.id for task in tasks],
         right,
@@ -134,11 +136,6 @@ def _likelihood(section: Evaluate, rows: list[Json], first: Mapping[str, Any] | 
         paired = likelihood_metrics([[known[i]] for i in both], [[before[i]] for i in both], **again)
         figures |= {key: value for key, value in paired.items() if "_delta" in key}
     return figures
-
-
-def cluster(task: Task, text: str) -> str:
-    """Which solution an attempt is: canonical code, or the answer and its path; the text where neither is found."""
-    return signature_of(Trace(task=task, attempt=Attempt(task_id=task.id, attempt=0, round=0, text=text)))
 
 
 def rare_items(fixed: Fixed) -> set[str]:
