@@ -5,8 +5,9 @@
 The work is what happens inside `complete`, `likelihood` and `entropies` of the student, `trainer.train`, and
 `Executor.run`: each is timed by a clock around it, so that asking for replies, keeping and judging them count as overhead
 here (in `time/overhead_share`, all of sampling, training and verifying is work). The program is taken out of a reply while
-the sandbox runs earlier ones, inside `Executor.run`: that time is spent beside its work. A round is its phases and its commit. Each seed is played in a process of its own, the libraries are loaded before its first round, and the report and the
-drawing of tasks beside the loop go on as ever.
+the sandbox runs earlier ones, inside `Executor.run`: that time is spent beside its work. A round is its phases and its
+commit. Each seed is played in a process of its own, the libraries are loaded before its first round, and the report and
+the drawing of tasks beside the loop go on as ever.
 """
 
 import argparse
