@@ -195,6 +195,24 @@ def test_unverified_arm_reads_no_verdict():
     )
 
 
+def test_a_task_with_one_attempt_more_than_its_cap_loses_the_last():
+    rows = [trace("t", n, text) for n, text in enumerate(("one", "two words", "three words more"))]
+    assert reasons(rows, order=("cap",), cap=2) == ["accepted", "accepted", "over_cap"]
+
+
+def test_the_rarer_way_of_solving_ranks_first():
+    rows = [trace("t", 0, "a b"), trace("t", 1, "A, b"), trace("t", 2, "quite another way")]
+    found = select(rows, SelectRules(order=(), likelihood_weight=0, novelty_weight=1), Archive())
+    assert [decision.rank for decision in found] == [1, 2, 0]
+
+
+def test_a_tasks_only_attempt_is_held_against_earlier_rounds():
+    old = [trace("t", 0, "first answer")]
+    archive = Archive().add(archive_entries(old, select(old, SelectRules(drop_share=0), Archive())))
+    assert reasons([trace("t", 6, "FIRST, answer!")], archive, order=("signature",)) == ["same_signature"]
+    assert reasons([trace("u", 6, "FIRST, answer!")], archive, order=("signature",)) == ["accepted"]
+
+
 def test_traces_that_were_never_verified_are_refused_with_the_remedy():
     with pytest.raises(DataError, match=r"r1/t/0 has no outcome; run verify first"):
         select([trace("t", 0, "a", None)], SelectRules(), Archive())
