@@ -41,18 +41,18 @@ def type_token_ratio(texts: Texts) -> float:
 def distinct_estimate(texts: Texts, n: int) -> Estimate:
     """`distinct_n` with a delete-one-text jackknife interval (conservative, by Efron and Stein's inequality)."""
     hashes, counts = _grams("distinct_estimate", texts, n)
-    different, only_here = _different(hashes, counts)
+    different, only_here = different_of(hashes, np.repeat(np.arange(counts.size), counts), counts.size)
     left = np.maximum(hashes.size - counts, 1)
     return jackknife(different / hashes.size, (different - only_here) / left)
 
 
-def _different(hashes: Hashes, counts: Ints) -> tuple[int, Ints]:
-    """How many different n-grams there are, and how many of them each text alone has (D,): one sort, in no order of texts."""
+def different_of(hashes: Hashes, owners: NDArray[np.integer], texts: int) -> tuple[int, Ints]:
+    """How many different n-grams there are, and how many of them each text alone has (D,). `owners`: each n-gram's text."""
     order = np.argsort(hashes)
-    ordered, owners = hashes[order], np.repeat(np.arange(counts.size), counts)[order]
+    ordered, owners = hashes[order], owners[order]
     first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
     lowest, highest = np.minimum.reduceat(owners, first), np.maximum.reduceat(owners, first)
-    return first.size, np.bincount(lowest[lowest == highest], minlength=counts.size)
+    return first.size, np.bincount(lowest[lowest == highest], minlength=texts)
 
 
 def ead(texts: Texts, n: int, vocabulary: int) -> float:
@@ -129,7 +129,7 @@ def collision_estimate(texts: Texts, n: int) -> Estimate:
     if (counts > 0).sum() < 2:
         raise EmptyMetric("collision_estimate: fewer than two texts have n-grams; leave the metric out of this round")
     owners = np.repeat(np.arange(counts.size), counts)
-    table = Table.of(hashes, owners, counts.size)
+    table = Table.of(hashes, owners)
     inside, size = table.inside.astype(np.float64), counts.astype(np.float64)
     whole = table.total.astype(np.float64)[table.gram]
     with_others = np.bincount(table.owner, weights=inside * (whole - inside), minlength=counts.size)
@@ -156,12 +156,12 @@ def ngram_lost(reference: Texts, texts: Texts, n: int, at_least: int = 5) -> flo
 class Table:
     """Which n-gram stands in which text how often: one entry a (n-gram, text) pair that occurs."""
 
-    def __init__(self, gram: Ints, owner: Ints, inside: Ints, total: Ints, texts: int) -> None:
-        self.gram, self.owner, self.inside, self.total, self.texts = gram, owner, inside, total, texts
-        """n-gram number, text and count of each pair; count of each n-gram overall; number of texts."""
+    def __init__(self, gram: Ints, owner: Ints, inside: Ints, total: Ints) -> None:
+        self.gram, self.owner, self.inside, self.total = gram, owner, inside, total
+        """n-gram number, text and count of each pair; count of each n-gram overall."""
 
     @classmethod
-    def of(cls, hashes: Hashes, owners: NDArray[np.integer], texts: int) -> "Table":
+    def of(cls, hashes: Hashes, owners: NDArray[np.integer]) -> "Table":
         """Counts pairs by one sort over (hash, text). For samples: it takes 40 bytes an n-gram."""
         order = np.lexsort((owners, hashes))
         h, d = hashes[order], np.asarray(owners)[order].astype(np.int64)
@@ -171,15 +171,4 @@ class Table:
         inside = np.diff(np.append(first, h.size))
         gram = np.cumsum(new_gram)[first] - 1
         total = np.bincount(gram, weights=inside).astype(np.int64)
-        return cls(gram, d[first], inside, total, texts)
-
-    @property
-    def different(self) -> int:
-        """Number of different n-grams."""
-        return int(self.total.size)
-
-    def only_here(self) -> Floats:
-        """Per text: n-grams that no other text has (D,)."""
-        texts_with = np.bincount(self.gram, minlength=self.different)
-        alone = texts_with[self.gram] == 1
-        return np.bincount(self.owner[alone], minlength=self.texts).astype(np.float64)
+        return cls(gram, d[first], inside, total)

@@ -15,7 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 from selfplay.collapse.compress import compression_ratio, long_window_codec
 from selfplay.collapse.duplicates import exact_dup_estimate, near_dup_estimate
 from selfplay.collapse.estimate import Estimate, Floats, bootstrap_mean, jackknife
-from selfplay.collapse.grams import Table, collision_estimate, distinct_estimate, ead, ngram_collision_u, repetition
+from selfplay.collapse.grams import (
+    collision_estimate,
+    different_of,
+    distinct_estimate,
+    ead,
+    ngram_collision_u,
+    repetition,
+)
 from selfplay.collapse.kernels import hashed_features, rke_estimate, vendi_dual
 from selfplay.collapse.overlap import self_bleu
 from selfplay.collapse.stream import Hashes, Ints, Stream, Units, gram_hashes, stream_of, tally, units_of
@@ -337,8 +344,8 @@ def _covered(draw: Stream, items: Hashes) -> tuple[float, Floats]:
     owners: NDArray[np.int32] = draw.owners()[inside]
     if not inside.any():
         return 0.0, np.zeros(draw.lengths.size)
-    table = Table.of(draw.tokens[inside], owners, draw.lengths.size)
-    return table.different / items.size, (table.different - table.only_here()) / items.size
+    different, only_here = different_of(draw.tokens[inside], owners, draw.lengths.size)
+    return different / items.size, (different - only_here) / items.size
 
 
 def _rare_coverage(own: tuple[Stream, Stream], reference: Reference) -> Estimate:

@@ -49,12 +49,10 @@ def rank(
         return list(range(len(traces)))
     verdicts = midranks([verdict_score(trace) for trace in traces])
     likely = midranks([mean_logprob(trace) for trace in traces])
-    novel = [0.5] * len(traces)
-    if signatures:
-        counts = Counter(signatures.values())
-        novel = midranks(
-            [-(counts[signatures[i]] + seen.get(i, 0)) if i in signatures else None for i in range(len(traces))]
-        )
+    counts = Counter(signatures.values())
+    novel = midranks(
+        [-(counts[signatures[i]] + seen.get(i, 0)) if i in signatures else None for i in range(len(traces))]
+    )
 
     def key(index: int) -> tuple[object, ...]:
         attempt = traces[index].attempt

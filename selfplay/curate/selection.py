@@ -246,6 +246,10 @@ class _State:
             self.signatures[index] = signature_of(self.traces[index])
         return self.signatures[index]
 
+    def left(self, members: Sequence[int]) -> list[int]:
+        """Those of a task's traces that are candidates still, in their order."""
+        return [index for index in members if self.reasons[index] == "accepted"]
+
     def candidates(self) -> list[int]:
         """All candidates, best of every task first, ties by task id."""
         rows = [
@@ -297,7 +301,7 @@ def _near_archive(state: _State, rows: Sequence[int]) -> None:
 
 def _signature(state: _State) -> None:
     for task_id, members in state.tasks.items():
-        left = [index for index in members if state.reasons[index] == "accepted"]
+        left = state.left(members)
         if len(left) < 2 and not state.archive.of_task(task_id):
             continue
         met: set[str] = set()
@@ -329,7 +333,7 @@ def _cap(state: _State) -> None:
     if state.rules.cap is None:
         return
     for members in state.tasks.values():
-        left = [index for index in members if state.reasons[index] == "accepted"]
+        left = state.left(members)
         cap = _cap_of(state, members, state.rules.cap) if left else 0
         if len(left) <= cap:
             continue

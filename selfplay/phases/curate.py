@@ -104,12 +104,12 @@ def curate(
     `groups`: tasks, attempts and verdicts, chunk by chunk, one in memory at a time; with quotas gone through twice. `older`: the new.parquet of the
     rounds this one stands on, pairs.parquet beside each; `anchor`: round 0's. `corrections`: what an accepted one teaches, see `correct.format`.
     """
-    rules, tally = rules_of(section), Tally()
+    rules, tally, earlier = rules_of(section), Tally(), archive or Archive()
     source = _Encoding(encoder)
 
     def chosen(group: Group) -> tuple[list[Trace], list[Decision]]:
         traces = source.traces(group)
-        return traces, select(traces, rules, archive or Archive(), screen(traces) if screen else None)
+        return traces, select(traces, rules, earlier, screen(traces) if screen else None)
 
     shares = held_to(section.quotas, map(chosen, groups)) if section.quotas else None
 

@@ -48,10 +48,11 @@ class Body(NamedTuple):
 
     def records(self, kind: type[Kind]) -> list[Kind]:
         """The rows as records of one kind. Raises ValueError where one is none."""
-        rows = RECENT.get(self.sha256, kind)
-        if rows is None:
-            rows = [kind.from_line(line) for line in self.lines]
-            RECENT.put(self.sha256, rows, sum(map(len, self.lines)))
+        kept: list[Kind] | None = RECENT.get((self.sha256, kind))
+        if kept is not None:
+            return kept
+        rows = [kind.from_line(line) for line in self.lines]
+        RECENT.put((self.sha256, kind), list(rows), sum(map(len, self.lines)), len(rows))
         return rows
 
     def rows(self) -> list[Json]:
@@ -61,55 +62,35 @@ class Body(NamedTuple):
         return found
 
 
-class _Recent:
-    """Rows that this process has written or parsed last, by the hash of their chunk: the next phase need not parse them."""
+class _Kept:
+    """What this process has met last; the oldest is dropped where the rows or the bytes come to too much."""
 
     MOST_ROWS, MOST_BYTES = 6000, 8 * 2**20
 
     def __init__(self) -> None:
-        self._rows: OrderedDict[tuple[str, type[Record]], tuple[list[Any], int]] = OrderedDict()
+        self._values: OrderedDict[tuple[Any, ...], tuple[Any, int, int]] = OrderedDict()
 
-    def put(self, sha256: str, rows: Sequence[Record], size: int) -> None:
-        """Keeps records of one kind, `size` bytes of JSON, and drops the oldest where they come to too much."""
-        if rows:
-            self._rows[sha256, type(rows[0])] = list(rows), size
+    def put(self, key: tuple[Any, ...], value: Any, size: int, rows: int = 0) -> None:
+        """Keeps a value of `size` bytes on the disk and so many parsed rows."""
+        self._values[key] = value, rows, size
         while self._exceeds():
-            self._rows.popitem(last=False)
+            self._values.popitem(last=False)
 
     def _exceeds(self) -> bool:
-        kept = self._rows.values()
-        return sum(len(rows) for rows, _ in kept) > self.MOST_ROWS or sum(size for _, size in kept) > self.MOST_BYTES
+        kept = self._values.values()
+        return sum(rows for _, rows, _ in kept) > self.MOST_ROWS or sum(size for *_, size in kept) > self.MOST_BYTES
 
-    def get(self, sha256: str, kind: type[Kind]) -> list[Kind] | None:
-        """The rows of a chunk, where they are kept."""
-        found = self._rows.get((sha256, kind))
+    def get(self, key: tuple[Any, ...]) -> Any:
+        """The value, where it is kept; else None."""
+        found = self._values.get(key)
         return None if found is None else found[0]
 
 
-RECENT = _Recent()
+RECENT = _Kept()
+"""Records that were written or parsed last, by the hash of their chunk and their kind: the next phase need not parse them."""
 
-
-class _Bodies:
-    """Chunk files that this process has read and found whole, by their state on the disk: a round asks for each ten times."""
-
-    MOST_BYTES = 8 * 2**20
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[Any, ...], tuple[str, Body, int]] = OrderedDict()
-
-    def put(self, state: tuple[Any, ...], key: str, body: Body, size: int) -> None:
-        """Keeps what a file of `size` bytes in this state holds, and drops the oldest where they come to too much."""
-        self._kept[state] = key, body, size
-        while sum(size for *_, size in self._kept.values()) > self.MOST_BYTES:
-            self._kept.popitem(last=False)
-
-    def get(self, state: tuple[Any, ...], key: str) -> Body | None:
-        """The rows of a file in this state, where they are kept and are those of the chunk with this key."""
-        found = self._kept.get(state)
-        return found[1] if found is not None and found[0] == key else None
-
-
-BODIES = _Bodies()
+BODIES = _Kept()
+"""Chunk files that were found whole, by their state on the disk and their chunk's key: a round asks for each ten times."""
 
 TICK = 20_000_000
 """Nanoseconds: two changes of a file that are nearer than this may bear one time, so that a fresh file is not kept."""
@@ -134,8 +115,8 @@ class ChunkFolder:
         tail = json.dumps({"rows": len(rows), "sha256": sha256})
         write_whole(self.path(chunk), b"%b\n%b%b\n" % (head.encode(), body, tail.encode()))
         records = [row for row in rows if isinstance(row, Record)]
-        if len(records) == len(rows):
-            RECENT.put(sha256, records, len(body))
+        if records and len(records) == len(rows):
+            RECENT.put((sha256, type(records[0])), records, len(body), len(records))
 
     def body(self, chunk: Chunk) -> Body | None:
         """A chunk's rows as they are written, or None where it is owed.
@@ -145,15 +126,16 @@ class ChunkFolder:
         path, key = self.path(chunk), chunk.key
         try:
             about = path.stat()
-            state = path, about.st_size, about.st_mtime_ns, about.st_ino
-            if (kept := BODIES.get(state, key)) is not None:
+            state = path, about.st_size, about.st_mtime_ns, about.st_ino, key
+            kept: Body | None = BODIES.get(state)
+            if kept is not None:
                 return kept
             data = path.read_bytes()
         except OSError:
             return None
         body = _whole(data, key)
         if body is not None and time.time_ns() - about.st_mtime_ns > TICK:
-            BODIES.put(state, key, body, len(data))
+            BODIES.put(state, body, len(data))
         return body
 
     def read(self, chunk: Chunk) -> list[Json] | None:

@@ -103,16 +103,19 @@ class RunFolder:
     def commits(self) -> list[Commit]:
         """All committed rounds, in order."""
         found = []
-        for folder in sorted(self.path.glob("rounds/[0-9]*")):
-            if (folder / "COMMIT").is_file():
-                value = read_json(folder / "COMMIT")
-                check_version(value, folder / "COMMIT")
-                found.append(Commit.model_validate(value))
+        for folder in self._committed():
+            value = read_json(folder / "COMMIT")
+            check_version(value, folder / "COMMIT")
+            found.append(Commit.model_validate(value))
         if [commit.round for commit in found] != list(range(len(found))):
             raise StoreError(
                 f"{self.path}/rounds: a COMMIT is missing between {[c.round for c in found]}; restore it from a backup"
             )
         return found
+
+    def _committed(self) -> list[Path]:
+        """Folders of the rounds that have a COMMIT, in order."""
+        return [f for f in sorted(self.path.glob("rounds/[0-9]*")) if (f / "COMMIT").is_file()]
 
     def commit(self, commit: Commit) -> None:
         """Writes the COMMIT, which makes the round exist, and rebuilds metrics.jsonl."""
@@ -136,9 +139,7 @@ class RunFolder:
 
     def prune(self, keep: set[int]) -> None:
         """Removes the weights of committed rounds not in `keep`, and training checkpoints of all committed rounds."""
-        for folder in sorted(self.path.glob("rounds/[0-9]*")):
-            if not (folder / "COMMIT").is_file():
-                continue
+        for folder in self._committed():
             shutil.rmtree(folder / "train" / "checkpoints", ignore_errors=True)
             if int(folder.name) not in keep and (folder / "model").is_dir():
                 doomed = folder / ".model.removed"
