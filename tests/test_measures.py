@@ -45,14 +45,34 @@ def panel(outcomes: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def test_error_outcomes_are_left_out_and_invalid_ones_are_wrong() -> None:
-    figures, frozen = measure(SECTION, FIXED, panel(["pass", "error", "fail", "invalid", *["error"] * 4]), None)
+    outcomes = ["pass", "error", "fail", "invalid", *["error"] * 4]
+    figures, frozen = measure(SECTION, FIXED, panel(outcomes), None, max_error_share=0.7)
     assert figures["eval/greedy_accuracy"] == pytest.approx(1 / 3, abs=1e-6)
+    assert (figures["eval/greedy_accuracy_n"], figures["eval/greedy_accuracy_errors"]) == (3, 5)
     assert frozen["panel"] == {"p0": 1.0, "p2": 0.0, "p3": 0.0}
 
 
 def test_nothing_judged_is_no_figure_rather_than_zero() -> None:
     figures, _ = measure(SECTION, FIXED, panel(["error"] * 8), None)
-    assert not [key for key in figures if key.startswith("eval/")]
+    assert {key: value for key, value in figures.items() if key.startswith("eval")} == {
+        "eval/greedy_accuracy_n": 0,
+        "eval/greedy_accuracy_errors": 8,
+    }
+
+
+@pytest.mark.parametrize(("errors", "said"), [(0, True), (1, True), (2, False)])
+def test_above_the_share_of_errors_there_is_no_accuracy(errors: int, said: bool) -> None:
+    figures, _ = measure(
+        SECTION, FIXED, panel(["error"] * errors + ["pass"] * (8 - errors)), None, max_error_share=0.15
+    )
+    assert ("eval/greedy_accuracy" in figures) == said
+    assert figures["eval/greedy_accuracy_errors"] == errors
+
+
+def test_above_the_share_of_errors_samples_give_no_pass_at_k() -> None:
+    samples = [row("samples", t.id, "error" if n else "pass", n) for t in PANEL for n in range(2)]
+    figures, _ = measure(SECTION, FIXED, samples, None)
+    assert figures["eval/samples_errors"] == 8 and "eval/pass_at_1" not in figures
 
 
 def test_changes_are_paired_over_the_tasks_that_both_rounds_have() -> None:
@@ -99,9 +119,9 @@ def test_samples_give_pass_at_k_and_count_different_right_answers() -> None:
 
 def test_truncation_is_counted_and_outages_are_no_samples() -> None:
     rows = [row("samples", "p0", "pass"), {**row("samples", "p0", "invalid", 1), "finish_reason": "length"}]
-    figures, frozen = measure(SECTION, FIXED, [*rows, row("samples", "p1", "error")], None)
-    assert (figures["eval/pass_at_1"] == 0.5 and frozen["samples"]["task_ids"] == ["p0"]) or ("p0",)
-    assert figures["collapse_drift/trunc_rate"] == pytest.approx(1 / 3, abs=1e-6)
+    figures, frozen = measure(SECTION, FIXED, [*rows, row("samples", "p1", "error")], None, max_error_share=0.5)
+    assert figures["eval/pass_at_1"] == 0.5 and list(frozen["samples"]["task_ids"]) == ["p0"]
+    assert figures["collapse_drift/trunc_rate"] == 0.5
 
 
 def test_likelihood_is_per_token_of_each_text_and_its_change_is_paired() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from selfplay.config.tree import Curate
 from selfplay.phases.curate import rules_of
-from selfplay.phases.mixing import FULL_BEYOND, Frontier, mix
+from selfplay.phases.mixing import ANCHOR_FLOOR, FULL_BEYOND, Frontier, mix
 from selfplay.records import Row
 
 
@@ -31,13 +31,14 @@ PLAIN = settings(derandomize=True, deadline=None)
 
 @given(SIZES, SIZES, st.integers(1, 40), SHARES, st.integers(0, 99))
 @PLAIN
-def test_anchor_share_is_met_and_every_accepted_row_is_there(
+def test_anchor_share_is_met_or_the_whole_anchor_is_there_and_every_accepted_row_too(
     new: int, older: int, anchor: int, share: float, seed: int
 ) -> None:
     found = mix(Curate(anchor_share=share), rows("new", new), rows("older", older), rows("anchor", anchor), seed)
     kinds = counted(found)
     if new + older:
-        assert abs(kinds["anchor"] - share * len(found)) <= 1
+        assert kinds["anchor"] == anchor or abs(kinds["anchor"] - share * len(found)) <= 1
+        assert kinds["anchor"] >= max(anchor, share * len(found) - 1)
         assert (kinds["new"], kinds["older"]) == (new, older)
     else:
         assert found == rows("anchor", anchor), "without an accepted row the anchor is the whole"
@@ -133,3 +134,17 @@ def test_emphasis_is_handed_to_the_selection_and_refused_without_a_cap() -> None
         ValueError, match=r"emphasis_floor is 0\.5, without effect while cap is null; set cap, or remove it"
     ):
         Curate(cap=None, emphasis_floor=0.5)
+
+
+def test_one_accepted_row_does_not_shrink_the_anchor_to_a_share_of_one_row() -> None:
+    found = counted(mix(Curate(anchor_share=0.2), rows("new", 1), [], rows("anchor", 12), 0))
+    assert found == {"new": 1, "anchor": 12}
+
+
+def test_a_large_anchor_is_held_by_its_floor_alone() -> None:
+    found = counted(mix(Curate(anchor_share=0.2), rows("new", 40), [], rows("anchor", 2 * ANCHOR_FLOOR), 0))
+    assert found == {"new": 40, "anchor": ANCHOR_FLOOR}
+
+
+def test_an_anchor_share_of_zero_takes_no_anchor() -> None:
+    assert counted(mix(Curate(anchor_share=0.0), rows("new", 3), [], rows("anchor", 9), 0)) == {"new": 3}

@@ -35,6 +35,9 @@ class Train(Section):
     """dpo and kto: how dear it is to leave the reference, which is the weights that the round starts from."""
     sft_weight: float = Field(0.0, ge=0)
     """dpo: weight of the chosen sides' own likelihood beside the preference (RPO: Pang et al. 2024); 0: none."""
+    min_accepted: Count = 4
+    """A round with fewer accepted attempts that can be trained on keeps the weights it began with, and says so: a handful of
+    rows is memorised, not learned."""
     start: Literal["from_base", "continue"] = "from_base"
     """Base weights (or a fresh LoRA) on all data so far, or the last round's weights."""
     warmup: Warmup | None = None

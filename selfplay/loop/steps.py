@@ -243,7 +243,7 @@ def _curate_anchor(this: Round) -> None:
     fixed, initial = this.hands.source.fixed, this.run.round(0) / "initial"
 
     def action() -> None:
-        make_initial(this.config.student, fixed.anchor, initial, seed_of(this.config.seed, "student"))
+        make_initial(this.hands.student_section, fixed.anchor, initial, seed_of(this.config.seed, "student"))
         curate.curate_anchor(fixed.anchor, this.hands.encoder(initial), this.at("curate"))
 
     _whole(this, "curate", action)
@@ -275,6 +275,8 @@ def _curate(this: Round) -> None:
             corrections=this.config.correct.format,
         )
         made.note_quotas(this)
+        for notice in read_json(this.at("curate") / "DONE")["notices"]:
+            this.watch.note(f"round {this.number}: {notice}")
 
     _whole(this, "curate", action)
 
@@ -293,9 +295,11 @@ def _train(this: Round) -> None:
     offset = this.commits[-1].train_steps if this.commits else 0
     this.watch.phase("train", 1)
     this.forget_tasks()
+    curated = read_json(this.at("curate") / "DONE")["metrics"]
     report = learn(
         this.config,
         this.run.round(this.number) / "train.parquet",
+        accepted=int(curated.get("data/accepted", 0)),
         start=start,
         student=this.student if this.number else first,
         out=this.at("train"),
@@ -335,7 +339,12 @@ def _evaluate(this: Round) -> None:
         folder = evaluate.folder_of(section, fixed, identity, this.at("evaluate"))
         first = read_json(this.run.phase(0, "evaluate") / "panel.json") if this.number else None
         rows = (row for _, chunk in folder.each() for row in chunk)
-        figures, frozen = measures.measure(section, fixed, rows, first)
+        figures, frozen = measures.measure(section, fixed, rows, first, this.config.verify.max_error_share)
         write_json(this.at("evaluate") / "panel.json", frozen)
         write_json(this.at("evaluate") / "metrics.json", figures)
+        if lost := [f"{figures[key]} of {key.partition('_')[0]}" for key in measures.ERRORS if figures.get(key)]:
+            this.watch.note(
+                f"round {this.number}: evaluation could not judge {', '.join(lost)}; they are left out, and above "
+                f"verify.max_error_share = {this.config.verify.max_error_share} there is no figure"
+            )
     this.ranks.barrier("measured")

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from selfplay.config.judging import Audit
 from selfplay.errors import OutageError
 from selfplay.phases.chunked import Json
-from selfplay.phases.judging import Said, judge_all, row_of
+from selfplay.phases.judging import Said, is_outage, judge_all, row_of
 from selfplay.phases.watch import Watch
 from selfplay.records import Attempt, Outcome, Record, Task, Verdict
 from selfplay.seeds import rng_of
@@ -76,7 +76,7 @@ def audit(
         found = judge_all([one.task for one in known], [one.attempt for one in known], opened.plain)
         second = _second(section, again, opened, source, seed)
     for what, words in (("canaries", found), ("second verdicts", second)):
-        lost = [one for one in words if one.outcome is Outcome.ERROR]
+        lost = [one for one in words if is_outage(one)]
         if words and len(lost) / len(words) > max_error_share:
             why = next((v.reason for one in lost for v in one.verdicts if v.outcome is Outcome.ERROR), "")
             raise OutageError(

@@ -19,7 +19,7 @@ from selfplay.curate.signature import canonical_code, exact_key
 from selfplay.models import Backend
 from selfplay.phases.attempts import Origin, attempt_of, complete_all
 from selfplay.phases.chunked import Json, refuse_outage, run_chunks
-from selfplay.phases.judging import COPY, Verifiers, judge_all, row_of
+from selfplay.phases.judging import COPY, Verifiers, is_outage, judge_all, row_of
 from selfplay.phases.watch import Watch
 from selfplay.prompts.correction import evidence_of, request_of
 from selfplay.ranks import Ranks
@@ -79,7 +79,7 @@ def correct(
         with watch.inside("correct"):
             made = _second(tools[0], failed, sampling, chunk, round, max_error_share, origin)
             words = judge_second(failed, made, tools[1])
-        broken = sum(one.outcome is Outcome.ERROR for one in words)
+        broken = sum(map(is_outage, words))
         refuse_outage("correct", chunk, broken, len(words), max_error_share, "verdicts are error")
         return [
             {"made": a.model_dump(mode="json"), "asked": f.request.model_dump(mode="json"), **row_of(a, one)}

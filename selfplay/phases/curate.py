@@ -38,6 +38,9 @@ class Group(NamedTuple):
     """By attempt id, where it was asked by another prompt than its task's own."""
 
 
+EXAMPLES, EXAMPLE_CHARS = 3, 80
+"""How many dropped attempts of a reason a notice shows, and how much of each."""
+
 Screen = Callable[[Sequence[Trace]], Mapping[str, str]]
 """Flags attempts by id: `contaminated` or `privacy`."""
 
@@ -50,6 +53,8 @@ class Tally:
     accepted: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+    """The first attempts that were dropped, by reason: what a person looks at where a reason drops too many."""
     by_operations: dict[str, list[int]] = field(default_factory=dict)
     """Operation count -> [right attempts, attempts], first turns at drawn tasks alone: a correction is no second vote on the
     edge, and what was made is not drawn evenly."""
@@ -144,7 +149,33 @@ def curate(
         figures |= shares.figures()
     strata = dict(sorted(tally.strata.items()))
     summary = {"by_operations": tally.by_operations, "strata": strata, "solved": sorted(tally.solved)}
-    write_json(out / "DONE", {"metrics": figures, **summary})
+    write_json(out / "DONE", {"metrics": figures, **summary, "notices": notices(tally)})
+
+
+def _example(trace: Trace) -> str:
+    """A dropped attempt in a few words: what was said of it, and how it begins."""
+    said = next((v.reason for v in trace.verdicts if v.outcome is trace.outcome and v.reason), "")
+    return f"{trace.attempt.id} ({said or 'no word'}): {' '.join(trace.attempt.text.split())[:EXAMPLE_CHARS]!r}"
+
+
+REMEDIES = {
+    "contaminated": "they share text with evaluation tasks; curate.decontaminate says by which rules",
+    "privacy": "they hold what looks like personal data; curate.privacy: off keeps them",
+    "error": "their verifier failed, so nobody knows whether they are right",
+    "unverified": "no verifier had an opinion on them",
+    "truncated": "they were cut off; raise generate.max_new_tokens",
+    "invalid": "no answer was found in them; the task's prompt should say in which form it is wanted",
+}
+"""Reasons that say more about the set-up than about the student, and what to do about each."""
+
+
+def notices(tally: Tally) -> list[str]:
+    """A sentence for each reason of REMEDIES that dropped more than half of the round's attempts, with examples."""
+    return [
+        f"{tally.reasons[reason]} of {tally.sampled} attempts were dropped as {reason}: {remedy}. Such as {'; '.join(tally.examples[reason])}"
+        for reason, remedy in REMEDIES.items()
+        if 2 * tally.reasons[reason] > tally.sampled
+    ]
 
 
 def _decided(trace: Trace, decision: Decision) -> Trace:
@@ -269,7 +300,10 @@ def tally_up(tally: Tally, traces: Sequence[Trace], judged: Sequence[Judged]) ->
         tally.accepted += accepted
         tally.outcomes[one.outcome.value] += 1
         if trace.decision and not accepted:
-            tally.reasons["quota" if trace.decision.reason.startswith(QUOTA) else trace.decision.reason] += 1
+            reason = "quota" if trace.decision.reason.startswith(QUOTA) else trace.decision.reason
+            tally.reasons[reason] += 1
+            if len(shown := tally.examples.setdefault(reason, [])) < EXAMPLES:
+                shown.append(_example(trace))
         tally.disagreements += one.disagree
         if right:
             passed.add(trace.task.id)

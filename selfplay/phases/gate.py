@@ -51,7 +51,10 @@ def gate(
     }
     if section.action == "observe" or level < 2:
         plateau = _plateau(section, number, row, commits)
-        action: Action = "stop" if plateau else ("warn" if level else "continue")
+        kept = bool(row.get("train/weights_kept"))
+        if kept:
+            reasons.append("the weights stayed as they were: there was too little to train on")
+        action: Action = "stop" if plateau else ("warn" if level or kept else "continue")
         return Ruling(action, plateau or "; ".join(reasons), number, figures)
     why = f"collapse alarm level {level}: {'; '.join(reasons)}"
     if level >= 3 or section.action == "stop" or parent is None:

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from selfplay.config.judging import Audit
-from selfplay.config.sections import HttpBackend, PretrainedBackend, PretrainedStudent, RecordedBackend, StudentBackend
+from selfplay.config.sections import (
+    HttpBackend,
+    PretrainedBackend,
+    PretrainedStudent,
+    RecordedBackend,
+    Student,
+    StudentBackend,
+)
 from selfplay.config.tree import Config
 from selfplay.errors import ConfigError
 from selfplay.models import Backend
@@ -43,6 +50,14 @@ class Hands:
         return open_source(
             self.config.tasks, seed=self.config.seed, eval_seed=self.config.eval.seed, folder=self.folder
         )
+
+    @cached_property
+    def student_section(self) -> Student:
+        """How the student is made: a model folder beside the config is found from any directory."""
+        section = self.config.student
+        if isinstance(section, PretrainedStudent) and (beside := self.folder / section.model).is_dir():
+            return section.model_copy(update={"model": str(beside.resolve())})
+        return section
 
     @property
     def threads(self) -> int | None:
@@ -247,7 +262,7 @@ class Hands:
             files |= _recorded_table(backend, self.folder).files
         if self._texts is not None:
             files |= self._texts.files
-        student = self.config.student
+        student = self.student_section
         if isinstance(student, PretrainedStudent) and Path(student.model).is_dir():
             from selfplay.store import sha256_of
 

@@ -8,6 +8,7 @@ from selfplay.phases.chunked import Json
 from selfplay.records import Attempt, Outcome, Record, Request, Task, Verdict
 from selfplay.store import ChunkFolder
 from selfplay.verify import Judged, Verifier, verify
+from selfplay.verify.custom import RAISED
 
 Verifiers = Mapping[str, Verifier]
 RETRIES = 1
@@ -17,16 +18,28 @@ COPY = "copy/1"
 
 
 def judge_all(tasks: Sequence[Task], attempts: Sequence[Attempt], verifiers: Verifiers) -> list[Judged]:
-    """Judges, and judges once more what came out as `error`."""
+    """Judges, and judges once more what came out as `error` by an outage."""
     judged = verify(tasks, attempts, verifiers)
     for _ in range(RETRIES):
-        broken = [i for i, one in enumerate(judged) if one.outcome is Outcome.ERROR]
+        broken = [i for i, one in enumerate(judged) if is_outage(one)]
         if not broken:
             break
         again = verify([tasks[i] for i in broken], [attempts[i] for i in broken], verifiers)
         for i, one in zip(broken, again, strict=True):
             judged[i] = one
     return judged
+
+
+def is_outage(judged: Judged) -> bool:
+    """Whether an attempt has no outcome because something of ours was down: asked again it may have one.
+
+    A verifier of the user's that raised on the attempt (`RAISED` in its details) would raise again: that is an error of this
+    one attempt, which is counted and shown, and no reason to stop.
+    """
+    if judged.outcome is not Outcome.ERROR:
+        return False
+    errors = [verdict for verdict in judged.verdicts if verdict.outcome is Outcome.ERROR]
+    return not errors or any(RAISED not in verdict.details for verdict in errors)
 
 
 class Said(Record):

@@ -1,7 +1,7 @@
 """Floor 4: the train phase as the loop calls it: which trainer a student needs, and its warm-up in round 0."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from selfplay.models.student import read_scripted, terms_of, weights_of, write_s
 from selfplay.phases.hands import Hands
 from selfplay.phases.preferring import FILE as PAIRS
 from selfplay.phases.train.pairing import fitting
-from selfplay.phases.train.plan import ONLY_FOR_PAIRS
+from selfplay.phases.train.plan import ONLY_FOR_PAIRS, fits
 from selfplay.phases.watch import Watch
 from selfplay.records import Preference, Row
 from selfplay.store.traces import read_pairs, read_rows
@@ -22,6 +22,7 @@ def learn(
     config: Config,
     rows: Path,
     *,
+    accepted: int,
     start: Path,
     student: Path,
     out: Path,
@@ -34,8 +35,9 @@ def learn(
 ) -> dict[str, Any]:
     """Leaves the round's weights in `out/model`; the `train/` figures of its row. On all ranks.
 
-    `rows`: train.parquet, pairs.parquet beside it. `student`: the parent's weights, which a round without pairs keeps where
-    it would train on them. `meanwhile` is called once training is under way.
+    `rows`: train.parquet, pairs.parquet beside it. `accepted`: how many attempts of this round are among them. `student`: the
+    parent's weights, which a round keeps where it has no pairs to train on, or too few rows (`train.min_accepted`).
+    `meanwhile` is called once training is under way.
     """
     section = config.train if round else warmup_of(config.train)
     if section is None:
@@ -45,10 +47,21 @@ def learn(
     pairs = _pairs(rows.with_name(PAIRS)) if paired else []
     if paired and not fitting(section, pairs):
         meanwhile()
-        return {**keep(student, out, hands), "train/pairs": 0, "train/rows_left_out": len(pairs)}
+        watch.note(f"round {round}: the weights stay as they are: {len(pairs)} pairs, and none can be trained on")
+        return {
+            **keep(student, out, hands),
+            "train/weights_kept": 1,
+            "train/pairs": 0,
+            "train/rows_left_out": len(pairs),
+        }
+    read = [] if paired else read_rows(rows)
+    if round and not paired and (few := too_few(section, accepted, read)):
+        meanwhile()
+        watch.note(f"round {round}: the weights stay as they are: {few}")
+        return {**keep(student, out, hands), "train/weights_kept": 1}
     if isinstance(config.student, ScriptedStudent):
         meanwhile()
-        return practise(config.student, read_rows(rows), start=start, out=out, hands=hands)
+        return practise(config.student, read, start=start, out=out, hands=hands)
     from selfplay.phases.train import train
 
     begun = iter([meanwhile])
@@ -62,7 +75,7 @@ def learn(
     began = time.perf_counter()
     report = train(
         section,
-        pairs if paired else read_rows(rows),
+        pairs if paired else read,
         start=weights_of(start),
         out=out,
         seed=seed,
@@ -88,6 +101,20 @@ def learn(
     }
 
 
+def too_few(section: Train, accepted: int, rows: Sequence[Row]) -> str:
+    """Why a round has too little to train on; "" where it has enough. `accepted`: its own attempts; repeats of them, older
+    rounds and the anchor teach nothing new.
+    """
+    if accepted < section.min_accepted:
+        return (
+            f"{accepted} of its attempts were accepted, and train.min_accepted is {section.min_accepted}; "
+            "`selfplay traces` shows why the others were dropped"
+        )
+    if not any(fits(section, row) for row in rows):
+        return f"all {len(rows)} training rows are longer than train.max_length = {section.max_length}; raise it"
+    return ""
+
+
 def warmup_of(section: Train) -> Train | None:
     """The settings of round 0; None where it keeps the base model."""
     if section.warmup is None:
@@ -107,7 +134,7 @@ def _pairs(file: Path) -> list[Preference]:
 
 
 def keep(start: Path, out: Path, hands: Hands) -> dict[str, Any]:
-    """Round 0 without warm-up, or a round without pairs: its weights are the ones it was given."""
+    """Round 0 without warm-up, or a round with too little to train on: its weights are the ones it was given."""
     import shutil
 
     if hands.ranks.is_main:

@@ -14,6 +14,11 @@ Counts = Callable[[Any], int | None]
 """The operation count of a row's task, where its source counts them."""
 
 
+ANCHOR_FLOOR = 256
+"""Anchor rows that are trained on however few rows were accepted, as far as the anchor has so many: a share of next to nothing
+would leave the student alone with a handful of rows."""
+
+
 FULL_BEYOND = 60
 """Different rows beyond the edge from which they get their whole share: a handful repeated a hundredfold is memorised."""
 
@@ -44,7 +49,8 @@ def mix(
 
     Regimes (Gerstgrasser et al. 2024; Kazdan et al. 2024): `accumulate` trains on all rounds, `replace` on the newest
     rows alone, `accumulate_subsample` on a fixed number of rows drawn from all. But for `replace` the anchor comes on top,
-    as `anchor_share` of all rows; without any accepted row it is the whole. With `beyond_share` the rows are exactly those of the round's
+    as `anchor_share` of all rows, and never fewer than the whole anchor or ANCHOR_FLOOR rows of it; without any accepted row
+    it is the whole. With `beyond_share` the rows are exactly those of the round's
     steps, and their shares go by operation count (see `frontier`).
     """
     rng = random.Random(seed)
@@ -117,7 +123,8 @@ def _shares(new: Sequence[T], older: Sequence[T], newest: float, rng: random.Ran
 def _anchor_part(share: float | None, others: int, anchor: Sequence[T], rng: random.Random) -> list[T]:
     if share is None or not others:
         return list(anchor)
-    return _resized(anchor, round(others * share / (1 - share)), rng)
+    wanted = round(others * share / (1 - share))
+    return _resized(anchor, max(wanted, min(len(anchor), ANCHOR_FLOOR)) if share else 0, rng)
 
 
 def _resized(rows: Sequence[T], count: int, rng: random.Random) -> list[T]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from selfplay.config.tree import Verify
 from selfplay.phases.chunked import refuse_outage, run_chunks
-from selfplay.phases.judging import Said, Verifiers, judge_all
+from selfplay.phases.judging import Said, Verifiers, is_outage, judge_all
 from selfplay.phases.watch import Watch
 from selfplay.ranks import Ranks
 from selfplay.records import Attempt, Outcome
@@ -33,7 +33,7 @@ def verify_attempts(
         rows = body.records(Attempt) if body else []
         with watch.inside("verify"):
             judged = judge_all([tasks.named(a.task_id) for a in rows], rows, verifiers)
-        broken = [j for j in judged if j.outcome is Outcome.ERROR]
+        broken = [j for j in judged if is_outage(j)]
         refuse_outage("verify", chunk, len(broken), len(judged), section.max_error_share, _why(broken))
         return [Said.of(attempt, one) for attempt, one in zip(rows, judged, strict=True)]
 

@@ -24,6 +24,17 @@ ENTRIES: dict[str, Entry] = {
         "Share of test tasks solved at temperature 0. Reported, and read by no decision of the run.",
         f"One greedy attempt a task; {TASKS}. {_CHANGE}.",
     ),
+    "*/greedy_accuracy_n": Entry("Tasks judged", "Tasks that the greedy accuracy is a mean over.", "Exact count."),
+    "*/greedy_accuracy_errors": Entry(
+        "Tasks without an outcome",
+        "Tasks whose greedy attempt could not be judged (`error`); above verify.max_error_share there is no accuracy.",
+        "Exact count.",
+    ),
+    "eval/samples_errors": Entry(
+        "Samples without an outcome",
+        "Sampled attempts that could not be judged (`error`); above verify.max_error_share there is no pass@k.",
+        "Exact count.",
+    ),
     "eval/pass_at_1": Entry(
         "pass@1",
         "Chance that one sampled attempt solves a panel task.",
@@ -52,6 +63,11 @@ ENTRIES: dict[str, Entry] = {
         f"As the whole test set's; {TASKS}.",
     ),
     "data/passed": Entry("Right", "Attempts that the verifiers passed.", "Exact count."),
+    "train/weights_kept": Entry(
+        "Weights kept",
+        "1 where the round had too little to train on and ended with the weights that it began with.",
+        "Exact.",
+    ),
     "data/train_rows": Entry("Training rows", "Rows that the round trained on.", "Exact count."),
     "data/*_share": Entry(
         "Share of training rows",

@@ -11,6 +11,9 @@ from typing import Any
 from selfplay.errors import ConfigError
 from selfplay.records import Attempt, Outcome, Task, Verdict
 
+RAISED = "raised"
+"""In a verdict's details: the function itself raised on this attempt, and would again."""
+
 Function = Callable[[Task, str], Any]
 
 

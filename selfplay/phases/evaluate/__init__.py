@@ -16,7 +16,7 @@ from selfplay.models.student import Encoder
 from selfplay.phases.attempts import attempt_of, complete_all
 from selfplay.phases.chunked import Json, refuse_outage, run_chunks
 from selfplay.phases.evaluate import drift
-from selfplay.phases.judging import Verifiers, judge_all
+from selfplay.phases.judging import Verifiers, is_outage, judge_all
 from selfplay.phases.rows import anchor_row
 from selfplay.phases.watch import Watch
 from selfplay.ranks import Ranks
@@ -73,9 +73,7 @@ def evaluate(
         if part.name == "likelihood":
             return _score(tools, chosen, watch)
         sampling = Sampling(temperature=part.temperature, max_new_tokens=max_new_tokens, stop=stop)
-        rows = _answer(tools, chosen, part, sampling, chunk, round, watch)
-        lost = sum(row["outcome"] == Outcome.ERROR.value for row in rows)
-        refuse_outage("evaluate", chunk, lost, len(rows), max_error_share, "error verdicts or failed completions")
+        rows = _answer(tools, chosen, part, sampling, chunk, round, watch, max_error_share)
         if part.name == "samples":
             with watch.inside("evaluate"):
                 rows += drift.score(tools[0], frozen() if first else drift.freeze(rows), [t.id for t in chosen])
@@ -129,7 +127,14 @@ def folder_of(section: Evaluate, fixed: Fixed, student: str, out: Path) -> Chunk
 
 
 def _answer(
-    tools: Tools, tasks: Sequence[Task], part: Part, sampling: Sampling, chunk: Chunk, round: int, watch: Watch
+    tools: Tools,
+    tasks: Sequence[Task],
+    part: Part,
+    sampling: Sampling,
+    chunk: Chunk,
+    round: int,
+    watch: Watch,
+    max_error_share: float,
 ) -> list[Json]:
     backend, verifiers, _ = tools
     sampler = sampling.model_dump(mode="json")
@@ -145,6 +150,8 @@ def _answer(
             for n, completion in enumerate(row)
         ]
         judged = judge_all([task for task, _, _ in flat], [attempt for _, attempt, _ in flat], verifiers)
+    lost = sum(map(is_outage, judged))
+    refuse_outage("evaluate", chunk, lost, len(judged), max_error_share, "error verdicts or failed completions")
     return [
         {
             "part": part.name,

@@ -1,7 +1,8 @@
 """Floor 4: from evaluation rows to the round's flat metrics, with intervals and paired changes to round 0.
 
-Greedy accuracy is a mean over tasks; an `error` outcome is left out, never counted as wrong. Intervals are 95 %
-bootstraps over tasks; deltas draw the same tasks for both rounds.
+Greedy accuracy is a mean over tasks. An `error` outcome is left out, never counted as wrong: `..._n` says how many tasks
+the mean is over, `..._errors` how many are missing, and where more than `max_error_share` are there is no accuracy at all.
+Intervals are 95 % bootstraps over tasks; deltas draw the same tasks for both rounds.
 """
 
 import math
@@ -33,16 +34,22 @@ RARE_SHARE = 0.05
 """A tag value that fewer of the anchor's tasks carry is a rare item, frozen at round 0."""
 TAIL_RESAMPLES = 400
 """Most resamples of the human texts' quantiles: each costs a sort."""
+ERRORS = ("eval/greedy_accuracy_errors", "eval/samples_errors", "test/greedy_accuracy_errors")
+"""Counts of what evaluation could not judge."""
 APART = "apart"
 """Tasks with this tag count in their stratum alone, not in the headline figure."""
 
 
 def measure(
-    section: Evaluate, fixed: Fixed, rows: Iterable[Json], first: Mapping[str, Any] | None
+    section: Evaluate,
+    fixed: Fixed,
+    rows: Iterable[Json],
+    first: Mapping[str, Any] | None,
+    max_error_share: float = 0.05,
 ) -> tuple[Json, Json]:
     """The flat metrics of a round, and what later rounds are compared with (kept by round 0 as `panel.json`).
 
-    `first`: round 0's second value; None in round 0 itself.
+    `first`: round 0's second value; None in round 0 itself. `max_error_share`: see the module; in [0, 1].
     """
     by_part: dict[str, list[Json]] = defaultdict(list)
     for row in rows:
@@ -50,15 +57,16 @@ def measure(
     frozen: Json = {}
     figures: Json = {}
     for part, tasks, name in (("panel", fixed.panel, "eval"), ("test", fixed.test, "test")):
-        right = {
-            r["task_id"]: float(r["outcome"] == Outcome.PASS.value)
-            for r in by_part[part]
-            if r["outcome"] != Outcome.ERROR.value
-        }
+        known = _without_errors(by_part[part])
+        right = {r["task_id"]: float(r["outcome"] == Outcome.PASS.value) for r in known}
         frozen[part] = right
         before = first.get(part) if first else None
-        figures |= accuracy(section, name, tasks, right, before)
-    figures |= _samples(section, fixed, by_part["samples"], first, frozen)
+        figures |= accuracy(section, name, tasks, right, before, len(by_part[part]) - len(known), max_error_share)
+    samples = _without_errors(by_part["samples"])
+    if errors := len(by_part["samples"]) - len(samples):
+        figures["eval/samples_errors"] = errors
+    few = errors <= max_error_share * len(by_part["samples"])
+    figures |= _samples(section, fixed, samples if few else [], first, frozen)
     moved, frozen[drift.PART] = drift.figures(section, by_part["samples"], by_part[drift.PART], first)
     told, frozen["wording"] = wording.figures(by_part["samples"], first)
     figures |= moved | told | drift.lengths(section, by_part["samples"])
@@ -66,17 +74,35 @@ def measure(
     return {key: _plain(value) for key, value in figures.items()}, frozen
 
 
+def _without_errors(rows: Sequence[Json]) -> list[Json]:
+    return [row for row in rows if row["outcome"] != Outcome.ERROR.value]
+
+
 def accuracy(
-    section: Evaluate, name: str, tasks: Sequence[Task], right: Mapping[str, float], before: Mapping[str, float] | None
+    section: Evaluate,
+    name: str,
+    tasks: Sequence[Task],
+    right: Mapping[str, float],
+    before: Mapping[str, float] | None,
+    errors: int = 0,
+    max_error_share: float = 0.05,
 ) -> Json:
-    """Greedy accuracy as `name/greedy_accuracy`, and by stratum as `name_TAG/VALUE`; none where nothing was judged."""
-    groups: dict[str, list[str]] = {f"{name}/greedy_accuracy": [t.id for t in tasks if APART not in t.tags]}
+    """Greedy accuracy as `name/greedy_accuracy`, and by stratum as `name_TAG/VALUE`; none where nothing was judged.
+
+    `right`: 1 or 0 by task; tasks without an outcome are missing. `errors`: how many of those were asked, and came out as
+    `error`.
+    """
+    key = f"{name}/greedy_accuracy"
+    groups: dict[str, list[str]] = {key: [t.id for t in tasks if APART not in t.tags]}
+    counts = {f"{key}_n": sum(i in right for i in groups[key]), f"{key}_errors": errors} if right or errors else {}
+    if errors > max_error_share * (errors + len(right)):
+        return counts
     for task in tasks:
         for tag in STRATA:
             value = task.tag(tag)
             if value is not None:
                 groups.setdefault(f"{name}_{tag}/{_word(value)}", []).append(task.id)
-    figures: Json = {}
+    figures: Json = {**counts}
     for key, ids in sorted(groups.items()):
         known = [i for i in ids if i in right]
         if not known:
@@ -97,8 +123,7 @@ def _samples(section: Evaluate, fixed: Fixed, rows: list[Json], first: Mapping[s
         return {}
     by_task: dict[str, list[Json]] = defaultdict(list)
     for row in rows:
-        if row["outcome"] != Outcome.ERROR.value:
-            by_task[row["task_id"]].append(row)
+        by_task[row["task_id"]].append(row)
     tasks = [task for task in fixed.panel if task.id in by_task]
     right = [[row["outcome"] == Outcome.PASS.value for row in by_task[task.id]] for task in tasks]
     labels: list[list[Hashable]] = [

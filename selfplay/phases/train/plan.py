@@ -132,13 +132,11 @@ def plan(settings: Train, rows: Sequence[Row], *, seed: int) -> Plan:
 
     A batch may span two passes. Raises DataError where no row is left.
     """
-    longest = settings.max_length
-    fit = [(r, _labels(r)) for r in rows if longest is None or len(r.input_ids) <= longest]
-    kept, labels = [r for r, count in fit if count], [count for _, count in fit if count]
+    kept, longest = [row for row in rows if fits(settings, row)], settings.max_length
     if not kept:
         why = f"none of {len(rows)} rows has a label" + (f" and at most {longest} tokens" if longest else "")
         raise DataError(f"train: nothing to train on: {why}; raise train.max_length, or look at why curate dropped all")
-    batches = in_steps(settings, [len(row.input_ids) for row in kept], seed=seed)
+    batches, labels = in_steps(settings, [len(row.input_ids) for row in kept], seed=seed), [_labels(r) for r in kept]
     return Plan(
         rows=tuple(kept),
         order=batches,
@@ -146,6 +144,11 @@ def plan(settings: Train, rows: Sequence[Row], *, seed: int) -> Plan:
         tokens=sum(len(kept[r].input_ids) for batch in batches for r in batch),
         labels=tuple(sum(labels[r] for r in batch) for batch in batches),
     )
+
+
+def fits(settings: Train, row: Row) -> bool:
+    """Whether a row can be trained on: it is no longer than `max_length`, and some token of it carries a loss."""
+    return (settings.max_length is None or len(row.input_ids) <= settings.max_length) and _labels(row) > 0
 
 
 def in_steps(settings: Train, lengths: Sequence[int], *, seed: int) -> tuple[tuple[int, ...], ...]:
