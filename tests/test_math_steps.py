@@ -53,6 +53,153 @@ def test_one_step(step: str, outcome: StepOutcome) -> None:
     assert verdict.outcome is outcome, verdict.evidence
 
 
+@pytest.mark.parametrize(
+    "step",
+    [
+        "- 3 + 4 = 7",
+        "• 12 / 4 = 3",
+        "+ 3 + 4 = 7",
+        "— 3 + 4 = 7",
+        "1) - 3 + 4 = 7",
+        "Step 3: 3 + 4 = 7",
+        "Step 1 - 3 + 4 = 7",
+        "**Step 2:** 3 + 4 = 7",
+        "(b) 3 + 4 = 7",
+        "b) 3 + 4 = 7",
+        "B. 3 + 4 = 7",
+        "iv. 3 + 4 = 7",
+        "- [x] 3 + 4 = 7",
+        "> - 3 + 4 = 7",
+        "\t- 3 + 4 = 7",
+        "− 3 + 4 = 7",
+        "- 3 + 4 = 7\n- 2 * 3 = 6",
+        "* 3 + 4 = 7\n* 2 * 3 = 6",
+        "- $5 - $2 = $3",
+        "-3 - 4 = -7",
+        "- (-3) + 4 = 1",
+        "-  3 + 4 = 7",
+        "- −3 + 4 = 1",
+        "- 7 - 3 = 4",
+        "1. - 7 - 3 = 4",
+        "- 3 + 4 = 7 apples",
+        "-1/2 - 1/2 = -1",
+        "- 20% of 50 = 10",
+        "12. 3 + 4 = 7",
+    ],
+)
+def test_mark_of_a_list_is_no_part_of_the_calculation(step: str) -> None:
+    [verdict] = check_steps([step])
+    assert verdict.outcome is RIGHT, verdict.evidence
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "Total:\n- 5 + 5 = 10",
+        "100/3 = 33.3",
+        "2/3 = 0.667",
+        "2/3 = 0.666",
+        "1/3 = 33%",
+        "1/3 = 33.3%",
+        "1/2 + 1/3 = 10/12",
+        "7/2 = 3 1/2",
+        "100 - 20% = 80",
+        "80 + 25% = 100",
+        "1/2 hour = 30 minutes",
+        "30% + 20% = 50",
+        "5 - 1/2 = 9/2",
+        "6/8 = 3/4",
+        "2/4 + 1/4 = 3/4 = 0.75",
+        "1.5 + 2.5 = 4",
+        "1. 5 + 2 = 7",
+        "2.5 + 2.5 = 5",
+        "5/8 = 0.6",
+        "5 - 3/2 = 3 + 1/2",
+    ],
+)
+def test_result_that_is_exact_or_rounded_to_its_own_digits_holds(step: str) -> None:
+    [verdict] = check_steps([step])
+    assert verdict.outcome is RIGHT, verdict.evidence
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "- 3 + 4 = 8",
+        "- 12 / 4 = 4",
+        "22/7 = 4",
+        "1/2 + 1/3 = 2/5",
+        "1/4+1/4 = 1/8",
+        "3/4 - 1/2 = 2/2",
+        "2/3 * 3/4 = 5/12",
+        "1/2 = 2/3",
+        "7/2 = 3 1/3",
+        "1/2+1/2 = 1 1/2",
+        "1/2 + 1/2 = 1/5",
+        "100 / 7 = 13",
+        "10/3 = 3.4",
+        "10/3 = 3.2",
+        "1/3 = 34%",
+        "1/3 = 0.34",
+        "2/3 = 0.65",
+        "1/3 + 1/3 = 2/6",
+        "3 * 1/4 = 3/12",
+        "1/3 = 0.3333334",
+        "2/7 = 0.2858",
+        "50% of 80 = 45",
+        "2/3 = 0.68",
+        "3/4 = 2/3",
+        "1 1/2 + 1/2 = 2 1/2",
+        "22/7 = 3 1/6",
+        "1/2 * 1/2 = 1/1",
+        "• 5 * 5 = 26",
+        "(a) 5 * 5 = 26",
+        "Step 2: 5 * 5 = 26",
+        "1/2 ÷ 1/4 = 1/8",
+        "0.5 + 1/3 = 5/7",
+        "4/3 = 2",
+        "8/3 = 2 1/3",
+        "2.5*3 = 7.4",
+        "10 - 1/3 = 9/3",
+        "$10 / 3 = $4",
+        "- 2/3 = 1/3",
+        "1/6 + 1/6 = 1/12",
+        "5/6 = 4/5",
+        "1/2+1/3 = 2/5 = 0.4",
+    ],
+)
+def test_no_result_is_rounded_towards_a_fraction_or_past_its_digits(step: str) -> None:
+    assert check_steps([step])[0].outcome is WRONG
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "- 3 + 4 = 1",
+        "22/7 = 3",
+        "7 / 2 = 3",
+        "3.7*2 = 7",
+        "100 - 20% = 85",
+        "25% * 80 = 2000",
+        "1 hour = 3 minutes * 4",
+        "4*2 = 8/2 = 4",
+        "100*1.07 ≈ 110",
+        "20 + 5% + 5% = 22",
+        "3 hours * 60 = 200 minutes",
+        "9 / 2 = 5",
+        "10/4 = 3",
+        "3/3 - 2/3 = 1/3 of 150",
+    ],
+)
+def test_what_words_or_whole_numbers_leave_open_is_neither_right_nor_wrong(step: str) -> None:
+    assert check_steps([step])[0].outcome is UNCHECKED
+
+
+@pytest.mark.parametrize("text", ["- ", "1. ", "(a", " ", "\n- ", "> ", "** ", "Step 1: ", "3/", "( ", "x x x "])
+def test_long_steps_of_one_mark_are_read(text: str) -> None:
+    assert len(check_steps([text * 50_000 + "3 + 4 = 7"], "How many?", "7")) == 1
+
+
 def test_evidence_names_the_value() -> None:
     [verdict] = check_steps(["900 + 90 + 180 = 1970"])
     assert verdict.evidence == "900+90+180 = 1170, not 1970"

@@ -43,11 +43,46 @@ def outcome(check: dict[str, Any], text: str) -> Outcome:
     ],
 )
 def test_steps_fail_where_one_is_wrong_and_abstain_where_none_is_readable(text: str, word: Outcome) -> None:
-    assert outcome({"type": "steps"}, text) is word
+    assert outcome({"type": "steps", "answer": "17"}, text) is word
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1 + 1 = 2\nA: 17",
+        "1 + 1 = 2\nA: 2",
+        "3 * 4 = 12\n12 + 5 = 17\nA: 18",
+        "3 * 4 = 12\n12 + 6 = 18\nA: 18",
+        "3 * 4 = 12\n12 + 5 = 17",
+        "34 / 2 = 17\n1 + 1 = 2\nA: 17",
+        "50 / 3 = 17\nA: 17",
+        "A: 17",
+        "17 = 17\nA: 17",
+        "3 * 4 = 12\n12 + 5 = 17\nA: 17 or 18",
+    ],
+)
+def test_steps_pass_nothing_whose_answer_does_not_follow(text: str) -> None:
+    assert outcome({"type": "steps", "answer": "17"}, text) is Outcome.ABSTAIN
+
+
+@pytest.mark.parametrize("text", ["1 + 1 = 2\nA: 17", "1 + 1 = 2\nA: 2", "3 * 4 = 12\n12 + 5 = 17\nA: 17"])
+def test_steps_alone_accept_nothing_without_an_answer_to_reach(text: str) -> None:
+    assert outcome({"type": "steps"}, text) is Outcome.ABSTAIN
+    assert outcome({"type": "steps", "stronger": {"type": "math", "answer": "17"}}, text) is Outcome.ABSTAIN
+
+
+def test_steps_take_the_answer_of_the_math_check_beside_them() -> None:
+    check = {"type": "any", "of": [{"type": "steps"}, {"type": "math", "answer": "17"}]}
+    task = Task.model_validate({"id": "t", "prompt": "p", "verifier": check})
+    attempts = [Attempt(task_id="t", attempt=0, round=1, text=f"12 + 5 = 17\nA: {n}") for n in (17, 12)]
+    words = Steps().verify([{"type": "steps"}] * 2, [task] * 2, attempts)
+    assert [word.outcome for word in words] == [Outcome.PASS, Outcome.ABSTAIN]
+    assert words[1].reason == "1 steps hold, and the final answer is not shown to follow from them"
 
 
 def test_steps_name_the_line_and_never_what_would_be_right() -> None:
-    [verdict] = Steps().verify([{}], [], [Attempt(task_id="t", attempt=0, round=1, text="so\n6 * 7 = 41\nA: 41")])
+    task = Task.model_validate({"id": "t", "prompt": "p", "verifier": {"type": "steps"}})
+    [verdict] = Steps().verify([{}], [task], [Attempt(task_id="t", attempt=0, round=1, text="so\n6 * 7 = 41\nA: 41")])
     assert (verdict.reason, verdict.evidence) == ("step 2 does not hold", "6 * 7 = 41")
 
 

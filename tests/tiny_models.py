@@ -10,6 +10,51 @@ from selfplay.records import Preference, Row
 CHAT = "{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
 
 
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' and '</think>' in m.content %}"
+    "{{ m.content.split('</think>')[-1].strip() }}{% else %}{{ m.content }}{% endif %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+THINKING = CHATML.replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}")
+WITH_BOS = "{{ bos_token }}" + CHATML
+NO_SYSTEM = (
+    "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + CHATML
+)
+STRIPPING = "{% for m in messages %}<|user|>\n{{ m.content | trim }}<|end|>\n{% endfor %}<|assistant|>\n"
+
+
+def chat_tokenizer(template: str, *, blanks: str = "bytes", adds_bos: bool = False) -> Any:
+    """A tokenizer with ChatML's and Phi's control tokens. `blanks`: bytes (GPT-2's way), first or always (sentencepiece's prefix blank)."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    if blanks == "bytes":
+        pieces = sorted(pre_tokenizers.ByteLevel.alphabet())
+        core = Tokenizer(models.BPE(vocab={p: i for i, p in enumerate(pieces)}, merges=[]))
+        core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        core.decoder = decoders.ByteLevel()
+    else:
+        pieces = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), "\u2581", *map(chr, range(33, 127))]
+        core = Tokenizer(
+            models.BPE(vocab={p: i for i, p in enumerate(pieces)}, merges=[], unk_token="<unk>", byte_fallback=True)
+        )
+        core.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=blanks, split=False)
+        core.decoder = decoders.Sequence(
+            [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+        )
+    special = ["<s>", "<|im_start|>", "<|im_end|>"]
+    phi = [AddedToken(word, rstrip=True, special=True) for word in ("<|user|>", "<|assistant|>", "<|end|>")]
+    core.add_special_tokens([*special, *phi])
+    core.add_tokens([AddedToken(word, special=False, normalized=False) for word in ("<think>", "</think>")])
+    if adds_bos:
+        core.post_processor = processors.TemplateProcessing(
+            single="<s> $A", special_tokens=[("<s>", core.token_to_id("<s>"))]
+        )
+    tokenizer: Any = PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<s>", eos_token="<|im_end|>")  # type: ignore[no-untyped-call]
+    tokenizer.chat_template = template
+    return tokenizer
+
+
 def make_tiny(folder: Path, *, kind: str = "llama", seed: int = 0, chat: bool = False, **changes: Any) -> Path:
     """Weights and tokenizer of a model of the given transformers type in `folder`."""
     import torch

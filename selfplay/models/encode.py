@@ -1,10 +1,12 @@
 """Floor 2: text to token ids and back to rows; the one place where a prompt's template is applied.
 
-Sampling and training go through the same functions, so that a student is trained on exactly the ids it is asked with.
+Sampling and training go through the same functions, so that a student is trained on exactly the ids it is asked with. Only the template
+writes control tokens: such words in a task, in a reply or in a program's error text are encoded as the characters they are.
 Pure but for the tokenizer it is handed; loads nothing.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from selfplay.errors import ConfigError, DataError
@@ -13,21 +15,82 @@ from selfplay.records import Request, Row
 Template = Literal["chat", "plain"]
 """`chat`: the tokenizer's own chat template. `plain`: the prompt's text as it stands, after bos where there is one."""
 
+_OPEN_THINKING = re.compile(r"(<(?:think|thinking|seed:think)>|\[THINK\]|\u25c1think\u25b7|<\|think\|>)\s*\Z")
+
+_TAG = re.compile(r"[<\[\u25c1]\|?/?(?:think|thinking|seed:think|tools?|tool_\w+)\|?[>\]\u25b7]", re.IGNORECASE)
+_BEGIN, _END = "\ue000", "\ue001"
+"""Around a control word of a text while the template is applied; these two characters of the private use area are dropped there."""
+
 
 def encode_prompt(tokenizer: Any, request: Request, template: Template) -> list[int]:
     """Token ids of the prompt, ready for the completion's first token; never empty.
 
-    Raises ConfigError where `chat` is asked of a tokenizer without a chat template, DataError on an empty prompt.
+    Equal to `apply_chat_template` (to the bare encoding with `plain`) where the text holds no control word. Raises ConfigError where
+    `chat` is asked of a tokenizer without a chat template, DataError on an empty prompt and on messages that the template refuses.
     """
     if template == "chat":
         ids = _chat(tokenizer, request)
     else:
         text = request.prompt if request.prompt is not None else "\n\n".join(m.content for m in request.messages or ())
         bos = tokenizer.bos_token_id
-        ids = ([] if bos is None else [bos]) + list(tokenizer(text, add_special_tokens=False)["input_ids"])
+        ids = ([] if bos is None else [bos]) + _plain(tokenizer, text)
     if not ids:
         raise DataError(f"task {request.task_id}: its prompt has no tokens; give it a text")
     return ids
+
+
+def encode_completion(tokenizer: Any, text: str, template: Template = "chat") -> list[int]:
+    """Token ids of a completion that somebody else wrote (a human, a server), the end token appended.
+
+    The end token's own word at the end of the text is that token, once. Where the chat template leaves a thinking block open, a text that does
+    not close it is a reply without thoughts: the block is closed before it, so that nobody is taught to reply inside it.
+    """
+    if tokenizer.eos_token_id is None:
+        raise ConfigError(
+            f"the tokenizer {tokenizer.name_or_path or 'given'} has no end token, so a student could never stop; "
+            "set eos_token in its tokenizer_config.json"
+        )
+    while tokenizer.eos_token and text.endswith(tokenizer.eos_token):
+        text = text.removesuffix(tokenizer.eos_token)
+    opening = _open_thinking(tokenizer) if template == "chat" else ""
+    ids = _after_thinking(tokenizer, text, opening) if opening else _plain(tokenizer, text)
+    return [*ids, tokenizer.eos_token_id]
+
+
+def _after_thinking(tokenizer: Any, text: str, opening: str) -> list[int]:
+    """The ids of a text that stands behind an open thinking block; its first closing tag keeps its token."""
+    closing = {"[THINK]": "[/THINK]", "<|think|>": "<|/think|>"}.get(opening, f"{opening[0]}/{opening[1:]}")
+    text = text.removeprefix(opening)
+    if closing not in text:
+        text = f"\n{closing}\n\n{text}"
+    if closing not in _special_words(tokenizer):
+        return _plain(tokenizer, text)
+    thought, _, reply = text.partition(closing)
+    return [*_plain(tokenizer, thought), tokenizer.convert_tokens_to_ids(closing), *_plain(tokenizer, reply)]
+
+
+def _open_thinking(tokenizer: Any) -> str:
+    """The tag of the thinking block in which the chat template starts every reply, "" where it starts none."""
+    from jinja2 import TemplateError
+
+    if not getattr(tokenizer, "chat_template", None):
+        return ""
+    try:
+        asked = [{"role": "user", "content": "x"}]
+        start = tokenizer.apply_chat_template(asked, add_generation_prompt=True, tokenize=False)
+    except TemplateError:
+        return ""
+    found = _OPEN_THINKING.search(start[-60:])
+    return found[1] if found else ""
+
+
+def _plain(tokenizer: Any, text: str) -> list[int]:
+    """The ids of a text in which no word is a control token."""
+    return list(tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+
+
+def _special_words(tokenizer: Any) -> list[str]:
+    return [token.content for token in tokenizer.added_tokens_decoder.values() if token.special and token.content]
 
 
 def _chat(tokenizer: Any, request: Request) -> list[int]:
@@ -38,17 +101,75 @@ def _chat(tokenizer: Any, request: Request) -> list[int]:
         )
     messages = [{"role": m.role, "content": m.content} for m in request.messages or ()]
     messages = messages or [{"role": "user", "content": request.prompt or ""}]
-    return list(tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False))
-
-
-def encode_completion(tokenizer: Any, text: str) -> list[int]:
-    """Token ids of a completion that somebody else wrote (a human, a server), the end token appended."""
-    if tokenizer.eos_token_id is None:
-        raise ConfigError(
-            f"the tokenizer {tokenizer.name_or_path or 'given'} has no end token, so a student could never stop; "
-            "set eos_token in its tokenizer_config.json"
+    text = "\n".join(message["content"] for message in messages)
+    template, added = str(tokenizer.chat_template), tokenizer.added_tokens_decoder.values()
+    # words such as <think> are control words too where they are no special tokens
+    words = [token.content for token in added if _controls(token, template) and token.content in text]
+    if not words:
+        return list(_applied(tokenizer, request, messages, tokenize=True, return_dict=False))
+    special = {token.content for token in added if token.special}
+    for message in messages:
+        # earlier replies keep the words that a model may write, such as those around its thoughts
+        marked = [word for word in words if word in special or message["role"] != "assistant"]
+        message["content"] = (
+            _any_of(marked).sub(lambda word: f"{_BEGIN}{word[0]}{_END}", message["content"])
+            if marked
+            else message["content"]
         )
-    return [*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+    rendered = _applied(tokenizer, request, messages, tokenize=False)
+    pieces = re.split(f"{_BEGIN}([^{_BEGIN}{_END}]*){_END}|[{_BEGIN}{_END}]", rendered)
+    ids = list(tokenizer(pieces[0], add_special_tokens=False)["input_ids"])
+    for place, piece in enumerate(pieces[1:], start=1):
+        ids += _inside(tokenizer, piece, as_text=place % 2 == 1) if piece else []
+    return ids
+
+
+def _controls(token: Any, template: str) -> bool:
+    """Whether an added token steers a chat: a special one, one that the template writes, or one of thinking or tools."""
+    word = token.content
+    return bool(word.strip()) and (token.special or word in template or _TAG.fullmatch(word) is not None)
+
+
+def _applied(tokenizer: Any, request: Request, messages: Sequence[dict[str, str]], **how: Any) -> Any:
+    """`apply_chat_template`; its refusals are a DataError that names the task."""
+    from jinja2 import TemplateError
+
+    try:
+        return tokenizer.apply_chat_template(list(messages), add_generation_prompt=True, **how)
+    except TemplateError as error:
+        roles = ", ".join(message["role"] for message in messages)
+        raise DataError(
+            f"task {request.task_id}: the chat template of {tokenizer.name_or_path or 'the tokenizer'} refuses its messages "
+            f"(roles: {roles}): {error}; give the task roles that the template knows, such as user alone, or use student.template: plain"
+        ) from None
+
+
+def _inside(tokenizer: Any, piece: str, *, as_text: bool) -> list[int]:
+    """The ids of a piece from the middle of a text, `as_text`: of a control word that is none here."""
+    parts = [piece]
+    if as_text and not _is_split(tokenizer, piece):
+        # an added token that is not special is always found whole
+        parts = list(piece)
+    newline = tokenizer("\n", add_special_tokens=False)["input_ids"]
+    ids: list[int] = []
+    for part in parts:
+        # behind a newline, since some tokenizers put a blank before the first word of a text
+        longer = tokenizer(f"\n{part}", add_special_tokens=False, split_special_tokens=as_text)["input_ids"]
+        joined = longer[: len(newline)] != newline
+        ids += (
+            tokenizer(part, add_special_tokens=False, split_special_tokens=as_text)["input_ids"]
+            if joined
+            else longer[len(newline) :]
+        )
+    return ids
+
+
+def _is_split(tokenizer: Any, word: str) -> bool:
+    return tokenizer.convert_tokens_to_ids(word) not in _plain(tokenizer, word)
+
+
+def _any_of(words: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, sorted(words, key=len, reverse=True))))
 
 
 def row_of(

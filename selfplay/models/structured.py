@@ -1,12 +1,10 @@
 """Floor 2: replies that have to be one JSON object of a known shape, from any backend.
 
 The ladder: the server is asked for the schema (Http steps down to json_object and to nothing where it must), the text is
-read tolerantly, a reply that cannot be read is asked for once more, and then it is unreadable. Never a guess: two
-objects that differ are no answer, and so is an object with a key twice.
+read by `replies`, a reply that cannot be read is asked for once more, and then it is unreadable. Never a guess: two
+objects that differ are no answer, nor is one that stands inside other talk, is cut off, or has a key twice.
 """
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
@@ -14,15 +12,14 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 from pydantic import BaseModel, ValidationError
 
 from selfplay.models import Backend
+from selfplay.models.replies import whole_object
 from selfplay.records import Completion, Message, Request, Sampling
 from selfplay.seeds import seed_of
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
-_READ_CHARS = 64 * 1024
-_OBJECTS = 50
+_READ_CHARS = 256 * 1024
 _QUOTED_CHARS = 2000
-_THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL | re.IGNORECASE)
 
 
 @runtime_checkable
@@ -69,26 +66,23 @@ def ask(
 
 
 def extract(text: str, shape: type[Shape]) -> Shape:
-    """The one object of this shape in a text, whatever stands around it; thought blocks are not looked into.
+    """The object of this shape that a reply is; see `replies` for what may stand around it.
 
-    Raises ValueError with the reason, fit to be told the model: none there, several that differ, none that fits.
+    A thinking block is not looked into. Where words stand around the object, it must name every field that the schema sent to servers
+    requires. Raises ValueError with the reason, fit to be told the model.
     """
-    text = _THOUGHT.sub(" ", text[:_READ_CHARS])
-    found, fault = list[Shape](), ""
-    for candidate in _objects(text):
-        try:
-            value = shape.model_validate(candidate)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(map(str, first["loc"])) or "the object"
-            fault = f"{where}: {first['msg']}"
-        else:
-            found += [] if value in found else [value]
-    if len(found) > 1:
-        raise ValueError(f"{len(found)} different JSON objects, one was asked for")
-    if not found:
-        raise ValueError(fault or "no JSON object")
-    return found[0]
+    if len(text) > _READ_CHARS:
+        raise ValueError(f"longer than {_READ_CHARS} characters")
+    found = whole_object(text, shape.model_fields.keys())
+    required = shape.model_json_schema().get("required", ())
+    if not found.alone and (missing := [key for key in required if key not in found.value]):
+        raise ValueError(f"{missing[0]}: missing, in an object with other words around it")
+    try:
+        return shape.model_validate(found.value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the object"
+        raise ValueError(f"{where}: {first['msg']}") from None
 
 
 def _complete(
@@ -103,11 +97,13 @@ def _complete(
 def _answer(completion: Completion, shape: type[Shape], asked: int = 1) -> Answer[Shape]:
     if completion.finish_reason == "error":
         return Answer(None, completion.error or "the backend failed", outage=True, asked=asked)
+    if completion.finish_reason == "length":
+        # what stands there may be a draft, or a quotation
+        return Answer(None, "the reply was cut off", asked=asked)
     try:
         return Answer(extract(completion.text, shape), asked=asked)
     except ValueError as error:
-        cut = " (the reply was cut off)" if completion.finish_reason == "length" else ""
-        return Answer(None, f"{error}{cut}", asked=asked)
+        return Answer(None, str(error), asked=asked)
 
 
 def _again(request: Request, reply: Completion, fault: str) -> Request:
@@ -118,30 +114,3 @@ def _again(request: Request, reply: Completion, fault: str) -> Request:
         return request.model_copy(update={"prompt": f"{request.prompt}\n{said}\n\n{complaint}\n"})
     more = (Message(role="assistant", content=said), Message(role="user", content=complaint))
     return request.model_copy(update={"messages": (*(request.messages or ()), *more)})
-
-
-def _objects(text: str) -> list[dict[str, Any]]:
-    """The outermost JSON objects in a text, in order; at most 50 places are tried, so hostile text costs little."""
-    decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse)
-    found, at = list[dict[str, Any]](), text.find("{")
-    for _ in range(_OBJECTS):
-        if at < 0:
-            break
-        try:
-            value, end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            end = at + 1
-        else:
-            found.append(value)
-        at = text.find("{", end)
-    return found
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(pairs) != len({key for key, _ in pairs}):
-        raise ValueError("a key twice")
-    return dict(pairs)
-
-
-def _refuse(word: str) -> float:
-    raise ValueError(f"{word} is no JSON number")

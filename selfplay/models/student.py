@@ -111,7 +111,7 @@ class _Tokens:
 
         tokenizer, template = load_tokenizer(path), student.template
         self._prompt = lru_cache(KEPT_TEXTS)(lambda request: tuple(encode_prompt(tokenizer, request, template)))
-        self._completion = lru_cache(KEPT_TEXTS)(lambda text: tuple(encode_completion(tokenizer, text)))
+        self._completion = lru_cache(KEPT_TEXTS)(lambda text: tuple(encode_completion(tokenizer, text, template)))
 
     def prompt(self, request: Request) -> list[int]:
         return [*self._prompt(request)]

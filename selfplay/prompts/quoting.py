@@ -8,8 +8,14 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+_TAGS = (
+    "s|bos|eos|pad|unk|mask|think|thinking|seed:think|tool_call|tool_response|tools|start_of_turn|end_of_turn|start_of_image|end_of_image|"
+    r"im_start|im_end|im_sep|endoftext|end_of_utterance|eod|sop|eop|unused\d{1,4}|extra_id_\d{1,4}|reserved_\d{1,4}"
+)
 _MARKS = re.compile(
-    r"<(?=[|\uff5c])|(?<=[|\uff5c])>|<(?=/?(?:s|bos|eos|pad|unk|think|start_of_turn|end_of_turn)>)|\[(?=/?INST\])|<(?=</?SYS>>)",
+    rf"[<\uff1c](?=[|\uff5c])|(?<=[|\uff5c])[>\uff1e]|<(?=/?(?:{_TAGS})>)|<(?=</?SYS>>)"
+    r"|\[(?=/?(?:INST|THINK|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|IMG)\])"
+    r"|\u25c1(?=/?[a-z]{1,20}\u25b7)",
     re.IGNORECASE,
 )
 
@@ -23,7 +29,10 @@ def quote(text: str) -> str:
 
     The words stay readable; `<|im_end|>` becomes `< |im_end| >`. Never empty.
     """
-    lines = [_MARKS.sub(lambda mark: " >" if mark[0] == ">" else f"{mark[0]} ", line) for line in text.splitlines()]
+    lines = [
+        _MARKS.sub(lambda mark: f" {mark[0]}" if mark[0] in ">\uff1e" else f"{mark[0]} ", line)
+        for line in text.splitlines()
+    ]
     return "\n".join(f"| {printable(line)}" for line in lines or [""])
 
 

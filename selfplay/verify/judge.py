@@ -1,8 +1,9 @@
 """Floor 3: verdicts by a language model, with a rubric, for what neither code nor arithmetic can decide.
 
 A judge is asked several times, with the solution once last and once first; it passes or fails only where the samples
-agree, abstains where they do not, and an outage or an unreadable reply is `error`, never `fail`. It refuses to judge
-models of its own lineage, whose mistakes it shares and whose style it likes.
+agree, and abstains where they do not. An outage is `error`, never `fail`. Replies that cannot be read are `error` too where the judge
+cannot grade a plain answer either, else `abstain`: a solution that confuses the judge neither passes, nor stops the run.
+It refuses to judge models of its own lineage, whose mistakes it shares and whose style it likes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -115,7 +116,10 @@ class Judge:
         open_ = [item for item, verdict in zip(items, verdicts, strict=True) if verdict is None]
         last = self._ask(open_, (self.samples + 1) // 2, seed, solution_last=True)
         first = self._ask(open_, self.samples // 2, seed, solution_last=False)
-        judged = iter([self._decide(*one) for one in zip(open_, last, first, strict=True)])
+        # asked once, and only where some solution could not be graded
+        unread = any(_unread([*one, *other]) for one, other in zip(last, first, strict=True))
+        fit = self._grades_plainly(seed) if unread else True
+        judged = iter([self._decide(*one, fit=fit) for one in zip(open_, last, first, strict=True)])
         return [verdict if verdict is not None else next(judged) for verdict in verdicts]
 
     def _item(self, check: Mapping[str, Any], task: Task, attempt: Attempt) -> _Item:
@@ -160,15 +164,30 @@ class Judge:
         seed = seed_of(seed, "judge", int(solution_last))
         return ask(self.backend, requests, Grade, n=n, sampling=self.sampling, seed=seed)
 
-    def _decide(self, item: _Item, last: Sequence[Answer[Grade]], first: Sequence[Answer[Grade]]) -> Verdict:
+    def _grades_plainly(self, seed: int) -> bool:
+        """Whether a harmless solution of ours gets a readable grade, so that unreadable ones come of the solutions."""
+        shown = messages("What is 1 + 1?", self.rubric, None, "1 + 1 = 2")
+        [[answer]] = ask(
+            self.backend,
+            [Request(task_id="judge/plain", messages=shown)],
+            Grade,
+            n=1,
+            sampling=self.sampling,
+            seed=seed_of(seed, "judge", "plain"),
+        )
+        return answer.value is not None
+
+    def _decide(
+        self, item: _Item, last: Sequence[Answer[Grade]], first: Sequence[Answer[Grade]], *, fit: bool
+    ) -> Verdict:
         answers = [*last, *first]
         grades = [answer.value for answer in answers if answer.value is not None]
         faults = [answer.fault for answer in answers if answer.value is None]
         if lost := [answer.fault for answer in answers if answer.outage]:
             return self._verdict(item, Outcome.ERROR, f"{len(lost)} of {len(answers)} lost: {lost[0]}", answers)
-        if 2 * len(grades) <= len(answers):
+        if _unread(answers):
             reason = f"{len(faults)} of {len(answers)} replies unreadable: {faults[0]}"
-            return self._verdict(item, Outcome.ERROR, reason, answers)
+            return self._verdict(item, Outcome.ABSTAIN if fit else Outcome.ERROR, reason, answers)
         scores = [grade.score / _TOP for grade in grades if grade.sure]
         passing = sum(score >= item.threshold for score in scores)
         agreed = max(passing, len(scores) - passing) / len(grades)
@@ -226,6 +245,12 @@ def refuse_kin(judge: str, lineage: Sequence[str], student_lineage: Sequence[str
             f"judge {judge}: it shares the lineage {', '.join(kin)} with the student, and models favour their own "
             "kind; name a judge of another family"
         )
+
+
+def _unread(answers: Sequence[Answer[Grade]]) -> bool:
+    """Whether the judge replied, and half of its replies or more cannot be read."""
+    lost = any(answer.outage for answer in answers)
+    return not lost and 2 * sum(answer.value is not None for answer in answers) <= len(answers)
 
 
 def _means(last: Sequence[Answer[Grade]], first: Sequence[Answer[Grade]]) -> list[float]:

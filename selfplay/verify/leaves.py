@@ -1,7 +1,7 @@
 """Floor 3: two verifiers that need no reference and no model: steps that must hold, and form that must be fit.
 
-Neither knows whether an answer is right, so each can fail an attempt. `steps` passes where it checked something and found
-no fault; `heuristic` abstains where all is well, unless its check says `accepts: true`.
+Neither asks whether an answer is right, so each can fail an attempt and passes little: `steps` only where the task's known answer
+follows from steps that hold; `heuristic` abstains where all is well, unless its check says `accepts: true`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,8 @@ from typing import Any
 from selfplay.errors import ConfigError
 from selfplay.records import Attempt, Outcome, Task, Verdict
 from selfplay.verify.heuristics import format_score, language_score, length_score, repetition_score
-from selfplay.verify.math import StepOutcome, check_steps
+from selfplay.verify.math import StepOutcome, check_solution, equal
+from selfplay.verify.routing import leaves
 
 STEPS = "steps/1"
 HEURISTIC = "heuristic/1"
@@ -34,23 +35,29 @@ _SETTINGS: Mapping[str, frozenset[str]] = {
 class Steps:
     """Verifier of `steps` checks: `{type: steps}`; each line of the solution is a step.
 
-    Fails where a step claims a calculation that does not hold, abstains where no step claims one that can be read, passes
-    else. The evidence names the line, never what would have been right.
+    Fails where a step claims a calculation that does not hold. Passes where some were checked, all of them hold, and the
+    solution's final answer is both what the last calculation gives and the task's own: the `answer` of this check
+    (`{type: steps, answer: "18"}`) or of a `math` check that stands beside it. Abstains else, so always where there is no such
+    answer: right arithmetic about something else earns nothing. The answer that a replaced check keeps for the audit is not
+    used. The evidence names the line, never what would have been right.
     """
 
     def verify(
         self, checks: Sequence[Mapping[str, Any]], tasks: Sequence[Task], attempts: Sequence[Attempt]
     ) -> list[Verdict]:
         """See `Verifier.verify`."""
-        return [_steps(attempt.text) for attempt in attempts]
+        return [
+            _steps(attempt.text, _known_answers(check, task))
+            for check, task, attempt in zip(checks, tasks, attempts, strict=True)
+        ]
 
 
-def _steps(text: str) -> Verdict:
+def _steps(text: str, answers: Sequence[str]) -> Verdict:
     lines = [line for line in text.splitlines() if line.strip()]
-    said = check_steps(lines[:MOST_STEPS])
-    wrong = next((one for one in said if one.outcome is StepOutcome.WRONG), None)
-    right = sum(one.outcome is StepOutcome.RIGHT for one in said)
-    counts = {"right": right, "unchecked": sum(one.outcome is StepOutcome.UNCHECKED for one in said)}
+    said = check_solution(lines[:MOST_STEPS], answer=text)
+    wrong = next((one for one in said.steps if one.outcome is StepOutcome.WRONG), None)
+    right = sum(one.outcome is StepOutcome.RIGHT for one in said.steps)
+    counts = {"right": right, "unchecked": sum(one.outcome is StepOutcome.UNCHECKED for one in said.steps)}
     if wrong is not None:
         return Verdict(
             verifier=STEPS,
@@ -59,9 +66,24 @@ def _steps(text: str) -> Verdict:
             evidence=lines[wrong.index][:240],
             details={**counts, "first_wrong": wrong.index, "calculated": wrong.evidence},
         )
+    outcome, reason = Outcome.ABSTAIN, f"{right} steps hold"
     if not right:
-        return Verdict(verifier=STEPS, outcome=Outcome.ABSTAIN, reason="no step to check", details=counts)
-    return Verdict(verifier=STEPS, outcome=Outcome.PASS, reason=f"{right} steps hold", details=counts)
+        reason = "no step to check"
+    elif said.answer_follows is not StepOutcome.RIGHT:
+        reason += ", and the final answer is not shown to follow from them"
+    elif not answers:
+        reason += ", and the task has no answer to compare theirs with"
+    elif all(equal(answer, text) is not Outcome.PASS for answer in answers):
+        reason += ", and their answer is not shown to be the task's"
+    else:
+        outcome, reason = Outcome.PASS, f"{reason}, and the answer follows from them"
+    return Verdict(verifier=STEPS, outcome=outcome, reason=reason, details=counts)
+
+
+def _known_answers(check: Mapping[str, Any], task: Task) -> list[str]:
+    """The answer that the check gives, and those of the `math` checks beside it."""
+    beside = [leaf for leaf in leaves(task.check) if leaf["type"] == "math"]
+    return [str(one["answer"]) for one in (check, *beside) if one.get("answer") is not None]
 
 
 class Heuristic:

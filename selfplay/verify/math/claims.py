@@ -68,10 +68,12 @@ class Side:
     single: bool = True
     unit: str = ""
     percents: tuple[bool, ...] = ()
-    additive: bool = False
-    """It adds or subtracts."""
     loose: Fraction | None = None
     """Its value with every percent read as a plain number, None where it has no percent."""
+    taken: Fraction | None = None
+    """Its value with a last `+ 5%` or `- 5%` read as that share of what stands before; None where it has no such end."""
+    share: Fraction | None = None
+    """Of `1/3 of 150`, the 1/3; None where it has no `of`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +112,26 @@ def _token(match: re.Match[str]) -> Token:
     return Token(kind, _SIGNS.get(text, text) if kind == "op" else text)
 
 
-def claims(step: str) -> list[Claim]:
-    """All calculations a step claims, notes first. Claims past the caps of `arithmetic` are left out."""
-    step = step[:4000]
+# What may stand before a line of a list: a dash or dot, a box to tick, a number, a letter, `Step 3:`; always with a blank after it.
+_BULLET = re.compile(
+    r"^[ \t>]*(?:(?:[-\u2010-\u2015\u2212*+\u2022\u2023\u2043\u00b7\u25aa\u25ab\u25cf\u25cb\u25e6\u2219]|\[[ xX]\]"
+    r"|#{1,6}|(?:\*\*)?(?:[Ss]tep|STEP)[ ]\d{1,3}[ ]?[-:.)\u2013\u2014](?:\*\*)?|\(?(?:\d{1,3}|[A-Za-z]|[ivx]{1,5})\)"
+    r"|(?:\d{1,3}|[A-Za-z]|[ivx]{1,5})\.\)?|\d{1,3}:|\[\d{1,3}\])[ \t\u00a0]+){1,4}",
+    re.MULTILINE,
+)
+
+
+def without_bullets(step: str) -> str:
+    """The step with `; ` for each mark of a list: `- 3 + 4 = 7` claims nothing about -3."""
+    return _BULLET.sub("; ", step)
+
+
+def claims(step: str, bullets: bool = True) -> list[Claim]:
+    """All calculations a step claims, notes first. Claims past the caps of `arithmetic` are left out.
+
+    `bullets`: a dash and a blank at the start of a line is the mark of a list, else it is a minus.
+    """
+    step = without_bullets(step[:4000]) if bullets else step[:4000]
     found = [claim for note in _NOTE.findall(step) if (claim := _note(note))]
     if "=" in step or "≈" in step or "approx" in step:
         tokens = scan(_NOTE.sub("", step) if "<<" in step else step)
@@ -283,6 +302,7 @@ def _side(tokens: list[Token]) -> Side | None:
     items: list[str | Fraction] = []
     numbers, percents, units = [], [], []
     decimals = 0
+    share = None
     for i, token in enumerate(tokens):
         follows = tokens[i + 1].kind if i + 1 < len(tokens) else ""
         if token.kind == "num":
@@ -295,6 +315,7 @@ def _side(tokens: list[Token]) -> Side | None:
             if token.text != "/" or follows != "word":
                 items.append({"[": "(", "]": ")"}.get(token.text, token.text))
         elif token.kind == "word" and token.text == "of" and items and follows == "num":
+            share = share if share is not None else _worked_out(items)
             items.append("*")
         elif token.kind == "word":
             units.append(token.text.lower())
@@ -309,9 +330,9 @@ def _side(tokens: list[Token]) -> Side | None:
     if any(percents):
         written = iter(numbers)
         loose = _worked_out([next(written) if isinstance(item, Fraction) else item for item in items])
+    taken = _taken(items) if percents[-1] and not all(percents) else None
     text = "".join(token.text.strip() if token.kind != "word" else "" for token in tokens)
     single = len(numbers) == 1
-    additive = any(item in ("+", "-") for item in items[1:])
     return Side(
         text,
         value,
@@ -320,9 +341,18 @@ def _side(tokens: list[Token]) -> Side | None:
         single,
         " ".join(units),
         tuple(percents),
-        additive,
         loose,
+        taken,
+        share,
     )
+
+
+def _taken(items: list[str | Fraction]) -> Fraction | None:
+    """The value of `100 - 20%` where the percent, the last item, is of all that stands before it; None for another end."""
+    if len(items) < 3 or items[-2] not in ("+", "-") or not isinstance(items[-1], Fraction):
+        return None
+    before = _worked_out(items[:-2])
+    return None if before is None else before * (1 + (items[-1] if items[-2] == "+" else -items[-1]))
 
 
 def _worked_out(items: list[str | Fraction]) -> Fraction | None:

@@ -5,6 +5,7 @@ that can be read. That a calculation holds says nothing of whether it is the one
 for what this finds and what it cannot.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +13,7 @@ from fractions import Fraction
 
 from selfplay.answers import extract_answer, read_number
 from selfplay.verify.math.algebra import Unknowns
-from selfplay.verify.math.claims import Claim, Side, claims
+from selfplay.verify.math.claims import Claim, Side, claims, without_bullets
 from selfplay.verify.math.operands import Known
 
 EVIDENCE_CHARS = 300
@@ -106,39 +107,50 @@ def _follows(found: Sequence[list[Claim]], answer: str) -> StepOutcome:
         return StepOutcome.UNCHECKED
     results = [side for claim in last for side in claim.sides[1:]]
     values = {value for side in results for value in (side.value, *side.numbers)}
-    if any(_rounds(value, number.value, number.decimals or 0) for value in values):
-        return StepOutcome.RIGHT
-    return StepOutcome.WRONG
+    said = {_rounds(value, number.value, number.decimals or 0) for value in values}
+    return next(word for word in (StepOutcome.RIGHT, StepOutcome.UNCHECKED, StepOutcome.WRONG) if word in said)
 
 
 def _check(index: int, step: str, found: list[Claim], known: Known | None, unknowns: Unknowns) -> StepVerdict:
-    faults = [fault for claim in found if (fault := _fault(claim))]
-    algebra = unknowns.read(step)
+    said = [pair for claim in found for pair in _pairs(claim)]
+    faults = [fault for outcome, fault in said if outcome is StepOutcome.WRONG]
+    algebra = unknowns.read(without_bullets(step))
     if algebra.fault:
         faults.append(algebra.fault)
     foreign: tuple[str, ...] = ()
     if known is not None:
         foreign = known.foreign(found)
         known.learn(step, found)
+    if faults and not algebra.fault and _holds_as_written(step):
+        # `- 3 + 4 = 1`: wrong behind a bullet, right with a minus
+        return StepVerdict(index, StepOutcome.UNCHECKED, "", foreign)
     if faults:
         return StepVerdict(index, StepOutcome.WRONG, faults[0][:EVIDENCE_CHARS], foreign)
     checked = [claim for claim in found if _checked(claim)]
-    if checked or algebra.checked:
+    undecided = any(outcome is StepOutcome.UNCHECKED for outcome, _ in said)
+    if (checked or algebra.checked) and not undecided:
         shown = "; ".join(" = ".join(side.text for side in claim.sides) for claim in checked) or algebra.evidence
         return StepVerdict(index, StepOutcome.RIGHT, shown[:EVIDENCE_CHARS], foreign)
     return StepVerdict(index, StepOutcome.UNCHECKED, "", foreign)
+
+
+def _holds_as_written(step: str) -> bool:
+    """Whether every calculation holds where a dash at the start of a line is read as a minus."""
+    found = claims(step, bullets=False)
+    return bool(found) and all(outcome is StepOutcome.RIGHT for claim in found for outcome, _ in _pairs(claim))
 
 
 def _checked(claim: Claim) -> bool:
     return any(not side.single for side in claim.sides)
 
 
-def _fault(claim: Claim) -> str:
-    """What is wrong with a claim, "" where it holds or cannot be judged."""
-    for left, right in zip(claim.sides, claim.sides[1:], strict=False):
-        if not _holds(left, right, claim):
-            return f"{left.text} = {_shown(left.value)}, not {right.text}"
-    return ""
+def _pairs(claim: Claim) -> list[tuple[StepOutcome, str]]:
+    """Of each two neighbouring sides, whether they agree, and what is wrong where they do not."""
+    said = []
+    for place, (left, right) in enumerate(zip(claim.sides, claim.sides[1:], strict=False), start=2):
+        outcome = _agree(left, right, claim, ends=place == len(claim.sides))
+        said.append((outcome, f"{left.text} = {_shown(left.value)}, not {right.text}"))
+    return said
 
 
 def _shown(value: Fraction) -> str:
@@ -152,58 +164,139 @@ def _shown(value: Fraction) -> str:
     return f"{float(value):.10g}" if exact == 1 and abs(value) < 10**15 else str(value)[:60]
 
 
-_MEASURES = [
-    {"second", "sec", "minute", "min", "hour", "hr", "day", "week", "month", "year"},
-    {"inch", "inche", "foot", "feet", "yard", "mile", "cm", "m", "km", "mm", "meter", "kilometer", "centimeter"},
-    {"ounce", "oz", "pound", "lb", "ton", "gram", "g", "kg", "kilogram", "mg"},
-    {"cent", "dollar", "penny", "pennie", "nickel", "dime", "quarter"},
-    {"cup", "pint", "quart", "gallon", "liter", "ml", "l", "tablespoon", "teaspoon", "dozen", "pair"},
+# Units of one kind with their size; None where it is not fixed.
+_MEASURES: list[dict[str, Fraction | None]] = [
+    {
+        **dict.fromkeys(("second", "sec"), Fraction(1)),
+        **dict.fromkeys(("minute", "min"), Fraction(60)),
+        **dict.fromkeys(("hour", "hr"), Fraction(3600)),
+        "day": Fraction(86400),
+        "week": Fraction(7 * 86400),
+        "month": None,
+        "year": None,
+    },
+    {
+        **dict.fromkeys(("inch", "inche"), Fraction(254, 100)),
+        **dict.fromkeys(("foot", "feet"), Fraction(3048, 100)),
+        "yard": Fraction(9144, 100),
+        "mile": Fraction(5280 * 3048, 100),
+        "mm": Fraction(1, 10),
+        **dict.fromkeys(("cm", "centimeter"), Fraction(1)),
+        **dict.fromkeys(("m", "meter"), Fraction(100)),
+        **dict.fromkeys(("km", "kilometer"), Fraction(100_000)),
+    },
+    {
+        **dict.fromkeys(("ounce", "oz", "pound", "lb", "ton")),
+        "mg": Fraction(1, 1000),
+        **dict.fromkeys(("gram", "g"), Fraction(1)),
+        **dict.fromkeys(("kilogram", "kg"), Fraction(1000)),
+    },
+    {
+        **dict.fromkeys(("cent", "penny", "pennie"), Fraction(1)),
+        "nickel": Fraction(5),
+        "dime": Fraction(10),
+        "quarter": Fraction(25),
+        "dollar": Fraction(100),
+    },
+    {
+        "cup": Fraction(1),
+        "pint": Fraction(2),
+        "quart": Fraction(4),
+        "gallon": Fraction(16),
+        **dict.fromkeys(("liter", "ml", "l", "tablespoon", "teaspoon", "dozen", "pair")),
+    },
 ]
 
 
-def _converts(left: str, right: str) -> bool:
-    """Whether the sides are given in different units of one kind, so that their numbers need not agree."""
-    words = [{word.rstrip(".").rstrip("s") for word in unit.split()} for unit in (left, right)]
+def _converted(left: Side, right: Side) -> StepOutcome | None:
+    """Whether two sides agree that are given in different units of one kind; None where they are not."""
+    words = [{word.rstrip(".").rstrip("s") for word in side.unit.split()} for side in (left, right)]
     for measure in _MEASURES:
-        one, other = words[0] & measure, words[1] & measure
+        one, other = words[0] & measure.keys(), words[1] & measure.keys()
+        if len(one) == len(other) == 1 and one != other:
+            sizes = measure[min(one)], measure[min(other)]
+            if sizes[0] is None or sizes[1] is None:
+                return StepOutcome.UNCHECKED
+            same = left.value * sizes[0] == right.value * sizes[1]
+            return StepOutcome.RIGHT if same else StepOutcome.UNCHECKED
         if len(one) > 1 or (one and other and one != other):
-            return True
-    return False
+            return StepOutcome.UNCHECKED
+    return None
 
 
-def _holds(left: Side, right: Side, claim: Claim) -> bool:
-    """Whether two sides agree, exactly or to the places that the right one states; True where it cannot be judged."""
-    if left.value == right.value or _rounds(left.value, right.value, right.decimals):
-        return True
-    if (
-        right.percents == (True,)
-        and not any(left.percents)
-        and _rounds(left.value, right.numbers[0], max(0, right.decimals - 2))
-    ):
-        # `30 + 20 = 50%`: percent counted in whole numbers
-        return True
-    if any(side.loose is not None for side in (left, right)):
-        plain_left, plain_right = (side.value if side.loose is None else side.loose for side in (left, right))
-        if _rounds(plain_left, plain_right, max(0, right.decimals - (2 if any(right.percents) else 0))):
-            return True
-    if left.single and right.single and right.decimals == 0:
-        return left.value == right.value or claim.approximate or left.unit != right.unit
-    if any(left.percents) and left.additive and not all(left.percents):
-        # `100 - 20% = 80` is no calculation with 0.2
-        return True
-    if not right.single and right.numbers and _rounds(left.value, right.numbers[0], 0):
-        # a running calculation: `4*200 = 800 + 240 = 1040`
-        return True
+def _agree(left: Side, right: Side, claim: Claim, ends: bool) -> StepOutcome:
+    """Whether two sides agree, exactly or to the places that the right one states; `ends`: no side follows.
+
+    `unchecked` where words, percents or a rounding to whole numbers leave it open.
+    """
+    if (plain := _rounded(left.value, right)) is not StepOutcome.WRONG:
+        return plain
+    if (percent := _percents(left, right)) is not StepOutcome.WRONG:
+        return percent
+    if not right.single and (running := _running(left, right, ends)) is not StepOutcome.WRONG:
+        return running
+    if not claim.note and (converted := _converted(left, right)) is not None:
+        return converted
+    if left.single and right.single and right.decimals == 0 and (claim.approximate or left.unit != right.unit):
+        return StepOutcome.UNCHECKED
     if claim.approximate and right.value and abs(left.value - right.value) <= abs(right.value) / 20:
-        return True
-    return not claim.note and _converts(left.unit, right.unit)
+        return StepOutcome.UNCHECKED
+    return StepOutcome.WRONG
 
 
-def _rounds(value: Fraction, stated: Fraction, places: int) -> bool:
-    """Whether `value` is `stated` to that many places: rounded either way at a tie, or cut off; whole numbers as well."""
-    if value == stated:
-        return True
+def _percents(left: Side, right: Side) -> StepOutcome:
+    """Whether two sides agree in another reading of their percents; `wrong` where no other reading is usual."""
+    if right.percents == (True,) and not any(left.percents):
+        # `30 + 20 = 50%`: percent counted in whole numbers
+        return _rounds(left.value, right.numbers[0], max(0, right.decimals - 2))
+    if left.taken is not None:
+        # `100 - 20% = 80` takes the percent of what stands before it
+        taken = _rounded(left.taken, right)
+        return StepOutcome.UNCHECKED if taken is StepOutcome.WRONG else taken
+    if left.loose is None and right.loose is None:
+        return StepOutcome.WRONG
+    plain_left, plain_right = (side.value if side.loose is None else side.loose for side in (left, right))
+    same = _rounds(plain_left, plain_right, max(0, right.decimals - (2 if any(right.percents) else 0)))
+    if same is StepOutcome.RIGHT and not (all(left.percents) or all(right.percents)):
+        # `25% * 80 = 2000` forgets the percent
+        return StepOutcome.UNCHECKED
+    return same
+
+
+_PLAIN_FRACTION = re.compile(r"[-(]*\d+/\d+\)*")
+
+
+def _running(left: Side, right: Side, ends: bool) -> StepOutcome:
+    """A running calculation: `4*200 = 800 + 240 = 1040`, which means its first number alone."""
+    if right.share == left.value:
+        # `3/3 - 2/3 = 1/3 of 150`
+        return StepOutcome.UNCHECKED
+    first = _rounds(left.value, right.numbers[0], 0)
+    fraction = _PLAIN_FRACTION.fullmatch(right.text) is not None
+    if first is StepOutcome.WRONG or (fraction and ends):
+        return StepOutcome.WRONG
+    return StepOutcome.UNCHECKED if fraction or ends else first
+
+
+def _rounded(value: Fraction, stated: Side) -> StepOutcome:
+    return _rounds(value, stated.value, stated.decimals) if stated.single else _same(value, stated.value)
+
+
+def _same(value: Fraction, stated: Fraction) -> StepOutcome:
+    return StepOutcome.RIGHT if value == stated else StepOutcome.WRONG
+
+
+def _rounds(value: Fraction, stated: Fraction, places: int) -> StepOutcome:
+    """Whether `value` is `stated` to that many decimals: rounded, either way at a tie, or cut off.
+
+    `wrong` where a fraction is stated, which is exact, or where the value itself has no more places. A whole number for a
+    value that is none is `unchecked`: nothing shows that it was meant to be rounded.
+    """
     scale = 10**places
-    if (value * scale).denominator == 1:
-        return False
-    return bool(abs(value - stated) * scale < 1)
+    value, stated = value * scale, stated * scale
+    if value == stated or stated.denominator != 1 or value.denominator == 1:
+        return _same(value, stated)
+    cut = int(value)
+    if stated != cut and abs(value - stated) > Fraction(1, 2):
+        return StepOutcome.WRONG
+    return StepOutcome.RIGHT if places else StepOutcome.UNCHECKED
