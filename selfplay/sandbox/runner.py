@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # annotations are taken off before this is sent
 
 _MODULE = type(sys)
 _dump = _json.make_encoder(None, str, _json.encode_basestring_ascii, None, ":", ",", False, False, True)
+_LATE = 0x1000000  # `from __future__ import annotations`, to the compiler
 _PLAIN = frozenset((int, str, float, bool, type(None)))
 _EDGE = 1 << 63
 _handles: "Any" = None  # a list in sessions: what cannot cross stays here and its place is told
@@ -117,8 +118,8 @@ def _reply(line: "Any", fd: int = 3) -> None:
         data = data[posix.write(fd, data) :]
 
 
-def _flush() -> None:
-    for stream in (_stdout, _stderr):
+def _flush(*streams: "Any") -> None:
+    for stream in streams:
         try:
             stream.flush()
         except BaseException:
@@ -161,9 +162,15 @@ def _with_changes(out: "Any", args: tuple["Any", ...], keys: "Any", raw: bytes |
 
 
 def _load(code: str, name: str) -> "Any":
-    """The program's module after it ran; None when the reply has already been written."""
+    """The program's module after it ran; None when the reply has already been written.
+
+    With a class `Solution` its annotations are not evaluated, as from Python 3.14 on: such programs are written for a place
+    where `List`, `Optional` or `TreeNode` are there without an import.
+    """
+    late = _LATE if name != "__main__" and "class Solution" in code else 0
     try:
-        compiled = compile(code, "<candidate>", "exec", dont_inherit=True)
+        # a byte order mark is no code; it is part of how files are written
+        compiled = compile(code.removeprefix("\ufeff"), "<candidate>", "exec", late, True)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         _reply([3, f"{type(error).__name__}: {str(error)[:300]}"])
         return None
@@ -198,7 +205,7 @@ def run(job: "Any", leave: "Any") -> None:
                 _reply([9])
     except BaseException:
         code = 3
-    _flush()
+    _flush(_stdout, _stderr)
     leave(code)
 
 
@@ -215,13 +222,27 @@ def _work(space: "Any", job: "Any") -> None:
             _reply(_foreseen(space, name, raw, job["changed"]))
 
 
+def _find(space: "Any", name: str) -> "Any":
+    """What the tests mean by a name: a global of the program, or a method of its class `Solution` on a fresh instance
+    each call (`name`, `Solution().name` or `Solution.name`). Raises NameError.
+    """
+    if name in space:
+        return space[name]
+    kind, method = space.get("Solution"), name.removeprefix("Solution().").removeprefix("Solution.")
+    if not isinstance(kind, type) or not hasattr(kind, method):
+        raise NameError(f"name {name[:200]!r} is not defined")
+    return lambda *args, **keys: getattr(kind(), method)(*args, **keys)
+
+
 def _foreseen(space: "Any", name: str, raw: bytes | str, changed: bool) -> "Line":
     """One line for a call that the tests are known to make; `_results` has its result, or None, for later ones."""
     before = len(_results) if _results is not None else 0
-    if name in space:
-        line = _call_once(space[name], raw, changed)
+    try:
+        function = _find(space, name)
+    except NameError as error:
+        line = [1, *_raised(error)]
     else:
-        line = [1, ["NameError", "Exception"], f"name {name[:200]!r} is not defined"]
+        line = _call_once(function, raw, changed)
     if _results is not None and len(_results) == before:
         _results.append(None)  # it raised
     return line
@@ -230,11 +251,16 @@ def _foreseen(space: "Any", name: str, raw: bytes | str, changed: bool) -> "Line
 def _script(job: "Any") -> int:
     """A whole script, with what Python does at its end: threads joined, exit functions run. Returns the exit status."""
     try:
-        if _load(job["code"], "__main__") is not None:
+        space = _load(job["code"], "__main__")
+        if space is not None:
             if "threading" in sys.modules:
                 sys.modules["threading"]._shutdown()
             if "atexit" in sys.modules:
                 sys.modules["atexit"]._run_exitfuncs()
+            _flush(
+                getattr(sys, "stdout", None), getattr(sys, "stderr", None)
+            )  # its own, where it put some in their place
+            space.clear()  # files that it left open write what they hold
             _reply([9])
     except BaseException:
         return 1
@@ -245,8 +271,8 @@ def _inside(space: "Any", job: "Any") -> None:
     """The tests in the program's own namespace; what they reported is told whether or not they came to their end."""
     ticks: list[int] = []
     space["__selfplay_tick__"] = ticks.append
-    space["__selfplay_candidate__"] = space.get(job["entry_point"])
     try:
+        space["__selfplay_candidate__"] = _find(space, job["entry_point"]) if job["entry_point"] else None
         exec(compile(job["tests"], "<tests>", "exec", dont_inherit=True), space)
     except BaseException as error:
         _reply([1, *_raised(error)])
@@ -277,9 +303,7 @@ def _answer(space: "Any", verb: str, target: "Any", raw: bytes | str) -> "Line":
     """One request: `name` looks a global up, `call` calls a handle, `do` calls a builtin or operator on values."""
     try:
         if verb == "name":
-            if target not in space:
-                return [1, ["NameError", "Exception"], f"name {target!r} is not defined"]
-            return [0, _encode(space[target]), None]
+            return [0, _encode(_find(space, target)), None]
         function = _handles[target] if verb == "call" else _OPERATIONS[target]
         return _call_once(function, raw, verb == "call")
     except MemoryError:
@@ -294,3 +318,11 @@ _OPERATIONS = {
     "getitem": lambda a, b: a[b], "setitem": lambda a, b, c: a.__setitem__(b, c),
 }  # fmt: skip
 _stdout, _stderr = sys.stdout, sys.stderr
+
+
+def _quit(code: "Any" = None) -> None:
+    """Python's `exit` and `quit`, which its module `site` would bring."""
+    raise SystemExit(code)
+
+
+sys.modules["builtins"].exit = sys.modules["builtins"].quit = _quit  # type: ignore[attr-defined]

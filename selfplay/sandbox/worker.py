@@ -121,13 +121,13 @@ class Worker:
         return zygote.finish(whole)
 
     def _calls(self, code: str, tests: tuple[Any, ...], limits: Limits, flavour: str) -> Verdict:
-        _, calls, expected, atol, one_by_one, _ = tests
+        _, calls, expected, rule, one_by_one, _ = tests
         if one_by_one:
             end, replies = self._asked(code, calls, limits, flavour)
         else:
             end = self._once(judge.message(code, "calls", limits, len(calls), calls=calls), flavour)
             replies = judge.read_replies(end, limits, len(calls))
-        return judge.judge_cases(end, replies, _loaded(expected), atol)
+        return judge.judge_cases(end, replies, _loaded(expected), *rule)
 
     def _asked(
         self, code: str, calls: tuple[tuple[str, codec.Raw], ...], limits: Limits, flavour: str
