@@ -3,8 +3,9 @@
 Replies are JSON lines. A value is plain JSON where JSON can hold it (None, bool, int below 64 bits, float, text,
 list); everything else is an object with one key: t tuple, s set, f frozenset, d dict as pairs, b bytes as hex,
 i large int as hex, c complex, D Decimal, F Fraction, n numpy array, a the call's own argument, h handle (sessions),
-r range, o anything that cannot cross. Lines: [0, value, changed arguments or null] result, [1, exception names, text] raised,
-[2, names, text] raised while loading, [3, text] does not compile, [9] done.
+r range, L a value of `library.py`, o anything that cannot cross. Lines: [0, value, changed arguments or null] result,
+[1, exception names, text, line, arguments or null] raised, [2, the same] raised while loading, [3, text] does not compile,
+[9] done.
 """
 
 # ruff: noqa: SIM105 (contextlib is one import too many inside)
@@ -24,6 +25,13 @@ if TYPE_CHECKING:  # annotations are taken off before this is sent
 _MODULE = type(sys)
 _dump = _json.make_encoder(None, str, _json.encode_basestring_ascii, None, ":", ",", False, False, True)
 _LATE = 0x1000000  # `from __future__ import annotations`, to the compiler
+_TEXT = 10_000  # characters of an exception's text
+_MEMORY = [["MemoryError", "MemoryError"], "", 0, None]
+_EXCEPTIONS = frozenset(
+    kind
+    for kind in vars(sys.modules["builtins"]).values()
+    if isinstance(kind, type) and issubclass(kind, BaseException) and kind is not BaseException
+)
 _PLAIN = frozenset((int, str, float, bool, type(None)))
 _EDGE = 1 << 63
 _handles: "Any" = None  # a list in sessions: what cannot cross stays here and its place is told
@@ -65,6 +73,10 @@ def _encode_rare(value: "Any", kind: type, depth: int) -> "Any":
             return {"n": [str(value.dtype), _encode(value.tolist(), depth)]}
         if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
             return _encode(value.item(), depth)
+    if module == "collections" or module == "datetime":
+        told = _library(value, name, depth)
+        if told is not None:
+            return told
     for base in (bool, int, float, str, tuple, list, dict, set, frozenset, bytes, complex):
         if issubclass(kind, base) and (_handles is None or base is not dict):
             return _encode(_bare(value, base), depth)
@@ -74,6 +86,28 @@ def _encode_rare(value: "Any", kind: type, depth: int) -> "Any":
         _handles.append(value)
         return {"h": [len(_handles) - 1, str(name)[:80], callable(value)]}
     return {"o": str(name)[:80]}
+
+
+def _library(value: "Any", name: str, depth: int) -> "Any":
+    """A container of `collections`, or a date or time (`library.py` rebuilds them); None for what is neither."""
+    parts, more = None, None
+    if name == "defaultdict":
+        return _encode(dict(value.items()), depth)
+    if name in ("Counter", "OrderedDict"):
+        parts = [[_encode(key, depth), _encode(item, depth)] for key, item in value.items()]
+    elif name == "deque":
+        parts, more = [_encode(item, depth) for item in value], value.maxlen
+    elif name == "timedelta":
+        parts = [value.days, value.seconds, value.microseconds]
+    elif name in ("date", "datetime"):
+        parts = [value.year, value.month, value.day]
+    if name in ("time", "datetime"):
+        parts = [*(parts or ()), value.hour, value.minute, value.second, value.microsecond]
+        if value.tzinfo is not None:
+            if name == "time" or type(value.tzinfo).__name__ != "timezone":
+                return None
+            more = value.utcoffset().total_seconds()
+    return None if parts is None else {"L": [name, parts, more]}
 
 
 def _bare(value: "Any", base: "Any") -> "Any":
@@ -93,23 +127,27 @@ def _bare(value: "Any", base: "Any") -> "Any":
     return base(base.__iter__(value))
 
 
-def _text(error: BaseException) -> str:
+def _raised(error: BaseException) -> "Line":
+    """What is told of an exception: names (its class, then the builtin ones that it is of), its text, the program's line
+    or 0, and its arguments, or None where they are its text alone (or cannot be told).
+    """
+    names = [type(error).__name__, *(kind.__name__ for kind in type(error).__mro__ if kind in _EXCEPTIONS)]
     try:
-        text = str(error)
+        text = str(error)[:_TEXT]
     except BaseException:
         text = "(no text)"
-    line = 0
-    trace = error.__traceback__
+    line, trace = 0, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == "<candidate>":
             line = trace.tb_lineno
         trace = trace.tb_next
-    return text[:600] + (f" (line {line})" if line else "")
-
-
-def _raised(error: BaseException) -> tuple[list[str], str]:
-    names = [kind.__name__ for kind in type(error).__mro__[:-2]][:8]
-    return names, _text(error)
+    args = None
+    try:
+        if len(text) < _TEXT and error.args != (text,):
+            args = _encode(list(error.args))
+    except BaseException:
+        pass
+    return [names, text, line, args]
 
 
 def _reply(line: "Any", fd: int = 3) -> None:
@@ -137,7 +175,7 @@ def _call_once(function: "Any", raw: bytes | str, changed: bool) -> "Line":
             return [0, _encode(out), None]
         return _with_changes(out, args, keys, raw)
     except MemoryError:
-        return [1, ["MemoryError"], ""]
+        return [1, *_MEMORY]
     except BaseException as error:
         return [1, *_raised(error)]
 
@@ -180,7 +218,7 @@ def _load(code: str, name: str) -> "Any":
     try:
         exec(compiled, module.__dict__)
     except MemoryError:
-        _reply([2, ["MemoryError"], ""])
+        _reply([2, *_MEMORY])
         return None
     except BaseException as error:
         if name != "__main__" or type(error) is not SystemExit or error.code not in (None, 0):
@@ -307,7 +345,7 @@ def _answer(space: "Any", verb: str, target: "Any", raw: bytes | str) -> "Line":
         function = _handles[target] if verb == "call" else _OPERATIONS[target]
         return _call_once(function, raw, verb == "call")
     except MemoryError:
-        return [1, ["MemoryError"], ""]
+        return [1, *_MEMORY]
     except BaseException as error:
         return [1, *_raised(error)]
 
