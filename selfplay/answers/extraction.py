@@ -36,7 +36,7 @@ MAX_MARKS = 40
 _MARK = re.compile(
     r"####+[ \t]?(?P<hash>[^\n]*)"
     r"|<answer>(?P<tag>(?:(?!<answer>).){0,2000}?)</answer>"
-    r"|(?:^|\n)[ \t>*_#-]{0,12}(?P<line>A|(?:final |the |my |correct )?(?:answer|ans|result)(?: \([^)\n]{0,30}\))?)"
+    r"|(?:^|\n)[ \t>*_#-]{0,12}(?P<line>A(?!\s?:\s?[A-Za-z]{1,3}\s?[:=])|(?:final |the |my |correct )?(?:answer|ans|result)(?: \([^)\n]{0,30}\))?)"
     r"[ \t]?(?:\*\*|__)?[ \t]?(?:[:=][ \t]?(?:\*\*|__)?|\n)"
     r"|(?P<inline>\b(?:final answer|answer)[ \t]?(?:\*\*|__)?[ \t]?:[ \t]?(?:\*\*|__)?)"
     r"|(?P<phrase>\b(?:final answer|answers?|correct (?:option|choice)|result)\b[^\n.:=]{0,60}?"
@@ -49,7 +49,6 @@ _HEADING = re.compile(
 )
 """`#### Step 2` is a heading, not an answer."""
 _NEXT_OPTION = re.compile(r"(?:^|\n|[,;] )[ \t*_(-]{0,8}B\s?[:)=]")
-_RATIO = re.compile(r"\s?[A-Za-z]{1,3}\s?[:=]")
 _THEREFORE = re.compile(
     r"[*_ ]{0,4}(?:therefore|thus|hence|so|consequently),? (?:the|our) \w{1,30}(?: \w{1,30})?,? (?:is|are|equals):? (.+)",
     re.IGNORECASE | re.DOTALL,
@@ -128,11 +127,7 @@ def _marks(body: str) -> list[re.Match[str]]:
     """The last marks in order; `A:` in a list of options is none."""
     marks = list(_MARK.finditer(body))[-MAX_MARKS:]
     options = any(mark["line"] == "A" for mark in marks) and _NEXT_OPTION.search(body)
-    return [
-        mark
-        for mark in marks
-        if mark["line"] != "a" and not (mark["line"] == "A" and (options or _RATIO.match(body, mark.end())))
-    ]
+    return [mark for mark in marks if mark["line"] != "a" and not (mark["line"] == "A" and options)]
 
 
 def _ranked(body: str, mark: re.Match[str]) -> tuple[Found, int] | None:
