@@ -53,6 +53,8 @@ def extract_code(text: str, entry_point: str | None = None) -> str | None:
     """
     body = visible_text(text).lstrip("\ufeff")
     pieces = segments(body)
+    if len(pieces) > 1 and parsed(body) is not None:
+        pieces = [Segment(body, None)]  # a program whose strings hold the fences
     fenced = any(piece.info is not None for piece in pieces)
     blocks = list(_blocks(pieces, fenced))[-_MAX_BLOCKS:]
     entry = Entry(entry_point) if entry_point else None
@@ -75,6 +77,26 @@ def completion(text: str) -> str:
     body = block if block is not None else "".join(piece.text for piece in pieces[:1])
     first = next((line for line in body.split("\n") if line.strip()), "")
     return textwrap.indent(body, "    ") if block is not None and first[:1] not in ("", " ", "\t") else body
+
+
+def whole_program(text: str, entry_point: str | None = None, prefix: str | None = None) -> str | None:
+    """The program that a reply, or a reference, stands for; None where there is none.
+
+    With `prefix`, the start of a program that ends inside the entry point: a text that defines the entry point itself
+    stands after what the prefix has before its definition, any other goes on where the prefix ends.
+    """
+    code = extract_code(text, entry_point)
+    if prefix is None or entry_point is None:
+        return code
+    if code is not None and Entry(entry_point).defined_in(Program(code)):
+        return f"{before_entry(prefix, entry_point)}\n{code}"
+    return f"{prefix}{completion(text)}"
+
+
+def before_entry(prefix: str, entry_point: str) -> str:
+    """What a prefix has before the definition of the entry point: imports and helpers."""
+    found = list(re.finditer(rf"^(?:async[ \t]+)?def[ \t]+{re.escape(entry_point)}\b", prefix, re.MULTILINE))
+    return prefix[: found[-1].start()] if found else prefix.rpartition("def ")[0]
 
 
 # ---- which block ----

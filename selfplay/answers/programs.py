@@ -6,7 +6,7 @@ import re
 import symtable
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 MAX_PARSED_CHARS = 20_000
@@ -62,7 +62,15 @@ class Entry:
             return False
         if program.tree is None:
             return self._line.search(program.text) is not None
-        return any(self._defined_by(one) for one in _top(program.tree))
+        return any(self._defined_by(one) for one in _top(program.tree)) or self.class_in(program) != ""
+
+    def class_in(self, program: "Program") -> str:
+        """The class whose method it is, "" where it is no method of a program's: named in it, or else `Solution`."""
+        name, method = (self.root, self.method) if self.method else ("Solution", self.root)
+        for one in _top(program.tree) if program.tree is not None else ():
+            if isinstance(one, ast.ClassDef) and one.name == name and method in _stored_in(one.body):
+                return name
+        return ""
 
     def _defined_by(self, statement: ast.stmt) -> bool:
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -212,6 +220,10 @@ def _stored(statement: ast.AST) -> set[str]:
         elif isinstance(node, ast.alias):
             found.add((node.asname or node.name).partition(".")[0])
     return found
+
+
+def _stored_in(body: Sequence[ast.stmt]) -> set[str]:
+    return set().union(*map(_stored, body))
 
 
 def _mentions(node: ast.AST, names: set[str] | frozenset[str]) -> bool:

@@ -1,13 +1,10 @@
 """Floor 3: verdicts by running code: takes the program out of a reply and gives it to the sandbox with the tests."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from selfplay.answers import extract_code
-from selfplay.answers.code_blocks import completion
-from selfplay.answers.programs import Entry, Program
+from selfplay.answers.code_blocks import whole_program
 from selfplay.errors import DataError
 from selfplay.records import Attempt, Outcome, Task, Verdict, digest
 from selfplay.sandbox import CheckTests, Executor, IOTests, Job, Limits, Result, StdioTests
@@ -72,24 +69,9 @@ def _key(check: Mapping[str, Any]) -> str:
 
 
 def program(text: str, check: Mapping[str, Any]) -> str | None:
-    """The program in a reply; None where there is none.
-
-    With `prefix`, the start of a program that ends inside the entry point: a reply that defines the entry point itself
-    stands after what the prefix has before its definition, any other goes on where the prefix ends.
-    """
+    """The program in a reply, or in a reference, for a check; None where there is none. See `whole_program`."""
     entry, prefix = check.get("entry_point"), check.get("prefix")
-    code = extract_code(text, None if entry is None else str(entry))
-    if prefix is None:
-        return code
-    if code is not None and Entry(str(entry)).defined_in(Program(code)):
-        return f"{before_entry(str(prefix), str(entry))}\n{code}"
-    return f"{prefix}{completion(text)}"
-
-
-def before_entry(prefix: str, entry_point: str) -> str:
-    """What a prefix has before the definition of the entry point: imports and helpers."""
-    found = list(re.finditer(rf"^(?:async[ \t]+)?def[ \t]+{re.escape(entry_point)}\b", prefix, re.MULTILINE))
-    return prefix[: found[-1].start()] if found else prefix.rpartition("def ")[0]
+    return whole_program(text, None if entry is None else str(entry), None if prefix is None else str(prefix))
 
 
 def tests_of(check: Mapping[str, Any], task_id: str) -> IOTests | CheckTests | StdioTests:
