@@ -19,6 +19,8 @@ from selfplay.tasks import Fixed, Proposal, checked, draw
 from selfplay.tasks.reading import Table, read_table
 
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
+_MBPP_SLOW = {"123": 12.0}
+"""CPU seconds for problems whose own solutions take more than the configuration's two: this one takes three."""
 PANEL_EVERY = 10
 """Without a panel of their own, JSON Lines give every 10th training task to it."""
 
@@ -235,6 +237,7 @@ def _mbpp_task(row: Mapping[str, Any], where: str) -> Task:
                 "type": "code_tests",
                 "entry_point": entry,
                 "source": "\n".join([setup.replace("\r\n", "\n"), *tests]).strip(),
+                **({"cpu_seconds": _MBPP_SLOW[number]} if (number := str(row.get("task_id"))) in _MBPP_SLOW else {}),
             },
             "reference": code,
             "source": "mbpp",
