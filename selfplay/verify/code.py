@@ -9,8 +9,9 @@ from typing import Any
 from selfplay.answers.code_blocks import before_entry, whole_program
 from selfplay.answers.programs import Program
 from selfplay.errors import DataError
+from selfplay.prompts.correction import of_source
 from selfplay.records import Attempt, Outcome, Task, Verdict, digest
-from selfplay.sandbox import CheckTests, Executor, IOTests, Job, Limits, Result, StdioTests
+from selfplay.sandbox import CheckTests, Executor, IOTests, Job, Limits, Result, Status, StdioTests
 
 NAME = "code_tests/1"
 _ENTRY_POINT = re.compile(r"[^\W\d]\w*(?:(?:\(\))?\.[^\W\d]\w*)?")
@@ -51,7 +52,8 @@ class CodeTests:
                 yield Job(str(place), code, tests[id(check)], self._of(check, task))
 
         for result in self._executor.run(jobs()):
-            found[int(result.id)] = verdict_of(result)
+            place = int(result.id)
+            found[place] = verdict_of(result, "source" in checks[place])
         return [found[place] for place in range(len(attempts))]
 
     def _try_references(self, checks: Sequence[Mapping[str, Any]], tasks: Sequence[Task]) -> None:
@@ -161,13 +163,20 @@ def _with_helpers(source: str, entry_point: str, prefix: str | None) -> str:
     return f"{helpers}\n{source}" if used else source
 
 
-def verdict_of(result: Result) -> Verdict:
-    """The verdict on a sandbox result. A pass that was judged inside the candidate's own process is no opinion."""
-    return _said(str(result.status.value), result.passed, str(result.trust), result.tier, result.error or "")
+def verdict_of(result: Result, source: bool = False) -> Verdict:
+    """The verdict on a sandbox result. A pass that was judged inside the candidate's own process is no opinion.
+
+    `source`: whether test code judged, whose words may hold what was expected.
+    """
+    error, inside = result.error or "", result.trust == "in_process"
+    if source and inside and result.status is Status.EXCEPTION:
+        error = error.partition(":")[0]  # whether the program or the tests raised it, nobody can say
+    shown = of_source(error) if source else error.partition(", expected")[0]
+    return _said(str(result.status.value), result.passed, str(result.trust), result.tier, shown)
 
 
 @lru_cache(1024)
-def _said(status: str, passed: bool | None, trust: str, tier: int, error: str) -> Verdict:
+def _said(status: str, passed: bool | None, trust: str, tier: int, evidence: str) -> Verdict:
     """Most verdicts of a round are one of a few, and stand for many attempts: nobody changes a verdict."""
     if passed is None:
         outcome = Outcome.ERROR
@@ -179,6 +188,6 @@ def _said(status: str, passed: bool | None, trust: str, tier: int, error: str) -
         verifier=NAME,
         outcome=outcome,
         reason=status,
-        evidence=error.partition(", expected")[0],  # a correction sees this: never the expected value
+        evidence=evidence,  # a correction sees this: never the expected value
         details={"tier": tier, "trust": trust},
     )
