@@ -148,21 +148,17 @@ def _joined(chosen: _Block, blocks: Sequence[_Block], entry: Entry | None) -> st
 
 
 def _blocks(pieces: Sequence[Segment], fenced: bool) -> Iterator[_Block]:
-    """The pieces that may be Python, in order."""
+    """The pieces that may be Python, in order. `fenced`: whether any stands in a fence."""
     budget = _MAX_PARSED_BLOCKS_CHARS
     for piece in pieces[-2 * _MAX_BLOCKS :]:
         if piece.info is None:
-            for run in _runs(piece.text):
-                if not fenced or (DEFINES.search(run) and parsed(run) is not None):
-                    yield _Block(run, 0)
+            runs = [run for run in _runs(piece.text) if not fenced or (DEFINES.search(run) and parsed(run) is not None)]
+            yield from (_Block(run, 0) for run in runs)
             continue
-        code = _tidy(piece)
-        if not code.strip():
-            continue
-        rank = 3 if is_python(piece.info) else 1 if piece.info else 2
-        budget -= len(code)
-        block = _Block(code, rank)
-        if rank > 1 or (budget > 0 and block.tree is not None and block.defines):
+        block = _Block(_tidy(piece), 3 if is_python(piece.info) else 1 if piece.info else 2)
+        budget -= len(block.text)
+        known = block.rank > 1 or (budget > 0 and block.tree is not None and block.defines)
+        if known and block.text.strip():
             yield block
 
 
