@@ -100,6 +100,7 @@ def test_field_that_is_wrong_is_named_with_its_value(wrong: dict[str, Any], word
 
 def test_fields_reach_the_tests() -> None:
     assert code.tests_of(check(atol=1), "t") == IOTests("f", [((1,), 2)], 1.0)
+    assert code.tests_of(check(strict=True), "t") == IOTests("f", [((1,), 2)], strict=True)
     assert code.tests_of(check(entry_point="Solution().f"), "t") == IOTests("Solution().f", [((1,), 2)])
     assert code.tests_of(without("cases", source="assert f(1)"), "t") == CheckTests("assert f(1)", "f")
     assert code.tests_of({"type": "code_tests", "stdio": [["1", "2"]]}, "t") == StdioTests([("1", "2")])
@@ -127,3 +128,22 @@ def test_reply_is_judged_by_the_block_that_defines_the_entry_point(executor: Exe
         f"{solution}\n{helper}\n{wrong}",
     ]
     assert judged(executor, task, *replies) == [Outcome.PASS, Outcome.PASS, Outcome.FAIL]
+
+
+def test_json_cases_take_a_tuple_for_a_list_unless_strict(executor: Executor) -> None:
+    program, cases = "def f(x):\n    return (x, {1: x})", [[[1], [1, {"1": 1}]]]
+    for strict, outcome in ((False, Outcome.PASS), (True, Outcome.FAIL)):
+        task = Task(id="t", prompt="x", check=check(cases=cases, strict=strict))
+        assert judged(executor, task, program) == [outcome]
+
+
+def test_methods_and_functions_that_are_named_like_builtins_are_entry_points(executor: Executor) -> None:
+    method = "```python\nclass Solution:\n    def f(self, x):\n        return x + 1\n```\n```python\nprint(Solution().f(1))\n```"
+    for entry_point in ("f", "Solution().f"):
+        assert judged(executor, Task(id="t", prompt="x", check=check(entry_point=entry_point)), method) == [
+            Outcome.PASS
+        ]
+    named = "```python\ndef sum(a, b):\n    return 2\n```\n```python\nsum = sum(1, 2)\n```"
+    fields = {"type": "code_tests", "entry_point": "sum"}
+    for tests in ({"cases": [[[1, 5], 2]]}, {"source": "assert sum(1, 5) == 2"}):
+        assert judged(executor, Task(id="t", prompt="x", check={**fields, **tests}), named) == [Outcome.PASS]

@@ -95,7 +95,7 @@ def tests_of(check: Mapping[str, Any], task_id: str) -> IOTests | CheckTests | S
         raise DataError(f"task {task_id}: code_tests: {fault}")
     if "cases" in check:
         cases = [(tuple(args), expected) for args, expected in check["cases"]]
-        return IOTests(check["entry_point"], cases, float(check.get("atol", 0.0)))
+        return IOTests(check["entry_point"], cases, float(check.get("atol", 0.0)), strict=check.get("strict", False))
     if "source" in check:
         return CheckTests(
             _with_helpers(check["source"], check["entry_point"], check.get("prefix")), check["entry_point"]
