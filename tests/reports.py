@@ -37,6 +37,7 @@ CASE_NAMES = {
 """Names that a case's literals may use beside the built-in ones."""
 CODE_HAS = {
     "b-057": ("def helper", "def solve", "import math"),
+    "b-060": ("def return_hello_world",),
     "b-064": ("def f(n)",),
     "b-065": ("def add",),
     "b-066": ("from math import gcd", "def g"),
@@ -46,9 +47,18 @@ CODE_HAS = {
     "b-070": ("def f(x)",),
     "b-071": ("def f(x)",),
     "b-072": ("x + 1",),
+    "b-076": ("def f(x)",),
 }
 """What the code must hold, by case, where the case says it in words only."""
-CODE_LACKS = {"b-065": "```", "b-067": "That", "b-069": "wrong", "b-070": "You", "b-071": "answer", "b-072": "x - 1"}
+CODE_LACKS = {
+    "b-065": "```",
+    "b-067": "That",
+    "b-069": "wrong",
+    "b-070": "You",
+    "b-071": "answer",
+    "b-072": "x - 1",
+    "b-076": "wrong",
+}
 
 
 def read(path: Path) -> list[Row]:
@@ -130,7 +140,7 @@ def _job(row: Row) -> Job | None:
     given, call = row["input"], row["call"]
     limits = Limits(cpu_seconds=4.0)
     if call.startswith("extract_code(reply)"):
-        code = extract_code(given["reply"])
+        code = extract_code(given["reply"], "f")
         return Job(row["id"], code or "", IOTests("f", [((1,), 2)]), limits)
     if call == "selfplay.sandbox CheckTests":
         return Job(row["id"], given["code"], CheckTests(given["source"], given["entry_point"]), limits)

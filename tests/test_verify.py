@@ -173,7 +173,12 @@ def test_outcome_is_no_yes_or_no(outcome: Outcome) -> None:
         ({"type": "math", "answer": "4"}, "A: 4", ["A: 5", "A:"], ""),
         ({"type": "math", "answer": "4"}, None, ["A: 5"], ""),
         ({"type": "math", "answer": "4"}, "A: 5", ["A: 6"], "the gold answer is judged fail"),
-        ({"type": f"{MINE}yes"}, "A: 4", ["A: 5"], "near miss 0 passes; the tests cannot tell"),
+        (
+            {"type": f"{MINE}yes"},
+            "A: 4",
+            ["A: 5"],
+            'near miss 0 is judged pass, so it is no canary, and the tests cannot tell it from a right reply: "A: 5"; ',
+        ),
         ({"type": f"{MINE}breaks"}, "A: 4", ["A: 5"], "the verifier is out of order"),
         ({"type": f"{MINE}nothing"}, "A: 4", [], "the gold answer is judged abstain"),
     ],

@@ -12,6 +12,9 @@ _THINK = re.compile(
     r"|(?P<square>\[/?THINK\])|(?P<triangle>◁/?think▷)",
     re.IGNORECASE,
 )
+_CHANNEL = re.compile(
+    r"<\|channel\|>\s{0,3}(?P<name>\w{0,40})[^<\n]{0,200}(?:<\|constrain\|>[^<\n]{0,40})?<\|message\|>"
+)
 _CHAT_TOKEN = re.compile(r"<\|[A-Za-z0-9_ -]{1,40}\|>|</s>|<(?:eos|end_of_turn|start_of_turn)>")
 
 
@@ -46,10 +49,19 @@ def without_thinking(text: str) -> str:
     return "".join(shown)
 
 
+def _final_channel(text: str) -> str:
+    """Of a reply that names its channels (gpt-oss) the message on the last that is `final`; "" where none is."""
+    if "<|channel|>" not in text:
+        return text
+    final = [mark for mark in _CHANNEL.finditer(text) if mark["name"].lower() == "final"]
+    return text[final[-1].end() :] if final else ""
+
+
 def visible_text(text: str) -> str:
-    """What the reader is shown: no think blocks, and nothing from the first chat-template token on (a leading one aside)."""
+    """What the reader is shown: no think blocks, of several channels the final one, and nothing from the first
+    chat-template token on (a leading one aside)."""
     # tags are looked for in the whole text: cutting first could lose the opening of a block that never closes
-    body = without_thinking(text)[-MAX_REPLY_CHARS:].replace("\r\n", "\n")
+    body = _final_channel(without_thinking(text))[-MAX_REPLY_CHARS:].replace("\r\n", "\n")
     start = 0
     for token in _CHAT_TOKEN.finditer(body) if "<" in body else ():
         if body[start : token.start()].strip():

@@ -20,7 +20,7 @@ from selfplay.seeds import rng_of
 from selfplay.store import ChunkFolder, write_json, write_whole
 from selfplay.tasks import Source
 from selfplay.tasks.book import TaskBook
-from selfplay.verify import Judged
+from selfplay.verify import Judged, Verifier
 from selfplay.verify.audit import audit as rates
 from selfplay.verify.audit import canaries, sample, stratum
 from selfplay.verify.opening import Opened
@@ -29,12 +29,16 @@ from selfplay.verify.routing import leaves
 PREFIX = "collapse_quality"
 Kind = TypeVar("Kind", bound=Record)
 Side = Literal["accepted", "rejected"]
+SPARE = 3
+"""Replies that are to be wrong are drawn for so many times the tasks, as some may turn out right."""
 _SIDES: Mapping[str, Side] = {"pass": "accepted", "fail": "rejected", "invalid": "rejected"}
 
 
 class Canary(NamedTuple):
     """A solution of known truth."""
 
+    own: Task
+    """As it was proposed, with its own check."""
     task: Task
     """As it is judged."""
     attempt: Attempt
@@ -67,22 +71,17 @@ def audit(
 ) -> None:
     """Writes the evidence and DONE with the figures. `proposed`: tasks of the round, drawn and made; `tasks`: the same as
     `route` has them judged."""
-    known = canaries_of(section.canaries, proposed, source, route, seed, round)
+    drawn = canaries_of(section.canaries, proposed, source, route, seed, round)
     totals, again = _drawn(section, tasks, attempts, judged, source, seed, round)
-    if not known and not again:
+    if not drawn and not again:
         write_json(out / "DONE", {"metrics": {}})
         return
     with open_auditors() as opened, watch.inside("audit"):
+        known = proven(section.canaries, drawn, opened.plain, max_error_share)
         found = judge_all([one.task for one in known], [one.attempt for one in known], opened.plain)
         second = _second(section, again, opened, source, seed)
     for what, words in (("canaries", found), ("second verdicts", second)):
-        lost = [one for one in words if is_outage(one)]
-        if words and len(lost) / len(words) > max_error_share:
-            why = next((v.reason for one in lost for v in one.verdicts if v.outcome is Outcome.ERROR), "")
-            raise OutageError(
-                f"audit: {len(lost)} of {len(words)} {what} are error ({why}), over verify.max_error_share = {max_error_share}; "
-                "mend that and run the same command"
-            )
+        _refuse_errors(what, words, max_error_share)
     _write(
         out / "canaries.jsonl",
         ({"truth": c.truth, "text": c.attempt.text, **row_of(c.attempt, j)} for c, j in zip(known, found, strict=True)),
@@ -93,6 +92,17 @@ def audit(
     )
     figures = {**canary_figures(known, found), **recheck_figures(again, second, totals)}
     write_json(out / "DONE", {"metrics": {key: round_(value) for key, value in figures.items()}})
+
+
+def _refuse_errors(what: str, words: Sequence[Judged], max_error_share: float) -> None:
+    """Raises OutageError where too many verdicts are `error` by an outage."""
+    lost = [one for one in words if is_outage(one)]
+    if words and len(lost) / len(words) > max_error_share:
+        why = next((v.reason for one in lost for v in one.verdicts if v.outcome is Outcome.ERROR), "")
+        raise OutageError(
+            f"audit: {len(lost)} of {len(words)} {what} are error ({why}), over verify.max_error_share = {max_error_share}; "
+            "mend that and run the same command"
+        )
 
 
 def round_(value: float) -> float:
@@ -106,7 +116,8 @@ def round_(value: float) -> float:
 def canaries_of(
     count: int, tasks: TaskBook, source: Source, route: Callable[[Task], Task], seed: int, number: int
 ) -> list[Canary]:
-    """Up to `count` known right and `count` known wrong solutions of drawn tasks and the anchor's, by seed and round."""
+    """Up to `count` known right solutions of drawn tasks and the anchor's, by seed and round, and some more replies that
+    are to be wrong: see `proven`."""
     if not count:
         return []
     anchor = {task.id: task for task in source.fixed.anchor}
@@ -117,7 +128,7 @@ def canaries_of(
     for truth in ("right", "wrong"):
         chosen: list[tuple[Task, str]] = []
         for name in order:
-            if len(chosen) == count:
+            if len(chosen) == (count if truth == "right" else SPARE * count):
                 break
             task = anchor[name] if name in anchor else tasks.named(name)
             texts = [source.solution(task)] if truth == "right" else source.near_misses(task)
@@ -126,8 +137,30 @@ def canaries_of(
                 chosen.append((task, rng.choice(known)))
         for task, text in chosen:
             attempt = Attempt(task_id=task.id, attempt=len(found), round=number, text=text, origin="canary")
-            found.append(Canary(route(task), attempt, "right" if truth == "right" else "wrong"))
+            found.append(Canary(task, route(task), attempt, "right" if truth == "right" else "wrong"))
     return found
+
+
+def proven(
+    count: int, drawn: Sequence[Canary], verifiers: Mapping[str, Verifier], max_error_share: float
+) -> list[Canary]:
+    """Those of the drawn that are used: all that are right, and up to `count` that their task's own check does not accept.
+
+    A reply that was made to be wrong may be right by chance, and would then stop a sound run. A judge is not asked: it
+    is what the canaries are to test, and replies to its tasks are wrong because a person says so.
+    """
+    asked = [one for one in drawn if one.truth == "wrong" and _kinds(one.own) <= verifiers.keys() - {"judge"}]
+    words = judge_all([one.own for one in asked], [one.attempt for one in asked], verifiers)
+    _refuse_errors("near misses", words, max_error_share)
+    refused = {Outcome.FAIL, Outcome.INVALID}
+    doubtful = {one.attempt.id for one, said in zip(asked, words, strict=True) if said.outcome not in refused}
+    wrong = [one for one in drawn if one.truth == "wrong" and one.attempt.id not in doubtful]
+    return [*(one for one in drawn if one.truth == "right"), *wrong[:count]]
+
+
+def _kinds(task: Task) -> set[str]:
+    """The types of the verifiers of a task's own check, `python` for a function."""
+    return {str(part["type"]).partition(":")[0] for part in leaves(task.check)}
 
 
 def canary_figures(known: Sequence[Canary], found: Sequence[Judged]) -> dict[str, float]:

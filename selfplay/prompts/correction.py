@@ -19,6 +19,10 @@ EVIDENCE_CHARS = 240
 FIRST_CHARS = 8000
 """Of a longer first attempt only the beginning is shown."""
 
+LAST_CALL = "; the last call: "
+"""As `selfplay.sandbox` writes it: what comes after it is the program's own, what stands before may hold the expected value."""
+_RAISED = re.compile(r"tests, line \d{1,9}: (?P<kind>\w{1,80})")
+_ASSERTED = re.compile(r"assert\b|an assert failed|.*\(tests, line \d{1,9}\)$", re.DOTALL)
 _CASE = re.compile(r"case (\d{1,6}): (.*)", re.DOTALL)
 
 
@@ -79,10 +83,30 @@ def _of_code(task: Task, reason: str, evidence: str) -> str:
         arguments = ", ".join(map(repr, cases[int(found[1])][0]))
         came = found[2].partition(", expected")[0].replace("got ", "gave ", 1)
         return f"{check.get('entry_point', 'f')}({arguments}) {came}"
-    if "source" in check and evidence.startswith("an assert failed"):
-        return f"{reason}: an assert failed"  # its message may hold the expected value
+    rows = check.get("stdio")
+    if found and isinstance(rows, list) and int(found[1]) < len(rows):
+        given, came = str(rows[int(found[1])][0])[:FIRST_CHARS], found[2].partition(", expected")[0]
+        return f"given {given!r} it {came}"
+    if "source" in check:
+        evidence = of_source(evidence)
     evidence = evidence.partition(", expected")[0]
     return f"{reason}: {evidence}" if evidence else reason
+
+
+def of_source(evidence: str) -> str:
+    """What test code found, without what it expected: the call and what came back, or the kind of the exception.
+
+    Assertions, their messages and the texts of exceptions that the tests raise are left out, for they may hold values.
+    What a program raised itself is its own. Evidence that went through here stays as it is.
+    """
+    before, mark, call = evidence.rpartition(LAST_CALL)
+    raised = _RAISED.match(before if mark else evidence)
+    said = f"the tests raised {raised['kind']}" if raised else ""
+    if mark:
+        return f"{call}; {said}" if said else call
+    if said or _ASSERTED.match(evidence):
+        return said or "an assert failed"
+    return evidence.partition(", expected")[0]
 
 
 def _of_answer(reason: str, evidence: str, wrong_step: str | None) -> str:

@@ -227,6 +227,8 @@ class Evidence:
         """The kinds of exceptions that come to the tests as others (`raised.py`)."""
         self.changed: list[tuple[Any, Any]] = []
         """Arguments that the program changed in place, each with a copy of what it was."""
+        self.last: tuple[str, tuple[Any, ...], dict[str, Any], Any] | None = None
+        """The last call since the last assert that held, and what came back."""
 
     def undo(self) -> None:
         """Give changed arguments their content back: a list may be a module's own, and stand there for the next program."""
@@ -237,6 +239,7 @@ class Evidence:
     def tick(self) -> None:
         """Count an assert that held."""
         self.asserts += 1
+        self.last = None
 
 
 class Replay:
@@ -281,6 +284,7 @@ class Replay:
         except codec.Malformed as error:
             self.evidence.stop = Status.PROTOCOL_VIOLATION, str(error)
             raise Stop from None
+        self.evidence.last = name, args, keys, value
         if at in self._foreseen.handed_on:
             self._keep(at, value)
         return value

@@ -3,6 +3,7 @@
 import signal
 import sys
 from collections import deque
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from selfplay.sandbox import codec
@@ -195,6 +196,12 @@ def short(value: Any) -> str:
         return repr(value)[:300]
     except (ValueError, RecursionError):
         return f"<{type(value).__name__}>"
+
+
+def called(name: str, args: Sequence[Any], keys: Mapping[str, Any]) -> str:
+    """A call as one would write it, bounded."""
+    parts = [*map(short, args), *(f"{key}={short(value)}" for key, value in keys.items())]
+    return f"{name}({', '.join(parts)[:200]})"
 
 
 def judge_output(end: End, limits: Limits, expected: str, language: Language | None) -> tuple[Status, str]:

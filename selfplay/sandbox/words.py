@@ -35,6 +35,11 @@ class Status(StrEnum):
     """Ours: the sandbox failed (retried), or the job itself cannot be run (tests that do not parse, absurd limits)."""
 
 
+LAST_CALL = "; the last call: "
+"""In the evidence of `CheckTests` what comes after it is the program's own: the call that was tested and what it gave. What stands
+before may hold what was expected."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one program may use. Several cases of one job share them, but each stdin case has its own."""

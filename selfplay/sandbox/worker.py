@@ -22,7 +22,7 @@ from selfplay.sandbox.channel import Channel, row_of
 from selfplay.sandbox.foresee import MAX_CALLS, Foreseen, Stop, TooLong
 from selfplay.sandbox.judge import Replies, Verdict
 from selfplay.sandbox.sessions import Session
-from selfplay.sandbox.words import Limits, Status
+from selfplay.sandbox.words import LAST_CALL, Limits, Status
 from selfplay.sandbox.zygote import CallerGone, End, Refused, Zygote, ZygoteDied
 
 RECYCLE = 2000
@@ -255,7 +255,7 @@ class Worker:
         self, prepared: checks.Prepared, run: checks.Replay | Session, end: End | None, limits: Limits
     ) -> Verdict | None:
         """Run the test code; None when its calls were not as foreseen (or, in a session, when the program ended)."""
-        evidence, failure = run.evidence, (Status.PASSED, "")
+        evidence, failure, came = run.evidence, (Status.PASSED, ""), ""
         evidence.signs = prepared.signs
         try:
             _arm(30 + 20 * limits.wall, 2 + 2 * limits.cpu_seconds, 4 + 2 * limits.cpu_seconds)
@@ -270,6 +270,7 @@ class Worker:
             failure = Status.PROTOCOL_VIOLATION, "an answer that is none"
         except BaseException as error:
             failure = _failure(error, prepared)
+            came = "" if hasattr(error, "of_program") or evidence.last is None else judge.short(evidence.last[3])
         finally:
             _arm(0, 0, 0)
             if self._space > 0:
@@ -277,6 +278,8 @@ class Worker:
             evidence.undo()
         if evidence.diverged:
             return None
+        if came and evidence.last is not None:
+            failure = failure[0], f"{failure[1]}{LAST_CALL}{judge.called(*evidence.last[:3])} gave {came}"
         if evidence.stop is not None:
             failure = evidence.stop
         elif failure[0] is Status.PASSED and not evidence.calls:

@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from selfplay.answers.code_blocks import whole_program
+from selfplay.answers.programs import Entry, Program
 from selfplay.config.sections import Gsm8k, Gsm8kRecorded, HumanEval, JsonlTasks, Mbpp
 from selfplay.errors import DataError
 from selfplay.records import Task
@@ -17,6 +19,8 @@ from selfplay.tasks import Fixed, Proposal, checked, draw
 from selfplay.tasks.reading import Table, read_table
 
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
+_MBPP_SLOW = {"123": 12.0}
+"""CPU seconds for problems whose own solutions take more than the configuration's two: this one takes three."""
 PANEL_EVERY = 10
 """Without a panel of their own, JSON Lines give every 10th training task to it."""
 
@@ -233,6 +237,7 @@ def _mbpp_task(row: Mapping[str, Any], where: str) -> Task:
                 "type": "code_tests",
                 "entry_point": entry,
                 "source": "\n".join([setup.replace("\r\n", "\n"), *tests]).strip(),
+                **({"cpu_seconds": _MBPP_SLOW[number]} if (number := str(row.get("task_id"))) in _MBPP_SLOW else {}),
             },
             "reference": code,
             "source": "mbpp",
@@ -303,15 +308,24 @@ def math_near_misses(answer: str) -> list[str]:
 
 
 def code_near_misses(task: Task) -> list[str]:
-    """A stub, and the reference with each result pushed off its value."""
-    entry = task.check["entry_point"]
-    stub = f"def {entry}(*args, **kwargs):\n    return None\n"
-    return [stub, f"{task.reference}\n{_OFF.format(entry=entry)}"]
+    """A stub, and the reference, read as replies are, with each result pushed off its value. Neither is wrong for certain: a
+    function that is to change its argument may return what it likes."""
+    written = str(task.check["entry_point"])
+    prefix = task.check.get("prefix")
+    code = whole_program(task.reference or "", written, None if prefix is None else str(prefix))
+    entry = Entry(written)
+    if code is None or not entry.root:
+        return []
+    owner = entry.class_in(Program(code))
+    if owner:
+        method = entry.method or entry.root
+        stub = f"class {owner}:\n    def {method}(self, *args, **kwargs):\n        return None\n"
+        return [stub, f"{code}\n{_OFF}{_METHOD.format(owner=owner, method=method)}"]
+    stub = f"def {entry.root}(*args, **kwargs):\n    return None\n"
+    return [stub, f"{code}\n{_OFF}{_FUNCTION.format(entry=entry.root)}"]
 
 
 _OFF = """
-_right = {entry}
-
 def _off(value):
     if isinstance(value, bool):
         return not value
@@ -323,8 +337,17 @@ def _off(value):
         return type(value)([*value, 0]) if type(value) in (list, tuple) else None
     return "?"
 
+"""
+_FUNCTION = """_right = {entry}
+
 def {entry}(*args, **kwargs):
     return _off(_right(*args, **kwargs))
+"""
+_METHOD = """_Right = {owner}
+
+class {owner}(_Right):
+    def {method}(self, *args, **kwargs):
+        return _off(super().{method}(*args, **kwargs))
 """
 
 

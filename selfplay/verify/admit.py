@@ -3,11 +3,15 @@
 Serves `selfplay check` before a run, and the makers of new tasks within one.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from selfplay.records import Attempt, Outcome, Task
 from selfplay.verify.routing import Judged, Verifier, verify
+
+SHOWN_CHARS = 400
+"""Of a near miss that passes so much is shown."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ def admit(
     found: list[list[Outcome]] = [[] for _ in tasks]
     for (place, _), judged in zip(asked, words, strict=True):
         found[place].append(_seen(judged))
-    return [_admission(task, outcomes) for task, outcomes in zip(tasks, found, strict=True)]
+    return [_admission(*one) for one in zip(tasks, found, near_misses, strict=True)]
 
 
 def _seen(judged: Judged) -> Outcome:
@@ -50,14 +54,25 @@ def _seen(judged: Judged) -> Outcome:
     return Outcome.PASS if inside and judged.outcome is Outcome.ABSTAIN else judged.outcome
 
 
-def _admission(task: Task, outcomes: list[Outcome]) -> Admission:
+def _admission(task: Task, outcomes: list[Outcome], texts: Sequence[str]) -> Admission:
     has_gold = task.reference is not None
     gold, misses = (outcomes[0] if has_gold else None), outcomes[1 if has_gold else 0 :]
+    let_by = next((n for n, word in enumerate(misses) if word in (Outcome.PASS, Outcome.ABSTAIN)), None)
     problem = ""
     if Outcome.ERROR in outcomes:
         problem = "the verifier is out of order (error verdict); run selfplay doctor"
     elif gold is not None and gold is not Outcome.PASS:
         problem = f"the gold answer is judged {gold.value}; mend the reference or the tests"
-    elif Outcome.PASS in misses:
-        problem = f"near miss {misses.index(Outcome.PASS)} passes; the tests cannot tell, add cases"
+    elif let_by is not None:
+        shown = json.dumps(_clipped(texts[let_by]), ensure_ascii=False)
+        problem = (
+            f"near miss {let_by} is judged {misses[let_by].value}, so it is no canary, and the tests cannot tell it from a right reply: "
+            f"{shown}; add cases that it fails, or take it away if it is right"
+        )
     return Admission(task.id, not problem, problem, has_gold, len(misses))
+
+
+def _clipped(text: str) -> str:
+    """A text that is short enough for one line of a message, its end kept: what was made of a reference differs there."""
+    half = SHOWN_CHARS // 2
+    return text if len(text) <= SHOWN_CHARS else f"{text[:half]} ... {text[-half:]}"

@@ -1,15 +1,20 @@
 """Floor 3: verdicts by running code: takes the program out of a reply and gives it to the sandbox with the tests."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from selfplay.answers import extract_code
+from selfplay.answers.code_blocks import before_entry, whole_program
+from selfplay.answers.programs import Program
 from selfplay.errors import DataError
+from selfplay.prompts.correction import of_source
 from selfplay.records import Attempt, Outcome, Task, Verdict, digest
-from selfplay.sandbox import CheckTests, Executor, IOTests, Job, Limits, Result, StdioTests
+from selfplay.sandbox import CheckTests, Executor, IOTests, Job, Limits, Result, Status, StdioTests
 
 NAME = "code_tests/1"
+_ENTRY_POINT = re.compile(r"[^\W\d]\w*(?:(?:\(\))?\.[^\W\d]\w*)?")
 
 
 class CodeTests:
@@ -17,11 +22,14 @@ class CodeTests:
 
     A check has `entry_point` with `cases` ([[arguments, expected], ...]) or with `source` (asserts, or a
     `check(candidate)`), or `stdio` ([[stdin, stdout], ...]) alone. `prefix` is put before a reply that does not define
-    the entry point itself (function completion). The expected values never enter the sandbox and never the evidence.
+    the entry point itself (function completion); functions of it that `source` calls belong to the tests. `atol` and `strict`
+    say how `cases` are compared, `cpu_seconds` what this task's programs may use. The expected values never enter the sandbox and
+    never the evidence.
     """
 
-    def __init__(self, executor: Executor, limits: Limits) -> None:
-        self._executor, self._limits = executor, limits
+    def __init__(self, executor: Executor, limits: Limits, factor: float = 1.0) -> None:
+        """`limits`: of tasks that state none; `factor`: what a task's own CPU seconds are multiplied by."""
+        self._executor, self._limits, self._factor = executor, limits, factor
         self._inside: dict[str, bool] = {}
         """By tests: whether they need the program's own objects, so that its own process has to judge them."""
 
@@ -41,21 +49,27 @@ class CodeTests:
                     continue
                 if id(check) not in tests:
                     tests[id(check)] = self._tests(check, task)
-                yield Job(str(place), code, tests[id(check)], self._limits)
+                yield Job(str(place), code, tests[id(check)], self._of(check, task))
 
         for result in self._executor.run(jobs()):
-            found[int(result.id)] = verdict_of(result)
+            place = int(result.id)
+            found[place] = verdict_of(result, "source" in checks[place])
         return [found[place] for place in range(len(attempts))]
 
     def _try_references(self, checks: Sequence[Mapping[str, Any]], tasks: Sequence[Task]) -> None:
         """Finds by their references which asserts cannot be judged from outside; once for each task's tests."""
         owed = {
-            _key(check): Job("reference", program(task.reference, check) or "", tests_of(check, task.id), self._limits)
+            _key(check): Job(
+                "reference", program(task.reference, check) or "", tests_of(check, task.id), self._of(check, task)
+            )
             for check, task in zip(checks, tasks, strict=True)
             if "source" in check and task.reference is not None and _key(check) not in self._inside
         }
         found = self._executor.trusts(owed.values()) if owed else []
         self._inside |= {key: trust == "in_process" for key, trust in zip(owed, found, strict=True)}
+
+    def _of(self, check: Mapping[str, Any], task: Task) -> Limits:
+        return limits_of(check, task.id, self._limits, self._factor)
 
     def _tests(self, check: Mapping[str, Any], task: Task) -> IOTests | CheckTests | StdioTests:
         tests = tests_of(check, task.id)
@@ -69,34 +83,100 @@ def _key(check: Mapping[str, Any]) -> str:
 
 
 def program(text: str, check: Mapping[str, Any]) -> str | None:
-    """The program in a reply; None where there is none."""
-    code, prefix = extract_code(text), check.get("prefix")
-    if prefix is None:
-        return code
-    if code is not None and f"def {check['entry_point']}" in code:
-        return f"{prefix.rpartition('def ')[0]}\n{code}"
-    return f"{prefix}{text if code is None or code.strip() == text.strip() else code}"
+    """The program in a reply, or in a reference, for a check; None where there is none. See `whole_program`."""
+    entry, prefix = check.get("entry_point"), check.get("prefix")
+    return whole_program(text, None if entry is None else str(entry), None if prefix is None else str(prefix))
 
 
 def tests_of(check: Mapping[str, Any], task_id: str) -> IOTests | CheckTests | StdioTests:
-    """The tests that a check holds. Raises DataError where it holds none."""
+    """The tests that a check holds. Raises DataError, with the task, where it holds none or they are not as they must be."""
+    fault = check_fault(check)
+    if fault:
+        raise DataError(f"task {task_id}: code_tests: {fault}")
     if "cases" in check:
         cases = [(tuple(args), expected) for args, expected in check["cases"]]
-        return IOTests(str(check["entry_point"]), cases, float(check.get("atol", 0.0)))
+        return IOTests(check["entry_point"], cases, float(check.get("atol", 0.0)), strict=check.get("strict", False))
     if "source" in check:
-        return CheckTests(str(check["source"]), str(check["entry_point"]))
-    if "stdio" in check:
-        return StdioTests([(str(given), str(wanted)) for given, wanted in check["stdio"]])
-    raise DataError(f"task {task_id}: its code_tests verifier has no cases, source or stdio; add one of them")
+        return CheckTests(
+            _with_helpers(check["source"], check["entry_point"], check.get("prefix")), check["entry_point"]
+        )
+    return StdioTests([(given, wanted) for given, wanted in check["stdio"]])
 
 
-def verdict_of(result: Result) -> Verdict:
-    """The verdict on a sandbox result. A pass that was judged inside the candidate's own process is no opinion."""
-    return _said(str(result.status.value), result.passed, str(result.trust), result.tier, result.error or "")
+def limits_of(check: Mapping[str, Any], task_id: str, limits: Limits, factor: float = 1.0) -> Limits:
+    """The limits of a task's programs: `cpu_seconds` of the check, times `factor`, in place of those of the configuration.
+
+    Raises DataError, with the task, where these are not as they must be.
+    """
+    if "cpu_seconds" not in check:
+        return limits
+    fault = check_fault(check)
+    if fault:
+        raise DataError(f"task {task_id}: code_tests: {fault}")
+    return replace(limits, cpu_seconds=check["cpu_seconds"] * factor)
+
+
+def check_fault(check: Mapping[str, Any]) -> str:
+    """What is wrong with the fields of a `code_tests` check, with the value and the remedy; "" where nothing is."""
+    kinds = [name for name in ("cases", "source", "stdio") if name in check]
+    if len(kinds) != 1:
+        has = (
+            f"has {' and '.join(kinds)}; keep one of them"
+            if kinds
+            else "has no cases, source or stdio; add one of them"
+        )
+        return f"it {has}"
+    entry = check.get("entry_point")
+    if kinds != ["stdio"] and not (isinstance(entry, str) and _ENTRY_POINT.fullmatch(entry)):
+        return f"entry_point must name a function or a method (f, Solution().f), not {entry!r:.80}"
+    for name, least, most in (("atol", 0.0, 1e300), ("cpu_seconds", 0.01, 3600.0)):
+        value = check.get(name, least)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+            return f"{name} must be a number from {least:g} to {most:g}, not {value!r:.80}"
+    for name in ("strict", "model_written"):
+        if not isinstance(check.get(name, False), bool):
+            return f"{name} must be true or false, not {check[name]!r:.80}"
+    for name in ("source", "prefix"):
+        if not isinstance(check.get(name, ""), str):
+            return f"{name} must be text, not {check[name]!r:.80}"
+    return _rows_fault(kinds[0], check[kinds[0]]) if kinds != ["source"] else ""
+
+
+def _rows_fault(name: str, rows: Any) -> str:
+    """What is wrong with `cases` or `stdio`."""
+    if not isinstance(rows, list | tuple) or not rows:
+        return f"{name} must be a list that is not empty, not {rows!r:.80}"
+    for number, row in enumerate(rows):
+        pair = isinstance(row, list | tuple) and len(row) == 2
+        if name == "cases" and not (pair and isinstance(row[0], list | tuple)):
+            return f"cases[{number}] must be [[arguments...], expected], as [[[4], 5]] has one, not {row!r:.80}"
+        if name == "stdio" and not (pair and all(isinstance(text, str) for text in row)):
+            return f"stdio[{number}] must be [input text, output text], not {row!r:.80}"
+    return ""
 
 
 @lru_cache(1024)
-def _said(status: str, passed: bool | None, trust: str, tier: int, error: str) -> Verdict:
+def _with_helpers(source: str, entry_point: str, prefix: str | None) -> str:
+    """The tests with the functions of the prefix that they call, so that no program puts others in their place."""
+    helpers = before_entry(prefix, entry_point) if prefix else ""
+    used = any(re.search(rf"\b{name}\b", source) for name in Program(helpers).functions)
+    return f"{helpers}\n{source}" if used else source
+
+
+def verdict_of(result: Result, source: bool = False) -> Verdict:
+    """The verdict on a sandbox result. A pass that was judged inside the candidate's own process is no opinion.
+
+    `source`: whether test code judged, whose words may hold what was expected.
+    """
+    error, inside = result.error or "", result.trust == "in_process"
+    if source and inside and result.status is Status.EXCEPTION:
+        error = error.partition(":")[0]  # whether the program or the tests raised it, nobody can say
+    shown = of_source(error) if source else error.partition(", expected")[0]
+    return _said(str(result.status.value), result.passed, str(result.trust), result.tier, shown)
+
+
+@lru_cache(1024)
+def _said(status: str, passed: bool | None, trust: str, tier: int, evidence: str) -> Verdict:
     """Most verdicts of a round are one of a few, and stand for many attempts: nobody changes a verdict."""
     if passed is None:
         outcome = Outcome.ERROR
@@ -108,6 +188,6 @@ def _said(status: str, passed: bool | None, trust: str, tier: int, error: str) -
         verifier=NAME,
         outcome=outcome,
         reason=status,
-        evidence=error.partition(", expected")[0],  # a correction sees this: never the expected value
+        evidence=evidence,  # a correction sees this: never the expected value
         details={"tier": tier, "trust": trust},
     )

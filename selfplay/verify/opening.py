@@ -81,7 +81,8 @@ def open_verifiers(
             usual = Limits(cpu_seconds=sandbox.cpu_seconds, memory_bytes=sandbox.memory_bytes)
             factor = audit.deadline_factor if audit else 1.0
             limits = Limits(cpu_seconds=sandbox.cpu_seconds * factor, memory_bytes=sandbox.memory_bytes)
-            plain["code_tests"], stronger["code_tests"] = CodeTests(executor, usual), CodeTests(executor, limits)
+            plain["code_tests"] = CodeTests(executor, usual)
+            stronger["code_tests"] = CodeTests(executor, limits, factor)
         if "reasoning_gym" in kinds:
             from selfplay.verify.gym import Gym
 

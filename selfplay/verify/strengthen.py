@@ -98,7 +98,7 @@ def strengthened(check: Mapping[str, Any], cases: Sequence[Case]) -> dict[str, A
         "entry_point": check["entry_point"],
         "cases": [[list(args), value] for args, value in cases],
         "atol": max(rough, float(check.get("atol", 0.0))),
-        **({"prefix": check["prefix"]} if "prefix" in check else {}),
+        **{name: check[name] for name in ("prefix", "strict", "cpu_seconds") if name in check},
     }
     return {"type": "all", "of": [dict(check), more]}
 
@@ -139,7 +139,9 @@ def _place(job: Job) -> int:
 
 def _io(check: Mapping[str, Any], cases: Sequence[Case]) -> IOTests:
     rough = FLOAT_ATOL if any(_has_float(value) for _, value in cases) else 0.0
-    return IOTests(str(check["entry_point"]), cases, max(rough, float(check.get("atol", 0.0))))
+    return IOTests(
+        str(check["entry_point"]), cases, max(rough, float(check.get("atol", 0.0))), bool(check.get("strict"))
+    )
 
 
 # ---- inputs that are a little different ----

@@ -85,7 +85,7 @@ def _fault(task: Task, others: list[str], verifiers: Mapping[str, Verifier], rul
 def _code_fault(task: Task, others: list[str], verifiers: Mapping[str, Verifier], rules: Rules) -> str:
     if not task.check.get("source") and not task.check.get("cases"):
         return "no_tests"
-    code = extract_code(task.reference or "") or ""
+    code = extract_code(task.reference or "", str(task.check["entry_point"])) or ""
     constant = stubs(str(task.check["entry_point"]))
     changed = [*code_near_misses(task.model_copy(update={"reference": code}))[1:], *mutants(code)]
     words = _outcomes(task, [code, *constant, *changed, *others], verifiers)
@@ -119,7 +119,7 @@ def _differing(
     if not calls or not good:
         return ""
     check = {"type": "code_tests", "entry_point": "same", "cases": [[list(args), True] for args in calls]}
-    both = [_BOTH.format(codes=[code, extract_code(text) or ""], entry=entry) for text in good]
+    both = [_BOTH.format(codes=[code, extract_code(text, entry) or ""], entry=entry) for text in good]
     words = _outcomes(task.model_copy(update={"check": check}), both, verifiers)
     return "others_differ" if any(word is Outcome.FAIL for word in words) else ""
 

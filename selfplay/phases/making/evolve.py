@@ -93,7 +93,7 @@ def problem_fault(problem: Problem, text_fault: TextFault) -> str:
         return fault or _named("solution", solution_fault(_closed(problem)))
     if fault := text_fault(problem.task, None):
         return fault
-    code = extract_code(problem.solution)
+    code = extract_code(problem.solution, problem.entry_point)
     if not code or f"def {problem.entry_point}" not in code:
         return "no_answer"
     return "" if any("assert" in test for test in problem.tests) else "no_tests"
@@ -108,7 +108,7 @@ def task_of(maker: str, problem: Problem, parents: tuple[str, ...], tags: tuple[
     else:
         source = "\n".join(test.strip() for test in problem.tests)
         check = {"type": "code_tests", "entry_point": problem.entry_point, "source": source}
-        reference = extract_code(problem.solution) or ""
+        reference = extract_code(problem.solution, problem.entry_point) or ""
         prompt = f"{prompt}Name the function {problem.entry_point}.\n" if problem.entry_point not in prompt else prompt
     return Task(
         id=task_id(maker, prompt),
