@@ -226,8 +226,6 @@ def _symbolic(gold: Reading, answer: Reading, context: Context) -> Outcome:
         return Outcome.INVALID
     if len(gold.source) > MAX_SYMBOLIC:
         return Outcome.ABSTAIN
-    if not symbolic.available():
-        return Outcome.ERROR
     number = gold.number or answer.number
     if number is not None and number.decimals is not None and number.decimals >= context.precision:
         found = symbolic.value((answer if gold.number else gold).source, context.end)
