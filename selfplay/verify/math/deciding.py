@@ -29,6 +29,7 @@ MAX_SETTLED = 100_000
 MAX_BOUND_BITS = 20_000
 MAX_OPERATIONS = 150
 """Operations of a difference that simplification is tried on."""
+RELATIONS = (Relational, sympy.And)
 _OPERATORS = (sympy.Integral, sympy.Limit, sympy.Sum, sympy.Product, sympy.Derivative)
 _FAILURES = (Undecided, ArithmeticError, AttributeError, LookupError, NotImplementedError, RecursionError, TypeError, ValueError)
 
@@ -285,7 +286,7 @@ def compared(gold: Any, answer: Any, seed: bytes) -> bool | None:
         return same_term(gold, answer, seed)
     if isinstance(gold, sympy.Expr) or isinstance(answer, sympy.Expr):
         return False
-    if isinstance(gold, Relational | sympy.And) or isinstance(answer, Relational | sympy.And):
+    if isinstance(gold, RELATIONS) or isinstance(answer, RELATIONS):
         return same_relation(gold, answer, seed)
     if isinstance(gold, sympy.Interval) and isinstance(answer, sympy.Interval):
         ends = (gold.left_open, gold.right_open) == (answer.left_open, answer.right_open)
@@ -348,7 +349,7 @@ def same_set(gold: Any, answer: Any) -> bool | None:
 _WORDS = re.compile(
     r"\\(?:begin|end|text|textbf|mathrm|mathbf|operatorname|mathbb|mathcal)\s*\{[^{}]*\}|\\[A-Za-z]+|(?<![A-Za-z])(?:dx|dy|dt)(?![A-Za-z])"
 )
-_TEXT_ONLY = re.compile(r"\\(?:equiv|pmod|bmod|approx|sim|forall|exists|implies|iff|propto|cong|parallel|perp)(?![A-Za-z])")
+_TEXT_ONLY = re.compile(r"\\(?:equiv|pmod|bmod|sim|forall|exists|implies|iff|propto|cong|parallel|perp)(?![A-Za-z])")
 
 
 def read_in_full(latex: str, term: Any) -> bool:

@@ -26,6 +26,7 @@ BITS = 127
 MAX_WEIGHT = 2**40
 """Bound of degree, and of bits of a whole number, of a term that is evaluated here; the chance of an error grows with it."""
 MAX_DRAWS = 300
+MAX_FACTORIAL = 20_000
 ROOT = 5040
 """Order of the root of unity that every field has: angles of a whole number of degrees, and i."""
 _SMALL = 144
@@ -200,7 +201,7 @@ class Point:
             return self.value(term.args[0])
         if name == "log":
             return self.logarithm(*term.args)
-        if name == "factorial" and term.args[0].is_Integer and 0 <= term.args[0] <= 20_000:
+        if _is_factorial(term) and term.args[0] <= MAX_FACTORIAL:
             return math.factorial(int(term.args[0]))
         if name in _TRIGONOMETRIC:
             return self.trigonometric(name, term.args[0])
@@ -372,6 +373,10 @@ def whole_number(node: Any) -> int | None:
     return total if abs(total) <= MAX_WEIGHT else None
 
 
+def _is_factorial(node: Any) -> bool:
+    return bool(node.func.__name__ == "factorial" and node.args[0].is_Integer and node.args[0] >= 0)
+
+
 def _bounded(total: int) -> int:
     if total > MAX_WEIGHT:
         raise Undecided
@@ -386,11 +391,15 @@ def coefficient(node: Any) -> int:
         total = sum(map(coefficient, node.args))
     elif node.is_Mul:
         total = math.prod(map(coefficient, node.args))
-    elif node.is_Pow and node.exp.is_Integer and 0 < node.exp <= MAX_WEIGHT:
-        inner = coefficient(node.base)
-        total = inner ** int(node.exp) if inner.bit_length() * int(node.exp) < 200 else MAX_WEIGHT + 1
+    elif node.is_Pow:
+        inner, times = coefficient(node.base), whole_number(node.exp)
+        if times is None:
+            # a tower is too large by its exponent; sqrt(3) has no numeric factor
+            coefficient(node.exp)
+            times = 1
+        total = inner ** max(times, 0) if inner.bit_length() * times < 200 else MAX_WEIGHT + 1
     else:
-        total = 2
+        total = math.factorial(min(int(node.args[0]), 20)) if _is_factorial(node) else 2
     return _bounded(total)
 
 
@@ -400,7 +409,7 @@ def weight(node: Any) -> int:
     if getattr(node, "is_Rational", False):
         return _bounded(int(node.p).bit_length() + int(node.q).bit_length())
     name = node.func.__name__
-    if name == "factorial" and node.args[0].is_Integer:
+    if _is_factorial(node):
         return _bounded(int(node.args[0]) * 16)
     if name in ("Pow", "exp"):
         base, exponent = (node.base, node.exp) if name == "Pow" else (sympy.E, node.args[0])

@@ -27,7 +27,7 @@ from latex2sympy2_extended.latex2sympy2 import (  # type: ignore[import-untyped]
 )
 from math_verify.grader import should_treat_as_complex
 
-from selfplay.verify.math.deciding import compared, numeric, read_in_full, seed_of
+from selfplay.verify.math.deciding import RELATIONS, compared, numeric, read_in_full, seed_of
 
 MEMORY_BYTES = 2**30
 
@@ -126,14 +126,14 @@ def reply(question: dict[str, Any]) -> dict[str, Any]:
         same = compared(gold, answer, seed_of(question["gold"], question["answer"]))
     else:
         same = None
-    if same is None and isinstance(gold, sympy.logic.boolalg.Boolean):
+    if same is None and isinstance(gold, RELATIONS):
         same = False
     return {"unread": "answer"} if same is None else {"same": same}
 
 
 def plain(latex: str) -> str:
-    """The text without spaces."""
-    return re.sub(r"\s+", "", latex)
+    """The text without spaces that separate nothing."""
+    return re.sub(r"(?<![A-Za-z0-9])\s+|\s+(?![A-Za-z0-9])", "", latex)
 
 
 def answered(question: dict[str, Any]) -> dict[str, Any]:
