@@ -2,7 +2,7 @@
 
 | of both sides | proved by | refuted by | undecided is |
 |---|---|---|---|
-| terms | equal trees; equal values in a prime field; a zero bound (numbers); simplification | other values in a prime field, where it is exact; other real values | no verdict |
+| terms | equal trees, equal values in F_p, zero bound (numbers), simplification | other values in F_p where exact, other reals | no verdict |
 | equations, inequalities | left minus right sides in one constant ratio (its sign counts for `<`) | | not the same |
 | several relations | each of one with one of the other | | not the same |
 | sets, tuples | part by part; both subsets of each other | a part | no verdict |
@@ -16,22 +16,31 @@ import hashlib
 import re
 from typing import Any
 
-import sympy  # type: ignore[import-untyped]
-from sympy.core.relational import Relational  # type: ignore[import-untyped]
+import sympy
+from sympy.core.relational import Relational
 
-from selfplay.verify.math.field import Draw, Undecided, images, weight
+from selfplay.verify.math.field import MAX_WEIGHT, Draw, Undecided, bits, images, weight
 
 DIGITS = 50
 """Significant digits to which real values are worked out."""
 REAL_POINTS = 4
-MAX_SETTLED = 100_000
-"""Weight (bits of numbers, degree) up to which sympy may work a term out; what is heavier is left to the field."""
+MAX_SETTLED = 50_000
+"""Bits of numbers up to which sympy may work a term out; what is larger is left to the field."""
 MAX_BOUND_BITS = 20_000
 MAX_OPERATIONS = 150
 """Operations of a difference that simplification is tried on."""
 RELATIONS = (Relational, sympy.And)
 _OPERATORS = (sympy.Integral, sympy.Limit, sympy.Sum, sympy.Product, sympy.Derivative)
-_FAILURES = (Undecided, ArithmeticError, AttributeError, LookupError, NotImplementedError, RecursionError, TypeError, ValueError)
+_FAILURES = (
+    Undecided,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 def seed_of(gold: str, answer: str) -> bytes:
@@ -103,7 +112,7 @@ def same_term(gold: Any, answer: Any, seed: bytes) -> bool | None:
     """Equality of two terms; None where it is neither proved nor refuted."""
     gold, answer = uniform(gold, answer)
     try:
-        light = weight(gold) + weight(answer) <= MAX_SETTLED
+        light = is_light(gold, answer)
     except Undecided:
         return None
     if light:
@@ -117,14 +126,26 @@ def same_term(gold: Any, answer: Any, seed: bytes) -> bool | None:
     return decided if decided is not None else proved_zero(full[0] - full[1])
 
 
+def is_light(*given: Any) -> bool:
+    """Whether sympy may work the terms out. Raises Undecided where not even the field can."""
+    if sum(map(weight, given)) > MAX_WEIGHT:
+        raise Undecided
+    return sum(map(bits, given)) <= MAX_SETTLED
+
+
 def compared_values(gold: Any, answer: Any, seed: bytes, light: bool) -> bool | None:
-    """By the trees, the prime field, and real values, which can only refute."""
+    """By the trees, the prime field, and real values, which can only refute; numbers first by their zero bound, which is faster."""
     if undefined(gold) or undefined(answer):
         return None
     if gold == answer:
         return True
+    numbers = light and not gold.free_symbols and not answer.free_symbols
+    if numbers and refuted(gold, answer, seed):
+        return False
+    if numbers and below_zero_bound(gold - answer):
+        return True
     decided = same_in_field(gold, answer, seed)
-    if decided is None and light and refuted(gold, answer, seed):
+    if decided is None and light and not numbers and refuted(gold, answer, seed):
         return False
     return decided
 
@@ -162,11 +183,10 @@ def refuted(gold: Any, answer: Any, seed: bytes) -> bool:
 
 
 def proved_zero(term: Any) -> bool | None:
-    """True where a term is shown to be 0, by a bound for algebraic numbers or by simplification; else None."""
-    if term.count_ops() > MAX_OPERATIONS or undefined(term):
+    """True where simplification gives 0, else None."""
+    # what could not be worked out is not simplified either: sympy takes dy/dx for 0
+    if term.count_ops() > MAX_OPERATIONS or undefined(term) or term.has(*_OPERATORS):
         return None
-    if not term.free_symbols and below_zero_bound(term):
-        return True
     try:
         return True if sympy.simplify(term) == 0 else None
     except _FAILURES:
@@ -237,8 +257,9 @@ def same_relation(gold: Any, answer: Any, seed: bytes) -> bool:
         return symmetric or same_sign(left, right, seed)
     if not symmetric or max(left.count_ops(), right.count_ops()) > MAX_OPERATIONS:
         return False
-    numerators = [sympy.fraction(sympy.cancel(side))[0] for side in (left, right)]
-    return numerators != [left, right] and in_constant_ratio(*numerators, seed)
+    # two sides without a common denominator: y = 1/x is x y = 1
+    numerator, other = (sympy.fraction(sympy.cancel(side))[0] for side in (left, right))
+    return in_constant_ratio(numerator, other, seed)
 
 
 def one_sided(relation: Any) -> tuple[Any, Any]:
@@ -255,7 +276,7 @@ def in_constant_ratio(left: Any, right: Any, seed: bytes) -> bool:
     Terms without unknowns have such a ratio always: `0 = 1` and `0 = 2` are not shown to be the same here.
     """
     try:
-        if weight(left) + weight(right) <= MAX_SETTLED:
+        if is_light(left, right):
             left, right = settled(left), settled(right)
         found = images(seed, [bound(left), bound(right)], 2)
     except _FAILURES:

@@ -19,13 +19,13 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-import sympy  # type: ignore[import-untyped]
+import sympy
 
 BITS = 127
 """Bits of the prime."""
 MAX_WEIGHT = 2**40
 """Bound of degree, and of bits of a whole number, of a term that is evaluated here; the chance of an error grows with it."""
-MAX_DRAWS = 300
+MAX_DRAWS = 150
 MAX_FACTORIAL = 20_000
 ROOT = 5040
 """Order of the root of unity that every field has: angles of a whole number of degrees, and i."""
@@ -82,9 +82,12 @@ def prime(draw: Draw, index: int) -> int:
     """The index-th prime p of BITS bits with p - 1 divisible by ROOT and by no higher power of 2 or 3."""
     room = 2 ** (BITS - 1) // ROOT
     m = room + draw.number("prime", index) % room
-    while math.gcd(m, 6) != 1 or math.gcd(p := m * ROOT + 1, 111546435) != 1 or not _probably_prime(p):
+    while True:
+        p: int = m * ROOT + 1
+        # 111,546,435 is the product of the odd primes up to 23
+        if math.gcd(m, 6) == 1 and math.gcd(p, 111_546_435) == 1 and _probably_prime(p):
+            return p
         m += 1
-    return p
 
 
 class Field:
@@ -349,7 +352,7 @@ def terms(node: Any) -> int:
     if node.is_Mul:
         return min(math.prod(map(terms, node.args)), 10**9)
     if node.is_Pow and node.exp.is_Integer and node.exp > 0:
-        return min(terms(node.base) ** min(int(node.exp), 30), 10**9)
+        return 10**9 if node.exp > 30 else min(math.prod([terms(node.base)] * int(node.exp)), 10**9)
     return 1
 
 
@@ -422,6 +425,19 @@ def weight(node: Any) -> int:
     if name in _TRIGONOMETRIC:
         return _bounded(inner + _EXPONENT * coefficient(node.args[0]))
     return _bounded(inner)
+
+
+def bits(node: Any) -> int:
+    """About how many bits the numbers of a term have once sympy has worked them out; `weight` must have been asked first."""
+    if getattr(node, "is_Rational", False):
+        return int(node.p).bit_length() + int(node.q).bit_length()
+    if _is_factorial(node):
+        return int(node.args[0]) * 16
+    total = sum(bits(part) for part in node.args)
+    if getattr(node, "is_Pow", False):
+        times = int(node.exp.p) if node.exp.is_Rational else whole_number(node.exp)
+        return total if times is None else bits(node.base) * max(1, abs(times))
+    return total
 
 
 class Images(NamedTuple):

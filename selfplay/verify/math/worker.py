@@ -18,8 +18,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-import sympy  # type: ignore[import-untyped]
-from latex2sympy2_extended.latex2sympy2 import (  # type: ignore[import-untyped]
+from latex2sympy2_extended.latex2sympy2 import (
     ConversionConfig,
     NormalizationConfig,
     latex2sympy,
