@@ -110,19 +110,20 @@ def undefined(term: Any) -> bool:
 
 def same_term(gold: Any, answer: Any, seed: bytes) -> bool | None:
     """Equality of two terms; None where it is neither proved nor refuted."""
-    gold, answer = uniform(gold, answer)
     try:
         light = is_light(gold, answer)
     except Undecided:
         return None
-    if light:
-        gold, answer = settled(gold), settled(answer)
-    decided = compared_values(gold, answer, seed, light)
-    if decided is not None or not light:
+    if not light:
+        # every rebuilding of such a term would work its powers out
+        return same_in_field(gold, answer, seed)
+    gold, answer = map(settled, uniform(gold, answer))
+    decided = compared_values(gold, answer, seed)
+    if decided is not None:
         return decided
     full = worked_out(gold), worked_out(answer)
     if full != (gold, answer):
-        decided = compared_values(*full, seed, light)
+        decided = compared_values(*full, seed)
     return decided if decided is not None else proved_zero(full[0] - full[1])
 
 
@@ -133,19 +134,19 @@ def is_light(*given: Any) -> bool:
     return sum(map(bits, given)) <= MAX_SETTLED
 
 
-def compared_values(gold: Any, answer: Any, seed: bytes, light: bool) -> bool | None:
+def compared_values(gold: Any, answer: Any, seed: bytes) -> bool | None:
     """By the trees, the prime field, and real values, which can only refute; numbers first by their zero bound, which is faster."""
     if undefined(gold) or undefined(answer):
         return None
     if gold == answer:
         return True
-    numbers = light and not gold.free_symbols and not answer.free_symbols
+    numbers = not gold.free_symbols and not answer.free_symbols
     if numbers and refuted(gold, answer, seed):
         return False
     if numbers and below_zero_bound(gold - answer):
         return True
     decided = same_in_field(gold, answer, seed)
-    if decided is None and light and not numbers and refuted(gold, answer, seed):
+    if decided is None and not numbers and refuted(gold, answer, seed):
         return False
     return decided
 
@@ -251,7 +252,6 @@ def same_relation(gold: Any, answer: Any, seed: bytes) -> bool:
     (kind, left), (other, right) = one_sided(gold), one_sided(answer)
     if kind != other:
         return False
-    left, right = uniform(left, right)
     symmetric = kind in (sympy.Eq, sympy.Ne)
     if in_constant_ratio(left, right, seed):
         return symmetric or same_sign(left, right, seed)
@@ -277,7 +277,7 @@ def in_constant_ratio(left: Any, right: Any, seed: bytes) -> bool:
     """
     try:
         if is_light(left, right):
-            left, right = settled(left), settled(right)
+            left, right = map(settled, uniform(left, right))
         found = images(seed, [bound(left), bound(right)], 2)
     except _FAILURES:
         return False
@@ -287,6 +287,7 @@ def in_constant_ratio(left: Any, right: Any, seed: bytes) -> bool:
 
 def same_sign(left: Any, right: Any, seed: bytes) -> bool:
     """Whether the constant ratio of two terms is positive."""
+    left, right = uniform(left, right)
     symbols = left.free_symbols | right.free_symbols
     draw = Draw(seed)
     for i in range(REAL_POINTS):
