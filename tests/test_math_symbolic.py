@@ -13,7 +13,9 @@ import sympy
 from selfplay.records import Outcome
 from selfplay.verify.math import close, equal, symbolic
 from selfplay.verify.math.deciding import below_zero_bound, same_term
-from selfplay.verify.math.field import MAX_WEIGHT, Draw, Field, Undecided, images, weight
+from selfplay.verify.math.field import Draw, Field
+from selfplay.verify.math.images import images
+from selfplay.verify.math.sizes import MAX_WEIGHT, Undecided, weight
 
 FORGED = [
     # zero at many points that one could guess

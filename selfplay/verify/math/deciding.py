@@ -19,7 +19,9 @@ from typing import Any
 import sympy
 from sympy.core.relational import Relational
 
-from selfplay.verify.math.field import MAX_WEIGHT, Draw, Undecided, bits, images, weight
+from selfplay.verify.math.field import Draw
+from selfplay.verify.math.images import images
+from selfplay.verify.math.sizes import MAX_WEIGHT, Undecided, bits, weight
 
 DIGITS = 50
 """Significant digits to which real values are worked out."""

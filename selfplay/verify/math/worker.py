@@ -1,4 +1,4 @@
-"""Runs alone in an interpreter of its own, fed one JSON line a question: with `deciding` and `field` all that imports sympy.
+"""Runs alone in an interpreter of its own, fed one JSON line a question: with `deciding`, `images` and `sizes` all that imports sympy.
 
 Never imported by selfplay: `symbolic.py` executes it in an isolated interpreter, under limits, and kills it at the deadline.
 The parser is latex2sympy's grammar, so no text of a model reaches Python's `eval`; sympy's own work is why it stands apart.
