@@ -37,10 +37,14 @@ class Late(BaseException):
 
 _PRIME = re.compile(r"(?<![A-Za-z\\])([A-Za-z])(?:_(\w)|_\{(\w+)\})?((?:'|\^\{?(?:\\prime\s*)+\}?)+)")
 _TRANSPOSED = re.compile(r"(?<![A-Za-z\\])([A-Za-z])\^(?:T|\{T\}|\\top|\{\\top\})(?![A-Za-z])")
+_CIRCULAR = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])")
+_DEGREES = re.compile(r"(\d+(?:\.\d+)?)\s?(?:degrees?(?![A-Za-z])|\^\s?\{?\\circ\}?)")
 
 
 def marked(latex: str) -> str:
-    """Letters with primes and transposed letters as unknowns of their own: the grammar would drop the mark, and x' be x."""
+    """The marks that the grammar would drop, kept: x' and a transposed A are unknowns of their own, degrees of a sine parts of pi."""
+    if _CIRCULAR.search(latex):
+        latex = _DEGREES.sub(r"{\\frac{\1\\pi}{180}}", latex)
     if "'" in latex or "prime" in latex:
         latex = _PRIME.sub(
             lambda m: f"{m[1]}_{{{m[2] or m[3] or ''}9{m[4].count(chr(39)) + m[4].count('prime')}}}", latex
@@ -59,11 +63,9 @@ def confine() -> None:
 def parsed(latex: str) -> Any:
     """The sympy object of one expression, or None for a blank one; raises whatever the grammar raises on what it cannot read.
 
-    Decimals become fractions first, so that no float is ever compared; `K` and `k` stay different letters.
+    `latex` has been `marked`. Decimals become fractions, so that no float is ever compared; `K` and `k` stay different letters.
     """
-    exact = re.sub(
-        r"(?<![\d.])(\d*)\.(\d+)", lambda m: rf"{{\frac{{{int(m[1] + m[2])}}}{{{10 ** len(m[2])}}}}}", marked(latex)
-    )
+    exact = re.sub(r"(?<![\d.])(\d*)\.(\d+)", lambda m: rf"{{\frac{{{int(m[1] + m[2])}}}{{{10 ** len(m[2])}}}}}", latex)
     normal = NormalizationConfig(
         basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none", equations=False
     )
@@ -109,22 +111,22 @@ def reply(question: dict[str, Any]) -> dict[str, Any]:
     says, where it raises, which of the two was at hand.
     """
     question["stage"] = "gold"
-    gold = parsed(question["gold"])
+    reference = marked(question["gold"])
+    gold = parsed(reference)
     if gold is None:
         return {"unread": "gold"}
     if question["answer"] is None:
         value = numeric(gold) if not gold.free_symbols else None
         return {"value": str(value) if value is not None and value.is_real else None}
     question["stage"] = "answer"
-    answer = parsed(question["answer"])
+    given = marked(question["answer"])
+    answer = parsed(given)
     if answer is None:
         return {"unread": "answer"}
-    if plain(question["gold"]) == plain(question["answer"]):
+    if plain(reference) == plain(given):
         return {"same": True}
-    if read_in_full(question["gold"], gold) and read_in_full(question["answer"], answer):
-        same = compared(gold, answer, seed_of(question["gold"], question["answer"]))
-    else:
-        same = None
+    in_full = read_in_full(reference, gold) and read_in_full(given, answer)
+    same = compared(gold, answer, seed_of(reference, given)) if in_full else None
     if same is None and isinstance(gold, RELATIONS):
         same = False
     return {"unread": "answer"} if same is None else {"same": same}
