@@ -70,6 +70,8 @@ FORGED = [
     (r"\sqrt{3-2\sqrt{2}}", r"1-\sqrt{2}"),
     (r"\sqrt[3]{2}", r"\sqrt[3]{2}\cdot\frac{-1+i\sqrt3}{2}"),
     ("i", "-i"),
+    (r"\arctan 2+\arctan 3", r"-\frac{\pi}{4}"),
+    (r"\frac{\pi}{4}", r"\arctan(1+10^{-1000})"),
     (r"\sin 30", r"\sin 30^\circ"),
     (r"\cos 20^\circ", r"\cos 20"),
 ]
@@ -100,6 +102,9 @@ IDENTITIES = [
     (r"e^{i\pi/3}", r"\frac{1+i\sqrt3}{2}"),
     (r"\cos 36^\circ", r"\frac{1+\sqrt5}{4}"),
     (r"2\sin 20^\circ", r"2\cos(70^{\circ})"),
+    (r"\arctan 2+\arctan 3", r"\frac{3\pi}{4}"),
+    (r"4\arctan\frac15-\arctan\frac1{239}", r"\frac{\pi}{4}"),
+    (r"\arcsin\frac35+\arcsin\frac45", r"\frac{\pi}{2}"),
     (r"\exp(2)", "e^2"),
     (r"2\exp(-1)", r"\frac{2}{e}"),
     (r"2\ln 3+\ln 4", r"\ln 36"),

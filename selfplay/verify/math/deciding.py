@@ -191,9 +191,18 @@ def proved_zero(term: Any) -> bool | None:
     if term.count_ops() > MAX_OPERATIONS or undefined(term) or term.has(*_OPERATORS):
         return None
     try:
-        return True if sympy.simplify(term) == 0 else None
+        return True if tangent_vanishes(term) or sympy.simplify(term) == 0 else None
     except _FAILURES:
         return None
+
+
+def tangent_vanishes(number: Any) -> bool:
+    """Whether a sum of arcus functions, below 1 in size, has the tangent 0: then it is 0."""
+    if number.free_symbols or not number.has(sympy.atan, sympy.asin, sympy.acos):
+        return False
+    # the second pass takes multiples apart
+    value, tangent = numeric(number), sympy.expand_trig(sympy.expand_trig(sympy.tan(number)))
+    return value is not None and bool(abs(value) < 1) and (tangent == 0 or below_zero_bound(tangent))
 
 
 def below_zero_bound(number: Any) -> bool:
