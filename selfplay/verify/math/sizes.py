@@ -48,6 +48,7 @@ def whole_number(node: Any) -> int | None:
 
 
 def is_factorial(node: Any) -> bool:
+    """Whether a term is n! of a whole number."""
     return bool(node.func.__name__ == "factorial" and node.args[0].is_Integer and node.args[0] >= 0)
 
 
