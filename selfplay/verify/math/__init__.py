@@ -1,6 +1,6 @@
 """Floor 3: mathematics, answers and steps, checked exactly where that is possible and bounded in time everywhere."""
 
-from selfplay.verify.math.equality import equal
+from selfplay.verify.math.equality import equal, unreadable
 from selfplay.verify.math.steps import (
     SolutionVerdict,
     StepOutcome,
@@ -24,5 +24,6 @@ __all__ = [
     "equal",
     "first_wrong",
     "require",
+    "unreadable",
     "warm_up",
 ]
