@@ -33,7 +33,7 @@ MAX_MARKS = 40
 """Statements that are looked at, from the end of the reply."""
 _MARK = re.compile(
     r"####+[ \t]?(?P<hash>[^\n]*)"
-    r"|<answer>(?P<tag>.{0,2000}?)</answer>"
+    r"|<answer>(?P<tag>(?:(?!<answer>).){0,2000}?)</answer>"
     r"|(?:^|\n)[ \t>*_#-]{0,12}(?P<line>A|(?:final |the |my |correct )?(?:answer|ans|result)(?: \([^)\n]{0,30}\))?)"
     r"[ \t]?(?:\*\*|__)?[ \t]?(?:[:=][ \t]?(?:\*\*|__)?|\n)"
     r"|(?P<inline>\b(?:final answer|answer)[ \t]?(?:\*\*|__)?[ \t]?:[ \t]?(?:\*\*|__)?)"

@@ -112,6 +112,7 @@ def plain(text: str) -> str:
         escaped = text.replace(r"\$", "¤")
         text = _undollared(escaped).strip()
         text = text.replace("¤", "$") if text.startswith(("¤", "-¤")) else text.replace("¤", "")
+        text = re.sub(r"\s{2,}", " ", text)
         text = _NARROW.sub(",", text)
         for _ in range(3):
             text = _TEXT.sub(r" \1 ", text)

@@ -71,7 +71,8 @@ def match(gold: Reading, answer: Reading, context: Context) -> Outcome:
         first = _by_kind(gold, answer, context)
     for one, other in ((gold, answer.other), (gold.other, answer)):
         if first is Outcome.FAIL and one is not None and other is not None and "choice" not in (one.kind, other.kind):
-            first = match(one, other, context)
+            ordered = gold.kind == "choice" and one.kind == other.kind == "list"
+            first = _in_order(one.parts, other.parts, context) if ordered else match(one, other, context)
     return first
 
 
