@@ -20,8 +20,10 @@ from selfplay.answers.statements import (
     Strength,
     bare,
     choice,
+    chosen,
     from_sentence,
     hedges,
+    shaped,
     stated,
     tidy,
 )
@@ -37,7 +39,8 @@ _MARK = re.compile(
     r"|(?:^|\n)[ \t>*_#-]{0,12}(?P<line>A|(?:final |the |my |correct )?(?:answer|ans|result)(?: \([^)\n]{0,30}\))?)"
     r"[ \t]?(?:\*\*|__)?[ \t]?(?:[:=][ \t]?(?:\*\*|__)?|\n)"
     r"|(?P<inline>\b(?:final answer|answer)[ \t]?(?:\*\*|__)?[ \t]?:[ \t]?(?:\*\*|__)?)"
-    r"|(?P<phrase>\b(?:final answer|answer|correct (?:option|choice)|result)\b[^\n.:=]{0,60}?\b(?:is|equals|would be|must be|will be)\b[ \t]?:?)",
+    r"|(?P<phrase>\b(?:final answer|answers?|correct (?:option|choice)|result)\b[^\n.:=]{0,60}?"
+    r"\b(?:is|are|equals|would be|must be|will be)\b[ \t]?:?)",
     re.IGNORECASE | re.DOTALL,
 )  # fmt: skip
 _DISPLAY = re.compile(r"\s*(?:\$\$|\\\[)(.{1,4000}?)(?:\$\$|\\\])", re.DOTALL)
@@ -102,7 +105,7 @@ _FIRST = Strength.VALUE + 1
 def _marks(body: str) -> list[re.Match[str]]:
     """The last marks in order; `A:` in a list of options is none."""
     marks = list(_MARK.finditer(body))[-MAX_MARKS:]
-    options = any(mark["line"] == "A" for mark in marks) and re.search(r"(?:^|\n)[ \t*_(-]{0,8}B[:)]", body)
+    options = any(mark["line"] == "A" for mark in marks) and re.search(r"(?:^|\n|[,;] )[ \t*_(-]{0,8}B\s?[:)=]", body)
     return [mark for mark in marks if mark["line"] != "a" and not (options and mark["line"] == "A")]
 
 
@@ -167,4 +170,4 @@ def _last_line(body: str) -> Found | None:
     sentence = pieces[-1] if pieces else line
     if hedges(line[-400:]):
         return Found(tidy(sentence), True) if re.search(r"\d", sentence) else None
-    return bare(sentence) or from_sentence(sentence)
+    return chosen(sentence) or bare(sentence) or shaped(sentence) or from_sentence(sentence)

@@ -145,11 +145,33 @@ def hedges(statement: str) -> bool:
     return bool(_HEDGE.search(statement) or (_ALTERNATIVE.search(statement) and _OR.search(statement)))
 
 
+_YES_NO = re.compile(r"(yes|no|true|false)(?=[,.;]\s|\s[-—–]\s)", re.IGNORECASE)
+_CHOSEN = re.compile(r"\b(?:option|choice|choose|pick|select|answer)\s(?:option\s|choice\s)?(?:\(([A-J])\)|([A-J]))$")
+_SAYS = re.compile(r"\b(?:is|are|equals?)\b:?\s")
+
+
+def chosen(sentence: str) -> Found | None:
+    """The letter of a sentence that ends in one: `I choose option (C).`"""
+    match = _CHOSEN.search(tidy(sentence)[-60:])
+    return Found(match[1] or match[2]) if match else None
+
+
+def shaped(sentence: str) -> Found | None:
+    """A ratio, a time, a tuple or a list after the last "is": `The ratio is 4:5.`"""
+    said = tidy(_SAYS.split(sentence)[-1])
+    prose = [w for w in _WORDS.findall(_COMMANDS.sub(" ", said)) if w.lower() not in _NO_PROSE]
+    if said == tidy(sentence) or prose or not re.search(r"\d", said):
+        return None
+    return Found(said) if said[0] in "([{" or re.search(r"\d:\d|,\s|\band\b", said) else None
+
+
 def choice(statement: str) -> Found | None:
-    """The option that a statement starts with: its letter alone, or letter and text where the text follows the mark.
+    """The option, or yes or no, that a statement starts with: its letter alone, or letter and text where the text follows the mark.
 
     The text of an option is no hedge, whatever it says; naming a second option is one.
     """
+    if (word := _YES_NO.match(statement)) and not hedges(statement):
+        return Found(word[1], marked=True)
     match = _CHOICE.match(statement)
     if match is None:
         return None

@@ -65,20 +65,32 @@ def equal(
         return Outcome.PASS
     if found is None:
         return Outcome.INVALID
+    texts = [found.text]
+    if reference.reading is not None and reference.reading.kind in ("list", "phrase") and not found.marked:
+        # what a sentence states last is one value: against several, a short answer is read whole too
+        texts += [answer.strip(" .")] if answer and len(answer) <= MAX_WHOLE else []
     try:
-        given = read(found.text)
-    except Hopeless:
-        return Outcome.INVALID
-    if reference.reading is None:
-        return Outcome.ABSTAIN
-    if found.hedged and not _may_be_several(found, reference.reading):
-        return Outcome.INVALID
-    try:
-        return match(reference.reading, given, context)
+        return _best(reference.reading, texts, found, context)
     except symbolic.Overrun:
         return Outcome.INVALID
     except OutageError:
         return Outcome.ERROR
+
+
+def _best(reference: Reading | None, texts: list[str], found: Found, context: Context) -> Outcome:
+    """The outcome of the first text that passes, else of the first."""
+    outcomes = []
+    for text in texts:
+        try:
+            given = read(text)
+        except Hopeless:
+            outcomes.append(Outcome.INVALID)
+            continue
+        if reference is None:
+            return Outcome.ABSTAIN
+        hedged = text == found.text and found.hedged and not _may_be_several(found, reference)
+        outcomes.append(Outcome.INVALID if hedged else match(reference, given, context))
+    return Outcome.PASS if Outcome.PASS in outcomes else outcomes[0]
 
 
 def unreadable(gold: str) -> str:
@@ -100,6 +112,8 @@ class _Reference:
 
 _MISSING = frozenset({"None", "nan", "NaN", "NaT", "null"})
 """What programs write for a value that is missing; the word `none` is an answer."""
+MAX_WHOLE = 200
+"""Characters of an unmarked answer that is read whole where the reference names several values."""
 MAX_WORDS = 40
 """Words of a reference that marks no answer; with more it is a solution whose answer stands nowhere."""
 

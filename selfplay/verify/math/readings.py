@@ -104,6 +104,8 @@ def _read(text: str, depth: int) -> Reading:
         return Reading("words", canonical(text).replace("{", "").replace("}", ""), text)
     if choice := _CHOICE.fullmatch(text):
         rest = _read(choice[2].strip(), depth + 1) if choice[2].strip() else None
+        if rest and depth:
+            return replace(rest, name=choice[1])  # one of several: `A: 5, B: 7` names values
         return Reading("choice", choice[1], text, shape=choice[1], other=rest)
     if measured := compound(text):
         return Reading("phrase", measured, text)
