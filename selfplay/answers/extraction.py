@@ -43,6 +43,13 @@ _MARK = re.compile(
     r"\b(?:is|are|equals|would be|must be|will be)\b[ \t]?:?)",
     re.IGNORECASE | re.DOTALL,
 )  # fmt: skip
+_HEADING = re.compile(
+    r"[*_ ]*(?:step|part|case|note|solution|explanation|section|example|problem|question|conclusion|summary|check|verif|calculat|comput|find)",
+    re.IGNORECASE,
+)
+"""`#### Step 2` is a heading, not an answer."""
+_NEXT_OPTION = re.compile(r"(?:^|\n|[,;] )[ \t*_(-]{0,8}B\s?[:)=]")
+_RATIO = re.compile(r"\s?[A-Za-z]{1,3}\s?[:=]")
 _DISPLAY = re.compile(r"\s*(?:\$\$|\\\[)(.{1,4000}?)(?:\$\$|\\\])", re.DOTALL)
 _PERCENT = re.compile(r"[\s$)\\]{0,6}(?:%|percent\b|pct\b)")
 _CLOSING = re.compile(r"\.?[ \t]?\bI hope (?:it|this|that) (?:is correct|helps)\b[.!]?|\\n\s{0,8}$", re.IGNORECASE)
@@ -105,8 +112,12 @@ _FIRST = Strength.VALUE + 1
 def _marks(body: str) -> list[re.Match[str]]:
     """The last marks in order; `A:` in a list of options is none."""
     marks = list(_MARK.finditer(body))[-MAX_MARKS:]
-    options = any(mark["line"] == "A" for mark in marks) and re.search(r"(?:^|\n|[,;] )[ \t*_(-]{0,8}B\s?[:)=]", body)
-    return [mark for mark in marks if mark["line"] != "a" and not (options and mark["line"] == "A")]
+    options = any(mark["line"] == "A" for mark in marks) and _NEXT_OPTION.search(body)
+    return [
+        mark
+        for mark in marks
+        if mark["line"] != "a" and not (mark["line"] == "A" and (options or _RATIO.match(body, mark.end())))
+    ]
 
 
 def _ranked(body: str, mark: re.Match[str]) -> tuple[Found, int] | None:
@@ -118,8 +129,7 @@ def _ranked(body: str, mark: re.Match[str]) -> tuple[Found, int] | None:
         said = stated(mark["hash"], phrase=False)
         if said is None:
             return None
-        first = said[1] is Strength.VALUE and not re.match(r"[A-Za-z]{3}", tidy(mark["hash"]))
-        return said[0], _FIRST if first or _MARK.match(mark["hash"]) else Strength.INSIDE
+        return said[0], _FIRST if said[1] is Strength.VALUE and not _HEADING.match(mark["hash"]) else Strength.INSIDE
     said = stated(_following(body, mark), phrase=bool(mark["phrase"]))
     if said is None:
         return None

@@ -83,7 +83,7 @@ _CHOICE = re.compile(
     rf"{_LETTER}(?P<after>$|\)|[.:](?=\s|$)|(?<=\))\s|,?\s(?:because|since|as|due|for|which|[-—–])(?=\s))"
 )
 """`B`, `(B)`, `B) text`, `option B`, `B because ...`; a bare letter before other words is none (`A number`)."""
-_OTHER_CHOICE = re.compile(r"\b(?:or|and|maybe|versus|vs)\s+(?:option\s)?(?:\([A-J]\)|[A-J](?=$|[).:\s]))")
+_OTHER_CHOICE = re.compile(r"\b(?:or|and|maybe|versus|vs)\b[\s${(]{0,4}(?:option\s)?\(?[A-J](?=$|[),.:\s}$])")
 _VALUE = r"(?:(?<![\d,./])\$?[-−+]?\d[\d,./]{0,40}%?\$?|\$[^$\n]{1,60}\$|\\boxed\{[^{}]{1,60}\}|[A-E]\b|\([A-E]\))"
 _HEDGE = re.compile(
     r"\b(?:maybe|perhaps|possibly|probably|not sure|unsure|uncertain|i guess|guessing|no idea|don'?t know|do not know|"
@@ -118,6 +118,10 @@ _TAIL = re.compile(
 )
 
 
+_DENIED = re.compile(r"not\b|.*(?<!whether)\sor\s|.*\\text\s?\{\s?or\s?\}", re.IGNORECASE | re.DOTALL)
+"""After an answer mark: what it is not, or one thing or another."""
+_LABEL = re.compile(r"[A-Za-z][A-Za-z' -]{0,40}\s(?:is|are|has|have|=)\s[-$\d\\(].{0,60}", re.DOTALL)
+_TEXT_COMMAND = re.compile(r"\\(?:text(?:bf|it|rm)?|mathrm|mbox)(?![A-Za-z])|\\[()\[\]]")
 _EMPHASIS = re.compile(r"(?<![\w)\]}])\*\*|\*\*(?![\w(\[{\\])")
 """Two stars that are no power."""
 
@@ -176,7 +180,7 @@ def choice(statement: str) -> Found | None:
     if match is None:
         return None
     letter = match[1] or match[2]
-    if _OTHER_CHOICE.search(statement, match.end("after") - 1):
+    if _OTHER_CHOICE.search(_TEXT_COMMAND.sub("", statement[max(0, match.end("after") - 1) :])):
         return Found(statement, True, True)
     after = match["after"].strip(" ,")
     if after and after not in ".:)":
@@ -196,8 +200,11 @@ def stated(statement: str, *, phrase: bool, whole: bool = False) -> tuple[Found,
     plain = _led(first)
     if option := choice(_led(statement) if hedges(first) else plain):
         return option, Strength.VALUE
-    if hedges(statement if len(statement) < 200 else first) or (len(statement) < 200 and _TAKEN_BACK.search(statement)):
-        return Found(plain, True, True), Strength.VALUE
+    short = statement if len(statement) < 200 else first
+    if _DENIED.match(plain) or hedges(short) or (short is statement and _TAKEN_BACK.search(short)):
+        return Found(statement, True, True), Strength.VALUE
+    if _labelled(plain):
+        return Found(plain, marked=True), Strength.VALUE
     remark = _REMARK.fullmatch(plain)
     if remark and read_number(remark[1]) is not None:
         return Found(remark[1], False, True), Strength.VALUE
@@ -212,6 +219,12 @@ def stated(statement: str, *, phrase: bool, whole: bool = False) -> tuple[Found,
     return None
 
 
+def _labelled(text: str) -> bool:
+    """`slope is 2 and intercept is 3`: several values, each with its name."""
+    parts = re.split(r",\s(?:and\s)?|;\s|\sand\s", text)
+    return 1 < len(parts) <= 20 and all(_LABEL.fullmatch(part) for part in parts)
+
+
 def _led(text: str) -> str:
     """Without "approximately", "the answer is" and the like in front."""
     for _ in range(4):
@@ -224,7 +237,8 @@ def _led(text: str) -> str:
 
 def _valued(text: str) -> bool:
     """Whether a short statement holds a value: a digit, a formula, or a single letter."""
-    return any(ch.isnumeric() for ch in text) or "\\" in text or "$" in text or len(text) == 1
+    text = _TEXT_COMMAND.sub("", text) if "\\" in text else text
+    return any(ch.isnumeric() for ch in text) or "\\" in text or len(text.strip("$ {}")) == 1
 
 
 def bare(body: str, marked: bool = False) -> Found | None:
@@ -251,7 +265,9 @@ def bare(body: str, marked: bool = False) -> Found | None:
     has_digit = any(ch.isdigit() for ch in text)
     if prose and not has_digit and not span and _REFUSAL.search(text):
         return None
-    several = has_digit and bool(prose) and len(re.findall(r"\d[\d,.:/]*", outside)) > 1
+    # a few letters beside an operator are unknowns: `3tu + 1`
+    spoken = [w for w in prose if len(w) > 3 or not re.search(r"[-+*/^=]", outside)]
+    several = has_digit and bool(spoken) and len(re.findall(r"\d[\d,.:/]*", outside)) > 1
     return Found(text, hedged=several and not marked and read_number(text) is None)
 
 

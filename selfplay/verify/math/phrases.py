@@ -40,7 +40,12 @@ _COMPOUND_UNITS = frozenset(
 )
 _QUANTITY = re.compile(r"(\d[\d,.]*)\s?([A-Za-z]{1,12})\.?(?:,?\s(?:and\s)?|,\s?|$)")
 _TOKEN = re.compile(r"\\[A-Za-z]+|[A-Za-z]+(?:'[a-z]+)?|\d+(?:\s?:\s?\d+)+|\d[\d,]*(?:\.\d+)?|\S")
-_WORD = re.compile(r"(?<![\\A-Za-z{_^])(?=[a-zA-Z]*[aeiouyAEIOUY])[A-Za-z]{2,}(?![A-Za-z])")
+_WORD = re.compile(
+    r"(?:^|[\s(])(?=[A-Za-z]*[aeiouyAEIOUY])(?:[A-Za-z]{4,}|(?i:of|to|if|is|in|at|by|as|on|an|no|or|th))(?![A-Za-z])"
+)
+_SHORT_WORD = re.compile(r"(?:^|[\s(])(?=[A-Za-z]*[aeiouyAEIOUY])[A-Za-z]{2,}(?![A-Za-z])")
+_OPERATOR = re.compile(r"[-+*/^=<>\\]")
+"""Beside one, a few letters are unknowns: `abc + 1`."""
 _SILENT = frozenset({"the", "and", "from", ",", ";", "."})
 _DASH = {"to": "-"}
 _RANGE = re.compile(r"\d:\d")
@@ -85,7 +90,8 @@ def compound(text: str) -> str | None:
 
 def phrase(text: str) -> str | None:
     """Words and numbers, or times and more, token by token, words in small letters and the singular; None where there are none."""
-    spoken = " " in text and _WORD.search(text) and "\\begin" not in text
+    word = _WORD if _OPERATOR.search(text) else _SHORT_WORD
+    spoken = " " in text and word.search(text) and "\\begin" not in text
     if not spoken and not _RANGE.search(text):
         return None
     tokens = [_token(token) for token in _TOKEN.findall(text.replace("--", "-"))]
