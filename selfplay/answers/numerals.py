@@ -167,9 +167,7 @@ _LITERAL = re.compile(
     r"(?:\s?(?P<percent>%))?(?P<rest>.*)",
     re.DOTALL,
 )  # fmt: skip
-_UNIT_WORD = (
-    r"(?:(?=[a-z'-]*[aeiouy])[A-Za-z][A-Za-z'-]{2,}|USD|EUR|GBP|AM|PM|MPH|of|in|a|an|to|the|at|on|by|sq|cu|C|F)\.?"
-)
+_UNIT_WORD = r"(?:(?=[a-z'-]*[aeiouy])[A-Za-z][A-Za-z'-]{2,}|USD|EUR|GBP|MPH|of|in|a|an|to|the|at|on|by|sq|cu|C|F)\.?"
 _POWER = r"(?:\s?\^\s?\{?[23]\}?)?"
 _SHORT = r"km/h|m/s|km|cm|mm|nm|kg|mg|ml|mL|ft|mph|kph|GB|MB|kB|KB|TB|lbs?|oz|hrs?|mins?|secs?|yrs?|yd|mi|kWh|kW|Hz|rad|deg|cents?"
 _UNIT = re.compile(

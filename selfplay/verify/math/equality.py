@@ -66,7 +66,7 @@ def equal(
     if found is None:
         return Outcome.INVALID
     texts = [found.text]
-    if reference.reading is not None and reference.reading.kind in ("list", "phrase") and not found.marked:
+    if reference.reading is not None and _names_several(reference.reading) and not found.marked:
         # what a sentence states last is one value: against several, a short answer is read whole too
         texts += [answer.strip(" .")] if answer and len(answer) <= MAX_WHOLE else []
     try:
@@ -182,5 +182,9 @@ def _literals(gold: str, answer: str, precision: int, tolerance: float) -> Outco
 
 def _may_be_several(found: Found, reference: Reading) -> bool:
     """`3 or 4` answers a reference that is itself a list, `12 apples and 5 pears` one that is such a phrase."""
-    several = reference.kind in ("list", "phrase")
-    return several and (bool(re.search(r"\bor\b", found.text)) or not hedges(found.text))
+    return _names_several(reference) and (bool(re.search(r"\bor\b", found.text)) or not hedges(found.text))
+
+
+def _names_several(reference: Reading) -> bool:
+    """Whether a reference is, or may be read as, more than one value."""
+    return any(r is not None and r.kind in ("list", "phrase") for r in (reference, reference.other))

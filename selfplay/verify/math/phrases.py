@@ -80,7 +80,7 @@ def compound(text: str) -> str | None:
         number = read_number(match[1]) if match else None
         if match is None or number is None:
             return None
-        words = unit_words(match[2].lower())
+        words = ["inch"] if match[2] == "in" else unit_words(match[2].lower())
         if len(words) != 1 or words[0] not in _COMPOUND_UNITS:
             return None
         found.append(f"{number.value} {words[0]}")
