@@ -96,9 +96,11 @@ def _marked(body: str) -> Found | None:
         if boxes and mark.end() <= boxes.end and not mark["tag"]:
             break
         rank = _ranked(body, mark)
+        if rank is not None and rank[0].hedged and best is not None:
+            continue  # a doubt that a later statement settles
         if rank is not None and (best is None or rank[1] > best[1]):
             best = rank
-            if rank[1] == _FIRST:
+            if rank[1] == _FIRST or (rank[0].hedged and not boxes):
                 break
     if boxes and (best is None or best[1] < _FIRST):
         return _boxed(body, boxes.parts, boxes.alternatives, boxes.end)
@@ -130,10 +132,11 @@ def _ranked(body: str, mark: re.Match[str]) -> tuple[Found, int] | None:
         if said is None:
             return None
         return said[0], _FIRST if said[1] is Strength.VALUE and not _HEADING.match(mark["hash"]) else Strength.INSIDE
-    said = stated(_following(body, mark), phrase=bool(mark["phrase"]))
+    label = (mark["line"] or mark["inline"] or "").lower()
+    said = stated(_following(body, mark), phrase=bool(mark["phrase"]) or "result" in label)
     if said is None:
         return None
-    final = "final" in (mark["line"] or mark["inline"] or "").lower() and said[1] is Strength.VALUE
+    final = "final" in label and said[1] is Strength.VALUE
     return said[0], _FIRST if final else int(said[1])
 
 

@@ -27,9 +27,9 @@ class Strength(IntEnum):
 
     WORDS = 1
     INSIDE = 2
-    """A value somewhere in its sentence, or words after a colon."""
+    """A value somewhere in its sentence."""
     VALUE = 3
-    """A value, a choice, or a hedge about one, first thing."""
+    """A value, a choice, or a hedge about one, first thing; after a label (`Answer:`) words too."""
 
 
 MATH = re.compile(
@@ -164,7 +164,7 @@ def shaped(sentence: str) -> Found | None:
     """A ratio, a time, a tuple or a list after the last "is": `The ratio is 4:5.`"""
     said = tidy(_SAYS.split(sentence)[-1])
     prose = [w for w in _WORDS.findall(_COMMANDS.sub(" ", said)) if w.lower() not in _NO_PROSE]
-    if said == tidy(sentence) or prose or not re.search(r"\d", said):
+    if said == tidy(sentence) or prose or MATH.search(said) or not re.search(r"\d", said):
         return None
     return Found(said) if said[0] in "([{" or re.search(r"\d:\d|,\s|\band\b", said) else None
 
@@ -210,7 +210,7 @@ def stated(statement: str, *, phrase: bool, whole: bool = False) -> tuple[Found,
         return Found(remark[1], False, True), Strength.VALUE
     found = bare(plain, marked=True)
     if found is not None:
-        words = Strength.WORDS if phrase else Strength.INSIDE
+        words = Strength.WORDS if phrase else Strength.VALUE
         return Found(found.text, found.hedged, True), Strength.VALUE if _valued(found.text) else words
     for leading, strength in ((True, Strength.VALUE), (False, Strength.INSIDE)):
         inner = from_sentence(plain, leading=leading and phrase, inside=not leading)

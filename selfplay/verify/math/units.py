@@ -20,7 +20,8 @@ _FILLER = re.compile(r"\b(?:of|the|a|an|in|total|more|less|per|each|every|to|for
 def unit_words(unit: str) -> list[str]:
     """The words of a unit that matter, each by its full name in the singular: `km/h` and `kilometers per hour` alike."""
     unit = re.sub(r"\s*\^\s*([23])", r"^\1", unit)
-    unit = re.sub(r"\b(square|cubic)\s+(\w+)", lambda m: f"{m[2]}^{2 if m[1] == 'square' else 3}", unit)
+    unit = re.sub(r"\b(sq|cu|square|cubic)\.?\s+(\w+)", lambda m: f"{m[2]}^{2 if m[1].startswith('s') else 3}", unit)
+    unit = re.sub(r"^in(?=\^|$)", "inch", unit)  # elsewhere `in` is a filler: `5 km in total`
     words = []
     for word in _FILLER.sub(" ", unit).split():
         stem, power, digit = word.partition("^")
