@@ -50,6 +50,10 @@ _HEADING = re.compile(
 """`#### Step 2` is a heading, not an answer."""
 _NEXT_OPTION = re.compile(r"(?:^|\n|[,;] )[ \t*_(-]{0,8}B\s?[:)=]")
 _RATIO = re.compile(r"\s?[A-Za-z]{1,3}\s?[:=]")
+_THEREFORE = re.compile(
+    r"[*_ ]{0,4}(?:therefore|thus|hence|so|consequently),? (?:the|our) \w{1,30}(?: \w{1,30})?,? (?:is|are|equals):? (.+)",
+    re.IGNORECASE | re.DOTALL,
+)
 _DISPLAY = re.compile(r"\s*(?:\$\$|\\\[)(.{1,4000}?)(?:\$\$|\\\])", re.DOTALL)
 _PERCENT = re.compile(r"[\s$)\\]{0,6}(?:%|percent\b|pct\b)")
 _CLOSING = re.compile(r"\.?[ \t]?\bI hope (?:it|this|that) (?:is correct|helps)\b[.!]?|\\n\s{0,8}$", re.IGNORECASE)
@@ -91,7 +95,7 @@ def _body(text: str) -> str:
 def _marked(body: str) -> Found | None:
     """The answer that is marked as one."""
     boxes = last_boxes(body) if "boxed" in body or "fbox" in body or "framebox" in body else None
-    best: tuple[Found, int] | None = None
+    best = _conclusion(body)
     for mark in reversed(_marks(body)):
         if boxes and mark.end() <= boxes.end and not mark["tag"]:
             break
@@ -105,6 +109,14 @@ def _marked(body: str) -> Found | None:
     if boxes and (best is None or best[1] < _FIRST):
         return _boxed(body, boxes.parts, boxes.alternatives, boxes.end)
     return best[0] if best else None
+
+
+def _conclusion(body: str) -> tuple[Found, int] | None:
+    """`Therefore, the total is x.` in the last line, which counts as `the answer is x` does where x is a value."""
+    match = _THEREFORE.match(body[max(body.rfind("\n"), len(body) - MAX_STATEMENT) + 1 :])
+    # with a second "is" the sentence goes on to say something else
+    said = stated(match[1], phrase=True) if match and not re.search(r"\b(?:is|are)\b", match[1]) else None
+    return (said[0], int(said[1])) if said and said[1] is Strength.VALUE else None
 
 
 _FIRST = Strength.VALUE + 1
@@ -160,7 +172,9 @@ def _following(body: str, mark: re.Match[str]) -> str:
 
 def _boxed(text: str, parts: list[str], alternatives: bool, end: int) -> Found:
     if len(parts) > 1:
-        return Found(", ".join(parts), alternatives, True)
+        # parts that are lists or dates themselves do not make one list with what stands beside "or"
+        joint = " / " if alternatives and any("," in part for part in parts) else ", "
+        return Found(joint.join(parts), alternatives, True)
     content = tidy(parts[0]) or parts[0]
     spoken = re.sub(r"\\(?:text|textbf|mathrm|mbox)\s?\{([^{}]{0,400})\}", r"\1", content).strip()
     option = choice(spoken)

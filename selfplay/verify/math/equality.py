@@ -158,8 +158,15 @@ def _unbalanced(text: str) -> bool:
 
 def _same_text(gold: str, answers: tuple[str, ...]) -> bool:
     """Whether one of the texts is the reference in the same characters, LaTeX decoration and blanks aside."""
-    wanted = canonical(plain(gold))
-    return any(len(text) <= MAX_ANSWER and text and canonical(plain(text)) == wanted for text in answers)
+    wanted = _folded(gold)
+    return any(len(text) <= MAX_ANSWER and text and _folded(text) == wanted for text in answers)
+
+
+def _folded(text: str) -> str:
+    """Text for comparison by characters; several words in small letters."""
+    text = plain(text)
+    spoken = " " in text and text.replace(" ", "").isalpha() and all(len(word) > 1 for word in text.split())
+    return canonical(text.casefold() if spoken else text)
 
 
 def _literals(gold: str, answer: str, precision: int, tolerance: float) -> Outcome | None:
