@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -300,7 +301,7 @@ def test_numeric_reference_is_never_an_outage_without_math_verify() -> None:
 def test_tolerance_and_precision_of_a_task_reach_its_verdict() -> None:
     attempt = Attempt(task_id="t", attempt=0, round=0, text="So it is \\boxed{0.30000000000000004}")
     third = Attempt(task_id="t", attempt=0, round=0, text="The answer is 0.33.")
-    checks = [
+    checks: list[dict[str, Any]] = [
         {"type": "math", "answer": 0.3},
         {"type": "math", "answer": 0.3, "tolerance": 1e-9},
         {"type": "math", "answer": "1/3"},

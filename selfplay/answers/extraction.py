@@ -114,8 +114,9 @@ def _marked(body: str) -> Found | None:
 def _conclusion(body: str) -> tuple[Found, int] | None:
     """`Therefore, the total is x.` in the last line, which counts as `the answer is x` does where x is a value."""
     match = _THEREFORE.match(body[max(body.rfind("\n"), len(body) - MAX_STATEMENT) + 1 :])
-    # with a second "is" the sentence goes on to say something else
-    said = stated(match[1], phrase=True) if match and not re.search(r"\b(?:is|are)\b", match[1]) else None
+    # with a second "is" the sentence goes on to say something else; `5 + 6 = 11` ends in its value
+    whole = match and not re.search(r"\b(?:is|are)\b|\d\s?=", match[1])
+    said = stated(match[1], phrase=True) if match and whole else None
     return (said[0], int(said[1])) if said and said[1] is Strength.VALUE else None
 
 
