@@ -117,6 +117,17 @@ def test_extraction_never_raises_and_returns_text(reply: str) -> None:
         "answer is " * 10_000,
         "3 or " * 20_000,
         "<think>" * 20_000,
+        "not 5 " * 170_000,
+        "<answer>" * 125_000,
+        "answer" + " " * 1_000_000,
+        "#### " * 200_000,
+        "\\boxed{5} and " * 70_000,
+        "The answer is " + "$$a" * 300_000,
+        "The answer is " + "\\[" * 300_000,
+        "> " * 500_000,
+        "Answer: **" * 100_000,
+        "\\ " * 300_000,
+        "\U0001f389" * 300_000,
     ],
 )
 def test_hostile_replies_are_read_at_once(reply: str) -> None:

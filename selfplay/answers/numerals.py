@@ -82,6 +82,10 @@ _TEXT = re.compile(
 )
 _FRACTION_NAMES = re.compile(r"\\[dtc]frac(?![a-zA-Z])")
 _SHORT_FRACTION = re.compile(r"\\frac\s*(?:(\d)\s*(\d)|\{([^{}]+)\}\s*(\d)|(\d)\s*\{([^{}]+)\})")
+_ORDINAL = re.compile(
+    r"(?<=\d)\s?\^\s?\{\s?(?:st|nd|rd|th)\s?\}|(?<=\d)\\textsuperscript\{(?:st|nd|rd|th)\}|(?<=\d)(?:st|nd|rd|th)(?![A-Za-z])"
+)
+_CIRCULAR = re.compile(r"(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])")
 _DEGREES = re.compile(r"\s*(?:\^\s*\{?\s*\\circ\s*\}?|\\degree)(?![a-zA-Z])")
 _NARROW = re.compile(
     r"(?<=\d)(?:\\!\s*,|,\\!|\{\s*,\s*\}|\s*\{\s*,\s*\}|\\,|\\thinspace|\\ )\s*(?=\\?!?\s*\d{3}(?!\d))"
@@ -109,15 +113,22 @@ def plain(text: str) -> str:
         escaped = text.replace(r"\$", "¤")
         text = _undollared(escaped).strip()
         text = text.replace("¤", "$") if text.startswith(("¤", "-¤")) else text.replace("¤", "")
+        text = re.sub(r"\s{2,}", " ", text)
         text = _NARROW.sub(",", text)
         for _ in range(3):
             text = _TEXT.sub(r" \1 ", text)
         text = _FRACTION_NAMES.sub(r"\\frac", text)
         text = _SPACES.sub(" ", _DELIMITERS.sub(" ", text).replace(r"\!", ""))
         text = _SHORT_FRACTION.sub(lambda m: rf"\frac{{{m[1] or m[3] or m[5]}}}{{{m[2] or m[4] or m[6]}}}", text)
-        text = _DEGREES.sub(" degrees", text)
+        if not _CIRCULAR.search(text):
+            # under a sine they are part of the value and no unit of it
+            text = _DEGREES.sub(" degrees", text)
     if "%" in text or "p" in text or "P" in text:
         text = _PERCENT_WORDS.sub("%", text)
+    if "t" in text or "d" in text:
+        text = _ORDINAL.sub("", text)
+    if text.endswith("\\") and not text.endswith("\\\\"):
+        text = text[:-1]  # `42\ ` whose blank is gone
     if len(text) < 2:
         return text.strip()
     text = re.sub(r"\s+", " ", text).strip(' *_`"')
@@ -135,22 +146,31 @@ _CURRENCY = {
     "¢": "cent",
     "฿": "baht",
 }
-_SCALE = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_CURRENCY_CODES = r"(?:[A-Z]{1,3}\$|USD|EUR|GBP|JPY|CNY|RMB|INR|CHF|CAD|AUD|HKD|SGD|NZD|Rs\.?|RM)"
+_CODED = {
+    "US$": "dollar", "USD": "dollar", "EUR": "euro", "GBP": "pound", "JPY": "yen", "CNY": "yuan", "RMB": "yuan", "INR": "rupee",
+    "Rs": "rupee", "Rs.": "rupee", "CHF": "franc", "RM": "ringgit", "CAD": "ca dollar", "AUD": "au dollar", "HKD": "hk dollar",
+    "SGD": "s dollar", "NZD": "nz dollar",
+}  # fmt: skip
+_SCALE = {
+    "dozen": 12, "hundred": 100, "thousand": 1000, "lakh": 10**5, "million": 10**6, "crore": 10**7, "billion": 10**9,
+    "trillion": 10**12, "quadrillion": 10**15,
+}  # fmt: skip
+_SCALE_LETTERS = {"k": "thousand", "K": "thousand", "M": "million", "mn": "million", "B": "billion", "bn": "billion"}
+"""Read so after an amount of money only: `5 M` may be anything."""
 _NUMERAL = (
-    r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3}){2,}(?:,\d+)?|\d{1,3}(?:\.\d{3})+,\d+"
+    r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?|\d{1,3}(?:\.\d{3}){2,}(?:,\d+)?|\d{1,3}(?:\.\d{3})+,\d+"
     r"|\d{1,3}(?:[ '_]\d{3})+(?:[.,]\d+)?|\d+(?:[.,]\d+)?\.?|\.\d+)"
 )
 _LITERAL = re.compile(
-    rf"(?P<sign>[+-]|minus |negative )?\s?(?P<currency>[{''.join(_CURRENCY)}]|US\$|USD)?\s?(?P<sign2>-)?"
+    rf"(?P<sign>[+-]|minus |negative )?\s?(?P<currency>[{''.join(_CURRENCY)}]|{_CURRENCY_CODES})?\s?(?P<sign2>-)?"
     rf"(?:(?P<whole>\d+)(?:\s|(?=\\frac))(?=\\frac|\d+\s?/))?"
     rf"(?:\\frac\{{\s?(?P<fsign>-)?\s?(?P<fnum>{_NUMERAL})\s?\}}\s?\{{\s?(?P<fden>{_NUMERAL})\s?\}}|(?P<num>{_NUMERAL})(?:\s?/\s?(?P<den>\d+(?:,\d{{3}})*(?:\.\d+)?))?)"
     rf"(?:[eE](?P<exp>[+-]?\d+)|\s?(?:\\times|\\cdot|\*|x)\s?10\s?(?:\^|\*\*)\s?(?:\{{\s?(?P<pow>-?\s?\d+)\s?\}}|\(?(?P<pow2>-?\s?\d+)\)?))?"
     r"(?:\s?(?P<percent>%))?(?P<rest>.*)",
     re.DOTALL,
 )  # fmt: skip
-_UNIT_WORD = (
-    r"(?:(?=[a-z'-]*[aeiouy])[A-Za-z][A-Za-z'-]{2,}|USD|EUR|GBP|AM|PM|MPH|of|in|a|an|to|the|at|on|by|sq|cu|C|F)\.?"
-)
+_UNIT_WORD = r"(?:(?=[a-z'-]*[aeiouy])[A-Za-z][A-Za-z'-]{2,}|USD|EUR|GBP|MPH|of|in|a|an|to|the|at|on|by|sq|cu|C|F)\.?"
 _POWER = r"(?:\s?\^\s?\{?[23]\}?)?"
 _SHORT = r"km/h|m/s|km|cm|mm|nm|kg|mg|ml|mL|ft|mph|kph|GB|MB|kB|KB|TB|lbs?|oz|hrs?|mins?|secs?|yrs?|yd|mi|kWh|kW|Hz|rad|deg|cents?"
 _UNIT = re.compile(
@@ -195,7 +215,10 @@ def read_number(text: str, *, made_plain: bool = False) -> Number | None:
 
 
 def _from_match(match: re.Match[str]) -> Number | None:
-    unit = _unit(match["rest"], match["currency"] or "")
+    rest = match["rest"]
+    if match["currency"]:
+        rest = " " + _SCALE_LETTERS.get(rest.strip(), rest.strip()) if rest.strip() else ""
+    unit = _unit(rest, match["currency"] or "")
     if unit is None or sum(ch.isdigit() for ch in match[0]) > MAX_DIGITS:
         return None
     numerator, decimals = _numeral(match["fnum"] or match["num"])
@@ -222,13 +245,20 @@ def _from_match(match: re.Match[str]) -> Number | None:
 
 
 def _scaled(unit: str) -> tuple[int, str]:
-    head, _, tail = unit.partition(" ")
-    return (_SCALE[head], tail) if head in _SCALE else (1, unit)
+    """The magnitude words at the start of a unit, or after its currency, multiplied out, and the unit without them."""
+    scale, words = 1, unit.split(" ")
+    at = 1 if len(words) > 1 and words[0] in _CURRENCY.values() else 0
+    while at < len(words) and (size := _SCALE.get(words[at].removesuffix("s"))):
+        scale *= size
+        del words[at]
+        if words[at : at + 1] == ["of"]:
+            del words[at]
+    return scale, " ".join(words)
 
 
 def _unit(rest: str, currency: str) -> str | None:
     """The unit named before or after the number; None where what follows is no unit but more of an expression."""
-    named = _CURRENCY.get(currency, "dollar" if currency else "")
+    named = _CURRENCY.get(currency) or _CODED.get(currency) or currency.lower().replace("$", " dollar")
     rest = rest.rstrip()
     if not rest:
         return named
@@ -239,3 +269,75 @@ def _unit(rest: str, currency: str) -> str | None:
     if _NOT_UNITS.intersection(re.split(r"[^a-z]+", words)):
         return None
     return (_CURRENCY.get(words, words) if not named else f"{named} {words}".strip()) if words else named
+
+
+_ONES = {
+    word: i
+    for i, words in enumerate(
+        [
+            "zero/zeroth",
+            "one/first",
+            "two/second",
+            "three/third",
+            "four/fourth",
+            "five/fifth",
+            "six/sixth",
+            "seven/seventh",
+            "eight/eighth",
+            "nine/ninth",
+            "ten/tenth",
+            "eleven/eleventh",
+            "twelve/twelfth",
+            "thirteen/thirteenth",
+            "fourteen/fourteenth",
+            "fifteen/fifteenth",
+            "sixteen/sixteenth",
+            "seventeen/seventeenth",
+            "eighteen/eighteenth",
+            "nineteen/nineteenth",
+        ]
+    )
+    for word in words.split("/")
+}
+_TENS = {
+    word: 10 * i
+    for i, words in enumerate(
+        [
+            "twenty/twentieth",
+            "thirty/thirtieth",
+            "forty/fortieth/fourty",
+            "fifty/fiftieth",
+            "sixty/sixtieth",
+            "seventy/seventieth",
+            "eighty/eightieth",
+            "ninety/ninetieth",
+        ],
+        start=2,
+    )
+    for word in words.split("/")
+}
+
+
+def spelled_number(text: str) -> int | None:
+    """The whole number that English words give (`forty-two`, `one hundred and five`, `a dozen`, `third`), else None."""
+    words = [word for word in re.split(r"[\s-]+", text.casefold()[:200]) if word != "and"]
+    if words[:1] in (["minus"], ["negative"]):
+        below = spelled_number(" ".join(words[1:]))
+        return None if below is None else -below
+    total, part, last = 0, None, ""
+    for word in words:
+        size = _SCALE.get(word.removesuffix("s"))
+        if word in _ONES and (part is None or last == "hundred" or (last in _TENS and 0 < _ONES[word] < 10)):
+            part = (part or 0) + _ONES[word]
+        elif word in _TENS and (part is None or last == "hundred"):
+            part = (part or 0) + _TENS[word]
+        elif word == "a" and last == "":
+            part = 1
+        elif size == 100 and part:
+            part *= 100
+        elif size and part:
+            total, part = total + part * size, None
+        else:
+            return None
+        last = word
+    return None if last in ("", "a") else total + (part or 0)

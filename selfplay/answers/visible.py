@@ -4,6 +4,8 @@ import re
 
 MAX_REPLY_CHARS = 1_000_000
 """Longer replies are read from their last million characters only, where the answer stands."""
+MAX_ANSWER_CHARS = 20_000
+"""Longer statements are no answer (a bare expression excepted, which comes back whole)."""
 
 _THINK = re.compile(
     r"<\s{0,3}(?P<close>/?)\s{0,3}(?:think|thinking|thought|thoughts|reasoning|scratchpad|reflection)\b[^<>\n]{0,200}>?"

@@ -1,6 +1,6 @@
 """Floor 3: mathematics, answers and steps, checked exactly where that is possible and bounded in time everywhere."""
 
-from selfplay.verify.math.equality import equal
+from selfplay.verify.math.equality import equal, unreadable
 from selfplay.verify.math.steps import (
     SolutionVerdict,
     StepOutcome,
@@ -22,5 +22,6 @@ __all__ = [
     "close",
     "equal",
     "first_wrong",
+    "unreadable",
     "warm_up",
 ]

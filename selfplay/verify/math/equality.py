@@ -20,16 +20,19 @@ The rules (one table, the same in docs/math.md):
 
 import re
 import time
+from dataclasses import dataclass
 from functools import lru_cache
 
-from selfplay.answers.extraction import Found, find_answer
-from selfplay.answers.numerals import read_number
+from selfplay.answers.extraction import find_answer, find_marked
+from selfplay.answers.numerals import plain, read_number
+from selfplay.answers.statements import Found, hedges
 from selfplay.errors import OutageError
 from selfplay.records import Outcome
 from selfplay.verify.math import symbolic
 from selfplay.verify.math.arithmetic import Hopeless
 from selfplay.verify.math.matching import Context, match, same_number
 from selfplay.verify.math.readings import Reading, read
+from selfplay.verify.math.spellings import MAX_ANSWER, canonical
 
 DEADLINE_SECONDS = 5.0
 
@@ -54,34 +57,116 @@ def equal(
     if quick is not None:
         return quick
     context = Context(time.monotonic() + deadline_seconds, precision, tolerance)
-    found = find_answer(answer) if answer else None
-    if found is None or not gold.strip():
-        return Outcome.INVALID
-    try:
-        given = read(found.text)
-    except Hopeless:
-        return Outcome.INVALID
     reference = _reference(gold)
-    if reference is None:
-        return Outcome.ABSTAIN
-    if found.hedged and not _may_be_list(found, reference):
+    if reference.fault:
+        return Outcome.INVALID if not gold.strip() else Outcome.ABSTAIN
+    found = find_answer(answer) if answer else None
+    if any(_same_text(text, (answer or "", found.text if found else "")) for text in reference.texts):
+        return Outcome.PASS
+    if found is None:
         return Outcome.INVALID
+    texts = [found.text]
+    if reference.reading is not None and _names_several(reference.reading) and not found.marked:
+        # what a sentence states last is one value: against several, a short answer is read whole too
+        texts += [answer.strip(" .")] if answer and len(answer) <= MAX_WHOLE else []
     try:
-        return match(reference, given, context)
+        return _best(reference.reading, texts, found, context)
     except symbolic.Overrun:
         return Outcome.INVALID
     except OutageError:
         return Outcome.ERROR
 
 
+def _best(reference: Reading | None, texts: list[str], found: Found, context: Context) -> Outcome:
+    """The outcome of the first text that passes, else of the first."""
+    outcomes = []
+    for text in texts:
+        try:
+            given = read(text)
+        except Hopeless:
+            outcomes.append(Outcome.INVALID)
+            continue
+        if reference is None:
+            return Outcome.ABSTAIN
+        hedged = text == found.text and found.hedged and not _may_be_several(found, reference)
+        outcomes.append(Outcome.INVALID if hedged else match(reference, given, context))
+    return Outcome.PASS if Outcome.PASS in outcomes else outcomes[0]
+
+
+def unreadable(gold: str) -> str:
+    """Why a reference cannot be read as one answer, in a sentence with its remedy; "" where it can.
+
+    A reference that is too large to work out is readable: an answer that says the same in the same characters equals it.
+    """
+    return _reference(gold).fault
+
+
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    texts: tuple[str, ...]
+    """What it says, and the text of the option where it is one."""
+    reading: Reading | None = None
+    """None where it is compared by its text alone."""
+    fault: str = ""
+
+
+_MISSING = frozenset({"None", "nan", "NaN", "NaT", "null"})
+"""What programs write for a value that is missing; the word `none` is an answer."""
+MAX_WHOLE = 200
+"""Characters of an unmarked answer that is read whole where the reference names several values."""
+MAX_WORDS = 40
+"""Words of a reference that marks no answer; with more it is a solution whose answer stands nowhere."""
+
+
 @lru_cache(maxsize=4096)
-def _reference(gold: str) -> Reading | None:
-    """The reading of a reference, which many attempts are compared with; None where it cannot be read."""
-    found = find_answer(gold)
+def _reference(gold: str) -> _Reference:
+    """A reference, which many attempts are compared with. It is read whole, unless it marks its answer as a reply does."""
+    marked = find_marked(gold)
+    text = (marked.text if marked else gold).strip()
+    shown = f"the reference {text[:60]!r}"
+    fault = ""
+    if not text:
+        fault = "the reference is empty; give the answer"
+    elif text in _MISSING:
+        fault = f"{shown} is no value but a missing one; give the answer, or leave the task out"
+    elif _unbalanced(text):
+        fault = f"{shown} has braces that do not match; write its LaTeX in full"
+    elif marked is None and len(text.split()) > MAX_WORDS:
+        fault = (
+            f"{shown}... has more than {MAX_WORDS} words and marks no answer; give the answer alone or in \\boxed{{}}"
+        )
+    elif len(text) > MAX_ANSWER:
+        fault = f"{shown}... has {len(text)} characters, more than {MAX_ANSWER}; give the answer alone"
+    if fault:
+        return _Reference((text,), fault=fault)
     try:
-        return read(found.text) if found else None
+        reading = read(text)
     except Hopeless:
-        return None
+        return _Reference((text,))
+    option = (reading.other.source,) if reading.kind == "choice" and reading.other else ()
+    return _Reference((text, *option), reading)
+
+
+def _unbalanced(text: str) -> bool:
+    depth = 0
+    for ch in re.sub(r"\\\\|\\[{}]", "", text):
+        depth += (ch == "{") - (ch == "}")
+        if depth < 0:
+            return True
+    return depth != 0
+
+
+def _same_text(gold: str, answers: tuple[str, ...]) -> bool:
+    """Whether one of the texts is the reference in the same characters, LaTeX decoration and blanks aside."""
+    wanted = _folded(gold)
+    return any(len(text) <= MAX_ANSWER and text and _folded(text) == wanted for text in answers)
+
+
+def _folded(text: str) -> str:
+    """Text for comparison by characters; several words in small letters."""
+    text = plain(text)
+    spoken = " " in text and text.replace(" ", "").isalpha() and all(len(word) > 1 for word in text.split())
+    return canonical(text.casefold() if spoken else text)
 
 
 def _literals(gold: str, answer: str, precision: int, tolerance: float) -> Outcome | None:
@@ -102,6 +187,11 @@ def _literals(gold: str, answer: str, precision: int, tolerance: float) -> Outco
     return Outcome.PASS if same_number(left, right, precision, tolerance) else Outcome.FAIL
 
 
-def _may_be_list(found: Found, reference: Reading) -> bool:
-    """`3 or 4` answers a reference that is itself a list; to one that is a single value it is a hedge."""
-    return reference.kind == "list" and bool(re.search(r"\bor\b", found.text))
+def _may_be_several(found: Found, reference: Reading) -> bool:
+    """`3 or 4` answers a reference that is itself a list, `12 apples and 5 pears` one that is such a phrase."""
+    return _names_several(reference) and (bool(re.search(r"\bor\b", found.text)) or not hedges(found.text))
+
+
+def _names_several(reference: Reading) -> bool:
+    """Whether a reference is, or may be read as, more than one value."""
+    return any(r is not None and r.kind in ("list", "phrase") for r in (reference, reference.other))

@@ -13,6 +13,7 @@ from selfplay.errors import OutageError
 from selfplay.records import Outcome
 from selfplay.verify.math import symbolic
 from selfplay.verify.math.readings import Reading
+from selfplay.verify.math.units import same_unit
 
 MAX_SYMBOLIC = 1_500
 """Characters of one expression for the symbolic lane; its parser needs seconds for longer ones."""
@@ -26,42 +27,6 @@ class Context:
     """When to stop, in `time.monotonic()` seconds."""
     precision: int = 6
     tolerance: float = 0.0
-
-
-_UNIT_NAMES = {
-    short: name
-    for name, shorts in {
-        "meter": "m metre", "centimeter": "cm centimetre", "millimeter": "mm millimetre", "kilometer": "km kilometre",
-        "kilogram": "kg", "gram": "g gm", "milligram": "mg", "liter": "l litre", "milliliter": "ml millilitre",
-        "foot": "ft feet", "inch": "in inches", "yard": "yd", "mile": "mi", "pound": "lb lbs gbp", "ounce": "oz",
-        "second": "s sec", "minute": "min", "hour": "h hr", "year": "yr", "degree": "deg", "dollar": "usd buck", "euro": "eur",
-        "mile per hour": "mph", "kilometer per hour": "km/h kph", "meter per second": "m/s",
-        "person": "people", "child": "children", "man": "men", "woman": "women",
-    }.items()
-    for short in shorts.split()
-}  # fmt: skip
-_FILLER = re.compile(r"\b(?:of|the|a|an|in|total|more|less|per|each|every|to|for|at|on|units?)\b|[/.]")
-
-
-def _unit_words(unit: str) -> list[str]:
-    unit = re.sub(r"\s*\^\s*([23])", r"^\1", unit)
-    unit = re.sub(r"\b(square|cubic)\s+(\w+)", lambda m: f"{m[2]}^{2 if m[1] == 'square' else 3}", unit)
-    words = []
-    for word in _FILLER.sub(" ", unit).split():
-        stem, power, digit = word.partition("^")
-        stem = _UNIT_NAMES.get(stem, stem)
-        if stem.endswith("s") and len(stem) > 3 and not stem.endswith("ss"):
-            stem = _UNIT_NAMES.get(stem[:-1], stem[:-1])
-        words.append(stem + power + digit)
-    return words
-
-
-def same_unit(gold: str, answer: str) -> bool:
-    """Whether two units agree: one is not given, or the words of one are all among the other's."""
-    if not gold or not answer or gold == answer:
-        return True
-    left, right = set(_unit_words(gold)), set(_unit_words(answer))
-    return left <= right or right <= left
 
 
 def rounds_to(exact: Fraction, decimal: Fraction, places: int) -> bool:
@@ -96,15 +61,35 @@ def match(gold: Reading, answer: Reading, context: Context) -> Outcome:
     """The outcome for two readings. Raises `symbolic.Overrun` past the deadline, OutageError without a worker."""
     if time.monotonic() > context.end:
         raise symbolic.Overrun
-    if not _names_agree(gold, answer):
+    if not _names_agree(gold, answer) or not same_unit(gold.unit, answer.unit):
         return Outcome.FAIL
     if gold.kind == answer.kind and gold.text == answer.text:
         return Outcome.PASS
-    outcome = _by_kind(gold, answer, context)
+    if gold.kind == answer.kind == "choice":
+        return Outcome.FAIL
+    first = _by_value(gold, answer, context)
+    if first is None:
+        first = _by_kind(gold, answer, context)
     for one, other in ((gold, answer.other), (gold.other, answer)):
-        if outcome is Outcome.FAIL and one is not None and other is not None and gold.kind != "choice":
-            outcome = _by_kind(one, other, context)
-    return outcome
+        if first is Outcome.FAIL and one is not None and other is not None and "choice" not in (one.kind, other.kind):
+            ordered = gold.kind == "choice" and one.kind == other.kind == "list"
+            first = _in_order(one.parts, other.parts, context) if ordered else match(one, other, context)
+    return first
+
+
+def _by_value(gold: Reading, answer: Reading, context: Context) -> Outcome | None:
+    """`m+n = 12` against 12, which needs no symbols; None for everything else."""
+    for one, other in ((gold, answer), (answer, gold)):
+        if one.number and not one.name and other.kind == "expr" and other.other and other.other.number:
+            return _outcome(
+                same_number(
+                    gold.number or other.other.number,
+                    answer.number or other.other.number,
+                    context.precision,
+                    context.tolerance,
+                )
+            )
+    return None
 
 
 def _names_agree(gold: Reading, answer: Reading) -> bool:
@@ -120,8 +105,6 @@ def _by_kind(gold: Reading, answer: Reading, context: Context) -> Outcome:
     kinds = (gold.kind, answer.kind)
     if gold.number and answer.number:
         return _outcome(same_number(gold.number, answer.number, context.precision, context.tolerance))
-    if kinds == ("choice", "choice"):
-        return _outcome(gold.shape == answer.shape)
     if "list" in kinds:
         return _lists(gold, answer, context)
     if kinds in (("tuple", "tuple"), ("matrix", "matrix")):
@@ -130,15 +113,16 @@ def _by_kind(gold: Reading, answer: Reading, context: Context) -> Outcome:
         return _outcome(gold.text.replace(" ", "").casefold() == answer.text.replace(" ", "").casefold())
     if "tuple" in kinds and "expr" in kinds and _RELATION.search(gold.source) and _RELATION.search(answer.source):
         return _symbolic(gold, answer, context)
-    if {"words", "choice", "tuple"} & set(kinds):
+    if {"words", "choice", "tuple", "colons", "phrase"} & set(kinds):
         return _outcome(_same_letters(gold, answer))
     return _symbolic(gold, answer, context)
 
 
 def _same_letters(gold: Reading, answer: Reading) -> bool:
-    """`odd` read once as a word and once as letters; `C` read as a choice and as itself."""
+    """`odd` read once as a word and once as letters; `C` read as a choice and as itself; `Li` and `li`."""
     left, right = (re.sub(r"[\s()\\{}]", "", r.text) for r in (gold, answer))
-    return left == right and left.isalpha()
+    name = len(left) == 2 and {left, right} == {left.lower(), left.title()} and bool(re.search("[aeiouy]", left, re.I))
+    return (left == right or name) and left.isalpha()
 
 
 def _outcome(same: bool) -> Outcome:
@@ -223,6 +207,8 @@ def _symbolic(gold: Reading, answer: Reading, context: Context) -> Outcome:
     for one, other in ((gold, answer), (answer, gold)):
         if one.number and _SINGLE.fullmatch(other.text) and other.text not in ("e", "\\pi", "pi", "i"):
             return Outcome.FAIL if one is gold or _SINGLE.fullmatch(gold.text) else Outcome.ABSTAIN
+    if _same_letters(gold, answer):
+        return Outcome.PASS
     if len(answer.source) > MAX_SYMBOLIC:
         return Outcome.INVALID
     if len(gold.source) > MAX_SYMBOLIC:

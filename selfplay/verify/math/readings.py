@@ -5,15 +5,15 @@ symbolic lane. Nothing is evaluated but by `arithmetic`.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from selfplay.answers.numerals import Number, plain, read_number
-from selfplay.verify.math.arithmetic import MAX_DEPTH, Hopeless, evaluate
+from selfplay.answers.numerals import Number, read_number, spelled_number
+from selfplay.verify.math.arithmetic import Hopeless, evaluate
+from selfplay.verify.math.phrases import clock, colons, compound, phrase
+from selfplay.verify.math.spellings import CLOSE, OPEN, canonical, prepared
+from selfplay.verify.math.units import parted_unit
 
-MAX_ANSWER = 6_000
-"""Characters; a longer answer is not read."""
 MAX_PARTS = 64
 """Parts of one list, and entries of one matrix."""
 
@@ -23,7 +23,7 @@ class Reading:
     """One reading of an answer."""
 
     kind: str
-    """number, choice, list, tuple, matrix, words or expr."""
+    """number, choice, list, tuple, matrix, words, colons (a time, a ratio), phrase (words with numbers) or expr."""
     text: str
     """The canonical text: equal texts are equal answers. For `expr`, what the symbolic lane gets is `source`."""
     source: str = ""
@@ -35,47 +35,27 @@ class Reading:
     name: str = ""
     """Canonical left side of `x = ...` or `x in ...`; "" where there is none."""
     other: "Reading | None" = None
-    """A second way to read it, as for `1,22` (a decimal or a list)."""
+    """A second way to read it: `1,22` (a decimal or a list), `B) 12` (the text), `m+n = 12` (its value)."""
+    unit: str = ""
+    """Unit after a value that is no plain number, as in `2\\sqrt{3} cm`; plain numbers hold their own."""
 
 
-def _repeating(whole: str, fixed: str, period: str) -> str:
-    """`0.1\\overline{6}` as a fraction."""
-    scale = 10 ** len(fixed)
-    value = Fraction(int(whole + fixed or "0"), scale) + Fraction(int(period), scale * (10 ** len(period) - 1))
-    return rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
-
-
-_Rewrite = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
-_REWRITES: list[_Rewrite] = [
-    (re.compile(r"\\(?:leq|leqslant|le)(?![A-Za-z])|<="), r"\\le "),
-    (re.compile(r"\\(?:geq|geqslant|ge)(?![A-Za-z])|>="), r"\\ge "),
-    (re.compile(r"\\(?:neq|ne)(?![A-Za-z])|!="), r"\\ne "),
-    (re.compile(r"\\lt(?![A-Za-z])"), "<"),
-    (re.compile(r"\\gt(?![A-Za-z])"), ">"),
-    (re.compile(r"\\lbrace(?![A-Za-z])"), r"\\{"),
-    (re.compile(r"\\rbrace(?![A-Za-z])"), r"\\}"),
-    (re.compile(r"\\(?:lbrack|lparen)(?![A-Za-z])"), "["),
-    (re.compile(r"\\langle(?![A-Za-z])"), "("),
-    (re.compile(r"\\rangle(?![A-Za-z])"), ")"),
-    (re.compile(r"\\(?:varnothing|O)(?![A-Za-z])|\\\{\s*\\\}"), r"\\emptyset "),
-    (re.compile(r"\\mid(?![A-Za-z])"), "|"),
-    (re.compile(r"(\d*)\.(\d{0,12})\\overline\s*\{(\d{1,12})\}"), lambda m: _repeating(m[1], m[2], m[3])),
-    (re.compile(r"\\(?:cdotp|ast)(?![A-Za-z])"), r"\\cdot "),
-    (re.compile(r"\binfinity\b|(?<![\\A-Za-z])inf\b|(?<![A-Za-z\\])oo\b"), r"\\infty "),
-    (re.compile(r"(?<![\\A-Za-z])(sqrt|pi|sin|cos|tan|log|ln)(?![A-Za-z])"), r"\\\1 "),
-    (re.compile(r"\\sqrt\s*\(([^()]*)\)"), r"\\sqrt{\1}"),
-    (re.compile(r"\\sqrt\s*(\d|[A-Za-z](?![A-Za-z]))"), r"\\sqrt{\1}"),
-    (re.compile(r"\*\*"), "^"),
-]  # fmt: skip
 _SUB = r"(?:_\{?\w{1,4}\}?)"
 _NAME = re.compile(
-    rf"[A-Za-z]{{1,3}}(?:'|{_SUB}|\^?\{{?\\prime\}}?)*(?:\^\{{-1\}}|\^-1)?(?:\([^()=]{{1,30}}\))?|\\[a-zA-Z]+{_SUB}?|[A-Za-z][A-Za-z ]{{2,40}}"
+    rf"[A-Za-z]{{1,3}}(?:'|{_SUB}|\^?\{{?\\prime\}}?)*(?:\^\{{-1\}}|\^-1)?(?:\([^()=]{{1,30}}\))?|\\[a-zA-Z]+{_SUB}?"
+    rf"|[A-Za-z][A-Za-z ]{{2,40}}|[A-Za-z]+-[A-Za-z]{{3,20}}|[A-Za-z]{{1,3}}(?:\s?:\s?[A-Za-z]{{1,3}})+"
     rf"|\([A-Za-z]{_SUB}?(?:,\s?[A-Za-z]{_SUB}?)+\)|\|[A-Za-z]{{1,3}}\||\\(?:angle|overline|triangle)\s?\{{?[A-Z]{{1,3}}\}}?"
     rf"|[A-Za-z]{_SUB}?(?:,\s?[A-Za-z]{_SUB}?)+"
 )
+_LETTERS = re.compile(rf"[A-Za-z]{_SUB}?(?:\s?(?:[-+*/]|\\cdot|\\times)?\s?[A-Za-z]{_SUB}?)+")
+"""Several unknowns without numbers, `m+n`: what an equation states of them is their value, not a condition."""
+_SAID = re.compile(
+    r"(?:the\s)?([A-Za-z][A-Za-z'-]*(?: [A-Za-z][A-Za-z'-]*){0,5}?)(:|\s(?:is|are|has|have|was|equals)\b)\s?(?=[-\d$\\(.])(.+)",
+    re.IGNORECASE | re.DOTALL,
+)
 _NOT_NAMES = re.compile(r"\\(?:frac|sqrt|sin|cos|tan|log|ln|int|sum|prod|lim|binom|infty|pi|times|cdot|pm)")
 _WORD = re.compile(r"(?=[^ ]*[aeiouyAEIOUY])[A-Za-z][A-Za-z'-]*(?: [A-Za-z][A-Za-z'-]*)*")
-_CHOICE = re.compile(r"\(?([A-J])(?:\)|\.|:|(?=$))\s*(.*)", re.DOTALL)
+_CHOICE = re.compile(r"\(?([A-J])(?:\)|\.|:(?=\s)|(?=$))\s*((?!.*\b[A-J]\s?[:=]).*)", re.DOTALL)
 _SEPARATOR = re.compile(
     r"\s*(?:[,;]\s*(?:and\b|or\b)|[;]|,(?!\d{3}(?!\d))|,(?=\d{3},?\s)|,|\band\b|(?<=[^a-zA-Z])or(?=[^a-zA-Z]))\s*"
 )
@@ -86,42 +66,6 @@ _MATRIX = re.compile(
 )
 _BASED = re.compile(r"([0-9A-Fa-f]+)_\{?(\d{1,2}|\\text\w*)\}?")
 _ORDER = re.compile(r"\s*(<|>|\\[lg]e(?![A-Za-z]))\s*")
-_SPELLED = {
-    word: i
-    for i, word in enumerate(
-        re.findall(
-            r"\w+",
-            "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
-            "nineteen twenty",
-        )
-    )
-}
-_OPEN, _CLOSE = "([{", ")]}"
-
-
-def canonical(text: str) -> str:
-    """Text for comparison by characters: no needless spaces, `^{2}` as `^2`, no outer brackets that group nothing."""
-    text = re.sub(r"(?<=[\^_])\{(\w)\}", r"\1", text)
-    return re.sub(r"(?<![A-Za-z0-9]) | (?![A-Za-z0-9])", "", text).rstrip(".")
-
-
-def prepared(text: str) -> str:
-    """Plain text with one spelling for each relation and function. Raises Hopeless on what is too long or too deep."""
-    if len(text) > MAX_ANSWER:
-        raise Hopeless(f"an answer of {len(text)} characters")
-    depth = deepest = 0
-    for ch in text:
-        depth += (ch in _OPEN) - (ch in _CLOSE)
-        deepest = max(deepest, depth)
-    if deepest > MAX_DEPTH:
-        raise Hopeless(f"brackets {deepest} deep")
-    text = plain(text)
-    if re.search(r"[A-Za-z\\<>!*]", text):
-        for pattern, new in _REWRITES:
-            text = pattern.sub(new, text)
-    text = re.sub(r"^(?:the answer is|answer:?)\s+", "", text, flags=re.IGNORECASE)
-    text = re.sub(r"^(?:=|\\approx|~)\s*(?=.)", "", text.strip()).rstrip(".,;:").strip()
-    return re.sub(r"\s+", " ", text)
 
 
 def pieces(text: str, pattern: re.Pattern[str]) -> list[str]:
@@ -130,8 +74,8 @@ def pieces(text: str, pattern: re.Pattern[str]) -> list[str]:
     depth = start = at = 0
     while at < len(text):
         ch = text[at]
-        if ch in _OPEN or ch in _CLOSE:
-            depth += 1 if ch in _OPEN else -1
+        if ch in OPEN or ch in CLOSE:
+            depth += 1 if ch in OPEN else -1
         elif depth == 0 and (match := pattern.match(text, at)) and match.end() > at:
             found.append(text[start:at])
             start = at = match.end()
@@ -149,6 +93,8 @@ def read(text: str) -> Reading:
 def _read(text: str, depth: int) -> Reading:
     if depth > 6:
         raise Hopeless("lists nested too deeply")
+    if timed := clock(text) or colons(text):
+        return Reading("colons", timed, text)
     number = read_number(text, made_plain=True)
     if number is not None:
         listed = re.fullmatch(r"[-+]?\d{1,20}(?:,\d{1,20}){1,9}", text)
@@ -158,8 +104,12 @@ def _read(text: str, depth: int) -> Reading:
         return Reading("words", canonical(text).replace("{", "").replace("}", ""), text)
     if choice := _CHOICE.fullmatch(text):
         rest = _read(choice[2].strip(), depth + 1) if choice[2].strip() else None
+        if rest and depth:
+            return replace(rest, name=choice[1])  # one of several: `A: 5, B: 7` names values
         return Reading("choice", choice[1], text, shape=choice[1], other=rest)
-    for reader in (_matrix, _separated, _bracketed, _related, _plus_minus):
+    if measured := compound(text):
+        return Reading("phrase", measured, text)
+    for reader in (_matrix, _separated, _bracketed, _related, _plus_minus, _measured):
         reading = reader(text, depth)
         if reading is not None:
             return reading
@@ -172,11 +122,18 @@ def _leaf(text: str) -> Reading:
         value = evaluate(text[:-1] if percent else text)
         if value is not None:
             return Reading("number", canonical(text), text, Number(value, percent=percent))
-    if (spelled := _SPELLED.get(text.casefold())) is not None:
+    if (spelled := spelled_number(text)) is not None:
         return Reading("number", str(spelled), text, Number(Fraction(spelled)))
-    if (_WORD.fullmatch(text) and len(text) > 2) or re.fullmatch(r"-?\d+(?:\s?:\s?\d+)+(?:\s?[ap]\.?m\.?)?", text):
+    if _WORD.fullmatch(text) and (len(text) > 2 or text.casefold() in ("no", "ok")):
         return Reading("words", canonical(text).casefold(), text)
-    return Reading("expr", canonical(text), text)
+    said = phrase(text)
+    return Reading("phrase", said, text) if said else Reading("expr", canonical(text), text)
+
+
+def _measured(text: str, depth: int) -> Reading | None:
+    """`2\\sqrt{3} cm`: a value that is no plain number, with a unit of the table."""
+    parted = parted_unit(text)
+    return replace(_read(parted[0], depth + 1), unit=parted[1]) if parted else None
 
 
 def _list(parts: list[str], shape: str, depth: int) -> Reading | None:
@@ -219,7 +176,14 @@ def _related(text: str, depth: int) -> Reading | None:
         return _equation(text, sides, depth)
     if any(mark in text for mark in ("<", ">", "\\le", "\\ge")):
         return _interval(text, depth)
-    return Reading("expr", canonical(text), text) if "\\ne" in text else None
+    if "\\ne" in text:
+        return Reading("expr", canonical(text), text)
+    said = _SAID.fullmatch(text)
+    if said and said[2] == ":" and not depth:
+        return None  # `Anna: 5, Ben: 7` names two values; `lambda: 5` alone is a phrase
+    return (
+        replace(_read(said[3], depth + 1), name=said[1].casefold() if len(said[1]) > 1 else said[1]) if said else None
+    )
 
 
 def _before_approximation(text: str) -> str:
@@ -236,7 +200,10 @@ def _before_approximation(text: str) -> str:
 def _equation(text: str, sides: list[str], depth: int) -> Reading:
     left, right = sides[0], sides[-1]
     if _NAME.fullmatch(left) and not _NOT_NAMES.match(left):
-        return replace(_read(right, depth + 1), name=canonical(left))
+        name = canonical(left)
+        return replace(
+            _read(right, depth + 1), name=name.casefold() if _WORD.fullmatch(name) and len(name) > 3 else name
+        )
     if _NAME.fullmatch(right) and not _NOT_NAMES.match(right) and len(sides) == 2 and re.search(r"\d", left):
         return replace(_read(left, depth + 1), name=canonical(right))
     reading = _read(right, depth + 1)
@@ -245,7 +212,8 @@ def _equation(text: str, sides: list[str], depth: int) -> Reading:
         if reading.number is not None and stated is not None and reading.number.value != stated:
             raise Hopeless("an equation that does not hold")
         return reading
-    return Reading("expr", canonical(text), text)
+    value = reading if reading.number and _LETTERS.fullmatch(left) else None
+    return Reading("expr", canonical(text), text, other=value)
 
 
 def _interval(text: str, depth: int) -> Reading:
@@ -283,7 +251,7 @@ def _interval(text: str, depth: int) -> Reading:
 def _bracketed(text: str, depth: int) -> Reading | None:
     """`(a, b)`, `[a, b)`, `\\{a, b\\}`, `{a, b}`, and `(a)` as `a`."""
     body = text.replace("\\{", "{").replace("\\}", "}")
-    if len(body) < 2 or body[0] not in _OPEN or body[-1] not in _CLOSE or not _encloses(body):
+    if len(body) < 2 or body[0] not in OPEN or body[-1] not in CLOSE or not _encloses(body):
         return None
     inside = body[1:-1].strip()
     parts = [part for part in pieces(inside, re.compile(r"\s*[,;]\s*")) if part]
@@ -308,7 +276,7 @@ def _encloses(text: str) -> bool:
     """Whether the first bracket is closed by the last character."""
     depth = 0
     for i, ch in enumerate(text):
-        depth += (ch in _OPEN) - (ch in _CLOSE)
+        depth += (ch in OPEN) - (ch in CLOSE)
         if depth == 0:
             return i == len(text) - 1
     return False
