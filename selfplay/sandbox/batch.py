@@ -258,6 +258,10 @@ def _encode_cases(tests: IOTests) -> tuple[Any, ...]:
     atol = tests.atol
     if isinstance(atol, bool) or not isinstance(atol, int | float) or not 0 <= atol < float("inf"):
         raise ConfigError(f"tests: atol must be a number from 0, not {atol!r:.80}; 0 is exact")
+    if not isinstance(tests.strict, bool):
+        raise ConfigError(
+            f"tests: strict must be True or False, not {tests.strict!r:.80}; False lets a tuple be a list"
+        )
     calls, expected = [], []
     try:
         for args, wanted in tests.cases:
@@ -271,7 +275,7 @@ def _encode_cases(tests: IOTests) -> tuple[Any, ...]:
     if not calls:
         raise ConfigError("tests: IOTests has no cases, 0; give at least one (arguments, expected) pair")
     one_by_one = tells_ahead([(args, [wanted]) for args, wanted in tests.cases])
-    return ("io", tuple(calls), tuple(expected), float(atol), one_by_one, 1)
+    return ("io", tuple(calls), tuple(expected), (float(atol), tests.strict), one_by_one, 1)
 
 
 def _encode_stdio(tests: StdioTests) -> tuple[Any, ...]:

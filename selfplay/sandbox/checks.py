@@ -1,7 +1,7 @@
 """Test code that runs in the judge: how it is prepared, and the stand-ins that carry its calls to the program.
 
-`Prepared` compiles a test source once: asserts are counted, a `check(candidate)` nobody calls is called, and names that
-the source does not define become stand-ins for the program's. A dry run records which calls the tests will make
+`Prepared` compiles a test source once: it becomes statements that call the program (`forms.py`), asserts are counted, and names
+that the source does not define become stand-ins for the program's. A dry run records which calls the tests will make
 (`foresee.py`); a program then gets all of them in its one message, and the tests run on its recorded answers. Tests
 whose calls depend on answers in other ways are run call by call instead (`sessions.py`).
 """
@@ -15,15 +15,12 @@ from collections.abc import Callable, Iterable
 from types import CodeType
 from typing import Any, NamedTuple, NoReturn
 
-from selfplay.sandbox import ahead, codec
+from selfplay.sandbox import ahead, codec, forms, raised
 from selfplay.sandbox.foresee import Foreseen, Recorder, StandIn, Stop
+from selfplay.sandbox.forms import BadTests as BadTests
 from selfplay.sandbox.words import Status
 
 Spaces = dict[str, Any]
-
-
-class BadTests(Exception):
-    """The tests themselves cannot be used; says why."""
 
 
 _TICK, _ENTRY = "__selfplay_tick__", "__selfplay_candidate__"
@@ -48,9 +45,18 @@ class Prepared:
             tree = ast.parse(source)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise BadTests(f"tests: the source does not parse, {type(error).__name__}: {error}; correct it") from None
+        forms.without_main(tree)
+        forms.import_all(tree)
         literals = list(ahead.compared(tree))
-        called, self.free = _names(tree)
-        _complete(tree, entry_point, called)
+        loaded, stored = _names(tree)
+        handed = forms.complete(tree, entry_point, _ENTRY, loaded)
+        free = {name for name in loaded - stored if not hasattr(builtins, name)}
+        # a function that is named like a builtin, unless the tests get it as an argument and mean the builtin by the name
+        self.free = tuple(sorted(free | ({entry_point} & (loaded - stored) if not handed else set())))
+        self.signs = raised.signs(source)
+        """The kinds of exceptions that come to the tests as others."""
+        if any(kind.__name__ in source for kind in self.signs):
+            raised.widen(tree, self.signs)
         tree.body = _watched(tree.body)
         self.code = _compiled(tree)
         recorder = Recorder()
@@ -60,14 +66,12 @@ class Prepared:
         """Whether the arguments of a foreseen call give away what another is to answer."""
         try:
             self.run(recorder.stand_in, lambda: None, None)
-        except (Stop, Exception):
+        except BaseException:  # of the tests, which stopped at an answer that is none
             recorder.plain = False
         if recorder.plain:
             self.foreseen = recorder.foreseen
             self.one_by_one = ahead.tells_ahead(list(recorder.compared()), literals)
         self.diverged = self.replayed = 0
-        self.may_end = "StopIteration" in source
-        """Whether they may want to see one of the program."""
 
     def run(
         self, stand_in: Callable[[str], Any], tick: Callable[[], None], again: Callable[[], None] | None = _again
@@ -78,6 +82,7 @@ class Prepared:
         """
         space: Spaces = {"__name__": "tests", "__builtins__": builtins, _TICK: tick, _ENTRY: stand_in(self.entry_point)}
         space[_AGAIN], space[_REAL] = again or (lambda: None), again is not None
+        space.update(raised.SPACE)
         for name in self.free:
             if name in sys.stdlib_module_names and name != self.entry_point:
                 space[name] = importlib.import_module(name)
@@ -85,21 +90,6 @@ class Prepared:
                 space[name] = stand_in(name)
         random.seed(0)
         exec(self.code, space)
-
-
-def _complete(tree: ast.Module, entry_point: str, called: set[str]) -> None:
-    """Append the call of a `check` (or of `test_...` functions) that is defined and never called."""
-    for node in list(tree.body):
-        if not isinstance(node, ast.FunctionDef) or node.name in called:
-            continue
-        needed = len(node.args.args) - len(node.args.defaults)
-        if node.name == "check" and needed == 1:
-            if not entry_point.isidentifier():
-                problem = f"entry_point is {entry_point!r:.80}"
-                raise BadTests(f"tests: check(candidate) is defined, but {problem}; give the function's name")
-            tree.body.append(ast.parse(f"check({_ENTRY})").body[0])
-        elif node.name.startswith("test") and needed == 0:
-            tree.body.append(ast.parse(f"{node.name}()").body[0])
 
 
 def _compiled(tree: ast.Module) -> CodeType:
@@ -156,7 +146,8 @@ def inside(source: str, entry_point: str) -> Inside:
     The source is one that `Prepared` took.
     """
     draw, copy = random.SystemRandom(), ast.parse(source)
-    _complete(copy, entry_point, _names(copy)[0])
+    forms.without_main(copy)
+    forms.complete(copy, entry_point, _ENTRY, _names(copy)[0])
     asserts: set[int] = set()
     canaries: set[int] = set()
 
@@ -176,9 +167,8 @@ def inside(source: str, entry_point: str) -> Inside:
     return Inside(ast.unparse(ast.fix_missing_locations(copy)), asserts, canaries)
 
 
-def _names(tree: ast.Module) -> tuple[set[str], tuple[str, ...]]:
-    """Names that the source calls; names that it loads and nowhere stores, defines or imports, builtins left out."""
-    called: set[str] = set()
+def _names(tree: ast.Module) -> tuple[set[str], set[str]]:
+    """Names that the source loads; names that it stores, defines or imports."""
     loaded: set[str] = set()
     stored: set[str] = {_TICK, _ENTRY}
     todo: list[Any] = [tree]
@@ -189,8 +179,6 @@ def _names(tree: ast.Module) -> tuple[set[str], tuple[str, ...]]:
             (loaded if type(node.ctx) is ast.Load else stored).add(node.id)
         elif kind is ast.Constant:
             continue
-        elif kind is ast.Call and type(node.func) is ast.Name:
-            called.add(node.func.id)
         elif kind in _BINDERS:
             stored.update(_bound(tree, node))
         for field in node._fields:
@@ -199,7 +187,7 @@ def _names(tree: ast.Module) -> tuple[set[str], tuple[str, ...]]:
                 todo += [item for item in part if isinstance(item, ast.AST)]
             elif isinstance(part, ast.AST) and not isinstance(part, ast.expr_context):
                 todo.append(part)
-    return called, tuple(sorted(name for name in loaded - stored if not hasattr(builtins, name)))
+    return loaded, stored
 
 
 _BINDERS = (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef, ast.arg, ast.alias, ast.ExceptHandler)
@@ -235,8 +223,8 @@ class Evidence:
         self.stop: tuple[Status, str] | None = None
         self.diverged = False
         self.unsupported = ""
-        self.may_end = False
-        """Whether a StopIteration of the program reaches the tests as one: they name it."""
+        self.signs = raised.ENDING
+        """The kinds of exceptions that come to the tests as others (`raised.py`)."""
         self.changed: list[tuple[Any, Any]] = []
         """Arguments that the program changed in place, each with a copy of what it was."""
 
@@ -304,13 +292,14 @@ class Replay:
             self._diverge()
 
 
-def settle(reply: list[Any], args: tuple[Any, ...], evidence: Evidence, may_end: bool | None = None) -> Any:
+def settle(reply: list[Any], args: tuple[Any, ...], evidence: Evidence, meant: raised.Kinds = frozenset()) -> Any:
     """A reply as the call's outcome in the judge: arguments changed in place, then the value, or its exception.
 
-    `may_end`: see `remade`; None: as the evidence says. Raises Malformed when it names an argument that the call does not have.
+    `meant`: the kinds that are signs of what was asked for itself. Raises Malformed when it names an argument that the call does
+    not have.
     """
     if reply[0] == 1:
-        raise remade(reply, evidence.may_end if may_end is None else may_end)
+        raise raised.remade(reply, evidence.signs - meant)
     if type(reply[2]) is list:
         for mine, now in zip(args, reply[2], strict=False):
             _change(mine, now, evidence.changed)
@@ -340,26 +329,3 @@ def _fill(mine: Any, now: Any) -> None:
     else:
         mine.clear()
         mine.update(now)
-
-
-def remade(reply: list[Any], may_end: bool) -> BaseException:
-    """The program's exception as the nearest builtin one, marked as the program's; only names and text crossed.
-
-    `may_end` False: its StopIteration is a RuntimeError here, as in a generator, for it would end the tests' own loops
-    (`zip(map(f, inputs), wanted)`) before anything was compared.
-    """
-    names = [str(name) for name in reply[1]]
-    kind: type[BaseException] = Exception
-    for name in names:
-        found = getattr(builtins, name, None)
-        if isinstance(found, type) and issubclass(found, Exception):
-            kind = RuntimeError if issubclass(found, StopIteration) and not may_end else found
-            break
-    text = str(reply[2])
-    try:
-        error = kind(text)
-    except TypeError:  # UnicodeDecodeError and the like want more
-        error = ValueError(text)
-    error.__dict__["of_program"] = names[0] if names else "BaseException"
-    error.__dict__["of_text"] = text
-    return error

@@ -4,14 +4,18 @@ Bytes a program wrote are never unpickled, marshalled or evaluated; they are par
 builtins, so that no comparison ever runs the program's own code. The tags are listed in `runner.py`.
 """
 
+import functools
+import importlib
 import json
 import marshal
 import math
 import re
-import sys
+from collections import deque
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
+
+from selfplay.sandbox import library
 
 Raw = bytes | str
 """An encoded value for the sandbox: marshal bytes, or a Python expression where marshal cannot hold it."""
@@ -98,7 +102,7 @@ def _only_marshal(value: Any, depth: int) -> bool:
         return all(_only_marshal(item, depth + 1) for item in value)
     if kind is dict:
         return all(_only_marshal(k, depth + 1) and _only_marshal(v, depth + 1) for k, v in value.items())
-    if kind in (Decimal, Fraction, bytearray, range):
+    if kind in (Decimal, Fraction, bytearray, range, *library.TIMES, *library.CONTAINERS):
         return False
     raise TypeError(f"a {kind.__module__}.{kind.__qualname__} cannot be sent into the sandbox")
 
@@ -128,6 +132,9 @@ def expression(value: Any) -> str:
         return f"_r[{value.at}]"
     if kind is dict:
         return "{" + ",".join(f"{expression(k)}:{expression(v)}" for k, v in value.items()) + "}"
+    found = library.expression(value, expression)
+    if found is not None:
+        return found
     items = ",".join(expression(item) for item in value) if kind in (list, tuple, set, frozenset) else None
     if items is None:
         raise TypeError(f"a {kind.__module__}.{kind.__qualname__} cannot be sent into the sandbox")
@@ -153,10 +160,19 @@ def _pair(value: Any, kind: type) -> Any:
     return value
 
 
+@functools.cache
+def _numpy() -> Any:
+    """numpy where there is one: what an answer comes to must not depend on whether earlier tests have imported it."""
+    try:
+        return importlib.import_module("numpy")
+    except ImportError:
+        return None
+
+
 def _array(value: Any) -> Any:
     if type(value) is not list or len(value) != 2:
         raise Malformed("not an array")
-    numpy = sys.modules.get("numpy")
+    numpy = _numpy()
     if numpy is None or not isinstance(value[0], str) or not _DTYPE.fullmatch(value[0]):
         return Opaque("ndarray")
     # text of a stated width: a few bytes of reply could ask for all memory
@@ -219,6 +235,8 @@ def _rarely(tag: str, value: Any) -> Any:
             return range(*(int(part) for part in value))
         case "n":
             return _array(value)
+        case "L":
+            return library.rebuilt(value, _hashed)
         case _:
             raise Malformed(f"unknown tag {tag[:20]!r}")
 
@@ -268,13 +286,15 @@ def parse_all(lines: list[bytes]) -> list[list[Any]]:
 
 
 def _said(reply: list[Any]) -> bool:
-    """Whether what was raised is told in texts: a list of names and a text, or a text alone."""
-    if reply[0] in (1, 2) and (type(reply[1]) is not list or not all(type(name) is str for name in reply[1])):
-        return False
+    """Whether what was raised is told as it should be: names, text, line and arguments or None; or a text alone."""
+    if reply[0] in (1, 2):
+        names, text, line, args = reply[1:]
+        plain = type(names) is list and all(type(name) is str for name in names) and type(text) is str
+        return plain and type(line) is int and (args is None or type(args) is list)
     return reply[0] == 9 or type(reply[-1]) is str
 
 
-_LENGTHS = {0: 3, 1: 3, 2: 3, 3: 2, 9: 1}
+_LENGTHS = {0: 3, 1: 5, 2: 5, 3: 2, 9: 1}
 
 
 def same(expected: Any, got: Any, atol: float) -> bool:
@@ -293,7 +313,7 @@ def _close(expected: Any, got: Any, atol: float) -> bool:
             return False
         return all(a is b or a == b or _close(a, b, atol) for a, b in zip(expected, got, strict=True))
     if isinstance(expected, dict):
-        if type(got) is not dict or expected.keys() != got.keys():
+        if not isinstance(got, dict) or expected.keys() != got.keys():
             return False
         return all(_close(value, got[key], atol) for key, value in expected.items())
     if isinstance(expected, float) and isinstance(got, float) and math.isnan(expected) and math.isnan(got):
@@ -307,7 +327,7 @@ def holds_opaque(value: Any, depth: int = 0) -> bool:
     """Whether some part of a decoded value could not cross."""
     if isinstance(value, Opaque | Handle):
         return True
-    if isinstance(value, list | tuple) and depth < MAX_DEPTH:
+    if isinstance(value, list | tuple | deque) and depth < MAX_DEPTH:
         return any(holds_opaque(item, depth + 1) for item in value)
     if isinstance(value, dict) and depth < MAX_DEPTH:
         return any(holds_opaque(item, depth + 1) for item in value.values())

@@ -1,9 +1,12 @@
 """From how a program ended and what it replied to a verdict; expected values are compared here, never in the sandbox."""
 
 import signal
+import sys
+from collections import deque
 from typing import Any, NamedTuple
 
 from selfplay.sandbox import codec
+from selfplay.sandbox import raised as exceptions
 from selfplay.sandbox.languages import Language
 from selfplay.sandbox.words import Limits, Status
 from selfplay.sandbox.zygote import TAIL_BYTES, End
@@ -123,18 +126,15 @@ def load_failure(reply: list[Any]) -> tuple[Status, str]:
 
 def raised(reply: list[Any]) -> tuple[Status, str]:
     """The status and text of a reply that says that something was raised."""
-    names = reply[1]
-    first = names[0] if names else "BaseException"
-    status = Status.MEMORY if "MemoryError" in names else Status.EXCEPTION
-    return status, f"{first}: {reply[2]}"
+    return Status.MEMORY if "MemoryError" in reply[1][1:] else Status.EXCEPTION, exceptions.told(reply)
 
 
-def judge_cases(end: End, replies: Replies, expected: list[Any], atol: float) -> Verdict:
+def judge_cases(end: End, replies: Replies, expected: list[Any], atol: float, strict: bool = False) -> Verdict:
     """The verdict on `IOTests`: replies in order against the expected values."""
     found: list[Status] = []
     first: tuple[Status, str] | None = None
     for at, reply in enumerate(replies.calls):
-        status, why = _judge_one(reply, expected[at], atol)
+        status, why = _judge_one(reply, expected[at], atol, strict)
         found.append(status)
         if first is None and status is not Status.PASSED:
             first = status, f"case {at}: {why}"
@@ -148,15 +148,45 @@ def judge_cases(end: End, replies: Replies, expected: list[Any], atol: float) ->
     return Verdict(first[0], tuple(found[: len(expected)]), bounded(first[1]), end)
 
 
-def _judge_one(reply: list[Any], expected: Any, atol: float) -> tuple[Status, str]:
+def _judge_one(reply: list[Any], expected: Any, atol: float, strict: bool) -> tuple[Status, str]:
     if reply[0] == 1:
         return raised(reply)
     got = reply[1]
-    if codec.same(expected, got, atol):
+    if "numpy" in sys.modules and _holds_array(
+        got
+    ):  # `==` on it is no truth value, or a lucky one where it has one item
+        return Status.UNSUPPORTED_VALUE, "returned a numpy array; return a list (tolist)"
+    if codec.same(expected, got, atol) or (not strict and codec.same(expected, as_json(expected, got), atol)):
         return Status.PASSED, ""
     if codec.holds_opaque(got):
         return Status.UNSUPPORTED_VALUE, f"returned {got!r:.200}"
     return Status.WRONG_ANSWER, f"got {short(got)}, expected {short(expected)}"
+
+
+def _holds_array(value: Any) -> bool:
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list | tuple | deque):
+        return type(value).__module__ == "numpy"
+    return any(map(_holds_array, value))
+
+
+def as_json(expected: Any, got: Any) -> Any:
+    """`got` in the kinds of `expected` where JSON has one for both: list and tuple, text key and integer key.
+
+    Both are bounded in depth: one is trusted, the other was decoded.
+    """
+    if type(expected) in (list, tuple) and type(got) in (list, tuple) and len(expected) == len(got):
+        return type(expected)(map(as_json, expected, got))
+    if type(expected) is dict and isinstance(got, dict) and len(expected) == len(got):
+        spelled = {key: key for key in got}
+        spelled |= {str(key): key for key in got if type(key) is int and abs(key) < _LONG and str(key) not in got}
+        keys = {key: spelled[key] for key in expected if key in spelled}
+        return {key: as_json(expected[key], got[own]) for key, own in keys.items()} if len(keys) == len(got) else got
+    return got
+
+
+_LONG = 10**100  # an integer key beyond: writing it down costs the square of its length
 
 
 def short(value: Any) -> str:

@@ -3,8 +3,9 @@
 Replies are JSON lines. A value is plain JSON where JSON can hold it (None, bool, int below 64 bits, float, text,
 list); everything else is an object with one key: t tuple, s set, f frozenset, d dict as pairs, b bytes as hex,
 i large int as hex, c complex, D Decimal, F Fraction, n numpy array, a the call's own argument, h handle (sessions),
-r range, o anything that cannot cross. Lines: [0, value, changed arguments or null] result, [1, exception names, text] raised,
-[2, names, text] raised while loading, [3, text] does not compile, [9] done.
+r range, L a value of `library.py`, o anything that cannot cross. Lines: [0, value, changed arguments or null] result,
+[1, exception names, text, line, arguments or null] raised, [2, the same] raised while loading, [3, text] does not compile,
+[9] done.
 """
 
 # ruff: noqa: SIM105 (contextlib is one import too many inside)
@@ -23,6 +24,14 @@ if TYPE_CHECKING:  # annotations are taken off before this is sent
 
 _MODULE = type(sys)
 _dump = _json.make_encoder(None, str, _json.encode_basestring_ascii, None, ":", ",", False, False, True)
+_LATE = 0x1000000  # `from __future__ import annotations`, to the compiler
+_TEXT = 10_000  # characters of an exception's text
+_MEMORY = [["MemoryError", "MemoryError"], "", 0, None]
+_EXCEPTIONS = frozenset(
+    kind
+    for kind in vars(sys.modules["builtins"]).values()
+    if isinstance(kind, type) and issubclass(kind, BaseException) and kind is not BaseException
+)
 _PLAIN = frozenset((int, str, float, bool, type(None)))
 _EDGE = 1 << 63
 _handles: "Any" = None  # a list in sessions: what cannot cross stays here and its place is told
@@ -64,6 +73,10 @@ def _encode_rare(value: "Any", kind: type, depth: int) -> "Any":
             return {"n": [str(value.dtype), _encode(value.tolist(), depth)]}
         if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
             return _encode(value.item(), depth)
+    if module == "collections" or module == "datetime":
+        told = _library(value, name, depth)
+        if told is not None:
+            return told
     for base in (bool, int, float, str, tuple, list, dict, set, frozenset, bytes, complex):
         if issubclass(kind, base) and (_handles is None or base is not dict):
             return _encode(_bare(value, base), depth)
@@ -73,6 +86,28 @@ def _encode_rare(value: "Any", kind: type, depth: int) -> "Any":
         _handles.append(value)
         return {"h": [len(_handles) - 1, str(name)[:80], callable(value)]}
     return {"o": str(name)[:80]}
+
+
+def _library(value: "Any", name: str, depth: int) -> "Any":
+    """A container of `collections`, or a date or time (`library.py` rebuilds them); None for what is neither."""
+    parts, more = None, None
+    if name == "defaultdict":
+        return _encode(dict(value.items()), depth)
+    if name in ("Counter", "OrderedDict"):
+        parts = [[_encode(key, depth), _encode(item, depth)] for key, item in value.items()]
+    elif name == "deque":
+        parts, more = [_encode(item, depth) for item in value], value.maxlen
+    elif name == "timedelta":
+        parts = [value.days, value.seconds, value.microseconds]
+    elif name in ("date", "datetime"):
+        parts = [value.year, value.month, value.day]
+    if name in ("time", "datetime"):
+        parts = [*(parts or ()), value.hour, value.minute, value.second, value.microsecond]
+        if value.tzinfo is not None:
+            if name == "time" or type(value.tzinfo).__name__ != "timezone":
+                return None
+            more = value.utcoffset().total_seconds()
+    return None if parts is None else {"L": [name, parts, more]}
 
 
 def _bare(value: "Any", base: "Any") -> "Any":
@@ -92,23 +127,27 @@ def _bare(value: "Any", base: "Any") -> "Any":
     return base(base.__iter__(value))
 
 
-def _text(error: BaseException) -> str:
+def _raised(error: BaseException) -> "Line":
+    """What is told of an exception: names (its class, then the builtin ones that it is of), its text, the program's line
+    or 0, and its arguments, or None where they are its text alone (or cannot be told).
+    """
+    names = [type(error).__name__, *(kind.__name__ for kind in type(error).__mro__ if kind in _EXCEPTIONS)]
     try:
-        text = str(error)
+        text = str(error)[:_TEXT]
     except BaseException:
         text = "(no text)"
-    line = 0
-    trace = error.__traceback__
+    line, trace = 0, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == "<candidate>":
             line = trace.tb_lineno
         trace = trace.tb_next
-    return text[:600] + (f" (line {line})" if line else "")
-
-
-def _raised(error: BaseException) -> tuple[list[str], str]:
-    names = [kind.__name__ for kind in type(error).__mro__[:-2]][:8]
-    return names, _text(error)
+    args = None
+    try:
+        if len(text) < _TEXT and error.args != (text,):
+            args = _encode(list(error.args))
+    except BaseException:
+        pass
+    return [names, text, line, args]
 
 
 def _reply(line: "Any", fd: int = 3) -> None:
@@ -117,8 +156,8 @@ def _reply(line: "Any", fd: int = 3) -> None:
         data = data[posix.write(fd, data) :]
 
 
-def _flush() -> None:
-    for stream in (_stdout, _stderr):
+def _flush(*streams: "Any") -> None:
+    for stream in streams:
         try:
             stream.flush()
         except BaseException:
@@ -136,7 +175,7 @@ def _call_once(function: "Any", raw: bytes | str, changed: bool) -> "Line":
             return [0, _encode(out), None]
         return _with_changes(out, args, keys, raw)
     except MemoryError:
-        return [1, ["MemoryError"], ""]
+        return [1, *_MEMORY]
     except BaseException as error:
         return [1, *_raised(error)]
 
@@ -161,9 +200,15 @@ def _with_changes(out: "Any", args: tuple["Any", ...], keys: "Any", raw: bytes |
 
 
 def _load(code: str, name: str) -> "Any":
-    """The program's module after it ran; None when the reply has already been written."""
+    """The program's module after it ran; None when the reply has already been written.
+
+    With a class `Solution` its annotations are not evaluated, as from Python 3.14 on: such programs are written for a place
+    where `List`, `Optional` or `TreeNode` are there without an import.
+    """
+    late = _LATE if name != "__main__" and "class Solution" in code else 0
     try:
-        compiled = compile(code, "<candidate>", "exec", dont_inherit=True)
+        # a byte order mark is no code; it is part of how files are written
+        compiled = compile(code.removeprefix("\ufeff"), "<candidate>", "exec", late, True)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         _reply([3, f"{type(error).__name__}: {str(error)[:300]}"])
         return None
@@ -173,7 +218,7 @@ def _load(code: str, name: str) -> "Any":
     try:
         exec(compiled, module.__dict__)
     except MemoryError:
-        _reply([2, ["MemoryError"], ""])
+        _reply([2, *_MEMORY])
         return None
     except BaseException as error:
         if name != "__main__" or type(error) is not SystemExit or error.code not in (None, 0):
@@ -198,7 +243,7 @@ def run(job: "Any", leave: "Any") -> None:
                 _reply([9])
     except BaseException:
         code = 3
-    _flush()
+    _flush(_stdout, _stderr)
     leave(code)
 
 
@@ -215,13 +260,27 @@ def _work(space: "Any", job: "Any") -> None:
             _reply(_foreseen(space, name, raw, job["changed"]))
 
 
+def _find(space: "Any", name: str) -> "Any":
+    """What the tests mean by a name: a global of the program, or a method of its class `Solution` on a fresh instance
+    each call (`name`, `Solution().name` or `Solution.name`). Raises NameError.
+    """
+    if name in space:
+        return space[name]
+    kind, method = space.get("Solution"), name.removeprefix("Solution().").removeprefix("Solution.")
+    if not isinstance(kind, type) or not hasattr(kind, method):
+        raise NameError(f"name {name[:200]!r} is not defined")
+    return lambda *args, **keys: getattr(kind(), method)(*args, **keys)
+
+
 def _foreseen(space: "Any", name: str, raw: bytes | str, changed: bool) -> "Line":
     """One line for a call that the tests are known to make; `_results` has its result, or None, for later ones."""
     before = len(_results) if _results is not None else 0
-    if name in space:
-        line = _call_once(space[name], raw, changed)
+    try:
+        function = _find(space, name)
+    except NameError as error:
+        line = [1, *_raised(error)]
     else:
-        line = [1, ["NameError", "Exception"], f"name {name[:200]!r} is not defined"]
+        line = _call_once(function, raw, changed)
     if _results is not None and len(_results) == before:
         _results.append(None)  # it raised
     return line
@@ -230,11 +289,16 @@ def _foreseen(space: "Any", name: str, raw: bytes | str, changed: bool) -> "Line
 def _script(job: "Any") -> int:
     """A whole script, with what Python does at its end: threads joined, exit functions run. Returns the exit status."""
     try:
-        if _load(job["code"], "__main__") is not None:
+        space = _load(job["code"], "__main__")
+        if space is not None:
             if "threading" in sys.modules:
                 sys.modules["threading"]._shutdown()
             if "atexit" in sys.modules:
                 sys.modules["atexit"]._run_exitfuncs()
+            _flush(
+                getattr(sys, "stdout", None), getattr(sys, "stderr", None)
+            )  # its own, where it put some in their place
+            space.clear()  # files that it left open write what they hold
             _reply([9])
     except BaseException:
         return 1
@@ -245,8 +309,8 @@ def _inside(space: "Any", job: "Any") -> None:
     """The tests in the program's own namespace; what they reported is told whether or not they came to their end."""
     ticks: list[int] = []
     space["__selfplay_tick__"] = ticks.append
-    space["__selfplay_candidate__"] = space.get(job["entry_point"])
     try:
+        space["__selfplay_candidate__"] = _find(space, job["entry_point"]) if job["entry_point"] else None
         exec(compile(job["tests"], "<tests>", "exec", dont_inherit=True), space)
     except BaseException as error:
         _reply([1, *_raised(error)])
@@ -277,13 +341,11 @@ def _answer(space: "Any", verb: str, target: "Any", raw: bytes | str) -> "Line":
     """One request: `name` looks a global up, `call` calls a handle, `do` calls a builtin or operator on values."""
     try:
         if verb == "name":
-            if target not in space:
-                return [1, ["NameError", "Exception"], f"name {target!r} is not defined"]
-            return [0, _encode(space[target]), None]
+            return [0, _encode(_find(space, target)), None]
         function = _handles[target] if verb == "call" else _OPERATIONS[target]
         return _call_once(function, raw, verb == "call")
     except MemoryError:
-        return [1, ["MemoryError"], ""]
+        return [1, *_MEMORY]
     except BaseException as error:
         return [1, *_raised(error)]
 
@@ -294,3 +356,11 @@ _OPERATIONS = {
     "getitem": lambda a, b: a[b], "setitem": lambda a, b, c: a.__setitem__(b, c),
 }  # fmt: skip
 _stdout, _stderr = sys.stdout, sys.stderr
+
+
+def _quit(code: "Any" = None) -> None:
+    """Python's `exit` and `quit`, which its module `site` would bring."""
+    raise SystemExit(code)
+
+
+sys.modules["builtins"].exit = sys.modules["builtins"].quit = _quit  # type: ignore[attr-defined]

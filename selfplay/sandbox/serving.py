@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # annotations are taken off before this is sent
 
     from selfplay.sandbox.box import _CONTROL, _RULES, Config, _nr
     from selfplay.sandbox.native import _call, _pair, _secret, _status, _usage, _zero
-    from selfplay.sandbox.runner import _reply, run
+    from selfplay.sandbox.runner import _MEMORY, _reply, run
 
 _ASK, _ANSWER = 4, 5
 _HEAD = 7  # words before each message
@@ -136,7 +136,7 @@ def _serve(config: "Config") -> None:
             if not tier:
                 _limit_hard(config, job)
             if body is None:
-                _reply([2, ["MemoryError"], ""])
+                _reply([2, *_MEMORY])
                 posix._exit(0)
             run(body, posix._exit)
         elif pid < 0:

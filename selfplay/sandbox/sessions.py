@@ -6,16 +6,24 @@ its `__eq__` or `__sub__` is the program's and would be told the expected value:
 """
 
 import marshal
+from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from selfplay.sandbox import codec
 from selfplay.sandbox.checks import Evidence, settle
 from selfplay.sandbox.foresee import Stop
+from selfplay.sandbox.raised import Kinds
 from selfplay.sandbox.words import Status
 from selfplay.sandbox.zygote import Zygote
 
 _MAX_REQUESTS = 200_000
+_SIGNS: dict[str, Kinds] = {
+    "next": frozenset((StopIteration,)),
+    "getattr": frozenset((AttributeError,)),
+    "getitem": frozenset((IndexError, KeyError)),
+}
+"""What an operation on a program's object may say by an exception, as everywhere in Python."""
 
 
 class Session:
@@ -34,7 +42,7 @@ class Session:
         """The program's global: a builtin value, or a `Remote`. Raises NameError as the program's."""
         self.evidence.calls += 1
         if name not in self._names:
-            self._names[name] = self._settle(self._ask("name", name, b""), (), False)
+            self._names[name] = self._settle(self._ask("name", name, b""), ())
         return self._names[name]
 
     def call(self, handle: int, args: tuple[Any, ...], keys: dict[str, Any]) -> Any:
@@ -44,7 +52,7 @@ class Session:
 
     def do(self, operation: str, *args: Any) -> Any:
         """Apply one of the operations that `runner.py` lists."""
-        return self._settle(self._ask("do", operation, self._raw((args, {}))), args, operation == "next")
+        return self._settle(self._ask("do", operation, self._raw((args, {}))), args, _SIGNS.get(operation, frozenset()))
 
     def run(self, name: str, raw: codec.Raw) -> list[Any]:
         """The reply to a call that was known beforehand, and that the program sees only now."""
@@ -60,7 +68,11 @@ class Session:
         try:
             return codec.dump(value)
         except (TypeError, ValueError):
+            pass
+        try:
             return codec.expression(_handled(value, 0))
+        except (TypeError, ValueError) as error:
+            return self._stop(Status.UNSUPPORTED_VALUE, f"the tests hand over what is no value: {error}")
 
     def _ask(self, verb: str, target: int | str, raw: codec.Raw) -> list[Any]:
         self._requests += 1
@@ -84,14 +96,14 @@ class Session:
             self._stop(Status.PROTOCOL_VIOLATION, "a strange answer")
         return reply
 
-    def _stop(self, status: Status, why: str) -> Any:
+    def _stop(self, status: Status, why: str) -> NoReturn:
         self.evidence.stop = self.evidence.stop or (status, why)
         raise Stop
 
-    def _settle(self, reply: list[Any], args: tuple[Any, ...], may_end: bool | None = None) -> Any:
-        reply = [reply[0], self._live(reply[1], 0), self._live(reply[2], 0)]
+    def _settle(self, reply: list[Any], args: tuple[Any, ...], meant: Kinds = frozenset()) -> Any:
+        reply = [reply[0], *(self._live(part, 0) for part in reply[1:])]
         try:
-            return settle(reply, args, self.evidence, may_end)
+            return settle(reply, args, self.evidence, meant)
         except codec.Malformed as error:
             return self._stop(Status.PROTOCOL_VIOLATION, str(error))
 
@@ -105,8 +117,11 @@ class Session:
             return [self._live(item, depth + 1) for item in value]
         if type(value) is tuple:
             return tuple([self._live(item, depth + 1) for item in value])
-        if type(value) is dict:
-            return {key: self._live(item, depth + 1) for key, item in value.items()}
+        if isinstance(value, dict):
+            made = {key: self._live(item, depth + 1) for key, item in value.items()}
+            return made if type(value) is dict else type(value)(made)
+        if type(value) is deque:
+            return deque(self._live(list(value), depth + 1), value.maxlen)
         return value
 
 

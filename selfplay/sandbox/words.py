@@ -75,14 +75,21 @@ class Limits:
 class IOTests:
     """Call `entry_point(*args)` for each case and compare the result with `expected`, outside the program's process.
 
+    `entry_point` is a global of the program, or a method of its class `Solution` (`f`, `Solution().f` or `Solution.f`),
+    which is then called on a fresh instance each time.
+
     Values are Python builtins (numbers, text, bytes, list, tuple, set, frozenset, dict, None, Decimal, Fraction).
-    Equality is Python's `==` between builtins: a list is not a tuple, 1 is 1.0. With `atol` above 0, numbers (also
-    inside containers) may differ by that much. Expected values never enter the sandbox.
+    Equality is Python's `==` between builtins, so that 1 is 1.0 and True, with two exceptions for what JSON cannot write:
+    a tuple equals a list of equal items, and an integer key that the program returns matches its decimal spelling where a
+    text key is expected; both at any depth. With `atol` above 0, numbers (also inside containers) may differ by that much.
+    Expected values never enter the sandbox.
     """
 
     entry_point: str
     cases: Sequence[tuple[Sequence[Any], Any]]
     atol: float = 0.0
+    strict: bool = False
+    """Whether a list is not a tuple, and a key 1 not a key "1"."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,13 +121,13 @@ class Worker:
         return zygote.finish(whole)
 
     def _calls(self, code: str, tests: tuple[Any, ...], limits: Limits, flavour: str) -> Verdict:
-        _, calls, expected, atol, one_by_one, _ = tests
+        _, calls, expected, rule, one_by_one, _ = tests
         if one_by_one:
             end, replies = self._asked(code, calls, limits, flavour)
         else:
             end = self._once(judge.message(code, "calls", limits, len(calls), calls=calls), flavour)
             replies = judge.read_replies(end, limits, len(calls))
-        return judge.judge_cases(end, replies, _loaded(expected), atol)
+        return judge.judge_cases(end, replies, _loaded(expected), *rule)
 
     def _asked(
         self, code: str, calls: tuple[tuple[str, codec.Raw], ...], limits: Limits, flavour: str
@@ -256,7 +256,7 @@ class Worker:
     ) -> Verdict | None:
         """Run the test code; None when its calls were not as foreseen (or, in a session, when the program ended)."""
         evidence, failure = run.evidence, (Status.PASSED, "")
-        evidence.may_end = prepared.may_end
+        evidence.signs = prepared.signs
         try:
             _arm(30 + 20 * limits.wall, 2 + 2 * limits.cpu_seconds, 4 + 2 * limits.cpu_seconds)
             if self._space > 0:
@@ -337,8 +337,7 @@ def _failure(error: BaseException, prepared: checks.Prepared) -> tuple[Status, s
     """Status and evidence when test code ended with an exception."""
     marked = getattr(error, "of_program", None)
     if marked is not None:
-        status = Status.MEMORY if marked == "MemoryError" else Status.EXCEPTION
-        return status, f"{marked}: {getattr(error, 'of_text', '')}"
+        return judge.raised(marked)
     where, trace = 0, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == "<tests>":
@@ -347,6 +346,10 @@ def _failure(error: BaseException, prepared: checks.Prepared) -> tuple[Status, s
     line = prepared.lines[where - 1].strip()[:300] if 0 < where <= len(prepared.lines) else ""
     if isinstance(error, AssertionError):
         return Status.WRONG_ANSWER, f"{line or 'an assert'} (tests, line {where})"
+    left = isinstance(error, SystemExit) and error.code in (None, 0)
+    if left or type(error).__name__ == "SkipTest":
+        why = f"tests, line {where}: they leave by {type(error).__name__} before their end; {line}; take that out"
+        return Status.INFRA_ERROR, why
     try:
         text = str(error)
     except BaseException:

@@ -152,7 +152,7 @@ def test_values_cross_the_edge_unchanged_in_both_directions(executor: Executor) 
 def test_types_count_as_python_counts_them(executor: Executor) -> None:
     code = "def f(x): return eval(x)\n"
     right = [("[1, 2]", [1, 2]), ("1", 1.0), ("float('nan')", float("nan")), ("1 == 1", True)]
-    wrong = [("[1, 2]", (1, 2)), ("'1'", 1), ("b'a'", "a"), ("[1, 2.0001]", [1, 2]), ("{1: 2}", {1: 3})]
+    wrong = [("[1, 2]", {1, 2}), ("'1'", 1), ("b'a'", "a"), ("[1, 2.0001]", [1, 2]), ("{1: 2}", {1: 3})]
     result = one(executor, code, IOTests("f", [((x,), wanted) for x, wanted in [*right, *wrong]]))
     assert result.tests == (Status.PASSED,) * len(right) + (Status.WRONG_ANSWER,) * len(wrong)
 
