@@ -6,9 +6,7 @@ import pytest
 
 from selfplay.answers import extract_answer
 from selfplay.records import Outcome
-from selfplay.verify.math import StepOutcome, available, check_steps, equal
-
-needs_symbols = pytest.mark.skipif(not available(), reason="needs math-verify: pip install 'selfplay[math]'")
+from selfplay.verify.math import StepOutcome, check_steps, equal
 
 WRONG = [
     # several, taken back, hidden
@@ -113,13 +111,11 @@ def test_odd_answer_is_not_taken_for_the_right_one(gold: str, answer: str) -> No
     extract_answer(answer)
 
 
-@needs_symbols
 @pytest.mark.parametrize(("gold", "answer"), WRONG_SYMBOLS)
 def test_odd_expression_is_not_taken_for_the_right_one(gold: str, answer: str) -> None:
     assert timely(gold, answer) is not Outcome.PASS
 
 
-@needs_symbols
 @pytest.mark.parametrize(("gold", "answer"), RIGHT_SYMBOLS)
 def test_marks_that_carry_meaning_are_read(gold: str, answer: str) -> None:
     assert timely(gold, answer) is Outcome.PASS

@@ -85,6 +85,7 @@ _SHORT_FRACTION = re.compile(r"\\frac\s*(?:(\d)\s*(\d)|\{([^{}]+)\}\s*(\d)|(\d)\
 _ORDINAL = re.compile(
     r"(?<=\d)\s?\^\s?\{\s?(?:st|nd|rd|th)\s?\}|(?<=\d)\\textsuperscript\{(?:st|nd|rd|th)\}|(?<=\d)(?:st|nd|rd|th)(?![A-Za-z])"
 )
+_CIRCULAR = re.compile(r"(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])")
 _DEGREES = re.compile(r"\s*(?:\^\s*\{?\s*\\circ\s*\}?|\\degree)(?![a-zA-Z])")
 _NARROW = re.compile(
     r"(?<=\d)(?:\\!\s*,|,\\!|\{\s*,\s*\}|\s*\{\s*,\s*\}|\\,|\\thinspace|\\ )\s*(?=\\?!?\s*\d{3}(?!\d))"
@@ -119,7 +120,9 @@ def plain(text: str) -> str:
         text = _FRACTION_NAMES.sub(r"\\frac", text)
         text = _SPACES.sub(" ", _DELIMITERS.sub(" ", text).replace(r"\!", ""))
         text = _SHORT_FRACTION.sub(lambda m: rf"\frac{{{m[1] or m[3] or m[5]}}}{{{m[2] or m[4] or m[6]}}}", text)
-        text = _DEGREES.sub(" degrees", text)
+        if not _CIRCULAR.search(text):
+            # under a sine they are part of the value and no unit of it
+            text = _DEGREES.sub(" degrees", text)
     if "%" in text or "p" in text or "P" in text:
         text = _PERCENT_WORDS.sub("%", text)
     if "t" in text or "d" in text:

@@ -10,20 +10,18 @@ from selfplay.verify.math.steps import (
     check_steps,
     first_wrong,
 )
-from selfplay.verify.math.symbolic import available, close, require, warm_up
+from selfplay.verify.math.symbolic import close, warm_up
 
 __all__ = [
     "SolutionVerdict",
     "StepOutcome",
     "StepVerdict",
     "answer_follows",
-    "available",
     "check_solution",
     "check_steps",
     "close",
     "equal",
     "first_wrong",
-    "require",
     "unreadable",
     "warm_up",
 ]

@@ -1,7 +1,7 @@
 """Floor 3: the symbolic lane: long-lived workers that are executed fresh, asked over a pipe, and killed at the deadline.
 
 A worker is never a fork of ours and inherits nothing (no environment, no descriptor but its pipes). Each caller's thread
-borrows one; a killed one is replaced at once. Without math-verify there is no symbolic lane: `available()` says so.
+borrows one; a killed one is replaced at once.
 """
 
 import atexit
@@ -18,30 +18,28 @@ import time
 from pathlib import Path
 from typing import Any
 
-from selfplay.errors import ConfigError, OutageError
+from selfplay.errors import OutageError
 
 START_SECONDS = 60.0
 """A worker that is not ready by then is an outage; it imports sympy, about two CPU seconds."""
-_WORKER = Path(__file__).with_name("worker.py")
-_LAUNCH = "import json, runpy, sys; sys.path.extend(json.loads(sys.argv[2])); runpy.run_path(sys.argv[1], run_name='__main__')"
+RETRY_SECONDS = 60.0
+"""After a worker that did not come up, so long no other is tried: each question would wait for it."""
+_HERE = Path(__file__).parent
+_LAUNCH = """
+import json, runpy, sys, types
+here, places = json.loads(sys.argv[1])
+sys.path.extend(places)
+# the worker's modules under their names, without what the packages above them import
+for name in ("selfplay", "selfplay.verify", "selfplay.verify.math"):
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [here] if name.endswith("math") else []
+runpy.run_module("selfplay.verify.math.worker", run_name="__main__")
+"""
 _PACKAGES = ("math_verify", "latex2sympy2_extended", "antlr4", "sympy", "mpmath")
 
 
 class Overrun(Exception):
     """The worker did not answer in time, or died of the question; it has been killed and replaced."""
-
-
-def available() -> bool:
-    """Whether math-verify is installed, so that LaTeX and symbols can be compared."""
-    return importlib.util.find_spec("math_verify") is not None
-
-
-def require() -> None:
-    """Raise ConfigError, with the remedy, where the symbolic lane is missing."""
-    if not available():
-        raise ConfigError(
-            "math verifier: math-verify is not installed, and symbolic answers cannot be compared; pip install 'selfplay[math]'"
-        )
 
 
 def _places() -> list[str]:
@@ -62,7 +60,7 @@ class _Worker:
         self.ready = False
         self.buffer = b""
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-B", "-c", _LAUNCH, str(_WORKER), json.dumps(_places())],
+            [sys.executable, "-I", "-B", "-c", _LAUNCH, json.dumps([str(_HERE), _places()])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -77,9 +75,12 @@ class _Worker:
             line = self._line(time.monotonic() + START_SECONDS)
             if line is None:
                 self.kill()
-                raise OutageError(
-                    f"math worker: it did not start within {START_SECONDS:.0f} s; see whether `{sys.executable} -c 'import math_verify'` works"
+                _outage.until = time.monotonic() + RETRY_SECONDS
+                _outage.message = (
+                    f"math worker: it ended at its start, or took over {START_SECONDS:.0f} s; "
+                    f"see whether `{sys.executable} -c 'import math_verify, latex2sympy2_extended.latex2sympy2'` works"
                 )
+                raise OutageError(_outage.message)
             self.ready = True
 
     def ask(self, question: dict[str, Any], end: float) -> dict[str, Any] | None:
@@ -118,12 +119,22 @@ class _Worker:
                     pipe.close()
 
 
+class _Outage:
+    """The last worker that did not come up."""
+
+    until = 0.0
+    message = ""
+
+
+_outage = _Outage()
 _idle: list[_Worker] = []
 _lock = threading.Lock()
 
 
 def _borrow() -> _Worker:
     with _lock:
+        if time.monotonic() < _outage.until:
+            raise OutageError(_outage.message)
         # workers of the process that forked us are not ours to use
         while _idle:
             worker = _idle.pop()
@@ -164,7 +175,8 @@ def _ask(question: dict[str, Any], end: float) -> dict[str, Any]:
     if cold:
         # coming up is not the question's fault: half of its time is left to it in any case
         end = max(end, time.monotonic() + (end - started) / 2)
-    reply = worker.ask(question, end)
+    # the worker gives up a little earlier by itself, which spares starting another
+    reply = worker.ask(question | {"seconds": max(0.01, 0.8 * (end - time.monotonic()))}, end)
     if reply is None:
         worker.kill()
         _give_back(_Worker())
