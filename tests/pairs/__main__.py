@@ -29,7 +29,7 @@ Judge = Callable[[Any], str]
 AREAS: dict[str, tuple[Callable[[int, int, str | None], Any], Judge, tuple[str, ...]]] = {
     "mathematics": (mathematics.pair, _mathematics, tuple(mathematics.FAMILIES)),
     "code": (code_replies.case, _code, tuple(code_replies.FORMS)),
-    "judge": (judge_replies.case, _judge, tuple(judge.FORMS)),
+    "judge": (judge_replies.case, _judge, tuple(judge_replies.FORMS)),
 }
 
 

@@ -39,7 +39,7 @@ _AFTER = ("Let me know.", "That is my final grade.", "I hope this helps.")
 
 
 def _score(rng: Random) -> float:
-    return rng.choice((*range(11), 2.5, 7.5))
+    return float(rng.choice((*range(11), 2.5, 7.5)))
 
 
 def grade(rng: Random, score: Any, reason: str | None = None, sure: str | None = None) -> str:

@@ -1,6 +1,7 @@
 """The code that is judged, behind one small function a question: only its public names are used."""
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 from selfplay.answers import extract_code
@@ -8,7 +9,8 @@ from selfplay.models import structured
 from selfplay.verify.judge import Grade
 from selfplay.verify.math import equal
 
-_TAKES_ENTRY_POINT = "entry_point" in inspect.signature(extract_code).parameters
+_EXTRACT: Callable[..., str | None] = extract_code
+_TAKES_ENTRY_POINT = "entry_point" in inspect.signature(_EXTRACT).parameters
 
 
 def verdict(gold: str, reply: str) -> str:
@@ -22,8 +24,8 @@ def verdict(gold: str, reply: str) -> str:
 def code_of(reply: str, entry_point: str | None) -> str | None:
     """The program in a reply."""
     if _TAKES_ENTRY_POINT:
-        return extract_code(reply, entry_point=entry_point)
-    return extract_code(reply)
+        return _EXTRACT(reply, entry_point=entry_point)
+    return _EXTRACT(reply)
 
 
 def grade_of(reply: str) -> float | None:
