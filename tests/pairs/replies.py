@@ -70,7 +70,7 @@ _LABELS = (
 
 
 def _labelled(rng: Random, t: Text) -> str:
-    label = rng.choice(_LABELS[:7])
+    label = rng.choice(_LABELS)
     return f"{label} {in_prose(rng, t)}"
 
 
@@ -171,7 +171,7 @@ def _thought(rng: Random, decoy: Text | None) -> tuple[str, str]:
 
 def compose(rng: Random, answer: Text, decoy: Text | None) -> Reply:
     """A reply whose stated answer is the given one; `decoy` is a different value that may stand elsewhere in it."""
-    name = rng.choices(_NAMES, _WEIGHTS)[0]
+    name = rng.choice(("label", "sentence")) if answer.sentence else rng.choices(_NAMES, _WEIGHTS)[0]
     stated = FRAMES[name](rng, answer)
     parts, how = [stated], [name]
     if name != "bare" and rng.random() < 0.45:

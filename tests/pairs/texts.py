@@ -11,12 +11,14 @@ class Text:
     """One way to write a value.
 
     `plain` stands in prose as it is; `latex` between dollar signs or in a box. One of them may be missing (None): a text
-    without `latex` goes into a box as it is, one without `plain` goes into prose between dollar signs.
+    without `latex` goes into a box as it is, one without `plain` goes into prose between dollar signs. `sentence` is
+    true of what can only be said in a sentence or after a label.
     """
 
     plain: str | None
     latex: str | None
     how: str
+    sentence: bool = False
 
 
 @dataclass(frozen=True, slots=True)

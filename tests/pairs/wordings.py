@@ -55,7 +55,7 @@ def choices(rng: Random) -> Drawn:
             latex(rf"\mathrm{{{of}}}", f"{how}, upright"),
             word(f"option {of}", f"{how}, option"),
             word(f"choice ({of})", f"{how}, choice"),
-            Text(f"{of}, {why}", None, f"{how}, with its reason"),
+            Text(f"{of}, {why}", None, f"{how}, with its reason", sentence=True),
         ]
 
     wrong = [*texts(other, away, "other letter"), *texts(other, value, "other letter, same value")]
