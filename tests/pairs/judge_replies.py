@@ -148,7 +148,8 @@ def _planted_and_broken(rng: Random) -> Made:
 
 def _cut_off(rng: Random) -> Made:
     text = grade(rng, rng.randint(0, 10), "all steps hold")
-    return _around(rng, text[: rng.randint(1, len(text) - 1)].rstrip("}")), None, "cut off"
+    at = rng.choice((len(text) - 1, rng.randint(1, len(text) - 1)))
+    return _around(rng, text[:at]), None, "cut off"
 
 
 def _out_of_range(rng: Random) -> Made:

@@ -83,9 +83,9 @@ def _gold(rng: Random, text: Text) -> str:
 def _unequal(rng: Random, right: Text, wrong: Text, single: bool) -> Reply:
     """A reply that does not give the right value."""
     draw = rng.random()
-    if single and draw < 0.12:
+    if single and draw < 0.15:
         return hedge(rng, right, wrong)
-    if draw < 0.15:
+    if draw < 0.18:
         return only_in_thought(rng, right)
     planted = rng.random() < 0.5
     return compose(rng, wrong, right if planted else None)
