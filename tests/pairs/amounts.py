@@ -15,6 +15,32 @@ def _number_wrongs(rng: Random, value: Fraction, others: list[Fraction]) -> list
     return found
 
 
+_WORDS = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
+    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
+)  # fmt: skip
+
+
+def _wrapped(value: Fraction) -> list[Text]:
+    """Terms in which the number of more than one in size stands, and that have another value."""
+    plain, tex = either(value, "").plain, either(value, "").latex
+    size = either(abs(value), "").latex
+    return [
+        same(f"{size}x", "times an unknown") if value.denominator == 1 else latex(f"{size}x", "times an unknown"),
+        latex(rf"\sqrt{{{size}}}", "under a root"),
+        latex(rf"\left({tex}\right)^2", "squared"),
+        latex(rf"{size}\pi", "times pi"),
+        latex(rf"{size}i", "times i"),
+        latex(rf"\frac{{{tex}}}{{0}}", "over zero"),
+        Text(f"{plain} - 1", f"{tex} - 1", "less one"),
+        Text(f"({plain}, 0)", f"({tex}, 0)", "as a coordinate"),
+        Text(f"x > {plain}", f"x > {tex}", "as a bound"),
+        latex(rf"{tex} \pm 1", "with a spread"),
+        Text(f"{plain}, {value + 1}", None, "first of a list"),
+        Text(f"between {plain} and {value + 2}", None, "as a bound in words"),
+    ]
+
+
 def integers(rng: Random) -> Drawn:
     """An integer of one to nine digits."""
     value = rng.choice(
@@ -26,7 +52,13 @@ def integers(rng: Random) -> Drawn:
     others.append(Fraction(value, 10))
     exact = Fraction(value)
     wrong = _number_wrongs(rng, exact, [o for o in others if o != exact])
-    return Drawn([either(value, "digits")], number_texts(rng, exact), wrong)
+    right = number_texts(rng, exact)
+    if 0 <= value <= 20:
+        right.append(word(_WORDS[value], "in words"))
+        wrong.append(word(_WORDS[(value + 1) % 21], "next in words"))
+    if abs(value) > 1:
+        wrong += rng.sample(_wrapped(exact), 2)
+    return Drawn([either(value, "digits")], right, wrong)
 
 
 def fractions(rng: Random) -> Drawn:
@@ -43,6 +75,7 @@ def fractions(rng: Random) -> Drawn:
         whole, rest = divmod(abs(top), bottom)
         if Fraction(int(f"{whole}{rest}"), bottom) != value:
             wrong.append(Text(f"{whole}{rest}/{bottom}", None, "mixed number run together"))
+        wrong += rng.sample(_wrapped(value), 2)
     return Drawn(gold, number_texts(rng, value), wrong)
 
 
@@ -162,7 +195,9 @@ def arithmetic(rng: Random) -> Drawn:
     value_text = either(value, "value")
     wrong = [either(value + 1, "off by one"), either(-value - 1, "sign"), either(value + 10, "off by ten")]
     if rng.random() < 0.5:
-        return Drawn([value_text], [written, Text(f"{text} = {value}", f"{text} = {value}", "with its value")], wrong)
+        right = [written, latex(f"{text} = {value}", "with its value")]
+        right.append(same(f"m + n = {value - b} + {b} = {value}", "as a sum of two unknowns"))
+        return Drawn([value_text], right, wrong)
     return Drawn([written], [value_text], wrong)
 
 
@@ -301,3 +336,64 @@ def bases(rng: Random) -> Drawn:
         same(f"{digits}{base}", "base run into the digits"),
     ]
     return Drawn(right, right, wrong)
+
+
+_AREAS = (("cm", "2"), ("m", "2"), ("cm", "3"), ("in", "2"), ("ft", "3"), ("km", "2"))
+
+
+def areas(rng: Random) -> Drawn:
+    """A number of square or cubic units."""
+    name, power = rng.choice(_AREAS)
+    value = rng.randint(2, 900)
+
+    def texts(number: int, unit: str, raised: str, how: str) -> list[Text]:
+        sign = {"2": "²", "3": "³", "1": ""}[raised]
+        top = "" if raised == "1" else f"^{raised}"
+        return [
+            Text(f"{number} {unit}{top}", rf"{number}\text{{ {unit}}}{top}", how),
+            Text(f"{number} {unit}{sign}", rf"{number}\,\mathrm{{{unit}}}{top}", f"{how}, raised"),
+        ]
+
+    bare = [same(str(value), "without unit")]
+    wrong = [*texts(value + 1, name, power, "other number"), *texts(value, name, "1", "unit not raised")]
+    wrong += texts(value, name, "3" if power == "2" else "2", "other power of the unit")
+    wrong += texts(value, "km" if name != "km" else "ft", power, "other unit")
+    return Drawn(texts(value, name, power, "unit")[:1], [*texts(value, name, power, "unit"), *bare], wrong)
+
+
+def angles(rng: Random) -> Drawn:
+    """An angle in whole degrees."""
+    value = rng.randint(1, 359)
+
+    def texts(number: int, how: str) -> list[Text]:
+        return [
+            Text(f"{number}°", rf"{number}^\circ", how),
+            Text(f"{number} degrees", rf"{number}^{{\circ}}", f"{how}, in words"),
+            Text(f"{number} degrees", rf"{number}\text{{ degrees}}", f"{how}, in words"),
+        ]
+
+    bare = same(str(value), "without degrees")
+    wrong = [*texts(value + 1, "one more"), *texts(360 - value if value != 180 else 90, "the rest of the turn")]
+    radians = Text(f"{value} radians", rf"{value}\text{{ radians}}", "radians")
+    if rng.random() < 0.4:
+        return Drawn([bare], [*texts(value, "degrees"), bare], wrong)
+    return Drawn(texts(value, "degrees"), [*texts(value, "degrees"), bare], [*wrong, radians])
+
+
+_RATES = ("miles per hour", "dollars per hour", "meters per second", "words per minute", "liters per minute")
+
+
+def rates(rng: Random) -> Drawn:
+    """A number of one unit per another."""
+    value, (unit, other) = rng.randint(2, 300), rng.sample(_RATES, 2)
+
+    def text(number: int, name: str, how: str) -> Text:
+        return Text(f"{number} {name}", rf"{number}\text{{ {name}}}", how)
+
+    right = [text(value, unit, "rate"), same(str(value), "without unit")]
+    wrong = [
+        text(value + 5, unit, "other number"),
+        text(value, other, "other rate"),
+        same(str(value + 1), "other, bare"),
+    ]
+    return Drawn([text(value, unit, "rate")], right, wrong)

@@ -243,6 +243,67 @@ def _same_helper_in_draft(rng: Random, m: Material) -> str:
     return f"A first version:\n\n{marked(m.other)}\n\nIt is wrong. The whole program, corrected:\n\n{marked(whole)}"
 
 
+def _indented_fence(rng: Random, m: Material) -> str:
+    pad = " " * rng.choice((2, 3, 4))
+    block = "\n".join(pad + line if line else line for line in marked(m.answer).split("\n"))
+    return f"1. The function:\n\n{block}\n\n2. It runs in linear time."
+
+
+def _tests_before(rng: Random, m: Material) -> str:
+    tests = (
+        f"def test_{m.name}():\n    assert {m.call} == {m.task.calls[0][1]!r}",
+        f"print({m.call})",
+        f"assert {m.call}",
+    )
+    return f"It is to be used so:\n\n{marked(rng.choice(tests))}\n\nThe solution:\n\n{fence(rng, m.answer)}"
+
+
+def _stub_before(rng: Random, m: Material) -> str:
+    body = rng.choice(("pass", "...", "raise NotImplementedError", "# your code here\n    return None"))
+    arguments = m.answer.partition(f"def {m.name}(")[2].partition(")")[0]
+    stub = f"def {m.name}({arguments}):\n    {body}"
+    return f"We need to fill in\n\n{marked(stub)}\n\nHere it is:\n\n{marked(m.answer)}"
+
+
+def _effect_before(rng: Random, m: Material) -> str:
+    effects = (
+        "import sys\nsys.exit(1)",
+        "raise SystemExit",
+        "data = 1 / 0",
+        "x = undefined_name",
+        "class Stop(Exception): pass\nraise Stop",
+    )
+    return f"This would end the program:\n\n{marked(rng.choice(effects))}\n\nThe solution does not need it:\n\n{marked(m.answer)}"
+
+
+def _three_parts(rng: Random, m: Material) -> str:
+    imports = rng.choice(("import os\nimport re", "from typing import Any", "from collections import defaultdict"))
+    return f"Imports:\n{marked(imports)}\nThen:\n{marked(m.before)}\nAt last:\n{marked(m.main)}\n{rng.choice(_AFTER)}"
+
+
+def _typed_split(rng: Random, m: Material) -> str:
+    main = m.answer.replace(f"def {m.name}(", f"LIMIT: Optional[int] = None\n\n\ndef {m.name}(")
+    return f"Step 1:\n{marked('from typing import Optional')}\nStep 2:\n{marked(main)}"
+
+
+def _helper_corrected(rng: Random, m: Material) -> str:
+    other = m.task.wrong_split if m.before == m.task.right_split.before else m.task.right_split
+    if other.before == m.before or other.main != m.main:
+        return _helper_before(rng, m)
+    return f"Helper:\n{marked(other.before)}\nThat helper is wrong. Corrected:\n{marked(m.before)}\nThe solution:\n{marked(m.main)}"
+
+
+def _broken_block(rng: Random, m: Material) -> str:
+    broken = rng.choice((f"def {m.name}(x:\n    return", "for i in", f"{m.name}(1) ->", "def (x):\n    pass"))
+    parts = [f"A syntax error, for comparison:\n{marked(broken)}", f"The solution:\n{marked(m.answer)}"]
+    return "\n\n".join(parts)
+
+
+def _no_fence_then_prose(rng: Random, m: Material) -> str:
+    said = rng.choice(("Example:", "This function works by going once over the input.", "Explanation: it is simple."))
+    return f"{m.answer}\n\n{said}\n{m.call} = 1"
+
+
 Form = Callable[[Random, Material], str]
 FORMS: dict[str, Form] = {
     "one block": _one_block,
@@ -266,6 +327,15 @@ FORMS: dict[str, Form] = {
     "tagged": _tagged,
     "assigned": _assigned,
     "same helper in draft": _same_helper_in_draft,
+    "indented fence": _indented_fence,
+    "tests before": _tests_before,
+    "stub before": _stub_before,
+    "effect before": _effect_before,
+    "three parts": _three_parts,
+    "typed split": _typed_split,
+    "helper corrected": _helper_corrected,
+    "broken block before": _broken_block,
+    "prose after unfenced": _no_fence_then_prose,
     "nothing there": lambda rng, m: rng.choice(
         (
             "I am sorry, I cannot help with that.",

@@ -368,7 +368,13 @@ def equations(rng: Random) -> Drawn:
     else:
         poly = {(2, 0): _nonzero(rng, 5), (0, 1): _nonzero(rng, 5), (0, 0): _nonzero(rng, 20)}
     right = _sides(rng, poly, names, "=", "=", "equation")
+    if kind < 0.5:
+        slope = scaled({p: c for p, c in poly.items() if p != (0, 1)}, Fraction(-1) / poly[0, 1])
+        right.append(latex(f"y = {poly_text(slope, names, _usual(slope), tex=True)}", "solved for y"))
     wrong = []
+    if kind < 0.5:
+        tilted = added(slope, {(1, 0): Fraction(13)})
+        wrong.append(latex(f"y = {poly_text(tilted, names, _usual(tilted), tex=True)}", "solved for y, other slope"))
     for powers in poly:
         other = added(poly, {powers: _nonzero(rng, 3)})
         if not proportional(other, poly):

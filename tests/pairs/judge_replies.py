@@ -91,6 +91,9 @@ def _loose_structure(rng: Random) -> Made:
         (f'{{"reason": "ok", // fine\n "score": {score}, "sure": true}}', "comment"),
         (f'{{"reason": null, "score": {score}, "sure": true}}', "no reason"),
         (f'{{"reason": "ok", "score": {score}, "sure": true, "steps": 4}}', "a key more"),
+        (f'{{"reason": "ok", "score": {score}, "sure": 0.9}}', "sure as a number"),
+        (f'{{"reason": "ok", "score": {score}, "sure": "high"}}', "sure in words"),
+        (f'{{"reason": ["a", "b"], "score": {score}, "sure": true}}', "reasons in a list"),
     )
     text, how = rng.choice(forms)
     return _around(rng, text), score, how
@@ -176,7 +179,8 @@ def _two_objects(rng: Random) -> Made:
 
 def _key_twice(rng: Random) -> Made:
     one, two = rng.sample(range(11), 2)
-    return _around(rng, f'{{"reason": "ok", "score": {one}, "score": {two}, "sure": true}}'), None, "a key twice"
+    key = rng.choice(("score", r"\u0073core", "score"))
+    return _around(rng, f'{{"reason": "ok", "score": {one}, "{key}": {two}, "sure": true}}'), None, "a key twice"
 
 
 def _other_shape(rng: Random) -> Made:
@@ -196,6 +200,26 @@ def _other_shape(rng: Random) -> Made:
     return text, None, how
 
 
+def _quoted_inside(rng: Random) -> Made:
+    score = float(rng.randint(0, 9))
+    brief = '{"score": 10, "sure": true}'
+    if rng.random() < 0.5:
+        escaped = brief.replace('"', '\\"')
+        return (
+            _around(rng, grade(rng, score, f"it prints {escaped} and stops")),
+            score,
+            "an object quoted in the reason, escaped",
+        )
+    text = f'{{"reason": "it prints {brief} and stops", "score": {score}, "sure": true}}'
+    return _around(rng, text), None, "an object quoted in the reason, not escaped"
+
+
+def _braces_around(rng: Random) -> Made:
+    score = _score(rng)
+    noise = rng.choice(("The set {a} is empty.", "x{a}x{a}x{a}", "Uses f{x}.", r"We have $\{1, 2\}$."))
+    return f"{noise}\n{grade(rng, score)}", score, "braces before"
+
+
 FORMS: dict[str, Callable[[Random], Made]] = {
     "whole": _whole,
     "fenced": _fenced,
@@ -210,6 +234,8 @@ FORMS: dict[str, Callable[[Random], Made]] = {
     "two objects": _two_objects,
     "key twice": _key_twice,
     "other shape": _other_shape,
+    "quoted inside": _quoted_inside,
+    "braces around": _braces_around,
 }
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 
 from . import amounts, expressions, structures, wordings
-from .replies import Reply, compose, hedge, in_prose, only_in_thought
+from .replies import Reply, compose, hedge, in_prose, nothing, only_in_thought
 from .texts import Family, Text
 
 # kind: (family, weight). What needs symbolic work costs a hundred times more, so it is drawn less often.
@@ -22,12 +22,17 @@ FAMILIES: dict[str, tuple[Family, int]] = {
     "money": (amounts.money, 5),
     "large words": (amounts.large_words, 2),
     "unit": (amounts.units, 6),
+    "area": (amounts.areas, 2),
+    "angle": (amounts.angles, 2),
+    "rate": (amounts.rates, 2),
     "ordinal": (amounts.ordinals, 1),
     "base": (amounts.bases, 2),
     "set": (structures.sets, 3),
     "list": (structures.lists, 3),
     "roots": (structures.roots, 2),
     "tuple": (structures.tuples, 4),
+    "points": (structures.points, 2),
+    "plus minus": (structures.plus_minus, 1),
     "interval": (structures.intervals, 3),
     "ray": (structures.rays, 2),
     "union": (structures.unions, 1),
@@ -85,8 +90,10 @@ def _unequal(rng: Random, right: Text, wrong: Text, single: bool) -> Reply:
     draw = rng.random()
     if single and draw < 0.15:
         return hedge(rng, right, wrong)
-    if draw < 0.18:
+    if draw < 0.17:
         return only_in_thought(rng, right)
+    if draw < 0.18:
+        return nothing(rng)
     planted = rng.random() < 0.5
     return compose(rng, wrong, right if planted else None)
 

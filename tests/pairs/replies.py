@@ -43,6 +43,8 @@ def _bare(rng: Random, t: Text) -> str:
 
 def _boxed(rng: Random, t: Text) -> str:
     box = in_box(t)
+    if rng.random() < 0.08:
+        box = box.replace("{", "{\n", 1)[:-1] + "\n}"
     return rng.choice(
         (box, f"${box}$", f"$${box}$$", f"Therefore, the answer is ${box}$.", f"So we get {box}.", rf"\[ {box} \]")
     )
@@ -74,16 +76,14 @@ def _labelled(rng: Random, t: Text) -> str:
     return f"{label} {in_prose(rng, t)}"
 
 
+_LEADS = (
+    "The answer is", "The final answer is", "So the answer is", "Therefore, the answer is", "Thus the final answer is",
+    "The correct answer is", "Hence, the answer is", "the answer is",
+)  # fmt: skip
+
+
 def _sentence(rng: Random, t: Text) -> str:
-    lead = rng.choice(
-        (
-            "The answer is",
-            "The final answer is",
-            "So the answer is",
-            "Therefore, the answer is",
-            "Thus the final answer is",
-        )
-    )
+    lead = rng.choice(_LEADS)
     return stop(f"{lead} {in_prose(rng, t)}")
 
 
@@ -104,6 +104,18 @@ def _heading(rng: Random, t: Text) -> str:
     ).format(in_prose(rng, t))
 
 
+def _conclusion(rng: Random, t: Text) -> str:
+    """A last sentence without any mark, whose formula or number is the answer."""
+    return stop(
+        f"{rng.choice(('Therefore, the total is', 'So the result is', 'Hence the value is'))} {in_prose(rng, t)}"
+    )
+
+
+def _next_question(rng: Random, t: Text) -> str:
+    """An answer after which the model goes on with a question of its own."""
+    return f"{_sentence(rng, t)}\n\nQ: There are 3 cars and 5 vans. How many wheels are there?"
+
+
 FRAMES: dict[str, Frame] = {
     "bare": _bare,
     "box": _boxed,
@@ -114,8 +126,10 @@ FRAMES: dict[str, Frame] = {
     "bold": _bold,
     "tags": _tags,
     "heading": _heading,
+    "conclusion": _conclusion,
+    "next question": _next_question,
 }
-_WEIGHTS = (18, 30, 2, 10, 14, 12, 6, 6, 4)
+_WEIGHTS = (18, 30, 2, 10, 14, 12, 6, 6, 4, 3, 1)
 _NAMES = tuple(FRAMES)
 
 _WORK = (
@@ -220,6 +234,23 @@ def hedge(rng: Random, right: Text, wrong: Text) -> Reply:
     )
     how, text = rng.choice(forms)
     return Reply(text, f"hedge, {how}")
+
+
+def nothing(rng: Random) -> Reply:
+    """A reply without an answer."""
+    empty = (
+        "",
+        "\\boxed{}",
+        "The answer is",
+        "I do not know.",
+        "Answer:",
+        "####",
+        "N/A",
+        "<answer></answer>",
+        "$\\boxed{\\ }$",
+        "?",
+    )
+    return Reply(rng.choice(empty), "no answer")
 
 
 def only_in_thought(rng: Random, right: Text) -> Reply:

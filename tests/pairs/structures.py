@@ -125,6 +125,9 @@ def tuples(rng: Random) -> Drawn:
     spelled = [decimal(p) for p in parts]
     if all(spelled) and any(p.denominator > 1 for p in parts):
         right.append(same(f"({', '.join(str(s) for s in spelled)})", "decimals"))
+    if len(parts) == 2:
+        right.append(latex(f"(x, y) = ({_joined(parts, tex=True)})", "with its name"))
+        right.append(same(f"(x, y) = ({_joined(parts, tex=False)})", "with its name, plain"))
     wrong = [*_between("(", swapped, ")", "swapped"), *_between("(", _near(rng, parts), ")", "one changed")]
     wrong += _between("(", [-p for p in parts], ")", "signs") if any(parts) else []
     wrong += _between("(", parts[:-1], ")", "one dropped") if len(parts) > 2 else []
@@ -337,3 +340,45 @@ def assignments(rng: Random) -> Drawn:
     if rng.random() < 0.5:
         return Drawn([bare], [bare, full, turned], wrong)
     return Drawn([full], [bare, full, turned], [*wrong, text(other, value, "other name")])
+
+
+def points(rng: Random) -> Drawn:
+    """Two or three points of the plane: the order of points does not count, that of coordinates does."""
+    count = rng.randint(2, 3)
+    xs, ys = _distinct(rng, count), _distinct(rng, count)
+    while any(x == y for x, y in zip(xs, ys, strict=True)):
+        ys = _distinct(rng, count)
+    made = list(zip(xs, ys, strict=True))
+
+    def texts(of: Sequence[tuple[Fraction, Fraction]], how: str) -> list[Text]:
+        plain = ", ".join(f"({slashed(x)}, {slashed(y)})" for x, y in of)
+        tex = ", ".join(f"({short(x)}, {short(y)})" for x, y in of)
+        return [Text(plain, tex, how), Text(f"{{{plain}}}", rf"\{{{tex}\}}", f"{how}, braces")]
+
+    right = [*texts(made, "as given"), *texts(made[::-1], "other order")]
+    turned = [(made[0][1], made[0][0]), *made[1:]]
+    wrong = [*texts(turned, "coordinates of one swapped"), *texts(made[:-1], "one dropped")]
+    wrong += texts([(made[0][0], made[0][1] + 1), *made[1:]], "one coordinate")
+    crossed = [(made[0][0], made[1][1]), (made[1][0], made[0][1]), *made[2:]]
+    wrong += texts(crossed, "coordinates crossed")
+    return Drawn(texts(made, "points")[:1], right, wrong, single=False)
+
+
+def plus_minus(rng: Random) -> Drawn:
+    """A number and its negative."""
+    value = Fraction(rng.randint(1, 40), rng.choice((1, 1, 2, 3)))
+
+    def texts(of: Fraction, how: str) -> list[Text]:
+        plain, tex = slashed(of), short(of)
+        return [
+            latex(rf"\pm {tex}", how),
+            Text(f"±{plain}", None, f"{how}, ±"),
+            Text(f"{plain}, -{plain}", f"{tex}, -{tex}", f"{how}, listed"),
+            Text(f"-{plain} and {plain}", None, f"{how}, listed with and"),
+        ]
+
+    alone = [
+        Text(slashed(value), short(value), "positive alone"),
+        Text(slashed(-value), short(-value), "negative alone"),
+    ]
+    return Drawn(texts(value, "both")[:1], texts(value, "both"), [*alone, *texts(value + 1, "other")], single=False)
