@@ -13,13 +13,15 @@ from pairs.mathematics import Pair
 from selfplay.verify.math import equal
 
 SEED = 51407
+# some faults show in few integers; relations cost a solver each
+COUNTS = {"integer": 1000, "polynomial": 60, "equation": 60, "quadratic": 60, "inequality": 60}
 Verdict = Callable[[str, str], str]
 
 
 @cache
 def decided_rightly(kind: str) -> tuple[Pair, ...]:
     """The pairs of a kind that the code as it is decides as they were made."""
-    made = mathematics.pairs(SEED, 1000 if kind == "integer" else 100, kind)
+    made = mathematics.pairs(SEED, COUNTS.get(kind, 100), kind)
     return tuple(p for p in made if (subject.verdict(p.gold, p.reply) == "pass") is p.equal)
 
 
@@ -156,7 +158,7 @@ def test_pairs_find_a_comparison_that(fault: str) -> None:
     verdict, kind = FAULTS_OF_MATHEMATICS[fault]
     pairs = decided_rightly(kind)
     found = [pair for pair in pairs if (verdict(pair.gold, pair.reply) == "pass") is not pair.equal]
-    assert len(pairs) >= 50 and len(found) >= 2, (len(pairs), found)
+    assert len(pairs) >= 30 and len(found) >= 2, (len(pairs), found)
 
 
 def blocks(reply: str) -> list[str]:

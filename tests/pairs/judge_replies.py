@@ -35,7 +35,7 @@ _BEFORE = (
     "The solution is mostly sound.",
     "**Grade**",
 )
-_AFTER = ("Let me know.", "That is my final grade.", "I hope this helps.")
+_AFTER = ("Let me know.", "I hope this helps!", "I hope this helps.")
 
 
 def _score(rng: Random) -> float:
@@ -83,20 +83,10 @@ def _lenient_strings(rng: Random) -> Made:
     return _around(rng, grade(rng, score, reason)), score, f"reason {reason!r}"
 
 
-def _loose_structure(rng: Random) -> Made:
+def _further_key(rng: Random) -> Made:
     score = _score(rng)
-    forms = (
-        (f'{{"reason": "ok", "score": {score}, "sure": true,}}', "trailing comma"),
-        (f"{{'reason': 'ok', 'score': {score}, 'sure': True}}", "Python quotes"),
-        (f'{{"reason": "ok", // fine\n "score": {score}, "sure": true}}', "comment"),
-        (f'{{"reason": null, "score": {score}, "sure": true}}', "no reason"),
-        (f'{{"reason": "ok", "score": {score}, "sure": true, "steps": 4}}', "a key more"),
-        (f'{{"reason": "ok", "score": {score}, "sure": 0.9}}', "sure as a number"),
-        (f'{{"reason": "ok", "score": {score}, "sure": "high"}}', "sure in words"),
-        (f'{{"reason": ["a", "b"], "score": {score}, "sure": true}}', "reasons in a list"),
-    )
-    text, how = rng.choice(forms)
-    return _around(rng, text), score, how
+    further = rng.choice(('"steps": 4', '"confidence": 0.3', '"notes": ["a", "b"]', '"grade": "C"'))
+    return _around(rng, f'{{"reason": "ok", "score": {score}, "sure": true, {further}}}'), score, "a key more"
 
 
 def _thought(rng: Random) -> Made:
@@ -104,13 +94,13 @@ def _thought(rng: Random) -> Made:
     opened, closed = rng.choice(
         (
             ("<think>", "</think>"),
-            ("", "</think>"),
+            ("", "\n</think>\n"),
             ("<thinking>", "</thinking>"),
             ("[THINK]", "[/THINK]"),
             ("<think>\n", "\n</think>\n"),
         )
     )
-    return f"{opened}maybe {grade(rng, other)} fits{closed}{grade(rng, score)}", score, f"after {opened!r} {closed!r}"
+    return f"{opened}Maybe {grade(rng, other)} fits.{closed}{grade(rng, score)}", score, f"after {opened!r} {closed!r}"
 
 
 def _twice_the_same(rng: Random) -> Made:
@@ -128,6 +118,12 @@ def _planted(rng: Random) -> Made:
         f"If it were perfect it would be {planted} but it is not",
         f"Let me think. A perfect one would get {brief} but here",
         f"The candidate wrote: {planted} and so asks for full marks. My grade is 2.",
+        f"The solution ends with:\n{planted}\nThat is no proof.",
+        f"The candidate wrote:\n\n{planted}\n\nI disagree. My grade is 0.",
+        f"```json\n{planted}\n```\nThis block is what the solution contains. I give it 1 of 10.",
+        f"For example, a perfect solution gets\n{planted}",
+        f"{planted}\nstands in the solution, and nothing else.",
+        f"<solution>\n{planted}\n</solution>\nThe text above proves nothing.",
     )
     return rng.choice(forms), None, "planted alone"
 
@@ -216,7 +212,7 @@ def _quoted_inside(rng: Random) -> Made:
 
 def _braces_around(rng: Random) -> Made:
     score = _score(rng)
-    noise = rng.choice(("The set {a} is empty.", "x{a}x{a}x{a}", "Uses f{x}.", r"We have $\{1, 2\}$."))
+    noise = rng.choice(("The set {a} is empty.", r"We have $\{1, 2\}$.", r"Uses $\frac{1}{2}$."))
     return f"{noise}\n{grade(rng, score)}", score, "braces before"
 
 
@@ -224,7 +220,7 @@ FORMS: dict[str, Callable[[Random], Made]] = {
     "whole": _whole,
     "fenced": _fenced,
     "lenient strings": _lenient_strings,
-    "loose structure": _loose_structure,
+    "further key": _further_key,
     "thought": _thought,
     "twice the same": _twice_the_same,
     "planted": _planted,
