@@ -105,7 +105,9 @@ def _heading(rng: Random, t: Text) -> str:
 
 
 def _conclusion(rng: Random, t: Text) -> str:
-    """A last sentence without any mark, whose formula or number is the answer."""
+    """A last sentence without any mark, whose formula or number is the answer; words are only looked for at a mark."""
+    if not any(c.isdigit() for c in t.plain or t.latex or ""):
+        return _sentence(rng, t)
     return stop(
         f"{rng.choice(('Therefore, the total is', 'So the result is', 'Hence the value is'))} {in_prose(rng, t)}"
     )
