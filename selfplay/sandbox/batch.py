@@ -243,6 +243,17 @@ def encode_tests(tests: Any) -> tuple[Any, ...]:
                 )
             if tests.trust not in ("outside", "in_process"):
                 raise ConfigError(f'tests: trust must be "outside" or "in_process", not {tests.trust!r:.60}')
+            if not isinstance(tests.sandboxed, bool) or (tests.sandboxed and tests.trust != "outside"):
+                raise ConfigError(
+                    f'tests: sandboxed must be True or False, and goes with trust="outside", not {tests.sandboxed!r:.60} '
+                    f"with {tests.trust!r}; leave trust out"
+                )
+            if tests.sandboxed:
+                if not tests.entry_point.isidentifier():
+                    raise ConfigError(
+                        f"tests: sandboxed tests call entry_point, which is {tests.entry_point!r:.80}; give the function's name"
+                    )
+                return ("written", tests.source, tests.entry_point, 8)
             return ("check", tests.source, tests.entry_point, tests.trust, 4)
         case StdioTests():
             return _encode_stdio(tests)

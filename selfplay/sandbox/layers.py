@@ -40,6 +40,8 @@ FLAVOURS: dict[str, tuple[str, ...]] = {
         "functools",
     ),
 }
+FLAVOURS["tests"] = FLAVOURS["full"]
+"""Of test code that a model wrote (`written.py`): a zygote of its own."""
 """Modules a zygote imports before it forks. `random` (and numpy's) is seeded anew for each program."""
 
 # those that do not draw on `random` when they are imported late
@@ -130,17 +132,17 @@ def config(how: Plan, flavour: str, number: int) -> dict[str, Any]:
         "path": list(how.path),
         "preload": list(named),
         "prelude": marshal.dumps(compile(how.prelude, "<prelude>", "exec", dont_inherit=True)) if how.prelude else b"",
-        "walls": _compiled("walls.py"),
-        "warm": _compiled("warm.py"),
-        "native": _compiled("native.py"),
-        "runner": _compiled("runner.py"),
-        "serving": _compiled("serving.py"),
-        "box": _compiled("box.py"),
+        "walls": compiled("walls.py"),
+        "warm": compiled("warm.py"),
+        "native": compiled("native.py"),
+        "runner": compiled("runner.py"),
+        "serving": compiled("serving.py"),
+        "box": compiled("box.py"),
     }
 
 
 @functools.cache
-def _compiled(name: str) -> bytes:
+def compiled(name: str) -> bytes:
     """A file that runs inside, compiled here: the zygote then never holds its source or its syntax tree."""
     tree = _Bare().visit(ast.parse(Path(__file__).with_name(name).read_text(encoding="utf-8")))
     return marshal.dumps(compile(tree, f"<{name}>", "exec", dont_inherit=True, optimize=2))

@@ -116,11 +116,16 @@ class CheckTests:
     The source is trusted: it comes from the task, never from a model. `entry_point` is what `check` is called with.
     Names the source neither defines nor imports are looked up in the program. `trust="in_process"` runs the tests
     inside the program's process, guarded by canaries, for tests that need its objects; such a verdict can be forged.
+
+    `sandboxed=True` is for a source that a model wrote. Its literal asserts (`assert f(2) == 4`) are judged outside without
+    being run; what is left runs in a sandboxed process of its own, in which `entry_point`, `math` and a little of pytest
+    are there and only plain values cross. Tests that are broken say no; they are no `infra_error`.
     """
 
     source: str
     entry_point: str = ""
     trust: str = "outside"
+    sandboxed: bool = False
 
 
 Tests = IOTests | StdioTests | CheckTests

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
-from selfplay.sandbox import checks, codec, judge, languages, layers
+from selfplay.sandbox import checks, codec, judge, languages, layers, literals, written
 from selfplay.sandbox.channel import Channel, row_of
 from selfplay.sandbox.foresee import MAX_CALLS, Foreseen, Stop, TooLong
 from selfplay.sandbox.judge import Replies, Verdict
@@ -58,13 +58,14 @@ def _address_space() -> int:
         return -1
 
 
-class Worker:
+class Worker(written.WrittenTests):
     """Runs jobs one after the other. Zygotes are started when a program first needs their flavour."""
 
     def __init__(self, how: layers.Plan, caller: int | None = None) -> None:
         self._how, self._caller = how, caller
         self._zygotes: dict[str, Zygote] = {}
         self._prepared: dict[tuple[str, str], checks.Prepared | str] = {}
+        self._parts: dict[tuple[str, str], literals.Tests | str] = {}
         self._space = self._hard = -1  # soft limit of address space for test code, and the hard one; -1: none
 
     def zygote(self, flavour: str) -> Zygote:
@@ -110,6 +111,8 @@ class Worker:
                 return self._calls(code, tests, limits, flavour)
             case "check":
                 return self._check(code, tests, limits, flavour)
+            case "written":
+                return self._written(code, tests, limits, flavour)
             case "stdio":
                 return self._scripts(code, tests, limits, flavour)
             case _:
@@ -122,12 +125,16 @@ class Worker:
 
     def _calls(self, code: str, tests: tuple[Any, ...], limits: Limits, flavour: str) -> Verdict:
         _, calls, expected, rule, one_by_one, _ = tests
-        if one_by_one:
-            end, replies = self._asked(code, calls, limits, flavour)
-        else:
-            end = self._once(judge.message(code, "calls", limits, len(calls), calls=calls), flavour)
-            replies = judge.read_replies(end, limits, len(calls))
+        end, replies = self._replies(code, calls, one_by_one, limits, flavour)
         return judge.judge_cases(end, replies, _loaded(expected), *rule)
+
+    def _replies(
+        self, code: str, calls: tuple[tuple[str, codec.Raw], ...], one_by_one: bool, limits: Limits, flavour: str
+    ) -> tuple[End, Replies]:
+        if one_by_one:
+            return self._asked(code, calls, limits, flavour)
+        end = self._once(judge.message(code, "calls", limits, len(calls), calls=calls), flavour)
+        return end, judge.read_replies(end, limits, len(calls))
 
     def _asked(
         self, code: str, calls: tuple[tuple[str, codec.Raw], ...], limits: Limits, flavour: str
@@ -226,21 +233,29 @@ class Worker:
         return self._tests(prepared, checks.Replay(foreseen, reply, evidence), end, limits)
 
     def _prepare(self, source: str, entry_point: str) -> checks.Prepared | str:
-        key = source, entry_point
-        found = self._prepared.get(key)
+        return self._kept(self._prepared, checks.Prepared, source, entry_point)
+
+    def _read(self, source: str, entry_point: str) -> literals.Tests | str:
+        return self._kept(self._parts, literals.read, source, entry_point)
+
+    def _kept(
+        self, known: dict[tuple[str, str], Made | str], made: Callable[[str, str], Made], source: str, entry_point: str
+    ) -> Made | str:
+        """What `made` makes of a test source, or what is wrong with it; once for each source."""
+        found = known.get((source, entry_point))
         if found is None:
-            if len(self._prepared) > 4096:
-                self._prepared.clear()
+            if len(known) > 4096:
+                known.clear()
             try:
                 _arm(6, 2, 0)
-                found = checks.Prepared(source, entry_point)
-            except checks.BadTests as error:
+                found = made(source, entry_point)
+            except (checks.BadTests, literals.Unreadable) as error:
                 found = str(error)
             except TooLong:
                 found = "tests: more than 2 s to read the source; make it shorter"
             finally:
                 _arm(0, 0, 0)
-            self._prepared[key] = found
+            known[source, entry_point] = found
             self._measure()
         return found
 
@@ -252,7 +267,11 @@ class Worker:
         self._space = room if size > 0 and (self._hard < 0 or room < self._hard) else -1
 
     def _tests(
-        self, prepared: checks.Prepared, run: checks.Replay | Session, end: End | None, limits: Limits
+        self,
+        prepared: checks.Prepared | written.Relay,
+        run: checks.Replay | Session,
+        end: End | None,
+        limits: Limits,
     ) -> Verdict | None:
         """Run the test code; None when its calls were not as foreseen (or, in a session, when the program ended)."""
         evidence, failure, came = run.evidence, (Status.PASSED, ""), ""
@@ -336,7 +355,7 @@ def _loaded(expected: tuple[codec.Raw, ...]) -> list[Any]:
     return [codec.load(raw) for raw in expected]
 
 
-def _failure(error: BaseException, prepared: checks.Prepared) -> tuple[Status, str]:
+def _failure(error: BaseException, prepared: checks.Prepared | written.Relay) -> tuple[Status, str]:
     """Status and evidence when test code ended with an exception."""
     marked = getattr(error, "of_program", None)
     if marked is not None:
