@@ -88,7 +88,12 @@ def admit(rows: Sequence[Row]) -> list[str]:
         Task(
             id=row["id"],
             prompt=row["given"]["task"],
-            check={"type": "code_tests", "entry_point": r["entry_point"], "source": "\n".join(r["tests"])},
+            check={
+                "type": "code_tests",
+                "entry_point": r["entry_point"],
+                "source": "\n".join(r["tests"]),
+                "model_written": True,
+            },
             reference=r["solution"],
         )
         for row in rows

@@ -194,7 +194,9 @@ def _near(one: ast.expr, bound: Any, inclusive: bool, entry_point: str) -> Itera
 
 def _is_close(test: ast.Call, entry_point: str) -> Iterator[Expected]:
     given = _keywords(test)
-    if not set(given) <= {"rel_tol", "abs_tol"} or not all(_is_number(bound) and bound >= 0 for bound in given.values()):
+    if not set(given) <= {"rel_tol", "abs_tol"} or not all(
+        _is_number(bound) and bound >= 0 for bound in given.values()
+    ):
         return
     relative, absolute = given.get("rel_tol", _CLOSE_RELATIVE), given.get("abs_tol", 0.0)
     for call, side in (test.args, test.args[::-1]):

@@ -112,7 +112,7 @@ class _Approx:
     def _near(self, want: "Any", got: "Any") -> bool:
         rel = (1e-6 if self.abs is None else 0.0) if self.rel is None else self.rel
         number = isinstance(want, (int, float)) and isinstance(got, (int, float))
-        room = max(rel * _builtins.abs(want), self.abs or 1e-12) if number else 0  # type: ignore[attr-defined]
+        room = max(rel * _builtins.abs(want), self.abs or 1e-12) if number else 0
         return bool(want == got or (number and -room <= want - got <= room))
 
     __hash__ = None  # type: ignore[assignment]
@@ -136,9 +136,8 @@ def _pytest() -> "Any":
 def _test() -> None:
     module = _MODULE("tests")
     sys.modules["tests"], sys.modules["pytest"] = module, _pytest()
-    program = _Program(job["entry_point"])
-    space = module.__dict__
-    space.update(math=sys.modules.get("math"), **{job["entry_point"]: program})
+    program, space = _Program(job["entry_point"].rpartition(".")[2]), module.__dict__
+    space.update({"math": sys.modules.get("math"), program.__name__: program})
     if "numpy" in job["source"]:
         try:
             import numpy.random

@@ -12,6 +12,7 @@ from selfplay.errors import DataError
 from selfplay.prompts.correction import of_source
 from selfplay.records import Attempt, Outcome, Task, Verdict, digest
 from selfplay.sandbox import CheckTests, Executor, IOTests, Job, Limits, Result, Status, StdioTests
+from selfplay.verify.shown import Answers, Ask, answers
 
 NAME = "code_tests/1"
 _ENTRY_POINT = re.compile(r"[^\W\d]\w*(?:(?:\(\))?\.[^\W\d]\w*)?")
@@ -24,7 +25,8 @@ class CodeTests:
     `check(candidate)`), or `stdio` ([[stdin, stdout], ...]) alone. `prefix` is put before a reply that does not define
     the entry point itself (function completion); functions of it that `source` calls belong to the tests. `atol` and `strict`
     say how `cases` are compared, `cpu_seconds` what this task's programs may use. The expected values never enter the sandbox and
-    never the evidence.
+    never the evidence. `model_written: true`, or a task whose own source starts with `made/`: no line of `source` is run
+    outside the sandbox.
     """
 
     def __init__(self, executor: Executor, limits: Limits, factor: float = 1.0) -> None:
@@ -39,7 +41,9 @@ class CodeTests:
         """See `Verifier.verify`."""
         self._try_references(checks, tasks)
         found: dict[int, Verdict] = {}
-        tests: dict[int, IOTests | CheckTests | StdioTests] = {}  # by check: attempts of one task share theirs
+        tests: dict[
+            tuple[int, bool], IOTests | CheckTests | StdioTests
+        ] = {}  # by check: attempts of one task share theirs
 
         def jobs() -> Iterator[Job]:  # drawn as the sandbox gets short of them: the first run while others are read
             for place, (check, task, attempt) in enumerate(zip(checks, tasks, attempts, strict=True)):
@@ -47,14 +51,19 @@ class CodeTests:
                 if code is None:
                     found[place] = Verdict(verifier=NAME, outcome=Outcome.INVALID, reason="no code found")
                     continue
-                if id(check) not in tests:
-                    tests[id(check)] = self._tests(check, task)
-                yield Job(str(place), code, tests[id(check)], self._of(check, task))
+                key = id(check), model_written(check, task)
+                if key not in tests:
+                    tests[key] = self._tests(check, task)
+                yield Job(str(place), code, tests[key], self._of(check, task))
 
         for result in self._executor.run(jobs()):
             place = int(result.id)
             found[place] = verdict_of(result, "source" in checks[place])
         return [found[place] for place in range(len(attempts))]
+
+    def answers(self, asks: Sequence[Ask], *, at_once: int = 0) -> list[Answers]:
+        """What programs answer to calls, each program alone: see `selfplay.verify.shown.answers`."""
+        return answers(asks, self._executor, self._limits, at_once=at_once)
 
     def _try_references(self, checks: Sequence[Mapping[str, Any]], tasks: Sequence[Task]) -> None:
         """Finds by their references which asserts cannot be judged from outside; once for each task's tests."""
@@ -63,7 +72,10 @@ class CodeTests:
                 "reference", program(task.reference, check) or "", tests_of(check, task.id), self._of(check, task)
             )
             for check, task in zip(checks, tasks, strict=True)
-            if "source" in check and task.reference is not None and _key(check) not in self._inside
+            if "source" in check
+            and task.reference is not None
+            and _key(check) not in self._inside
+            and not model_written(check, task)
         }
         found = self._executor.trusts(owed.values()) if owed else []
         self._inside |= {key: trust == "in_process" for key, trust in zip(owed, found, strict=True)}
@@ -72,7 +84,9 @@ class CodeTests:
         return limits_of(check, task.id, self._limits, self._factor)
 
     def _tests(self, check: Mapping[str, Any], task: Task) -> IOTests | CheckTests | StdioTests:
-        tests = tests_of(check, task.id)
+        tests = tests_of(check, task.id, model_written(check, task))
+        if isinstance(tests, CheckTests) and tests.sandboxed:
+            return tests
         if isinstance(tests, CheckTests) and self._inside.get(_key(check), False):
             return CheckTests(tests.source, tests.entry_point, "in_process")
         return tests
@@ -88,8 +102,13 @@ def program(text: str, check: Mapping[str, Any]) -> str | None:
     return whole_program(text, None if entry is None else str(entry), None if prefix is None else str(prefix))
 
 
-def tests_of(check: Mapping[str, Any], task_id: str) -> IOTests | CheckTests | StdioTests:
-    """The tests that a check holds. Raises DataError, with the task, where it holds none or they are not as they must be."""
+def model_written(check: Mapping[str, Any], task: Task) -> bool:
+    """Whether the tests are a model's: they run where its programs run."""
+    return bool(check.get("model_written")) or task.source.startswith("made/")
+
+
+def tests_of(check: Mapping[str, Any], task_id: str, sandboxed: bool = False) -> IOTests | CheckTests | StdioTests:
+    """The tests that a check holds; `sandboxed`: see `model_written`. Raises DataError, with the task, where it holds none or they are not as they must be."""
     fault = check_fault(check)
     if fault:
         raise DataError(f"task {task_id}: code_tests: {fault}")
@@ -97,9 +116,8 @@ def tests_of(check: Mapping[str, Any], task_id: str) -> IOTests | CheckTests | S
         cases = [(tuple(args), expected) for args, expected in check["cases"]]
         return IOTests(check["entry_point"], cases, float(check.get("atol", 0.0)), strict=check.get("strict", False))
     if "source" in check:
-        return CheckTests(
-            _with_helpers(check["source"], check["entry_point"], check.get("prefix")), check["entry_point"]
-        )
+        source = _with_helpers(check["source"], check["entry_point"], check.get("prefix"))
+        return CheckTests(source, check["entry_point"], sandboxed=sandboxed)
     return StdioTests([(given, wanted) for given, wanted in check["stdio"]])
 
 

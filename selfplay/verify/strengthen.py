@@ -14,17 +14,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from selfplay.curate.canonical import parse
 from selfplay.records import Task
-from selfplay.sandbox import Executor, IOTests, Job, Limits, StdioTests
+from selfplay.sandbox import Executor, IOTests, Job, Limits
 from selfplay.seeds import rng_of
-from selfplay.verify.code import program, tests_of
+from selfplay.verify.code import model_written, program, tests_of
+from selfplay.verify.shown import Ask, answers
 
 Case = tuple[tuple[Any, ...], Any]
 """Arguments and what belongs to them."""
 
-_MARK = "\x1ecase "
-_OUTPUT_CHARS = 3500
-"""What the sandbox keeps of printed text is bounded, so few and short cases are asked for at once."""
 _VALUE_CHARS = 800
 _TRIES = 20
 FLOAT_ATOL = 1e-6
@@ -50,9 +49,8 @@ def inputs_of(check: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     if "cases" in check:
         return [tuple(args) for args, _ in check["cases"]]
     found: list[tuple[Any, ...]] = []
-    try:
-        tree = ast.parse(str(check.get("source", "")))
-    except (SyntaxError, ValueError, RecursionError):
+    tree = parse(str(check.get("source", "")))  # hostile where a model wrote it
+    if tree is None:
         return []
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
     for node in sorted(calls, key=lambda call: (call.lineno, call.col_offset)):
@@ -60,7 +58,7 @@ def inputs_of(check: Mapping[str, Any]) -> list[tuple[Any, ...]]:
             continue
         try:
             found.append(tuple(ast.literal_eval(arg) for arg in node.args))
-        except (ValueError, TypeError, RecursionError):
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             continue
     return found
 
@@ -72,22 +70,15 @@ def hidden_cases(
 
     The right program runs in the sandbox; an input on which it fails, or gives what is no plain value, is left out.
     """
-    asked: dict[int, list[tuple[Any, ...]]] = {}
-
-    def jobs() -> Iterator[Job]:
-        for place, (task, check, reply) in enumerate(items):
-            code = program(reply, check)
-            inputs = _changed_inputs(inputs_of(check), count, rng_of("hidden", seed, task.id)) if code else []
-            if code and inputs:
-                asked[place] = inputs
-                shown = _showing(code, str(check["entry_point"]), inputs)
-                yield Job(str(place), shown, StdioTests([("", "")]), limits)
-
-    found: list[list[Case]] = [[] for _ in items]
-    for result in executor.run(jobs()):
-        place = int(result.id)
-        found[place] = list(_read(asked[place], result.stdout_tail))
-    return found
+    asks: list[Ask] = []
+    for task, check, reply in items:
+        code = program(reply, check) or ""
+        inputs = _changed_inputs(inputs_of(check), count, rng_of("hidden", seed, task.id)) if code else []
+        asks.append((code, str(check["entry_point"]), inputs))
+    return [
+        [(inputs[number], value) for number, value in sorted(found.items())]
+        for (_, _, inputs), found in zip(asks, answers(asks, executor, limits), strict=True)
+    ]
 
 
 def strengthened(check: Mapping[str, Any], cases: Sequence[Case]) -> dict[str, Any]:
@@ -117,8 +108,9 @@ def strength(
     broken: list[list[str]] = []
     for task, check, reply in items:
         broken.append(broken_programs(program(reply, check) or "", mutants, rng_of("mutants", seed, task.id)))
+    tests = [tests_of(check, task.id, model_written(check, task)) for task, check, _ in items]
     jobs = [
-        Job(f"{place}/{n}", code, tests_of(items[place][1], items[place][0].id), limits)
+        Job(f"{place}/{n}", code, tests[place], limits)
         for place, codes in enumerate(broken)
         for n, code in enumerate(codes)
     ]
@@ -205,34 +197,6 @@ def _sorted(items: list[Any]) -> bool:
         return False
 
 
-def _showing(code: str, entry: str, inputs: Sequence[tuple[Any, ...]]) -> str:
-    """The program, then one printed line for each input: its number and the value."""
-    room = _OUTPUT_CHARS // max(1, len(inputs))
-    lines = [
-        code,
-        "def _show(number, call):",
-        "    try:",
-        "        text = repr(call())",
-        "    except Exception:",
-        "        return",
-        f"    if len(text) < {room}:",
-        f"        print({_MARK!r} + str(number) + ' ' + text)",
-        *(f"_show({n}, lambda: {entry}(*{args!r}))" for n, args in enumerate(inputs)),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _read(inputs: Sequence[tuple[Any, ...]], printed: str) -> Iterator[Case]:
-    for line in printed.split("\n"):
-        number, _, text = line.removeprefix(_MARK).partition(" ")
-        if not line.startswith(_MARK) or not number.isdigit() or int(number) >= len(inputs):
-            continue
-        try:
-            yield inputs[int(number)], ast.literal_eval(text)
-        except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-            continue
-
-
 def _has_float(value: Any) -> bool:
     if isinstance(value, list | tuple | set | frozenset):
         return any(_has_float(item) for item in value)
@@ -261,15 +225,17 @@ _SWAPS: Mapping[type[ast.AST], Callable[[], Any]] = {
 
 def broken_programs(code: str, count: int, rng: random.Random) -> list[str]:
     """Up to `count` programs with one operator, comparison, number or truth value changed; [] where none can be made."""
-    try:
-        places = sum(1 for _ in _weak_spots(ast.parse(code)))
-    except (SyntaxError, ValueError, RecursionError):
-        return []
+    tree = parse(code)
+    places = sum(1 for _ in _weak_spots(tree)) if tree else 0
     found: list[str] = []
     for spot in sorted(rng.sample(range(places), min(count, places))):
-        tree = ast.parse(code)
+        tree = parse(code)
+        assert tree is not None
         _break(list(_weak_spots(tree))[spot])
-        found.append(ast.unparse(tree) + "\n")
+        try:
+            found.append(ast.unparse(tree) + "\n")
+        except (RecursionError, ValueError):  # nested too deeply; or a number that is too long to be written
+            return []
     return found
 
 

@@ -66,7 +66,7 @@ def faults_of(
     tasks: Sequence[Task], others: Sequence[Sequence[str]], verifiers: Mapping[str, Verifier], rules: Rules
 ) -> list[str]:
     """One word a task, "" where it is admitted: `no_reference`, `no_tests`, `reference_fails`, `tests_weak`, `tests_blind`,
-    `nobody_agrees`, `others_differ`, `outage`. `others`: solutions written from each task alone.
+    `tests_unsteady`, `nobody_agrees`, `others_differ`, `outage`. `others`: solutions written from each task alone.
     """
     return [_fault(task, list(texts), verifiers, rules) for task, texts in zip(tasks, others, strict=True)]
 
@@ -86,20 +86,34 @@ def _code_fault(task: Task, others: list[str], verifiers: Mapping[str, Verifier]
     if not task.check.get("source") and not task.check.get("cases"):
         return "no_tests"
     code = extract_code(task.reference or "", str(task.check["entry_point"])) or ""
+    # alone and first: tests that say no of everything, or never end, cost one run
+    gold = _outcomes(task, [code], verifiers)[0]
+    if gold is not Outcome.PASS:
+        return "outage" if gold is Outcome.ERROR else "reference_fails"
     constant = stubs(str(task.check["entry_point"]))
     changed = [*code_near_misses(task.model_copy(update={"reference": code}))[1:], *mutants(code)]
-    words = _outcomes(task, [code, *constant, *changed, *others], verifiers)
+    words = _outcomes(task, [*constant, *changed, *others], verifiers)
     if Outcome.ERROR in words:
         return "outage"
-    gold, weak, killed = words[0], words[1 : 1 + len(constant)], words[1 + len(constant) :][: len(changed)]
-    if gold is not Outcome.PASS:
-        return "reference_fails"
+    weak, killed, passed = words[: len(constant)], words[len(constant) :][: len(changed)], words[-len(others) :]
     if any(word in (Outcome.PASS, Outcome.ABSTAIN) for word in weak):
         return "tests_weak"
     if sum(word in (Outcome.FAIL, Outcome.INVALID) for word in killed) < rules.killed * len(changed):
         return "tests_blind"
-    passed = words[1 + len(constant) + len(changed) :]
-    return _agreement(passed, rules) or _differing(task, code, others, passed, verifiers)
+    passed = passed if others else []
+    return (
+        _agreement(passed, rules)
+        or _differing(task, code, others, passed, verifiers)
+        or _unsteady(task, {code: gold, **dict(zip([*constant, *changed], words, strict=False))}, verifiers)
+    )
+
+
+def _unsteady(task: Task, before: Mapping[str, Outcome], verifiers: Mapping[str, Verifier]) -> str:
+    """Whether the tests say something else of the same programs the second time: they go by chance, a clock or a count."""
+    again = _outcomes(task, list(before), verifiers)
+    if Outcome.ERROR in again:
+        return "outage"
+    return "" if again == list(before.values()) else "tests_unsteady"
 
 
 def _agreement(words: Sequence[Outcome], rules: Rules) -> str:
@@ -112,16 +126,24 @@ def _agreement(words: Sequence[Outcome], rules: Rules) -> str:
 def _differing(
     task: Task, code: str, others: list[str], passed: Sequence[Outcome], verifiers: Mapping[str, Verifier]
 ) -> str:
-    """Whether a solution that passed does otherwise than the reference on inputs that no test has; both run in the sandbox."""
-    entry = str(task.check["entry_point"])
+    """Whether a solution that passed does otherwise than the reference on inputs that no test has.
+
+    Each runs in the sandbox alone and its answers are compared here, so that none has a hand in what another answers.
+    """
+    from selfplay.verify.code import CodeTests
+
+    runner, entry = verifiers["code_tests"], str(task.check["entry_point"])
     calls = probes([line for line in str(task.check.get("source", "")).split("\n") if line.strip()], entry)
     good = [text for text, word in zip(others, passed, strict=True) if word is Outcome.PASS]
-    if not calls or not good:
+    if not calls or not good or not isinstance(runner, CodeTests):
         return ""
-    check = {"type": "code_tests", "entry_point": "same", "cases": [[list(args), True] for args in calls]}
-    both = [_BOTH.format(codes=[code, extract_code(text, entry) or ""], entry=entry) for text in good]
-    words = _outcomes(task.model_copy(update={"check": check}), both, verifiers)
-    return "others_differ" if any(word is Outcome.FAIL for word in words) else ""
+    right, *found = runner.answers(
+        [(extract_code(text, entry) or "", entry, calls) for text in (code, *good)], at_once=3
+    )
+    if right.lost or any(one.lost for one in found):
+        return "outage"
+    # where one of the two raises, the input is outside what the task speaks of: no opinion
+    return "others_differ" if any(one[n] != right[n] for one in found for n in one.keys() & right.keys()) else ""
 
 
 def _outcomes(task: Task, texts: Sequence[str], verifiers: Mapping[str, Verifier]) -> list[Outcome]:
@@ -129,22 +151,6 @@ def _outcomes(task: Task, texts: Sequence[str], verifiers: Mapping[str, Verifier
         Attempt(task_id=task.id, attempt=n, round=0, text=text, origin="canary") for n, text in enumerate(texts)
     ]
     return [one.outcome for one in verify([task] * len(attempts), attempts, verifiers)] if attempts else []
-
-
-# where one of the two raises, the input is outside what the task speaks of: no opinion
-_BOTH = """
-def same(*args):
-    import copy
-    said = []
-    for code in {codes!r}:
-        names = {{}}
-        exec(code, names)
-        try:
-            said.append(names[{entry!r}](*copy.deepcopy(args)))
-        except Exception:
-            return True
-    return said[0] == said[1]
-"""
 
 
 def _solutions(tasks: Sequence[Task], teacher: Backend, n: int, sampling: Sampling, seed: int) -> list[list[str]]:

@@ -6,6 +6,7 @@ parent, and still has to pass `admission`.
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 
@@ -39,7 +40,7 @@ class CodeProblem(BaseModel):
     task: str = Field(max_length=20_000)
     entry_point: str = Field(pattern=_IDENTIFIER)
     solution: str = Field(max_length=20_000)
-    tests: list[str] = Field(max_length=60)
+    tests: list[Annotated[str, Field(max_length=5000)]] = Field(max_length=60)
 
 
 Problem = MathProblem | CodeProblem
@@ -107,7 +108,7 @@ def task_of(maker: str, problem: Problem, parents: tuple[str, ...], tags: tuple[
         check, reference = {"type": "math", "answer": problem.answer.strip()}, _closed(problem)
     else:
         source = "\n".join(test.strip() for test in problem.tests)
-        check = {"type": "code_tests", "entry_point": problem.entry_point, "source": source}
+        check = {"type": "code_tests", "entry_point": problem.entry_point, "source": source, "model_written": True}
         reference = extract_code(problem.solution, problem.entry_point) or ""
         prompt = f"{prompt}Name the function {problem.entry_point}.\n" if problem.entry_point not in prompt else prompt
     return Task(

@@ -44,14 +44,22 @@ def mutants(code: str, limit: int = 12) -> list[str]:
     step = max(1, len(nodes) // limit)
     found = []
     for place in range(0, len(nodes), step):
-        twin = copy.deepcopy(tree)
-        target = [node for node in ast.walk(twin) if _changed(node) is not None][place]
-        for parent in ast.walk(twin):
-            _put(parent, target)
-        text = ast.unparse(ast.fix_missing_locations(twin))
+        try:
+            text = _mutant(tree, place)
+        except (RecursionError, ValueError):  # nested too deeply; or a number that is too long to be written
+            return []
         if text not in found:
             found.append(text)
     return found[:limit]
+
+
+def _mutant(tree: ast.Module, place: int) -> str:
+    """The program with its node number `place`, of those that can be made wrong, made wrong."""
+    twin = copy.deepcopy(tree)
+    target = [node for node in ast.walk(twin) if _changed(node) is not None][place]
+    for parent in ast.walk(twin):
+        _put(parent, target)
+    return ast.unparse(ast.fix_missing_locations(twin))
 
 
 def _put(parent: ast.AST, target: ast.AST) -> None:
