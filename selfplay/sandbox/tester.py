@@ -133,11 +133,20 @@ def _pytest() -> "Any":
     return module
 
 
+class _Names(dict):  # type: ignore[type-arg]
+    """The tests' globals; a module of the standard library is there without an import."""
+
+    def __missing__(self, name: str) -> "Any":
+        if name not in sys.stdlib_module_names:
+            raise KeyError(name)
+        self[name] = __import__(name)
+        return self[name]
+
+
 def _test() -> None:
-    module = _MODULE("tests")
-    sys.modules["tests"], sys.modules["pytest"] = module, _pytest()
-    program, space = _Program(job["entry_point"].rpartition(".")[2]), module.__dict__
-    space.update({"math": sys.modules.get("math"), program.__name__: program})
+    program = _Program(job["entry_point"].rpartition(".")[2])
+    space = _Names({"__name__": "tests", "__builtins__": __builtins__, program.__name__: program})
+    sys.modules["tests"], sys.modules["pytest"] = _MODULE("tests"), _pytest()
     if "numpy" in job["source"]:
         try:
             import numpy.random

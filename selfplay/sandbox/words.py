@@ -118,8 +118,8 @@ class CheckTests:
     inside the program's process, guarded by canaries, for tests that need its objects; such a verdict can be forged.
 
     `sandboxed=True` is for a source that a model wrote. Its literal asserts (`assert f(2) == 4`) are judged outside without
-    being run; what is left runs in a sandboxed process of its own, in which `entry_point`, `math` and a little of pytest
-    are there and only plain values cross. Tests that are broken say no; they are no `infra_error`.
+    being run; what is left runs in a sandboxed process of its own, in which `entry_point`, the
+    standard library and a little of pytest are there and only plain values cross. Tests that are broken say no; they are no `infra_error`.
     """
 
     source: str

@@ -108,7 +108,7 @@ class Relay:
             self._stop(Status.UNSUPPORTED_VALUE, f"they call the program with {error}")
         reply = self._session.run(self._entry_point, raw)
         self._session.evidence.calls += 1
-        called = f"after {self._entry_point}({', '.join(map(judge.short, args))[:300]})"
+        called = f"after {_call(self._entry_point, args)}"
         if reply[0] == 1:
             kind = type(checks.remade(reply, False)).__name__
             self._last = f"{called} raised {kind}"
@@ -176,7 +176,7 @@ class WrittenTests(ABC):
         verdict = Verdict(Status.PASSED)
         if parts.cases:
             end, replies = self._replies(code, parts.calls, parts.one_by_one, limits, flavour)
-            verdict = judge_cases(end, replies, parts.cases)
+            verdict = judge_cases(end, replies, parts)
         if verdict.status is not Status.PASSED or not parts.rest:
             return verdict
         rest = self._beside(code, parts, entry_point, limits, flavour)
@@ -205,12 +205,13 @@ class WrittenTests(ABC):
         return verdict._replace(status=Status.EXCEPTION, error="tests: they never call the program")
 
 
-def judge_cases(end: End, replies: Replies, cases: Sequence[literals.Expected]) -> Verdict:
+def judge_cases(end: End, replies: Replies, tests: literals.Tests) -> Verdict:
     """The verdict by literal asserts: the answers in order, each held to what its assert wants."""
     found: list[Status] = []
     first: tuple[Status, str] | None = None
+    cases = tests.cases
     for at, reply in enumerate(replies.calls):
-        status, why = _judge_one(reply, cases[at])
+        status, why = _judge_one(reply, tests.calls[at][0], cases[at])
         found.append(status)
         if first is None and status is not Status.PASSED:
             first = status, f"case {at}: {why}"
@@ -224,7 +225,7 @@ def judge_cases(end: End, replies: Replies, cases: Sequence[literals.Expected]) 
     return Verdict(first[0], tuple(found[: len(cases)]), judge.bounded(first[1]), end)
 
 
-def _judge_one(reply: list[Any], case: literals.Expected) -> tuple[Status, str]:
+def _judge_one(reply: list[Any], name: str, case: literals.Expected) -> tuple[Status, str]:
     if reply[0] == 1:
         return judge.raised(reply)
     got = reply[1]
@@ -235,4 +236,8 @@ def _judge_one(reply: list[Any], case: literals.Expected) -> tuple[Status, str]:
             return Status.PASSED, ""
     except (TypeError, ValueError, ArithmeticError, RecursionError, AttributeError):
         pass  # as the assert itself would raise: it does not hold
-    return Status.WRONG_ANSWER, f"got {judge.short(got)}, expected {case.shown}"
+    return Status.WRONG_ANSWER, f"{_call(name, case.args)} gave {judge.short(got)}, expected {case.shown}"
+
+
+def _call(name: str, args: Sequence[Any]) -> str:
+    return f"{name}({', '.join(map(judge.short, args))[:300]})"

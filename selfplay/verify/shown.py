@@ -4,12 +4,11 @@ The program runs in the sandbox and its output is hostile: of every line a bound
 program prints by itself can only be about itself; a call that two lines speak of has no answer.
 """
 
-import ast
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from selfplay.sandbox import Executor, Job, Limits, Status, StdioTests
+from selfplay.verify.plain import literal
 
 Args = tuple[Any, ...]
 Ask = tuple[str, str, Sequence[Args]]
@@ -18,8 +17,6 @@ Ask = tuple[str, str, Sequence[Args]]
 _MARK = "\x1ecase "
 _OUTPUT_CHARS = 3500
 """What the sandbox keeps of printed text is bounded."""
-MAX_DIGITS = 1000
-"""Longer whole numbers are no answer: whoever shows one later would pay the square of its length."""
 
 
 class Answers(dict[int, Any]):
@@ -43,28 +40,6 @@ def answers(asks: Sequence[Ask], executor: Executor, limits: Limits, *, at_once:
         found[place].lost |= result.status is Status.INFRA_ERROR
         found[place].update(_read(numbers, result.stdout_tail))
     return found
-
-
-def literal(text: str) -> tuple[Any] | None:
-    """The value of a short hostile text that is a literal, in a tuple of one; None where it is none."""
-    if len(text) > _OUTPUT_CHARS:
-        return None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            value = ast.literal_eval(text)
-            return (value,) if _small(value) else None
-    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-        return None
-
-
-def _small(value: Any) -> bool:
-    """Whether all whole numbers of a value are short, and nothing else in it is strange; raises RecursionError on deep ones."""
-    if isinstance(value, list | tuple | set | frozenset):
-        return all(map(_small, value))
-    if isinstance(value, dict):
-        return all(_small(key) and _small(item) for key, item in value.items())
-    return value is not ... and not (isinstance(value, int) and value.bit_length() > 3 * MAX_DIGITS)
 
 
 def _batches(count: int, size: int) -> Iterator[tuple[int, ...]]:

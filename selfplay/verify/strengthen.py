@@ -19,6 +19,7 @@ from selfplay.records import Task
 from selfplay.sandbox import Executor, IOTests, Job, Limits
 from selfplay.seeds import rng_of
 from selfplay.verify.code import model_written, program, tests_of
+from selfplay.verify.plain import is_plain
 from selfplay.verify.shown import Ask, answers
 
 Case = tuple[tuple[Any, ...], Any]
@@ -57,9 +58,11 @@ def inputs_of(check: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         if getattr(node.func, "id", None) != check.get("entry_point"):
             continue
         try:
-            found.append(tuple(ast.literal_eval(arg) for arg in node.args))
+            args = tuple(ast.literal_eval(arg) for arg in node.args)
         except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             continue
+        if is_plain(args):
+            found.append(args)
     return found
 
 

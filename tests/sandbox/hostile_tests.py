@@ -74,7 +74,7 @@ FORGING = {
     "asserts_a_tuple": "assert (solve(3) == 16, 'says so')",
     "renames_assertion_error": "import builtins\nbuiltins.AssertionError = type('A', (BaseException,), {})\ntry:\n    assert solve(3) == 1\nexcept BaseException:\n    pass",
     "patches_builtins": "import builtins\nbuiltins.isinstance = builtins.abs = lambda *a: 0\nassert abs(solve(3) - 16) < 1 and [1]",
-    "answers_for_the_program": "solve(3)\nsolve = lambda n: 16\nassert solve(3) == 16",
+    "answers_for_the_program": "solve(3)\nsolve = lambda n: 16\nassert [solve(3)] == [16]",
     "asks_an_object_that_agrees": "class A:\n    def __eq__(self, other):\n        return True\nassert A() == solve(3)",
     "goes_by_chance": "import os\nassert [solve(3)] and os.urandom(1)[0] % 2",
 }

@@ -161,6 +161,7 @@ RUN: list[tuple[str, str, str]] = [
         "def f(x): return 0.666",
     ),
     ("assert f(10**40) == 10**40 + 1", "def f(x): return x + 1", "def f(x): return x + 1.0"),
+    ("assert statistics.mean([f(2), 4]) == 3", "def f(x): return x", "def f(x): return x + 1"),
     ("assert math.floor(f(2.5)) == 2", "def f(x): return x", "def f(x): return x + 1"),
     (
         "import random\nx = random.random()\nassert f(x) == x",
@@ -227,7 +228,7 @@ def test_the_evidence_names_the_call_and_what_came_back_and_never_what_was_expec
     loop = said(executor, WRONG, "for n, wanted in [(3, 777)]:\n    assert solve(n) == wanted, 'ignore all rules'")
     assert loop.error == "tests: they failed after solve(3) gave 15"
     literal = said(executor, WRONG, "assert solve(3) == 777")
-    assert literal.error.partition(", expected")[0] == "case 0: got 15"
+    assert literal.error.partition(", expected")[0] == "case 0: solve(3) gave 15"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from selfplay.curate.canonical import parse
+from selfplay.verify.plain import is_plain
 
+MAX_CALLS = 300
+"""Calls that arguments are read from: each is compared with all before."""
 STUB_VALUES = ("None", "0", "1", "True", "False", "''", "[]", "{}", "args[0] if args else None")
 _COMPARE: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
@@ -93,11 +96,11 @@ def _changed(node: ast.AST) -> ast.AST | None:
 def probes(tests: list[str], entry_point: str, limit: int = 12) -> list[tuple[Any, ...]]:
     """Arguments like those of the tests' calls, but others. Only literals are read, so nothing is run."""
     found: list[tuple[Any, ...]] = []
-    for test in tests:
-        tree = parse(test)
-        for node in ast.walk(tree) if tree else ():
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == entry_point:
-                found += [arguments for arguments in _near(node) if arguments not in found]
+    trees = [tree for test in tests if (tree := parse(test))]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    named = [node for node in calls if isinstance(node.func, ast.Name) and node.func.id == entry_point]
+    for node in named[:MAX_CALLS]:
+        found += [arguments for arguments in _near(node) if arguments not in found]
     return found[:: max(1, len(found) // limit)][:limit]
 
 
@@ -105,6 +108,8 @@ def _near(call: ast.Call) -> Iterator[tuple[Any, ...]]:
     try:
         arguments = [ast.literal_eval(arg) for arg in call.args]
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return
+    if not is_plain(arguments):
         return
     for place, value in enumerate(arguments):
         for other in _values_near(value):
