@@ -50,7 +50,7 @@ HARM = {
     "a_walrus_acts": "assert (x := solve(3)) == 16 and open('SCRATCH/d', 'w')",
     "a_comprehension_acts": "assert [open('SCRATCH/d', 'w') for _ in range(1)] and solve(3) == 16",
     "an_annotation_acts": "x: open('SCRATCH/d', 'w') = solve(3)",
-    "an_import_acts": "import antigravity, this, idlelib\nfrom os import *\nsolve(3)",
+    "an_import_acts": "import antigravity, this\nfrom os import *\nsolve(3)",
     "escapes_through_a_frame": "import sys\nf = sys._getframe()\nwhile f:\n    f.f_globals.get('posix') and f.f_globals['posix'].open('SCRATCH/d', 66)\n    f = f.f_back\nsolve(3)",
     "is_no_python": "assert solve(3) ==",
     "holds_a_null": "assert solve(3) == 16\0",
@@ -78,3 +78,6 @@ FORGING = {
     "asks_an_object_that_agrees": "class A:\n    def __eq__(self, other):\n        return True\nassert A() == solve(3)",
     "goes_by_chance": "import os\nassert [solve(3)] and os.urandom(1)[0] % 2",
 }
+
+HONEST = {"reads_the_environment", "asks_a_shell", "loads_a_c_library", "an_import_acts"}
+"""Of `HARM`, those that do nothing in the sandbox, or can only look, and then test."""

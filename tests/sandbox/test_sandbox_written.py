@@ -3,19 +3,19 @@
 # ruff: noqa: E501
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from arena import RIGHT, Bait
+from arena import RIGHT
+from arena_tests import SOUND, WRONG, faults
 from hostile_tests import FORGING, HARM
-from test_sandbox_attacks import require
+from test_sandbox_attacks import as_a_user, require
 
 from selfplay.sandbox import CheckTests, Executor, Job, Limits, Result, Status
 from selfplay.sandbox.literals import MAX_SOURCE_CHARS, Unreadable, read
 
-WRONG = "def solve(n): return n * n + 6\n"
-SOUND = "for n, wanted in [(3, 16), (5, 32)]:\n    assert solve(n) == wanted\n"
-SHORT = Limits(cpu_seconds=0.3, wall_seconds=0.5)
+SCRIPT = Path(__file__).with_name("arena_tests.py")
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +39,18 @@ def test_the_corpus_has_more_than_sixty_hostile_test_sources() -> None:
 @pytest.mark.parametrize("tier", [3, 2])
 def test_a_hostile_test_source_reaches_nothing_and_ends_in_a_verdict(tier: int) -> None:
     require(tier)
-    with Executor(workers=1, at_most=tier) as executor, Bait() as bait:
-        assert executor.tier == tier
-        for name, source in {**HARM, **FORGING}.items():
-            result = said(executor, RIGHT, bait.aim(source), SHORT)
-            assert result.status is not Status.INFRA_ERROR, (name, result)
-            assert bait.effects() == [], name
-            assert said(executor, RIGHT, SOUND).status is Status.PASSED, f"the right program after {name}"
-            assert said(executor, WRONG, SOUND).status is Status.WRONG_ANSWER, f"the wrong program after {name}"
+    assert faults(tier) == []
+
+
+def test_hostile_test_sources_started_by_an_ordinary_user_reach_nothing() -> None:
+    require(2)
+    assert as_a_user(2, [], SCRIPT)["faults"] == []
+
+
+@pytest.mark.prove
+def test_hostile_test_sources_started_by_an_ordinary_user_at_the_highest_tier_reach_nothing() -> None:
+    require(3)
+    assert as_a_user(3, [], SCRIPT)["faults"] == []
 
 
 def test_no_line_of_them_is_run_in_the_judge(executor: Executor) -> None:
