@@ -92,7 +92,8 @@ class _Raises:
         if self.match is not None:
             import re
 
-            assert re.search(self.match, str(error)), "another message was raised"
+            if not re.search(self.match, str(error)):
+                raise AssertionError("another message was raised")
         return True
 
 

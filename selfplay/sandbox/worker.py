@@ -27,8 +27,7 @@ from selfplay.sandbox.zygote import CallerGone, End, Refused, Zygote, ZygoteDied
 
 RECYCLE = 2000
 _TRIES = 3
-
-
+_Code = checks.Prepared | written.Relay
 Made = TypeVar("Made")
 _CLOSED = Status.PROTOCOL_VIOLATION, "it closed the channel"
 _TESTS_MEMORY = 2 << 30
@@ -182,7 +181,7 @@ class Worker(written.WrittenTests):
 
     def _check(self, code: str, tests: tuple[Any, ...], limits: Limits, flavour: str) -> Verdict:
         _, source, entry_point, trust, _ = tests
-        prepared = self._prepare(source, entry_point)
+        prepared = self._kept(self._prepared, checks.Prepared, source, entry_point)
         if isinstance(prepared, str):
             return Verdict(Status.INFRA_ERROR, (), judge.bounded(prepared))
         if trust == "in_process":
@@ -232,9 +231,6 @@ class Worker(written.WrittenTests):
 
         return self._tests(prepared, checks.Replay(foreseen, reply, evidence), end, limits)
 
-    def _prepare(self, source: str, entry_point: str) -> checks.Prepared | str:
-        return self._kept(self._prepared, checks.Prepared, source, entry_point)
-
     def _read(self, source: str, entry_point: str) -> literals.Tests | str:
         return self._kept(self._parts, literals.read, source, entry_point)
 
@@ -266,13 +262,7 @@ class Worker(written.WrittenTests):
         room = size + _TESTS_MEMORY
         self._space = room if size > 0 and (self._hard < 0 or room < self._hard) else -1
 
-    def _tests(
-        self,
-        prepared: checks.Prepared | written.Relay,
-        run: checks.Replay | Session,
-        end: End | None,
-        limits: Limits,
-    ) -> Verdict | None:
+    def _tests(self, prepared: _Code, run: checks.Replay | Session, end: End | None, limits: Limits) -> Verdict | None:
         """Run the test code; None when its calls were not as foreseen (or, in a session, when the program ended)."""
         evidence, failure, came = run.evidence, (Status.PASSED, ""), ""
         evidence.signs = prepared.signs
@@ -355,7 +345,7 @@ def _loaded(expected: tuple[codec.Raw, ...]) -> list[Any]:
     return [codec.load(raw) for raw in expected]
 
 
-def _failure(error: BaseException, prepared: checks.Prepared | written.Relay) -> tuple[Status, str]:
+def _failure(error: BaseException, prepared: _Code) -> tuple[Status, str]:
     """Status and evidence when test code ended with an exception."""
     marked = getattr(error, "of_program", None)
     if marked is not None:

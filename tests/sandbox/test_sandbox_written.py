@@ -126,6 +126,12 @@ FORMS: list[tuple[str, str, str]] = [
     ),
 ]
 RUN: list[tuple[str, str, str]] = [
+    (
+        "import pytest\nwith pytest.raises(ValueError, match='no') as error:\n    f(-1)\nassert 'no' in str(error.value)",
+        "def f(x): raise ValueError('no')",
+        "def f(x): raise ValueError('yes')",
+    ),
+    ("import pytest\npytest.raises(ValueError, f, -1)", "def f(x): raise ValueError", "def f(x): return 0"),
     ("for n in range(9): assert f(n) == n * n", "def f(x): return x * x", "def f(x): return x * x if x < 8 else 0"),
     ("def check(candidate):\n    assert candidate(2) == 4", "def f(x): return x * x", "def f(x): return x"),
     (
