@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from selfplay.sandbox import checks, codec, judge, layers, literals
+from selfplay.sandbox import codec, judge, layers, literals, raised
 from selfplay.sandbox.foresee import Stop
 from selfplay.sandbox.judge import Replies, Verdict
 from selfplay.sandbox.sessions import Session
@@ -27,7 +27,7 @@ _TEXT = 600
 class Relay:
     """Test code at work in its own sandbox, and the judge between it and the program. Stands in for `checks.Prepared`."""
 
-    may_end = False
+    signs = raised.ENDING
     lines: Sequence[str] = ()
 
     def __init__(
@@ -110,7 +110,9 @@ class Relay:
         self._session.evidence.calls += 1
         called = f"after {_call(self._entry_point, args)}"
         if reply[0] == 1:
-            kind = type(checks.remade(reply, False)).__name__
+            came = raised.remade(reply, frozenset())
+            # one that ends an iteration would end the tests' own loops before anything was compared
+            kind = "RuntimeError" if isinstance(came, tuple(raised.ENDING)) else type(came).__name__
             self._last = f"{called} raised {kind}"
             return _message("raised", kind, str(reply[2])[:_TEXT])
         self._last = f"{called} gave {judge.short(reply[1])}"
