@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from selfplay.config.sections import JsonlTasks, ReasoningGym, WordProblems
@@ -180,6 +180,7 @@ def test_inputs_are_read_from_asserts_and_never_run() -> None:
     ),
     st.integers(0, 2**32),
 )
+@example(0, 1)
 def test_changed_inputs_keep_type_sign_and_whether_they_are_empty(value: Any, seed: int) -> None:
     new = changed(value, random.Random(seed))
     assert type(new) is type(value)

@@ -231,9 +231,6 @@ class Worker(written.WrittenTests):
 
         return self._tests(prepared, checks.Replay(foreseen, reply, evidence), end, limits)
 
-    def _read(self, source: str, entry_point: str) -> literals.Tests | str:
-        return self._kept(self._parts, literals.read, source, entry_point)
-
     def _kept(
         self, known: dict[tuple[str, str], Made | str], made: Callable[[str, str], Made], source: str, entry_point: str
     ) -> Made | str:

@@ -140,6 +140,8 @@ def _message(*words: Any) -> bytes:
 class WrittenTests(ABC):
     """The part of a judge worker that this page is."""
 
+    _parts: dict[tuple[str, str], literals.Tests | str]
+
     @abstractmethod
     def zygote(self, flavour: str) -> Zygote:
         """See `Worker`."""
@@ -149,7 +151,7 @@ class WrittenTests(ABC):
         """See `Worker`."""
 
     @abstractmethod
-    def _read(self, source: str, entry_point: str) -> literals.Tests | str: ...
+    def _kept(self, known: Any, made: Any, source: str, entry_point: str) -> Any: ...
 
     @abstractmethod
     def _replies(
@@ -170,7 +172,7 @@ class WrittenTests(ABC):
         What is wrong with the tests themselves is no outage: they say no of every program, and admission refuses their task.
         """
         _, source, entry_point, _ = tests
-        parts = self._read(source, entry_point)
+        parts: literals.Tests | str = self._kept(self._parts, literals.read, source, entry_point)
         if isinstance(parts, str):
             return Verdict(Status.EXCEPTION, (Status.EXCEPTION,), judge.bounded(f"tests: {parts}"))
         if not parts.cases and not parts.rest:

@@ -108,7 +108,10 @@ def model_written(check: Mapping[str, Any], task: Task) -> bool:
 
 
 def tests_of(check: Mapping[str, Any], task_id: str, sandboxed: bool = False) -> IOTests | CheckTests | StdioTests:
-    """The tests that a check holds; `sandboxed`: see `model_written`. Raises DataError, with the task, where it holds none or they are not as they must be."""
+    """The tests that a check holds; `sandboxed`: see `model_written`.
+
+    Raises DataError, with the task, where it holds none or they are not as they must be.
+    """
     fault = check_fault(check)
     if fault:
         raise DataError(f"task {task_id}: code_tests: {fault}")

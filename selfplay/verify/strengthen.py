@@ -164,7 +164,11 @@ def changed(value: Any, rng: random.Random) -> Any:
         return value
     if isinstance(value, int):
         near = value + rng.choice([-2, -1, 1, 2, 3])
-        return near if (near > 0) == (value > 0) and near != 0 else value + (1 if value > 0 else -1 if value < 0 else 0)
+        return (
+            near
+            if (near > 0, near < 0) == (value > 0, value < 0)
+            else value + (1 if value > 0 else -1 if value < 0 else 0)
+        )
     if isinstance(value, float):
         return round(value * rng.choice([0.5, 0.9, 1.1, 2.0]), 6)
     if isinstance(value, str):
