@@ -181,6 +181,8 @@ def test_inputs_are_read_from_asserts_and_never_run() -> None:
     st.integers(0, 2**32),
 )
 @example(0, 1)
+@example(1e-9, 1)
+@example(-5e-324, 1)
 def test_changed_inputs_keep_type_sign_and_whether_they_are_empty(value: Any, seed: int) -> None:
     new = changed(value, random.Random(seed))
     assert type(new) is type(value)
