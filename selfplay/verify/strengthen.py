@@ -170,8 +170,8 @@ def changed(value: Any, rng: random.Random) -> Any:
             else value + (1 if value > 0 else -1 if value < 0 else 0)
         )
     if isinstance(value, float):
-        near = value * rng.choice([0.5, 0.9, 1.1, 2.0])
-        return round(near, 6) or near or value
+        scaled = value * rng.choice([0.5, 0.9, 1.1, 2.0])
+        return round(scaled, 6) or scaled or value
     if isinstance(value, str):
         return "".join(_items(list(value), rng, rng.choice(value))) if value else value
     if isinstance(value, list | tuple) and value:
