@@ -87,7 +87,7 @@ HOSTILE = {
     "a dict of one hash": '{"d":[%s]}' % CLASH.replace("},", "},").replace('{"i"', '[{"i"').replace("}", "},1]"),
     "many sets of one hash": "[%s]" % ",".join('{"s":[%s]}' % ",".join(CLASH.split(",")[:200]) for _ in range(20)),
     "a date": f'{{"L":["date",[{HUGE},1,1],null]}}',
-    "days": f'{{"L":["timedelta",[{{"D":"1E+20000"}},1,1],null]}}',
+    "days": '{"L":["timedelta",[{"D":"1E+20000"},1,1],null]}',
     "an offset": f'{{"L":["datetime",[1,1,1,0,0,0,0],{HUGE}]}}',
     "a counter of one hash": '{"L":["Counter",[%s],null]}' % ",".join("[%s,1]" % part for part in CLASH.split(",")),
     "no value": '{"q":1}',
