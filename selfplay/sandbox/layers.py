@@ -114,11 +114,14 @@ def _system_libraries() -> list[str]:
     return found
 
 
-def _readable(binds: tuple[str, ...], library: str) -> tuple[tuple[str, int], ...]:
-    """What programs may read, as (path, Landlock's bits): the library's own modules, not the packages beside them."""
+def _readable(binds: tuple[str, ...], library: str, covered: bool) -> tuple[tuple[str, int], ...]:
+    """What programs may read, as (path, Landlock's bits): the library's own modules, not the packages beside them.
+
+    `covered`: mounts hide those already. Every rule is copied for every program, so there are no more than are needed.
+    """
     found: list[tuple[str, int]] = []
     for path in binds:
-        if path != library:
+        if path != library or covered:
             found.append((path, _READ_FILE | _READ_FOLDER))
             continue
         found.append((path, _READ_FOLDER))
@@ -180,7 +183,7 @@ def config(how: Plan, flavour: str, number: int) -> dict[str, Any]:
         "binds": binds if how.tier == 3 else (),
         "covers": _covers(binds) if how.tier == 3 else (),
         "empty": empty,
-        "read": (*_readable(binds, how.path[0]), *(((empty, _READ_FOLDER),) if empty else ())),
+        "read": (*_readable(binds, how.path[0], how.tier == 3), *(((empty, _READ_FOLDER),) if empty else ())),
         "program": program,
         "landlock": how.landlock if how.tier >= 2 else 0,
         "nr": syscalls.numbers(how.machine) if sys.platform == "linux" else {},
