@@ -10,7 +10,7 @@ import json
 import marshal
 import math
 import re
-from collections import deque
+from collections import Counter, deque
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
@@ -21,10 +21,14 @@ Raw = bytes | str
 """An encoded value for the sandbox: marshal bytes, or a Python expression where marshal cannot hold it."""
 
 MAX_DEPTH = 80
-_FEW = 256
-_MAX_ARRAY = 2**26
-_MAX_FRACTION = 2**14  # hex digits: its greatest common divisor costs the square of them
-_LISTS = frozenset("tsfdr")
+MAX_FRACTION = 2**14  # hex digits: its greatest common divisor costs the square of them
+MAX_DECIMAL = 100_000  # characters
+MAX_EXPONENT = 20_000  # digits before or after the point: `int` of a decimal writes them all out
+_FEW = 32  # parts of a set that may collide as they like
+_MAX_COLLISIONS = 2**18  # pairs of equal hash, in all replies of a program
+_MAX_ARRAYS = 2**25  # bytes of numpy arrays, in all replies of a program
+_MAX_AXES = 32
+_LISTS = frozenset("tsfd")
 _DTYPE = re.compile(r"[<>|=]?(bool|u?int\d{1,3}|float\d{1,3}|complex\d{1,3}|[biufcUS]\d{1,7})")
 
 
@@ -154,8 +158,21 @@ def _number(text: Any, most: int = 2**20) -> int:
     return int(text, 16)
 
 
-def _pair(value: Any, kind: type) -> Any:
-    if type(value) is not list or len(value) != 2 or not all(type(item) is kind for item in value):
+def _whole(value: Any) -> int:
+    """An integer that JSON or the tag `i` held: no text, no Decimal, whose conversion could take for ever."""
+    if type(value) is not int:
+        raise Malformed("not an integer")
+    return value
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise Malformed("not a text")
+    return value[:80]
+
+
+def _parts(value: Any, length: int, *kinds: type) -> Any:
+    if type(value) is not list or len(value) != length or not all(type(item) in kinds for item in value):
         raise Malformed("not a pair")
     return value
 
@@ -169,76 +186,14 @@ def _numpy() -> Any:
         return None
 
 
-def _array(value: Any) -> Any:
-    if type(value) is not list or len(value) != 2:
-        raise Malformed("not an array")
-    numpy = _numpy()
-    if numpy is None or not isinstance(value[0], str) or not _DTYPE.fullmatch(value[0]):
-        return Opaque("ndarray")
-    # text of a stated width: a few bytes of reply could ask for all memory
-    if numpy.dtype(value[0]).itemsize * numpy.array(value[1], dtype=object).size > _MAX_ARRAY:
-        raise Malformed("an array that is too large")
-    return numpy.array(value[1], dtype=value[0])
-
-
-def _hashed(kind: type, items: list[Any]) -> Any:
-    """A set, frozenset or dict, unless its parts were made to collide: that would cost us the square of their number."""
-    keys = [_two(item)[0] for item in items] if kind is dict else items
-    try:
-        if len(keys) > _FEW and 4 * len({hash(key) for key in keys}) < len(keys):
-            raise Malformed("values that were made to collide")
-        return kind(items)
-    except TypeError:
-        if any(type(key) is Opaque for key in keys):
-            return Opaque(kind.__name__)
-        raise
-
-
-def _tagged(pairs: list[tuple[str, Any]]) -> Any:
-    if len(pairs) != 1:
-        raise Malformed("an object that is no value")
-    tag, value = pairs[0]
-    if tag in _LISTS and type(value) is not list:
-        raise Malformed("not a list")
-    match tag:
-        case "t":
-            return tuple(value)
-        case "d":
-            return _hashed(dict, value)
-        case "s":
-            return _hashed(set, value)
-        case "f":
-            return _hashed(frozenset, value)
-        case "b":
-            return bytes.fromhex(value)
-        case "c":
-            return complex(*(float(part) for part in value))
-        case "a":
-            return Alias(int(value))
-        case "h":
-            return Handle(int(value[0]), str(value[1])[:80], value[2] is True)
-        case "o":
-            return Opaque(str(value)[:80])
-        case _:
-            return _rarely(tag, value)
-
-
-def _rarely(tag: str, value: Any) -> Any:
-    match tag:
-        case "i":
-            return _number(value)
-        case "D":
-            return Decimal(str(value)[:100_000])
-        case "F":
-            return Fraction(*(_number(part, _MAX_FRACTION) for part in _pair(value, str)))
-        case "r":
-            return range(*(int(part) for part in value))
-        case "n":
-            return _array(value)
-        case "L":
-            return library.rebuilt(value, _hashed)
-        case _:
-            raise Malformed(f"unknown tag {tag[:20]!r}")
+def _decimal(value: Any) -> Decimal:
+    if type(value) is not str or len(value) > MAX_DECIMAL:
+        raise Malformed("not a decimal")
+    number = Decimal(value)
+    # a few characters could stand for a number of millions of digits, which any arithmetic would write out
+    if number.is_finite() and abs(number.adjusted()) > MAX_EXPONENT:
+        raise Malformed("a decimal whose exponent is too large")
+    return number
 
 
 def _two(pair: Any) -> Any:
@@ -247,42 +202,142 @@ def _two(pair: Any) -> Any:
     return pair
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_tagged)
+class Reader:
+    """Reads the replies of one program. What all of them together may cost beside their own size is one budget."""
+
+    def __init__(self) -> None:
+        self._array_bytes = self._collisions = 0
+        self._decoder = json.JSONDecoder(object_pairs_hook=self._tagged)
+
+    def parse(self, lines: list[bytes], fresh: bool = False) -> list[list[Any]]:
+        """The replies of some lines, each a list whose first item says what it is (see `runner.py`).
+
+        `fresh`: these are another program's lines, whose budget is whole. Raises `Malformed` on anything else; the
+        lines' length was bounded before.
+        """
+        if fresh:
+            self._array_bytes = self._collisions = 0
+        try:
+            # one text: the decoder's own start is dearer than a short reply. A line that is no whole reply changes the count
+            values = self._decoder.decode((b"[" + b",".join(lines) + b"]").decode("ascii"))
+        except (
+            ValueError,
+            TypeError,
+            RecursionError,
+            InvalidOperation,
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            MemoryError,
+        ) as error:
+            raise Malformed(f"{type(error).__name__} while reading a reply") from None
+        if type(values) is not list or len(values) != len(lines):
+            raise Malformed("a line that is not one reply")
+        for value in values:
+            if type(value) is not list or not value or type(value[0]) is not int:
+                raise Malformed("a reply that is no list")
+            if len(value) != _LENGTHS.get(value[0], -1):
+                raise Malformed("a reply of the wrong shape")
+            if value[0] and not _said(value):
+                raise Malformed("a reply that says nothing")
+        return values
+
+    def _tagged(self, pairs: list[tuple[str, Any]]) -> Any:
+        if len(pairs) != 1:
+            raise Malformed("an object that is no value")
+        tag, value = pairs[0]
+        if tag in _LISTS and type(value) is not list:
+            raise Malformed("not a list")
+        match tag:
+            case "t":
+                return tuple(value)
+            case "d":
+                return self._hashed(dict, value)
+            case "s":
+                return self._hashed(set, value)
+            case "f":
+                return self._hashed(frozenset, value)
+            case "b":
+                return bytes.fromhex(value)
+            case "n":
+                return self._array(value)
+            case "L":
+                return library.rebuilt(value, self._hashed)
+            case _:
+                return _scalar(tag, value)
+
+    def _hashed(self, kind: type, items: list[Any]) -> Any:
+        """A set, frozenset or dict. Parts with one hash cost us the square of their number: so many pairs and no more."""
+        keys = [_two(item)[0] for item in items] if kind is dict else items
+        try:
+            if len(keys) > _FEW:
+                counts = Counter([hash(key) for key in keys])
+                if len(counts) < len(keys):
+                    self._collisions += sum(count * (count - 1) // 2 for count in counts.values() if count > 1)
+                if self._collisions > _MAX_COLLISIONS:
+                    raise Malformed("values that were made to collide")
+            return kind(items)
+        except TypeError:
+            if any(type(key) is Opaque for key in keys):
+                return Opaque(kind.__name__)
+            raise
+
+    def _array(self, value: Any) -> Any:
+        _two(value)
+        numpy = _numpy()
+        if numpy is None or not isinstance(value[0], str) or not _DTYPE.fullmatch(value[0]):
+            return Opaque("ndarray")
+        # text of a stated width: a few bytes of reply could ask for all memory
+        self._array_bytes += numpy.dtype(value[0]).itemsize * _leaves(value[1], 0)
+        if self._array_bytes > _MAX_ARRAYS:
+            raise Malformed("arrays that are too large")
+        return numpy.array(value[1], dtype=value[0])
+
+
+def _leaves(value: Any, depth: int) -> int:
+    """The number of scalars in nested lists, at least 1: what is none (a range) would grow to more than was written."""
+    if type(value) is list and depth < _MAX_AXES:
+        return sum(_leaves(item, depth + 1) for item in value) if value else 1
+    if type(value) not in _EXACT:
+        raise Malformed("an array of other than scalars")
+    return 1
+
+
+def _scalar(tag: str, value: Any) -> Any:
+    match tag:
+        case "i":
+            return _number(value)
+        case "c":
+            return complex(*_parts(value, 2, float, int))
+        case "a":
+            return Alias(_whole(value))
+        case "h":
+            if type(value) is not list or len(value) != 3:
+                raise Malformed("not a handle")
+            return Handle(_whole(value[0]), _text(value[1]), value[2] is True)
+        case "o":
+            return Opaque(_text(value))
+        case "D":
+            return _decimal(value)
+        case "F":
+            return Fraction(*(_number(part, MAX_FRACTION) for part in _parts(value, 2, str)))
+        case "r":
+            return range(*_parts(value, 3, int))
+        case _:
+            raise Malformed(f"unknown tag {tag[:20]!r}")
+
+
+_reader = Reader()
 
 
 def parse(line: bytes) -> list[Any]:
-    """One reply line of a program: a list whose first item says what it is (see `runner.py`).
-
-    Raises `Malformed` on anything else; the line's length was bounded before.
-    """
+    """One reply line of a program, as `Reader.parse`."""
     return parse_all([line])[0]
 
 
 def parse_all(lines: list[bytes]) -> list[list[Any]]:
-    """All reply lines of a program, as `parse` each. Raises `Malformed`."""
-    try:
-        # one text: the decoder's own start is dearer than a short reply. A line that is no whole reply changes the count
-        values = _decoder.decode((b"[" + b",".join(lines) + b"]").decode("ascii"))
-    except (
-        ValueError,
-        TypeError,
-        RecursionError,
-        InvalidOperation,
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-    ) as error:
-        raise Malformed(f"{type(error).__name__} while reading a reply") from None
-    if type(values) is not list or len(values) != len(lines):
-        raise Malformed("a line that is not one reply")
-    for value in values:
-        if type(value) is not list or not value or type(value[0]) is not int:
-            raise Malformed("a reply that is no list")
-        if len(value) != _LENGTHS.get(value[0], -1):
-            raise Malformed("a reply of the wrong shape")
-        if value[0] and not _said(value):
-            raise Malformed("a reply that says nothing")
-    return values
+    """All reply lines of a program, as `Reader.parse`. Raises `Malformed`."""
+    return _reader.parse(lines, fresh=True)
 
 
 def _said(reply: list[Any]) -> bool:

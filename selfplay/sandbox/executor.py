@@ -71,7 +71,7 @@ class _Line:
         self.ended_by = 0
         """The signal that ended it, once it is closed."""
         self._received, self._unsent = b"", b""
-        self.send((astuple(how), [entry for entry in sys.path if entry]))
+        self.send((astuple(how), [entry for entry in sys.path if entry], os.getpid()))
 
     def send(self, message: Any) -> None:
         """Queue a message; `pump` sends what the socket takes."""

@@ -38,6 +38,9 @@ class Guard:
         """Limits in seconds and threads beside the main one; a wall limit of 0 watches nothing."""
         self.cpu, self._wall, self._threads = cpu, wall, threads
         self._began, self._pid = time.monotonic(), 0
+        self._own_delay = self._state(os.getpid())[1] if wall else 0.0
+        self.held = 0.0
+        """Seconds that the program waited for us: between an answer of its and our next request."""
         self.why, self.pause = "", _PAUSE
 
     def allow(self, seconds: float) -> None:
@@ -65,10 +68,20 @@ class Guard:
             self._end(pid, "cpu")
             return
         threads, delay = self._state(pid)
-        if age - delay > self._wall or age > _HARD * self._wall:
+        if (age - delay > self._wall and self._waited(age, delay) > self._wall) or age > _HARD * self._wall + self.held:
             self._end(pid, "wall")
         elif threads > self._threads + 1:
             self._end(pid, "threads")
+
+    def late(self, seconds: float) -> bool:
+        """Whether the program was started longer ago: waiting for a core left out, or three times that with it."""
+        age = time.monotonic() - self._began
+        delay = self._state(self._pid)[1] if self._pid else 0.0
+        return self._waited(age, delay) + self.held > seconds or age > 3 * seconds
+
+    def _waited(self, age: float, delay: float) -> float:
+        """Seconds that a program ran or waited by its own doing: not for a core, and not for us, who wait for one too."""
+        return age - delay - self.held - max(0.0, self._state(os.getpid())[1] - self._own_delay)
 
     def _find(self, zygote: int, stub: bool) -> int:
         for _ in range(1 + stub):

@@ -12,6 +12,7 @@ import os
 import platform
 import stat
 import sys
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,10 @@ FLAVOURS["tests"] = FLAVOURS["full"]
 _SAFE_IMPORTS = frozenset(
     ("sys", "cmath", "copy", "array", "time", "abc", "heapq", "bisect", "string", *FLAVOURS["slim"])
 )
+_NUMPY = ("numpy", "numpy.libs")
+_PACKAGES = frozenset(("site-packages", "dist-packages"))
+_LOOSE = 64
+_READ_FILE, _READ_FOLDER = 4, 8
 _RESERVED_UID = 1_879_048_192  # + the zygote's number: a user id of its own, so that limits and signals stay its own
 
 
@@ -78,18 +83,70 @@ def landlock_abi() -> int:
 
 def plan(tier: int) -> Plan:
     """The plan for one tier; whether it holds is only known by starting a zygote."""
-    base = Path(sys.base_prefix)
     library = str(Path(os.__file__).parent)
     site = [entry for entry in sys.path if entry and Path(entry, "numpy", "__init__.py").is_file()][:1]
     path = (library, str(Path(library) / "lib-dynload"), *site)
-    binds = [str(base / "lib"), "/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/etc/ld.so.cache"]
-    binds += [str(Path(entry, name)) for entry in site for name in ("numpy", "numpy.libs")]
-    unique = [b for b in dict.fromkeys(binds) if not any(b != a and b.startswith(a + "/") for a in binds)]
-    # a base such as /usr would show /usr/lib alone, which is there already; outer folders come first
+    binds = [library, *_system_libraries(), *(str(Path(entry, name)) for entry in site for name in _NUMPY)]
+    unique = [
+        b for b in dict.fromkeys(binds) if not any(b != a and b.startswith(a + "/") for a in binds) or _packages(b)
+    ]
     chosen = tuple(sorted(b for b in unique if Path(b).exists()))
     abi = landlock_abi() if tier >= 2 else 0
     python = getattr(sys, "_base_executable", None) or sys.executable
     return Plan(tier, os.geteuid() == 0, abi, python, path, chosen, platform.machine())
+
+
+def _packages(path: str) -> bool:
+    """Whether a path lies in a folder of installed packages, which are no part of Python's own library."""
+    return not _PACKAGES.isdisjoint(Path(path).parts)
+
+
+def _system_libraries() -> list[str]:
+    """Folders and files that hold the C libraries which the interpreter and its extension modules load."""
+    triplet = sysconfig.get_config_var("MULTIARCH") or ""
+    found = ["/etc/ld.so.cache", "/usr/lib64", "/lib64"]
+    folders = [Path(sys.base_prefix, "lib"), Path("/usr/local/lib"), Path("/usr/lib"), Path("/lib")]
+    for folder in folders:
+        if triplet and (folder / triplet).is_dir():
+            found.append(str(folder / triplet))
+        elif folder.is_dir():
+            loose = [str(path) for path in folder.glob("*.so*")]
+            # a system that keeps hundreds of them beside everything else: the folder is shown whole
+            found += loose if len(loose) <= _LOOSE else [str(folder)]
+    return found
+
+
+def _readable(binds: tuple[str, ...], library: str, covered: bool) -> tuple[tuple[str, int], ...]:
+    """What programs may read, as (path, Landlock's bits): the library's own modules, not the packages beside them.
+
+    `covered`: mounts hide those already. Every rule is copied for every program, so there are no more than are needed.
+    """
+    found: list[tuple[str, int]] = []
+    for path in binds:
+        if path != library or covered:
+            found.append((path, _READ_FILE | _READ_FOLDER))
+            continue
+        found.append((path, _READ_FOLDER))
+        inside = sorted(entry for entry in Path(path).iterdir() if entry.name not in _PACKAGES)
+        found += [(str(entry), _READ_FILE | _READ_FOLDER) for entry in inside]
+    return tuple(found)
+
+
+def _covers(binds: tuple[str, ...]) -> tuple[str, ...]:
+    """Folders of installed packages below the binds: their content is not shown."""
+    return tuple(str(Path(path, name)) for path in binds for name in _PACKAGES if Path(path, name).is_dir())
+
+
+def _empty_folder() -> str:
+    """A folder of the system that is empty and only root's, for programs to stand in at tier 2; none: empty text."""
+    for name in ("/var/empty", "/srv", "/media", "/mnt", "/opt", "/usr/local/src", "/usr/local/games"):
+        try:
+            status, empty = Path(name).stat(), not any(Path(name).iterdir())
+        except OSError:
+            continue
+        if empty and status.st_uid == 0 and not status.st_mode & 0o022:
+            return name
+    return ""
 
 
 def _hidden(paths: tuple[str, ...]) -> bool:
@@ -110,7 +167,10 @@ def config(how: Plan, flavour: str, number: int) -> dict[str, Any]:
     holes: list[tuple[int, int]] = []
     if how.tier:
         fenced = how.tier == 3 or how.landlock >= 6
-        code, holes = syscalls.build(how.machine, paths=how.tier >= 2, signals=fenced, execs=flavour in LANGUAGES)
+        code, holes = syscalls.build(
+            how.machine, paths=how.tier >= 2, signals=fenced, execs=flavour in LANGUAGES, writes=how.tier == 3
+        )
+    empty = _empty_folder() if how.tier == 2 else ""
     language = LANGUAGES.get(flavour)
     program = (language.program() if language else None) or ""
     more = tuple(p for p in (program, *language.binds) if Path(p).exists()) if language else ()
@@ -123,7 +183,9 @@ def config(how: Plan, flavour: str, number: int) -> dict[str, Any]:
         "search": how.as_root and how.tier == 2 and _hidden(how.path),
         "nproc": _process_base(how),
         "binds": binds if how.tier == 3 else (),
-        "read": binds,
+        "covers": _covers(binds) if how.tier == 3 else (),
+        "empty": empty,
+        "read": (*_readable(binds, how.path[0], how.tier == 3), *(((empty, _READ_FOLDER),) if empty else ())),
         "program": program,
         "landlock": how.landlock if how.tier >= 2 else 0,
         "nr": syscalls.numbers(how.machine) if sys.platform == "linux" else {},

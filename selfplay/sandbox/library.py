@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 TIMES = (datetime.date, datetime.datetime, datetime.time, datetime.timedelta)
+_CALENDAR = frozenset(kind.__name__ for kind in TIMES)
 CONTAINERS = (Counter, OrderedDict, deque)
 
 
@@ -36,6 +37,10 @@ def rebuilt(told: Any, hashed: Callable[[type, list[Any]], Any]) -> Any:
     name, parts, more = told
     if type(name) is not str or type(parts) is not list:
         raise ValueError("not a kind and its parts")
+    if name in _CALENDAR and not all(
+        type(part) is int for part in parts
+    ):  # `int` of a decimal could write out millions
+        raise ValueError("not whole numbers")
     match name:
         case "Counter" | "OrderedDict":
             made = hashed(dict, parts)
@@ -45,9 +50,11 @@ def rebuilt(told: Any, hashed: Callable[[type, list[Any]], Any]) -> Any:
         case "deque":
             return deque(parts, more)
         case "date" | "time" | "timedelta":
-            return getattr(datetime, name)(*(int(part) for part in parts))
+            return getattr(datetime, name)(*parts)
         case "datetime":
-            zone = None if more is None else datetime.timezone(datetime.timedelta(seconds=float(more)))
-            return datetime.datetime(*(int(part) for part in parts), tzinfo=zone)  # type: ignore[misc,arg-type]
+            if more is not None and type(more) not in (int, float):
+                raise ValueError("not an offset in seconds")
+            zone = None if more is None else datetime.timezone(datetime.timedelta(seconds=more))
+            return datetime.datetime(*parts, tzinfo=zone)  # type: ignore[misc]
         case _:
             raise ValueError("an unknown kind")

@@ -76,7 +76,7 @@ def _nearest(names: Iterable[str], tries: list[tuple[Any, ...]], text: str, kind
                 return _speaking(_STAND_INS[kind] if kind in kinds else kind, given, text)
             except Exception:  # UnicodeDecodeError and the like want other arguments
                 continue
-    return Exception(text)
+    return BaseException(text)  # of no kind that Exception would catch
 
 
 def _speaking(kind: type[BaseException], given: tuple[Any, ...], text: str) -> BaseException:

@@ -41,7 +41,7 @@ _results: "Any" = None  # a list where later calls take earlier results
 def _encode(value: "Any", depth: int = 0) -> "Any":
     kind = type(value)
     if kind is int:
-        return value if -_EDGE < value < _EDGE else {"i": hex(value)}
+        return value if -_EDGE < value < _EDGE else _large(value)
     if kind in _PLAIN:
         return value
     if depth > 60:
@@ -65,9 +65,10 @@ def _encode_rare(value: "Any", kind: type, depth: int) -> "Any":
         return {"c": [value.real, value.imag]}
     module, name = getattr(kind, "__module__", None), getattr(kind, "__name__", "?")
     if module == "decimal" and name == "Decimal":
-        return {"D": str(value)}
+        wide = value.is_finite() and abs(value.adjusted()) > 20_000
+        return {"o": name} if wide or len(str(value)) > 100_000 else {"D": str(value)}
     if module == "fractions" and name == "Fraction":
-        return {"F": [hex(value.numerator), hex(value.denominator)]}
+        return _fraction(value.numerator, value.denominator)
     if module == "numpy":
         if name == "ndarray" and value.dtype.kind in "biufcUS":
             return {"n": [str(value.dtype), _encode(value.tolist(), depth)]}
@@ -108,6 +109,15 @@ def _library(value: "Any", name: str, depth: int) -> "Any":
                 return None
             more = value.utcoffset().total_seconds()
     return None if parts is None else {"L": [name, parts, more]}
+
+
+def _large(value: int) -> "Any":
+    return {"i": hex(value)} if value.bit_length() < 4_000_000 else {"o": "int"}
+
+
+def _fraction(above: int, below: int) -> "Any":
+    # wider than this the judge will not read (`codec.py`)
+    return {"F": [hex(above), hex(below)]} if max(above, -above, below).bit_length() < 65_000 else {"o": "Fraction"}
 
 
 def _bare(value: "Any", base: "Any") -> "Any":

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # annotations are taken off before this is sent
     from selfplay.sandbox.runner import _MEMORY, _reply, run
 
 _ASK, _ANSWER = 4, 5
+_SHARED = range(6)  # descriptors whose open files all programs share
 _HEAD = 7  # words before each message
 _UNLIMITED = (1 << 63) - 1
 _ROOMY = 64 << 20  # address space that the zygote itself needs to read the next job
@@ -119,19 +120,23 @@ def _serve(config: "Config") -> None:
     """One program a message, for ever."""
     tier = config["tier"]
     known: dict[int, int] = {}
+    flags = [_call(_nr["fcntl"], fd, 3, 0) for fd in _SHARED] if _nr else []
+    last, untouched = 0, _folder_time(tier)
     while True:
         job = _receive()
         for fd in (0, 1, 2, 3):
             posix.lseek(fd, 0, 0)
-        if job["live"]:
-            posix.set_blocking(_ASK, True)
-            posix.set_blocking(_ANSWER, True)
+        # the flags of an open file outlive the program that set them
+        for fd in range(len(flags)):
+            _call(_nr["fcntl"], fd, 4, flags[fd])
         if tier:
             _limit(config, job, known)
         began = time.monotonic()
         pid = _call(_nr["clone"], _FORK, _zero, _secret, _zero, _zero, _zero) if _nr else posix.fork()
         if pid == 0:
             body = _body(job["size"], _CONTROL)
+            if last and posix.getpid() != last + 1:
+                posix._exit(0)
             _enter(tier, config["fence"], _secret, 6 if job["live"] else 4)
             if not tier:
                 _limit_hard(config, job)
@@ -140,16 +145,26 @@ def _serve(config: "Config") -> None:
                 posix._exit(0)
             run(body, posix._exit)
         elif pid < 0:
-            posix.write(_CONTROL, b"-1 0 0 0\n")
+            posix.write(_CONTROL, b"-1 0 0 0 0\n")
             posix._exit(1)
         figures = _reaped(pid)
         if figures[0]:
             _wipe_control()
+        if last and pid != last + 1:
+            posix.write(_CONTROL, b"-2 0 0 0 0\n")
+            continue
+        last = pid if tier == 3 else 0  # at the others the numbers are the machine's
         if tier == 3:
             _sweep()
         if tier and job["memory"] < _ROOMY:
             _limit(config, {**job, "memory": _ROOMY}, known)
-        posix.write(_CONTROL, b"%d %d %d %d\n" % (*figures, int((time.monotonic() - began) * 1e6)))
+        touched = _folder_time(tier) != untouched
+        posix.write(_CONTROL, b"%d %d %d %d %d\n" % (*figures, int((time.monotonic() - began) * 1e6), touched))
+
+
+def _folder_time(tier: int) -> int:
+    """When something was last made, removed or renamed in the working folder; programs cannot set it."""
+    return posix.stat(".").st_ctime_ns if tier == 3 else 0
 
 
 def _reaped(pid: int) -> tuple[int, int, int]:

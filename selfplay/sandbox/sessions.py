@@ -17,7 +17,8 @@ from selfplay.sandbox.raised import Kinds
 from selfplay.sandbox.words import Status
 from selfplay.sandbox.zygote import Zygote
 
-_MAX_REQUESTS = 200_000
+_MAX_REQUESTS = 20_000
+_MANY = 256
 _SIGNS: dict[str, Kinds] = {
     "next": frozenset((StopIteration,)),
     "getattr": frozenset((AttributeError,)),
@@ -29,9 +30,12 @@ _SIGNS: dict[str, Kinds] = {
 class Session:
     """Stand-ins that ask a live program. After `Stop` the program has ended or is to be ended."""
 
-    def __init__(self, zygote: Zygote, room: int) -> None:
+    def __init__(self, zygote: Zygote, room: int, seconds: float) -> None:
+        """`seconds`: what requests without end may take all together; a few slow ones are the tests' own affair."""
         self.evidence = Evidence()
+        self._seconds = seconds
         self._zygote, self._room, self._requests, self._told = zygote, room, 0, 0
+        self._reader = codec.Reader()
         self._names: dict[str, Any] = {}
 
     def stand_in(self, name: str) -> "Name":
@@ -78,6 +82,8 @@ class Session:
         self._requests += 1
         if self._requests > _MAX_REQUESTS:
             self._stop(Status.OUTPUT_LIMIT, f"more than {_MAX_REQUESTS} requests by the tests")
+        if self._requests % _MANY == 0 and self._zygote.late(self._seconds):
+            self._stop(Status.TIMEOUT_WALL, f"{self._requests} requests by the tests and no end in {self._seconds} s")
         data = marshal.dumps((verb, target, raw), 2)
         line = self._zygote.exchange(len(data).to_bytes(4, "little") + data, self._room)
         if line is None:
@@ -89,7 +95,7 @@ class Session:
         if line.count(b"\n") != 1:
             self._stop(Status.PROTOCOL_VIOLATION, "answers that nobody asked for")
         try:
-            reply = codec.parse(line[:-1])
+            (reply,) = self._reader.parse([line[:-1]])
         except codec.Malformed as error:
             self._stop(Status.PROTOCOL_VIOLATION, str(error))
         if reply[0] not in (0, 1):

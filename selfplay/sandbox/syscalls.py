@@ -34,8 +34,7 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "sched_get_priority_max": (146, 125), "sched_get_priority_min": (147, 126), "arch_prctl": (158, None),
     "gettid": (186, 178), "tkill": (200, 130), "time": (201, None), "futex": (202, 98),
     "sched_getaffinity": (204, 123), "getdents64": (217, 61), "set_tid_address": (218, 96),
-    "restart_syscall": (219, 128), "fadvise64": (221, 223), "timer_create": (222, 107), "timer_settime": (223, 110),
-    "timer_gettime": (224, 108), "timer_delete": (226, 111), "prctl": (157, 167), "clock_gettime": (228, 113), "clock_getres": (229, 114),
+    "restart_syscall": (219, 128), "prctl": (157, 167), "clock_gettime": (228, 113), "clock_getres": (229, 114),
     "clock_nanosleep": (230, 115), "exit_group": (231, 94), "epoll_wait": (232, None), "epoll_ctl": (233, 21),
     "tgkill": (234, 131), "waitid": (247, 95), "openat": (257, 56), "newfstatat": (262, 79), "readlinkat": (267, 78),
     "faccessat": (269, 48), "pselect6": (270, 72), "ppoll": (271, 73), "set_robust_list": (273, 99),
@@ -46,11 +45,14 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "fork": (57, None), "vfork": (58, None), "clone3": (435, 435), "openat2": (437, 437),
     "seccomp": (317, 277), "landlock_create_ruleset": (444, 444), "landlock_add_rule": (445, 445),
     "execve": (59, 221), "pkey_mprotect": (329, 288), "pkey_alloc": (330, 289), "pkey_free": (331, 290),
+    "mkdir": (83, None), "rmdir": (84, None), "unlink": (87, None), "rename": (82, None), "chmod": (90, None),
+    "mkdirat": (258, 34), "unlinkat": (263, 35), "renameat": (264, 38), "fchmodat": (268, 53), "utimensat": (280, 88),
+    "renameat2": (316, 276), "listxattr": (194, 11), "llistxattr": (195, 12), "truncate": (76, 45),
     "capget": (125, 90), "capset": (126, 91), "pivot_root": (155, 41),
 }  # fmt: skip
 
 _ERRNO, _ALLOW, _KILL = 0x00050000, 0x7FFF0000, 0x80000000
-_EPERM, _EROFS, _ENOSYS = 1, 30, 38
+_EPERM, _EROFS, _ENOSYS, _ENOTSUP = 1, 30, 38, 95
 _PLAIN = [
     "read",
     "write",
@@ -75,7 +77,6 @@ _PLAIN = [
     "mremap",
     "msync",
     "mincore",
-    "madvise",
     "dup",
     "dup2",
     "pause",
@@ -135,11 +136,6 @@ _PLAIN = [
     "sched_getaffinity",
     "set_tid_address",
     "restart_syscall",
-    "fadvise64",
-    "timer_create",
-    "timer_settime",
-    "timer_gettime",
-    "timer_delete",
     "clock_gettime",
     "clock_getres",
     "clock_nanosleep",
@@ -180,6 +176,10 @@ _PATHS = [
     "statx",
     "faccessat2",
 ]
+_CHANGES = ["mkdir", "rmdir", "unlink", "rename", "chmod", "mkdirat", "unlinkat", "renameat", "renameat2", "fchmodat"]
+_CHANGES += ["utimensat", "truncate"]
+_UNNAMED = 0o20000000  # __O_TMPFILE: a file that leaves no trace in its folder
+_ADVICE = (0, 1, 2, 3, 4, 8, 10, 11, 14, 15, 16, 17, 18, 19)  # of madvise: what touches the caller's own memory alone
 _WRITES = 0o1 | 0o2 | 0o100 | 0o1000 | 0o2000 | 0o20000000  # O_WRONLY RDWR CREAT TRUNC APPEND, and __O_TMPFILE
 _NEW = 0x7E020000 | 0x80  # CLONE_NEW*, and CLONE_NEWTIME
 _THREAD = 0x00010000
@@ -198,7 +198,7 @@ def numbers(machine: str) -> dict[str, int]:
 
 
 class _Program:
-    """Instructions with forward jumps to the labels `allow`, `deny`, `rofs`, `nosys` at the end."""
+    """Instructions with forward jumps to the labels `allow`, `deny`, `rofs`, `nosys`, `notsup` at the end."""
 
     def __init__(self) -> None:
         self.code: list[tuple[int, int | str, int | str, int | str]] = []
@@ -216,7 +216,7 @@ class _Program:
         """The BPF bytes and the (offset in them, half of the secret: 0 low, 1 high) to be filled in."""
         labels = {"allow": len(self.code)}
         self.end(_ALLOW)
-        for name, errno in (("deny", _EPERM), ("rofs", _EROFS), ("nosys", _ENOSYS)):
+        for name, errno in (("deny", _EPERM), ("rofs", _EROFS), ("nosys", _ENOSYS), ("notsup", _ENOTSUP)):
             labels[name] = len(self.code)
             self.end(_ERRNO | errno)
         packed, holes = b"", []
@@ -268,11 +268,14 @@ class _Rules:
         ]
 
 
-def build(machine: str, *, paths: bool, signals: bool, execs: bool = False) -> tuple[bytes, list[tuple[int, int]]]:
+def build(
+    machine: str, *, paths: bool, signals: bool, execs: bool = False, writes: bool = False
+) -> tuple[bytes, list[tuple[int, int]]]:
     """The filter for one zygote.
 
     paths: files may be opened for reading (Landlock or a private root stands behind it). signals: `kill` is allowed
-    (a namespace or Landlock scope stands behind it); otherwise only with the zygote's secret. execs: another program may
+    (a namespace or Landlock scope stands behind it) to a process by its own number; otherwise only with the zygote's
+    secret. writes: files may be written (a root of read-only views stands behind it). execs: another program may
     be started in place of this one (for other languages' own zygotes, never for Python).
     """
     nr = numbers(machine)
@@ -287,7 +290,8 @@ def build(machine: str, *, paths: bool, signals: bool, execs: bool = False) -> t
         program.end(_KILL)  # x32
     opened: list[tuple[int, int, int | str, int | str, int | str]]
     for name, flags in (("openat", 2), ("open", 1)):
-        opened = [(_argument(flags), _SET, _WRITES, "rofs", "allow" if paths else "deny")]
+        refused = _UNNAMED if writes else _WRITES
+        opened = [(_argument(flags), _SET, refused, "rofs", "allow" if paths else "deny")]
         rules.rule(name, opened)
     # a thread may be made; a process only by the zygote, which knows the secret (third argument, unused by the kernel)
     clone: list[tuple[int, int, int | str, int | str, int | str]] = [
@@ -295,7 +299,9 @@ def build(machine: str, *, paths: bool, signals: bool, execs: bool = False) -> t
         (-1, _SET, _THREAD, "allow", 0),
     ]
     rules.rule("clone", clone + rules.secret(2))
-    if not signals:
+    if signals:
+        _signals(rules)
+    else:
         rules.rule("kill", rules.secret(2))
     prctl: list[tuple[int, int, int | str, int | str, int | str]] = [
         *[(_argument(0) if n == 15 else -1, _EQ, n, "allow", 0) for n in (15, 16)],  # the thread's name
@@ -310,6 +316,8 @@ def build(machine: str, *, paths: bool, signals: bool, execs: bool = False) -> t
         (_argument(2, True), _EQ, 0, "allow", 0),
     ]
     rules.rule("prlimit64", prlimit + rules.secret(4))
+    advice = [(_argument(2) if n == 0 else -1, _EQ, n, "allow", 0) for n in _ADVICE]
+    rules.rule("madvise", advice)
     rules.rule("ioctl", [(_argument(1), _EQ, _IOCTLS[0], "allow", 0)] + [(-1, _EQ, n, "allow", 0) for n in _IOCTLS[1:]])
     setfl: list[tuple[int, int, int | str, int | str, int | str]] = [
         (_argument(1), _EQ, _FCNTLS[0], "allow", 0),
@@ -321,12 +329,30 @@ def build(machine: str, *, paths: bool, signals: bool, execs: bool = False) -> t
     # streams alone: from a pair of datagram sockets one could still write to any socket that has a path outside
     stream = 0xFFFFFFFF & ~_STREAM_BITS
     rules.rule("socketpair", [(_argument(0), _EQ, 1, 0, "deny"), (_argument(1), _SET, stream, "deny", "allow")])
-    plain = _PLAIN + (["kill", "tkill", "tgkill"] if signals else []) + (_PATHS if paths else [])
+    plain = _PLAIN + (_CHANGES if writes else []) + (_PATHS if paths else [])
     plain += ["execve", "pkey_mprotect", "pkey_alloc", "pkey_free", "capget"] if execs else []
     for name in ("clone3", "openat2"):
         program.jump(_EQ, nr[name], "nosys", 0)
+    for name in ("listxattr", "llistxattr"):  # `shutil.copy2` goes on where there are none
+        program.jump(_EQ, nr[name], "notsup", 0)
     for name in plain:
         if name in nr:
             program.jump(_EQ, nr[name], "allow", 0)
     program.jump(_EQ, 0xFFFFFFFF, "deny", "deny")
     return program.pack()
+
+
+def _signals(rules: _Rules) -> None:
+    """Signals by a process's own number: none to groups, to all, or to the first process, which is the zygote."""
+    anything: list[tuple[int, int, int | str, int | str, int | str]] = [
+        (_argument(2), _EQ, SECRET + "0", 0, 2),
+        (_argument(2, True), _EQ, SECRET + "1", "allow", 0),
+    ]
+    one: list[tuple[int, int, int | str, int | str, int | str]] = [
+        (_argument(0), _GE, 0x80000000, "deny", 0),
+        (-1, _EQ, 0, "deny", 0),
+        (-1, _EQ, 1, "deny", "allow"),
+    ]
+    rules.rule("kill", anything + one)
+    rules.rule("tkill", one)
+    rules.rule("tgkill", one)

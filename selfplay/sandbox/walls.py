@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # annotations are taken off before this is sent
     Text = str | None
 
 _MS_RDONLY, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 1, 32, 4096, 16384, 1 << 18
+_WORK = "/work"
+_ALL_FILES = 0x61BE  # of Landlock's bits: read, write, make, remove, move and cut plain files and folders
 _QUIET = 2 | 4 | 8  # nosuid, nodev, noexec
 _NEW_SPACES = 0x00020000 | 0x20000000 | 0x40000000 | 0x08000000 | 0x04000000  # mount, pid, net, ipc, uts
 
@@ -68,6 +70,7 @@ def _spaces(as_root: bool) -> None:
             posix.waitpid(pid, 0)
         finally:
             posix._exit(0)
+    posix.setsid()  # a group of its own: `kill(0, 9)` of a program must not reach the stub
     _c("prctl")(1, 9, 0, 0, 0)
 
 
@@ -95,12 +98,18 @@ def _stage(binds: "Sequence[str]") -> str:
     raise Refused("new root", "no folder to mount on")
 
 
-def _root(binds: "Sequence[str]") -> None:
-    """A new root that holds read-only views of `binds` and nothing else, not even /proc."""
+def _root(binds: "Sequence[str]", covers: "Sequence[str]") -> None:
+    """A new root that holds read-only views of `binds` and nothing else, not even /proc, and the working folder.
+
+    `covers`: folders below them in whose place there is an empty one, with what of `binds` lies below it.
+    """
     _mount("none", "/", None, _MS_REC | _MS_PRIVATE, None, "private mounts")
     stage = _stage(binds)
     _mount("tmpfs", stage, "tmpfs", _QUIET, "size=256k,mode=0755", "tmpfs")
-    for path in binds:
+    for path in sorted({*binds, *covers}):
+        if path in covers:
+            _mount("tmpfs", stage + path, "tmpfs", _QUIET, "size=64k,nr_inodes=64,mode=0755", "cover")
+            continue
         try:
             mode = posix.lstat(path).st_mode & 0o170000
         except OSError:
@@ -114,6 +123,11 @@ def _root(binds: "Sequence[str]") -> None:
         _mount(path, target, None, _MS_BIND | _MS_REC, None, "bind")
         kept = posix.statvfs(target).f_flag & (_QUIET | 1024 | 2048)
         _mount(None, target, None, _MS_BIND | _MS_REMOUNT | _MS_RDONLY | kept, None, "read-only bind")
+    for path in covers:
+        _mount(None, stage + path, None, _MS_BIND | _MS_REMOUNT | _MS_RDONLY | _QUIET, None, "cover")
+    _make(stage + _WORK, True)
+    # room for small files; `noatime`, or listing it would tell the next program
+    _mount("tmpfs", stage + _WORK, "tmpfs", _QUIET | 1024, "size=16m,nr_inodes=512,mode=0777", "working folder")
     posix.mkdir(stage + "/.old", 0o700)
     posix.chdir(stage)
     _must(_call(_nr["pivot_root"], b".", b".old"), "pivot_root")
@@ -143,22 +157,26 @@ def _drop(uid: int, keep: int) -> None:
     _must(_c("prctl")(38, 1, 0, 0, 0), "no_new_privs")
 
 
-def _landlock(abi: int, paths: "Sequence[str]", execute: int) -> None:
-    """A ruleset on descriptor 7 that every program enters: read below `paths`, no network, no signals outwards."""
+def _landlock(abi: int, paths: "Sequence[tuple[str, int]]", execute: int) -> None:
+    """A ruleset on descriptor 7 that every program enters: only what `paths` says, no network, no signals outwards.
+
+    `paths`: each with what is allowed below it, as Landlock's bits.
+    """
     handled = 0x1FFF if abi == 1 else 0x3FFF if abi == 2 else 0x7FFF if abi < 5 else 0xFFFF
     words = (handled, 3 if abi >= 4 else 0, 3 if abi >= 6 else 0)
     size = 24 if abi >= 6 else 16 if abi >= 4 else 8
     rules = b"".join(word.to_bytes(8, sys.byteorder) for word in words)
     made = _must(_call(_nr["landlock_create_ruleset"], rules, _Word(size), 0), "landlock")
-    for path in paths:
+    for path, allowed in paths:
         try:
             fd = posix.open(path, 0o10000000)  # O_PATH
             folder = posix.fstat(fd).st_mode & 0o170000 == 0o040000
         except OSError:
             continue
-        access = (4 | 8 if folder else 4) | execute  # read file, read dir
+        access = (allowed | (execute if allowed & 4 else 0)) & (handled if folder else 4 | 1)
         rule = access.to_bytes(8, sys.byteorder) + fd.to_bytes(4, sys.byteorder)
-        _must(_call(_nr["landlock_add_rule"], made, 1, rule, 0), "landlock")
+        if access:
+            _must(_call(_nr["landlock_add_rule"], made, 1, rule, 0), "landlock")
         posix.close(fd)
     if made != _RULES:
         posix.dup2(made, _RULES, inheritable=False)
@@ -185,9 +203,13 @@ def lock_in(config: "Config") -> None:
     _c("prctl")(1, 9, 0, 0, 0)
     if tier == 3:
         _spaces(config["as_root"])
-        _root(config["binds"])
+        _root(config["binds"], config["covers"])
+        posix.chdir(_WORK)
+    elif config["empty"]:
+        posix.chdir(config["empty"])
     _drop(config["uid"], 1 << 2 if config["search"] else 0)  # CAP_DAC_READ_SEARCH: a prefix below a private home
     if config["landlock"]:
-        _landlock(config["landlock"], config["read"], 1 if config["program"] else 0)
+        writable = [(_WORK, _ALL_FILES)] if tier == 3 else []
+        _landlock(config["landlock"], [*config["read"], *writable], 1 if config["program"] else 0)
     _must(_c("prctl")(4, 0, 0, 0, 0), "not dumpable")
     _seccomp(config["filter"], config["holes"])

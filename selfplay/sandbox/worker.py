@@ -8,53 +8,33 @@ import contextlib
 import ctypes
 import functools
 import os
-import resource
 import select
 import signal
 import socket
 import sys
 from collections.abc import Callable
-from types import FrameType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from selfplay.sandbox import checks, codec, judge, languages, layers, literals, written
+from selfplay.sandbox.bounds import Bounds, Unreadable, arm, listen
 from selfplay.sandbox.channel import Channel, row_of
+from selfplay.sandbox.copies import ENDLESS, LOST, Lost, in_a_copy
 from selfplay.sandbox.foresee import MAX_CALLS, Foreseen, Stop, TooLong
 from selfplay.sandbox.judge import Replies, Verdict
 from selfplay.sandbox.sessions import Session
+from selfplay.sandbox.traces import leaves_traces
 from selfplay.sandbox.words import LAST_CALL, Limits, Status
-from selfplay.sandbox.zygote import CallerGone, End, Refused, Zygote, ZygoteDied
+from selfplay.sandbox.zygote import CallerGone, End, NumbersMoved, Refused, Zygote, ZygoteDied
 
 RECYCLE = 2000
 _TRIES = 3
 _Code = checks.Prepared | written.Relay
 Made = TypeVar("Made")
 _CLOSED = Status.PROTOCOL_VIOLATION, "it closed the channel"
-_TESTS_MEMORY = 2 << 30
-"""Bytes that test code may take beside what the judge has: `list(range(answer))` takes what a program says."""
 
 
-def _alarm(number: int, frame: FrameType | None) -> NoReturn:
-    raise TooLong
-
-
-def _arm(wall: float, cpu: float, kill: float) -> None:
-    """Bound test code: an exception after these seconds, and where none is heard (one long C call) the end of this process.
-
-    The caller knows the signal and blames the program (`Batch.give_back`). 0: no bound.
-    """
-    signal.setitimer(signal.ITIMER_REAL, wall)
-    signal.setitimer(signal.ITIMER_VIRTUAL, cpu)
-    signal.setitimer(signal.ITIMER_PROF, kill)
-
-
-def _address_space() -> int:
-    """Bytes of address space of this process; -1 where /proc does not say."""
-    try:
-        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123
-            return int(file.read().split()[0]) * resource.getpagesize()
-    except OSError:
-        return -1
+def _prepared(source: str, entry_point: str) -> checks.Prepared:
+    return checks.Prepared(source, entry_point, dry_run=not leaves_traces(source))
 
 
 class Worker(written.WrittenTests):
@@ -65,12 +45,12 @@ class Worker(written.WrittenTests):
         self._zygotes: dict[str, Zygote] = {}
         self._prepared: dict[tuple[str, str], checks.Prepared | str] = {}
         self._parts: dict[tuple[str, str], literals.Tests | str] = {}
-        self._space = self._hard = -1  # soft limit of address space for test code, and the hard one; -1: none
+        self._bounds = Bounds()
 
     def zygote(self, flavour: str) -> Zygote:
-        """The running zygote of a flavour; a fresh one after 2,000 programs."""
+        """The running zygote of a flavour; a fresh one after 2,000 programs, or one that used its working folder."""
         found = self._zygotes.get(flavour)
-        if found is not None and found.programs >= RECYCLE:
+        if found is not None and (found.programs >= RECYCLE or found.touched):
             self.drop(flavour)
             found = None
         if found is None:
@@ -90,19 +70,49 @@ class Worker(written.WrittenTests):
 
     def run(self, code: str, tests: tuple[Any, ...], limits: Limits) -> tuple[Verdict, int]:
         """The verdict on one program and the number of times it was started."""
-        for attempt in range(1, _TRIES + 1):
-            other = tests[0] == "stdio" and tests[2] != "python"
-            flavour = tests[2] if other else layers.flavour_of(code)
+        other = tests[0] == "stdio" and tests[2] != "python"
+        flavour = tests[2] if other else layers.flavour_of(code)
+        attempt = 1
+        while attempt <= _TRIES:
             try:
-                verdict = self._judge(code, tests, limits, flavour)
+                if tests[0] == "check" and leaves_traces(tests[1]):
+                    verdict = self._apart(code, tests, limits, flavour)
+                else:
+                    verdict = self._judge(code, tests, limits, flavour)
+            except NumbersMoved:
+                self.drop(flavour)
+                continue
+            except Lost:
+                self.drop(flavour)
+                failure = LOST
+                attempt += 1
+                continue
             except (ZygoteDied, Refused, OSError) as error:
                 self.drop(flavour)
                 failure = f"sandbox: {type(error).__name__}: {error}"
+                attempt += 1
                 continue
+            except Unreadable as error:
+                verdict = Verdict(Status.PROTOCOL_VIOLATION, (Status.PROTOCOL_VIOLATION,), str(error))
             if verdict.status in (Status.PROTOCOL_VIOLATION, Status.CRASHED):
                 self.drop(flavour)
             return verdict, attempt
         return Verdict(Status.INFRA_ERROR, (), judge.bounded(failure)), _TRIES
+
+    def _apart(self, code: str, tests: tuple[Any, ...], limits: Limits, flavour: str) -> Verdict:
+        """The verdict of tests that may leave something behind in this process. Raises as `_judge`, and `Lost`."""
+        zygote = self.zygote(flavour)  # started here, so that it outlives the copy
+
+        def spoilt() -> bool:
+            return zygote.touched or zygote not in self._zygotes.values()
+
+        made, spoils = in_a_copy(lambda: self._judge(code, tests, limits, flavour), spoilt)
+        zygote.programs += 1
+        if spoils:
+            self.drop(flavour)
+        if isinstance(made, Exception):
+            raise made
+        return made
 
     def _judge(self, code: str, tests: tuple[Any, ...], limits: Limits, flavour: str) -> Verdict:
         match tests[0]:
@@ -125,7 +135,8 @@ class Worker(written.WrittenTests):
     def _calls(self, code: str, tests: tuple[Any, ...], limits: Limits, flavour: str) -> Verdict:
         _, calls, expected, rule, one_by_one, _ = tests
         end, replies = self._replies(code, calls, one_by_one, limits, flavour)
-        return judge.judge_cases(end, replies, _loaded(expected), *rule)
+        with self._bounds.reading(limits):
+            return judge.judge_cases(end, replies, _loaded(expected), *rule)
 
     def _replies(
         self, code: str, calls: tuple[tuple[str, codec.Raw], ...], one_by_one: bool, limits: Limits, flavour: str
@@ -133,7 +144,8 @@ class Worker(written.WrittenTests):
         if one_by_one:
             return self._asked(code, calls, limits, flavour)
         end = self._once(judge.message(code, "calls", limits, len(calls), calls=calls), flavour)
-        return end, judge.read_replies(end, limits, len(calls))
+        with self._bounds.reading(limits):
+            return end, judge.read_replies(end, limits, len(calls))
 
     def _asked(
         self, code: str, calls: tuple[tuple[str, codec.Raw], ...], limits: Limits, flavour: str
@@ -142,15 +154,20 @@ class Worker(written.WrittenTests):
         found: list[list[Any]] = []
 
         def ask(run: Session) -> None:
-            with contextlib.suppress(Stop):
+            with contextlib.suppress(Stop), self._bounds.reading(limits):
                 for name, raw in calls:
                     found.append(run.run(name, raw))
 
         _, run, end = self._live(code, limits, flavour, ask, plain=True)
-        stop, left = run.evidence.stop, judge.read_replies(end, limits, 0).stop
+        stop, left = run.evidence.stop, self._left(end, limits)
         if stop is not None and stop[0] is Status.INFRA_ERROR:
             stop = left or _CLOSED
         return end, Replies(found, stop or left)
+
+    def _left(self, end: End, limits: Limits) -> tuple[Status, str] | None:
+        """What a program that answered while it ran left behind beside its answers: why it did not get to its end."""
+        with self._bounds.reading(limits):
+            return judge.read_replies(end, limits, 0).stop
 
     def _scripts(self, code: str, tests: tuple[Any, ...], limits: Limits, flavour: str) -> Verdict:
         """One fresh process a case; after a time-out or a flood the rest is not run."""
@@ -168,7 +185,8 @@ class Worker(written.WrittenTests):
             self.zygote(flavour).give_input(given)
             end = self._once(message, flavour, whole=True)
             total = end._replace(cpu=total.cpu + end.cpu, wall=total.wall + end.wall, peak=max(total.peak, end.peak))
-            status, why = judge.judge_output(end, limits, wanted, language)
+            with self._bounds.reading(limits):
+                status, why = judge.judge_output(end, limits, wanted, language)
             found.append(status)
             if status is not Status.PASSED and first is None:
                 first = status, f"case {at}: {why}"
@@ -181,12 +199,13 @@ class Worker(written.WrittenTests):
 
     def _check(self, code: str, tests: tuple[Any, ...], limits: Limits, flavour: str) -> Verdict:
         _, source, entry_point, trust, _ = tests
-        prepared = self._kept(self._prepared, checks.Prepared, source, entry_point)
+        prepared = self._kept(self._prepared, _prepared, source, entry_point)
         if isinstance(prepared, str):
             return Verdict(Status.INFRA_ERROR, (), judge.bounded(prepared))
         if trust == "in_process":
             return self._inside(code, prepared, limits, flavour)
-        if prepared.foreseen is not None and prepared.diverged <= prepared.replayed:
+        # calls of which a program may not see the next are asked in one run alone: a second one might know of the first
+        if prepared.foreseen is not None and not prepared.one_by_one and prepared.diverged <= prepared.replayed:
             evidence = checks.Evidence()
             verdict = self._replayed(code, prepared, prepared.foreseen, evidence, limits, flavour)
             if verdict is not None:
@@ -207,19 +226,13 @@ class Worker(written.WrittenTests):
         limits: Limits,
         flavour: str,
     ) -> Verdict | None:
-        """The tests on the replies to foreseen calls, asked all at once or one by one; None where they went another way."""
+        """The tests on the replies to foreseen calls, asked all at once; None where they went another way."""
         more = {"changed": True, "chained": bool(foreseen.patterns)}
 
-        def judged(run: Session) -> Verdict | None:
-            run.evidence = evidence
-            replay = checks.Replay(foreseen, lambda at: run.run(*foreseen.calls[at]), evidence)
-            return self._tests(prepared, replay, None, limits)
-
-        if prepared.one_by_one:
-            return self._session(code, limits, flavour, judged, plain=True, **more)
         message = judge.message(code, "calls", limits, len(foreseen.calls), calls=foreseen.calls, **more)
         end = self._once(message, flavour)
-        replies = judge.read_replies(end, limits, len(foreseen.calls))
+        with self._bounds.reading(limits):
+            replies = judge.read_replies(end, limits, len(foreseen.calls))
         if replies.stop and (not replies.calls or replies.stop[0] in judge.OVERRIDING):
             return Verdict(replies.stop[0], (replies.stop[0],), judge.bounded(replies.stop[1]), end)
 
@@ -240,37 +253,28 @@ class Worker(written.WrittenTests):
             if len(known) > 4096:
                 known.clear()
             try:
-                _arm(6, 2, 0)
+                arm(6, 2, 0)
                 found = made(source, entry_point)
             except (checks.BadTests, literals.Unreadable) as error:
                 found = str(error)
             except TooLong:
                 found = "tests: more than 2 s to read the source; make it shorter"
             finally:
-                _arm(0, 0, 0)
+                arm(0, 0, 0)
             known[source, entry_point] = found
-            self._measure()
+            self._bounds.measure()
         return found
-
-    def _measure(self) -> None:
-        """Bound the memory of test code by what this process has now, with the modules that the tests import."""
-        size = _address_space() if sys.platform == "linux" else -1
-        self._hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        room = size + _TESTS_MEMORY
-        self._space = room if size > 0 and (self._hard < 0 or room < self._hard) else -1
 
     def _tests(self, prepared: _Code, run: checks.Replay | Session, end: End | None, limits: Limits) -> Verdict | None:
         """Run the test code; None when its calls were not as foreseen (or, in a session, when the program ended)."""
         evidence, failure, came = run.evidence, (Status.PASSED, ""), ""
         evidence.signs = prepared.signs
         try:
-            _arm(30 + 20 * limits.wall, 2 + 2 * limits.cpu_seconds, 4 + 2 * limits.cpu_seconds)
-            if self._space > 0:
-                resource.setrlimit(resource.RLIMIT_AS, (self._space, self._hard))
-            prepared.run(run.stand_in, evidence.tick)
+            with self._bounds.around(limits):
+                prepared.run(run.stand_in, evidence.tick)
         except TooLong:
-            failure = Status.TIMEOUT_WALL, "the tests did not come to an end on its answers"
-        except (ZygoteDied, CallerGone):
+            failure = Status.TIMEOUT_WALL, ENDLESS
+        except (ZygoteDied, NumbersMoved, CallerGone):
             raise
         except Stop:  # the evidence says why, or it counts as this
             failure = Status.PROTOCOL_VIOLATION, "an answer that is none"
@@ -278,9 +282,6 @@ class Worker(written.WrittenTests):
             failure = _failure(error, prepared)
             came = "" if hasattr(error, "of_program") or evidence.last is None else judge.short(evidence.last[3])
         finally:
-            _arm(0, 0, 0)
-            if self._space > 0:
-                resource.setrlimit(resource.RLIMIT_AS, (self._hard, self._hard))
             evidence.undo()
         if evidence.diverged:
             return None
@@ -302,16 +303,16 @@ class Worker(written.WrittenTests):
         inside = checks.inside(prepared.source, prepared.entry_point)
         more = {"tests": inside.source, "entry_point": prepared.entry_point}
         end = self._once(judge.message(code, "inside", limits, 64, **more), flavour)
-        return judge.judge_inside(end, limits, inside.asserts, inside.canaries)
+        with self._bounds.reading(limits):
+            return judge.judge_inside(end, limits, inside.asserts, inside.canaries)
 
     def _live(
         self, code: str, limits: Limits, flavour: str, work: Callable[[Session], Made], **more: Any
     ) -> tuple[Made, Session, End]:
         """What `work` makes of a program that answers while it runs, and how that ended."""
         zygote = self.zygote(flavour)
-        # the program also waits for us here; its own waiting is then bounded more loosely
-        zygote.start(judge.message(code, "calls", limits, 64, live=True, wall=3 * limits.wall + 5, **more))
-        run = Session(zygote, judge.reply_room(limits, 64))
+        zygote.start(judge.message(code, "calls", limits, 64, live=True, **more))
+        run = Session(zygote, judge.reply_room(limits, 64), limits.wall + 1)
         made = work(run)
         run.end()
         end = zygote.finish()
@@ -326,13 +327,12 @@ class Worker(written.WrittenTests):
         verdict, run, end = self._live(code, limits, flavour, judged, **more)
         if verdict is None:
             return None
-        replies = judge.read_replies(end, limits, 0)
-        stop = run.evidence.stop
+        left, stop = self._left(end, limits), run.evidence.stop
         if stop is not None and stop[0] is Status.INFRA_ERROR:
-            status, why = replies.stop or _CLOSED
+            status, why = left or _CLOSED
             return Verdict(status, (*verdict.tests[:-1], status), judge.bounded(why), end)
-        if replies.stop and (replies.stop[0] in judge.OVERRIDING or verdict.status is Status.PASSED):
-            return Verdict(replies.stop[0], (*verdict.tests, replies.stop[0]), judge.bounded(replies.stop[1]), end)
+        if left and (left[0] in judge.OVERRIDING or verdict.status is Status.PASSED):
+            return Verdict(left[0], (*verdict.tests, left[0]), judge.bounded(left[1]), end)
         return verdict._replace(end=end)
 
 
@@ -368,8 +368,7 @@ def _failure(error: BaseException, prepared: _Code) -> tuple[Status, str]:
 
 def serve(sock: socket.socket, how: layers.Plan) -> None:
     """Work until the caller is gone. A chunk is (tests, [(index, code, which tests, limits)])."""
-    signal.signal(signal.SIGALRM, _alarm)
-    signal.signal(signal.SIGVTALRM, _alarm)
+    listen()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # not dumpable: programs of the same user cannot look into this process
@@ -388,11 +387,15 @@ def serve(sock: socket.socket, how: layers.Plan) -> None:
 
 def main() -> None:
     """Entry of the worker process: descriptor 3 is the caller's socket, the first message the plan."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # with the caller's end, however busy this process is
     sock = socket.socket(fileno=3)
     channel = Channel(sock)
     try:
-        how, path = channel.chunk()
+        how, path, caller = channel.chunk()
     except CallerGone:
+        return
+    if os.getppid() != caller:  # it ended before the line above took hold
         return
     sys.path.extend(entry for entry in path if entry not in sys.path)
     os.chdir("/")

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from selfplay.sandbox import codec, judge, layers, literals, raised
+from selfplay.sandbox.bounds import Bounds
 from selfplay.sandbox.foresee import Stop
 from selfplay.sandbox.judge import Replies, Verdict
 from selfplay.sandbox.sessions import Session
@@ -141,6 +142,7 @@ class WrittenTests(ABC):
     """The part of a judge worker that this page is."""
 
     _parts: dict[tuple[str, str], literals.Tests | str]
+    _bounds: Bounds
 
     @abstractmethod
     def zygote(self, flavour: str) -> Zygote:
@@ -180,7 +182,8 @@ class WrittenTests(ABC):
         verdict = Verdict(Status.PASSED)
         if parts.cases:
             end, replies = self._replies(code, parts.calls, parts.one_by_one, limits, flavour)
-            verdict = judge_cases(end, replies, parts)
+            with self._bounds.reading(limits):
+                verdict = judge_cases(end, replies, parts)
         if verdict.status is not Status.PASSED or not parts.rest:
             return verdict
         rest = self._beside(code, parts, entry_point, limits, flavour)

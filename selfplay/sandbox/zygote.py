@@ -52,6 +52,13 @@ class ZygoteDied(Exception):
     """Ours: the zygote is gone or did not answer; the program in hand is to be tried again."""
 
 
+class NumbersMoved(Exception):
+    """The program before made threads, which moves the numbers of processes: a fresh zygote is to run this one.
+
+    Nothing of it was run yet. With it a program could tell the next one something.
+    """
+
+
 class Refused(Exception):
     """The zygote could not put a layer on: `layer`, `reason`."""
 
@@ -110,6 +117,8 @@ class Zygote:
         Raises `Refused` when a layer cannot be put on, `ZygoteDied` when it does not answer.
         """
         self.flavour, self.programs, self._caller = flavour, 0, caller
+        self.touched = False
+        """Whether a program used the working folder: it is the zygote's, and goes with it."""
         self._stub = how.tier == 3
         self._fds: list[int] = []
         names = ("in", "out", "errors", "replies")
@@ -121,7 +130,7 @@ class Zygote:
             os.set_blocking(fd, False)
             self._own(fd)
         read_only = self._reopen(self._input)
-        self._asked = self._own(os.dup(ask_in))
+        self._asked, self._told = self._own(os.dup(ask_in)), self._own(os.dup(answer_out))
         given = [_high(fd) for fd in (read_only, ask_in, answer_out, theirs.detach())]
         given += [_high(os.dup(fd)) for fd in (self._output, self._errors, self._replies)]
         places = dict(zip((0, 4, 5, 6, 1, 2, 3), given, strict=True))
@@ -218,9 +227,19 @@ class Zygote:
     def start(self, job: dict[str, Any]) -> None:
         """Fork a program for this job (see `box.py` for its keys); `finish` must follow."""
         self.programs += 1
+        # no program is to read off the files' times when the one before wrote; their content is gone already
+        for fd in (
+            self._input,
+            self._output,
+            self._errors,
+            self._replies,
+            *((self._asked, self._told) if job["live"] else ()),
+        ):
+            os.utime(fd, (0, 0))
         self._deadline = time.monotonic() + 25 * job["wall"] + job["cpu"] + 30
         self._guard = Guard(job["cpu"], job["wall"], job["threads"])
         self._look_at = time.monotonic() + self._guard.pause / 1000
+        self._answered = 0.0  # when the program in hand last answered a request
         body = marshal.dumps(job)
         limits = (int(job["cpu"] * 1e6), job["memory"], int(job["bytes"]), int(job["threads"]))
         self._send(_HEAD.pack(len(body), job["live"], job["kind"] == "exec", *limits) + body)
@@ -238,9 +257,12 @@ class Zygote:
         """Wait for the program's end and collect what it left. Raises `ZygoteDied`."""
         words = self._line(self._deadline).split()
         try:
-            status, cpu, peak, wall = (int(word) for word in words)
+            status, cpu, peak, wall, touched = (int(word) for word in words)
         except ValueError:
             raise ZygoteDied(f"strange line {words[:5]!r}") from None
+        self.touched = touched == 1
+        if status == -2:
+            raise NumbersMoved
         if status < 0:
             raise ZygoteDied("it could not fork")
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
@@ -263,6 +285,10 @@ class Zygote:
         os.ftruncate(fd, 0)
         return data, size
 
+    def late(self, seconds: float) -> bool:
+        """Whether the program in hand was started longer ago (`Guard.late`)."""
+        return self._guard.late(seconds)
+
     def ended(self) -> bool:
         """Whether the program in hand has ended already (its line is there)."""
         return b"\n" in self._lines
@@ -273,6 +299,8 @@ class Zygote:
         An answer longer than `most` bytes also gives None, after the program was ended by its own limits or not:
         `finish` then says how. Raises `ZygoteDied`, `CallerGone`.
         """
+        if self._answered:
+            self._guard.held += time.monotonic() - self._answered
         while request:
             try:
                 request = request[os.write(self._ask, request) :]
@@ -286,6 +314,7 @@ class Zygote:
             if self._answer in found:
                 answer += os.read(self._answer, 1 << 20)
                 if answer.endswith(b"\n") or len(answer) > most:
+                    self._answered = time.monotonic()
                     return answer
             elif self._control.fileno() in found:
                 self._lines += self._control.recv(4096)

@@ -10,7 +10,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent.parent)]
 
 from arena import RIGHT, Bait, descendants, left_since  # noqa: E402
-from hostile_tests import FORGING, HARM, HONEST  # noqa: E402
+from hostile_tests import FORGING, HARM, HONEST, HONEST_WITH_A_FOLDER  # noqa: E402
 
 from selfplay.sandbox import CheckTests, Executor, Job, Limits, Status  # noqa: E402
 
@@ -35,7 +35,8 @@ def faults(tier: int) -> list[str]:
 
             for name, source in {**HARM, **FORGING}.items():
                 said = one(name, RIGHT, bait.aim(source), SHORT)
-                if name in HARM and (said is Status.PASSED) != (name in HONEST):
+                honest = name in HONEST or (tier == 3 and name in HONEST_WITH_A_FOLDER)
+                if name in HARM and (said is Status.PASSED) != honest:
                     found.append(f"{name}: {said}")
                 if one(f"after {name}", RIGHT, SOUND) is not Status.PASSED:
                     found.append(f"after {name}: a right program does not pass")

@@ -239,7 +239,7 @@ SYSTEM: list[Case] = [
     act("s07_fill_the_disk", """
         import os, tempfile, mmap
         done = 0
-        for folder in ("/", "/tmp", "/var/tmp", "/dev/shm", "/run", "SCRATCH", "."):
+        for folder in ("/", "/tmp", "/var/tmp", "/dev/shm", "/run", "SCRATCH", ".."):
             for name in ("fill", "."):
                 for flags in (os.O_CREAT | os.O_RDWR, os.O_TMPFILE | os.O_RDWR):
                     try:

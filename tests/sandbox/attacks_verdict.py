@@ -285,7 +285,7 @@ CHANNEL: list[Attack] = [
     forge("c16_cyclic_value", "def solve(n):\n    x = []\n    x.append(x)\n    return x\n", "unsupported_value", "wrong_answer", "exception"),
     forge("c17_fake_syntax_error_reply", "import os\nos.write(3, b'[3,\"no\"]\\n')\ndef solve(n): return n*n+7\n", "syntax_error", "protocol_violation"),
     forge("c18_huge_range", "def solve(n): return range(10**18)\n", "wrong_answer", "unsupported_value", "exception"),
-    forge("c19_huge_decimal", "import decimal\ndef solve(n): return decimal.Decimal('1E+999999')\n", "wrong_answer"),
+    forge("c19_huge_decimal", "import decimal\ndef solve(n): return decimal.Decimal('1E+999999')\n", "unsupported_value", "wrong_answer"),
     forge("c20_pickle_reply", """
         import os
         os.write(3, b"cos\\nsystem\\n(S'touch SCRATCH/pickled'\\ntR.\\n[9]\\n")

@@ -48,10 +48,7 @@ def case_result(executor: Executor, case: dict[str, Any]) -> Result:
 
 
 def test_the_executor_cases_come_out_as_stated(executor: Executor, shared_data: Path) -> None:
-    documented = {
-        "exec-main-guard": True,
-        "exec-file-in-cwd": False,
-    }  # docs/sandbox.md: the guard does not run; no files
+    documented = {"exec-main-guard": True}  # docs/sandbox.md: the guard does not run
     for case in rows(shared_data / "own" / "executor_cases" / "cases.jsonl"):
         result = case_result(executor, case)
         assert result.passed is documented.get(case["id"], case["accept"]), (case["id"], result)
