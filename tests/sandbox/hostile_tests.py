@@ -80,6 +80,6 @@ FORGING = {
 }
 
 HONEST = {"reads_the_environment", "asks_a_shell", "loads_a_c_library", "an_import_acts"}
+"""Of `HARM`, those that do nothing in the sandbox, or can only look, and then test."""
 HONEST_WITH_A_FOLDER = {"writes_beside_itself"}
 """Right where tests have a working folder of their own (tier 3)."""
-"""Of `HARM`, those that do nothing in the sandbox, or can only look, and then test."""
