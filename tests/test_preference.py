@@ -421,6 +421,7 @@ def test_round_without_pairs_keeps_the_students_weights_and_says_so(tiny: Path, 
         figures = learn(
             config,
             folder / "train.parquet",
+            accepted=9,
             start=tmp_path / "base",
             student=tiny,
             out=folder / "train",
@@ -430,7 +431,8 @@ def test_round_without_pairs_keeps_the_students_weights_and_says_so(tiny: Path, 
             hands=hands,
             watch=Watch(),
         )
-        assert figures == {"train/steps": 0, "train/pairs": 0, "train/rows_left_out": len(pairs)}
+        counts = {"train/pairs": 0, "train/rows_left_out": len(pairs)}
+        assert figures == {"train/steps": 0, "train/weights_kept": 1, **counts}
         assert weights(folder / "train" / "model") == weights(tiny)
 
 

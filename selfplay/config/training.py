@@ -1,7 +1,7 @@
 """Floor 0: the section that says how the student is trained: on accepted rows, or on pairs of a right and a wrong attempt."""
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -35,9 +35,9 @@ class Train(Section):
     """dpo and kto: how dear it is to leave the reference, which is the weights that the round starts from."""
     sft_weight: float = Field(0.0, ge=0)
     """dpo: weight of the chosen sides' own likelihood beside the preference (RPO: Pang et al. 2024); 0: none."""
-    min_accepted: Count = 4
-    """A round with fewer accepted attempts that can be trained on keeps the weights it began with, and says so: a handful of
-    rows is memorised, not learned."""
+    min_accepted: Annotated[int, Field(ge=0)] = 4
+    """A round with fewer accepted attempts keeps the weights it began with, and says so: a handful of rows is memorised, not
+    learned. 0: it trains on whatever there is, the anchor alone included."""
     start: Literal["from_base", "continue"] = "from_base"
     """Base weights (or a fresh LoRA) on all data so far, or the last round's weights."""
     warmup: Warmup | None = None
