@@ -19,10 +19,20 @@ if TYPE_CHECKING:
     from selfplay.verify.opening import Opened
 
 
-def validate_command(config: Path, overrides: list[str]) -> None:
-    """Prints that the file is sound, or raises with every fault."""
+def validate_command(config: Path, overrides: list[str], tasks: bool = False) -> None:
+    """Prints that the file is sound, or raises with every fault. `tasks`: reads the files that it names too."""
     loaded = load_config(config, overrides)
     check_trainer_arguments(loaded)
+    if tasks:
+        from selfplay.phases.hands import Hands
+        from selfplay.ranks import Ranks
+
+        with closing(
+            Hands(loaded.config, loaded.path.resolve().parent, Ranks(), Path(loaded.config.runs_dir))
+        ) as hands:
+            if untried := hands.check_tasks():
+                print(f"{untried} answers of the tasks were not tried with the symbolic worker: it took too long")
+            hands.check_replies()
     print(
         f"{config}: sound ({loaded.config.tasks.source}, {loaded.config.student.kind} student, {loaded.config.rounds} rounds)"
     )
