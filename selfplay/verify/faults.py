@@ -3,10 +3,12 @@
 One place for all types of verifiers, asked by `selfplay check`, `selfplay validate --tasks` and the start of a run alike.
 """
 
+import ast
 import difflib
 import math
 import re
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -127,9 +129,21 @@ def _answer(check: Mapping[str, Any]) -> str:
 
 
 def _code(check: Mapping[str, Any]) -> str:
-    if fault := check_fault(check):
+    if fault := check_fault(check) or _source_fault(str(check.get("source", ""))):
         return fault
     return rows_fault("cases", check["hidden_cases"], "hidden_cases") if "hidden_cases" in check else ""
+
+
+def _source_fault(source: str) -> str:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(source)
+    except SyntaxError as error:
+        return f"source does not parse ({error.msg}, line {error.lineno}); mend it"
+    except (ValueError, RecursionError, MemoryError) as error:
+        return f"source does not parse ({type(error).__name__}); mend it"
+    return ""
 
 
 def _judge(check: Mapping[str, Any]) -> str:
