@@ -335,3 +335,104 @@ def test_rows_are_read_without_verifiers_where_nobody_asks(tmp_path: Path) -> No
     folder_of(tmp_path, *SOUND, task("b", {"type": "mine", "x": 1}))
     source = open_source(JsonlTasks(source="jsonl", train="tasks.jsonl"), seed=0, eval_seed=1, folder=tmp_path)
     assert source.fixed.places["b"] == f"{tmp_path}/tasks.jsonl:13" and hasattr(Hands, "check_tasks")
+
+
+# ---- what check tries, and what it says that it did not try ----
+
+CODE_TESTS = {"type": "code_tests", "entry_point": "f", "source": "assert f(1) == 2"}
+
+
+def bare(name: str, check: dict[str, Any]) -> dict[str, Any]:
+    """A task without a reference."""
+    return {"id": name, "prompt": "Do it.\n", "verifier": check}
+
+
+def told(folder: Path, capsys: pytest.CaptureFixture[str], *rows: dict[str, Any]) -> tuple[int, str]:
+    capsys.readouterr()
+    code = check_command(folder_of(folder, *rows), [], as_json=False)
+    said = capsys.readouterr()
+    return code, said.out + said.err
+
+
+def test_check_tries_the_answer_of_a_math_task_as_a_reply(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    golds = ["4", "-2.5", "1/2", "x^2+1", "(1, 2)", "No", "6:30 PM", "B) 12", "\\frac{\\pi}{2}", "1,000", "20%"]
+    code, said = told(tmp_path, capsys, *(bare(f"t{n}", {**MATH, "answer": g}) for n, g in enumerate(golds)))
+    assert code == 0 and f"{len(golds)} tasks, 0 gold answers, {len(golds)} answers as replies" in said
+    assert "not sound" not in said and "no reference" not in said
+
+
+def test_answer_that_cannot_be_replied_is_not_sound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [*SOUND, bare("ratio", {"type": "all", "of": [{**MATH, "answer": "A:B = 1:2"}, {"type": "steps"}]})]
+    code, said = told(tmp_path, capsys, *rows)
+    assert code == 1 and "1 tasks are not sound" in said
+    assert (
+        "tasks.jsonl:13: task 'ratio': its own answer, replied as \"A: A:B = 1:2\", is judged fail; write the" in said
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("import pytest\nassert f(1) == 2", "`import pytest`: tests are run without pytest"),
+        ("from solution import f\nassert f(1) == 2", "`from solution import f` fails, ModuleNotFoundError"),
+        ("def check(f):\n    import not_there\n    assert f(1) == 2", "`import not_there`"),
+        ("x = 1", "they never call the program"),
+    ],
+)
+def test_tests_that_cannot_run_are_told_with_their_import(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str, says: str
+) -> None:
+    check = {**CODE_TESTS, "source": source}
+    with_reference = {**bare("with", check), "reference": "def f(x):\n    return x + 1\n"}
+    code, said = told(tmp_path, capsys, *SOUND, bare("without", check), with_reference)
+    assert code == 1 and "2 tasks are not sound" in said and said.count(says) == 2
+    assert "tasks.jsonl:13: task 'without': it cannot be judged, whatever the reply; tests" in said
+
+
+def test_tests_that_do_not_parse_are_no_sound_row(tmp_path: Path) -> None:
+    rows = [
+        bare("torn", {**CODE_TESTS, "source": "assert f(1) =="}),
+        bare("nul", {**CODE_TESTS, "source": "f(1)\f\n\f x"}),
+    ]
+    with pytest.raises(
+        DataError, match=r"tasks\.jsonl:13: task 'torn': .*source does not parse \(invalid syntax, line 1\)"
+    ):
+        checked(folder_of(tmp_path, *SOUND, *rows))
+
+
+def test_stub_that_passes_is_shown_where_no_reference_is_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weak = [
+        bare("weak", {**CODE_TESTS, "source": "f(1)"}),
+        bare("method", {**CODE_TESTS, "entry_point": "Solution().f", "source": "assert Solution().f(1) is None"}),
+    ]
+    code, said = told(tmp_path, capsys, *SOUND, *weak, bare("sound", CODE_TESTS))
+    assert code == 1 and "2 tasks are not sound" in said
+    assert "task 'weak': near miss 0 is judged pass" in said and "task 'method': near miss 0 is judged pass" in said
+
+
+def test_check_says_what_it_did_not_try(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = CONFIG + "judge: {backend: {kind: pretrained, model: none, lineage: [other]}, rubric: Is it right}\n"
+    rows = [
+        *SOUND,
+        bare("judged", {"type": "judge"}),
+        bare("form", {"type": "heuristic", "format": 0.5}),
+        bare("code", CODE_TESTS),
+    ]
+    config = folder_of(tmp_path, *rows, config=text)
+    assert check_command(config, [], as_json=True) == 0
+    found = json.loads(capsys.readouterr().out)
+    wanted = {"left_to_a_judge": 1, "without_right_reply": 2, "without_near_miss": 1, "answers_not_parsed": 0}
+    assert {key: found[key] for key in wanted} == wanted and (found["gold"], found["answers"]) == (12, 12)
+    assert check_command(config, [], as_json=False) == 0
+    said = capsys.readouterr().out
+    assert "1 tasks are left to a judge" in said and "2 tasks have no reference and no answer" in said
+    assert "1 tasks have no near miss: nothing shows that a wrong reply fails them; give near_misses" in said
+
+
+def test_judge_that_is_not_configured_is_told_by_check_and_validate_too(tmp_path: Path) -> None:
+    config = folder_of(tmp_path, *SOUND, bare("judged", {"type": "judge"}))
+    for way in (checked, validated, started):
+        with pytest.raises(ConfigError, match="no judge is configured; add judge"):
+            way(config)

@@ -286,15 +286,26 @@ def _tested_function(code: str, tests: Sequence[str]) -> str | None:
     return next((f.id for f in calls if isinstance(f, ast.Name) and f.id in defined), None)
 
 
+_OPTION = re.compile(r"\(?([A-J])(?:[).:].*)?", re.DOTALL)
+_MARKED = re.compile(r"boxed|####|</?answer|[^\W\d_]{2,}\s+[^\W\d_]{2,}|\\text")
+"""A reference that marks its answer, or is a text: more behind it is no other answer."""
+_DOLLARS = re.compile(r"\$+|\\[()\[\]]")
+
+
 def math_near_misses(answer: str) -> list[str]:
-    """One off, sign flipped, and no answer; none that equals the answer."""
+    """One off, sign flipped, and no answer; of a choice two other letters, of a text another value. None that equals the answer."""
+    no_answer = "A: undecided" if "unknown" in answer.casefold() else "A: unknown"
+    if option := _OPTION.fullmatch(answer.strip()):
+        others = [letter for letter in "ABCD" if letter != option[1]]
+        return [f"A: {letter}" for letter in others[:2]]
     try:
         value = float(answer)
     except ValueError:
-        return [f"A: {answer} + 1", "A:"]
+        shown = _DOLLARS.sub("", answer).strip()
+        return ["A: 7919" if _MARKED.search(answer) and "7919" not in answer else f"A: {shown} + 1", no_answer]
     near = str(int(value) + 1) if value.is_integer() else repr(value + 1 + abs(value) / 16)
     flipped = [f"A: {answer[1:] if answer.startswith('-') else '-' + answer.strip()}"] if value else []
-    return [f"A: {near}", *flipped, "A:"]
+    return [f"A: {near}", *flipped, no_answer]
 
 
 def code_near_misses(task: Task) -> list[str]:
