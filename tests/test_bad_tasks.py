@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import strangers
 
 from selfplay.cli.inspect import check_command, validate_command
 from selfplay.config.sections import Gsm8k, JsonlTasks, Mbpp
@@ -436,3 +437,25 @@ def test_judge_that_is_not_configured_is_told_by_check_and_validate_too(tmp_path
     for way in (checked, validated, started):
         with pytest.raises(ConfigError, match="no judge is configured; add judge"):
             way(config)
+
+
+# ---- by the command, from another directory ----
+
+
+def test_command_names_all_faults_without_a_traceback(tmp_path: Path) -> None:
+    rows = [*SOUND, task("a", {**CODE, "cases": [[4, 5]]}), task("b", {"type": "math"})]
+    folder = strangers.folder_of(tmp_path / "own", rows, {})
+    for command in (["run"], ["check"], ["validate", "--tasks"]):
+        ended = strangers.played(folder, *command)
+        assert ended.code == 2 and "Traceback" not in ended.said, ended.said
+        assert "tasks.jsonl:13: task 'a': verifier: code_tests: cases[0] must be" in ended.said
+        assert "tasks.jsonl:14: task 'b': verifier: math: answer is missing; add the right answer" in ended.said
+
+
+def test_failed_start_does_not_keep_its_name(tmp_path: Path) -> None:
+    folder = strangers.folder_of(tmp_path / "own", SOUND, {f"s{number}": "A: 4" for number in range(12)})
+    failed = strangers.played(folder, "run", "student.model=nowhere-at-all", "generate.samples=1")
+    assert failed.code not in (0, None) and (folder / "runs/own/fingerprint.json").is_file(), failed.said
+    mended = strangers.played(folder)
+    assert mended.code == 0, mended.said
+    assert [row["round"] for row in mended.rows()] == [0, 1]
