@@ -163,19 +163,23 @@ def _numbered(path: Path) -> Iterator[tuple[int, bytes]]:
             packed = path.stat().st_size if isinstance(file, gzip.GzipFile) else None
             while line := file.readline(MAX_BYTES + 1):
                 number, total = number + 1, total + len(line)
-                where = f"{path}:{number}"
-                if len(line) > MAX_BYTES:
-                    raise DataError(f"{where}: has over {MAX_BYTES} bytes in one line; split it into one object a line")
-                if packed is not None and total > max(FREE_BYTES, MAX_RATIO * packed):
-                    raise DataError(
-                        f"{where}: the gzip file of {packed} bytes holds {total} and more, more than {MAX_RATIO} times as many; "
-                        "if that is meant, unpack it and give the plain file"
-                    )
+                _hold(f"{path}:{number}", len(line), total, packed)
                 yield number, line
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path}:{number + 1}: the gzip file is broken ({error}); fetch it again") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}); mend its path or permissions") from None
+
+
+def _hold(where: str, length: int, total: int, packed: int | None) -> None:
+    """Refuses a line that is too long, and a gzip file of `packed` bytes that has unpacked to too many."""
+    if length > MAX_BYTES:
+        raise DataError(f"{where}: has over {MAX_BYTES} bytes in one line; split it into one object a line")
+    if packed is not None and total > max(FREE_BYTES, MAX_RATIO * packed):
+        raise DataError(
+            f"{where}: the gzip file of {packed} bytes holds {total} and more, more than {MAX_RATIO} times as many; "
+            "if that is meant, unpack it and give the plain file"
+        )
 
 
 def _opened(path: Path) -> IO[bytes]:
