@@ -11,7 +11,7 @@ from conftest import ROOT
 import selfplay
 
 FLOORS = {
-    "records errors seeds config": 0,
+    "records errors seeds config jsonlines": 0,
     "prompts answers curate collapse": 1,
     "store ranks tasks models sandbox tracking report": 2,
     "verify": 3,

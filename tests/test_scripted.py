@@ -79,12 +79,12 @@ def test_recorded_names_file_and_task_that_is_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("{", r"r\.jsonl:1: is not JSON"),
-        ("[1]", r"r\.jsonl:1: is a JSON list"),
+        ("{", r"r\.jsonl:1: is no JSON"),
+        ("[1]", r"r\.jsonl:1: is a list, not an object"),
         ('{"task_id": "a"}', r"r\.jsonl:1: has no text, only task_id"),
         ('{"task_id": "a", "text": 3}', r"r\.jsonl:1: text is no text"),
         ("\n", r"r\.jsonl: holds no recorded attempts"),
-        ("[" * 100_000, r"r\.jsonl:1: is not JSON"),
+        ("[" * 100_000, r"r\.jsonl:1: is nested 100000 deep"),
     ],
 )
 def test_recorded_refuses_a_malformed_file_with_its_line(tmp_path: Path, text: str, says: str) -> None:
@@ -101,5 +101,5 @@ def test_recorded_reads_half_a_surrogate_pair_as_a_question_mark(tmp_path: Path)
 
 
 def test_recorded_refuses_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="no such file; give a file"):
         Recorded(tmp_path / "none.jsonl")

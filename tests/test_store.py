@@ -190,6 +190,7 @@ def commit(number: int, parent: int | None) -> Commit:
 def test_other_science_is_refused_with_the_changed_keys_and_operation_is_free(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "r")
     run.open({"seed": 0, "generate.temperature": 0.7}, {"tasks.jsonl": "a" * 64}, "x: 1\n")
+    run.commit(commit(0, None))
     run.open({"seed": 0, "generate.temperature": 0.7}, {"tasks.jsonl": "a" * 64}, "x: 2\n")
     with pytest.raises(
         StoreError,
@@ -197,6 +198,22 @@ def test_other_science_is_refused_with_the_changed_keys_and_operation_is_free(tm
     ):
         run.open({"seed": 0, "generate.temperature": 1.0}, {"tasks.jsonl": "b" * 64}, "x: 3\n")
     assert (run.path / "config.yaml").read_text() == "x: 2\n"
+
+
+def test_run_without_a_committed_round_is_started_anew_with_another_config(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "r")
+    run.open({"seed": 0}, {"tasks.jsonl": "a"}, "x: 1\n")
+    run.open({"seed": 1}, {"tasks.jsonl": "a"}, "x: 2\n")
+    write_json(run.phase(0, "generate") / "chunk.json", {"text": "of seed 1"})
+    run.open({"seed": 1}, {"tasks.jsonl": "a"}, "x: 2\n")
+    assert (run.phase(0, "generate") / "chunk.json").is_file()
+    run.open({"seed": 2}, {"tasks.jsonl": "b", "more.jsonl": "c"}, "x: 3\n")
+    assert not (run.path / "rounds").exists() and (run.path / "rounds.left/000/generate/chunk.json").is_file()
+    assert read_json(run.path / "fingerprint.json")["science"] == {"seed": 2}
+    assert (run.path / "config.yaml").read_text() == "x: 3\n"
+    run.commit(commit(0, None))
+    with pytest.raises(StoreError, match="started with another config"):
+        run.open({"seed": 3}, {"tasks.jsonl": "b", "more.jsonl": "c"}, "x: 4\n")
 
 
 def test_newer_schema_is_refused_and_nothing_is_touched(tmp_path: Path) -> None:

@@ -50,15 +50,15 @@ def without(key: str) -> bytes:
         (b"", r"t\.jsonl: is empty; give a file with one JSON object a line"),
         (b"\n \n", r"t\.jsonl: is empty"),
         (without("verifier"), r"t\.jsonl:2: task has no verifier; add verifier"),
-        (without("prompt"), r"t\.jsonl:2: the line: needs exactly one of prompt and messages; mend the line"),
-        (without("id"), r"t\.jsonl:2: id: Field required"),
+        (without("prompt"), r"t\.jsonl:2: the line needs exactly one of prompt and messages; mend the line"),
+        (without("id"), r"t\.jsonl:2: id is missing; add it"),
         (lines({**LINE, "verifier": {"answer": "4"}}), r"t\.jsonl:1: .*verifier has no type; give verifier"),
-        (lines({**LINE, "promt": "x"}), r"t\.jsonl:1: promt: "),
-        (lines({**LINE, "split": "dev"}), r"t\.jsonl:1: split: "),
+        (lines({**LINE, "promt": "x"}), r"t\.jsonl:1: promt is 'x', but there is no such key; did you mean prompt\?"),
+        (lines({**LINE, "split": "dev"}), r"t\.jsonl:1: split is 'dev', should be 'train', "),
         (numbered(2) + b'{"id": \n', r"t\.jsonl:3: is no JSON"),
-        (b"[" * 100_000 + b"\n", r"t\.jsonl:1: is no JSON"),
-        (b"[1]\n", r"t\.jsonl:1: is list, not an object"),
-        (lines(LINE, LINE), r"t\.jsonl: the id 'a' is used twice; ids must be unique"),
+        (b"[" * 100_000 + b"\n", r"t\.jsonl:1: is nested 100000 deep; nest at most 100 deep"),
+        (b"[1]\n", r"t\.jsonl:1: is a list, not an object"),
+        (lines(LINE, LINE), r"t\.jsonl:2: the id 'a' is used twice, first at .*t\.jsonl:1; ids must be unique"),
         (numbered(30) + b'{"id": "\xff"}\n', r"t\.jsonl:31: is no UTF-8 .*convert the file"),
         (numbered(1), r"t\.jsonl: leaves no training task beside the panel; add tasks"),
         (
@@ -82,7 +82,7 @@ def test_broken_gzip_is_told(tmp_path: Path, broken: str) -> None:
     }
     with pytest.raises(DataError, match=r"t\.jsonl\.gz:\d+: the gzip file is broken .*fetch it again"):
         opened(tmp_path, damaged[broken], "t.jsonl.gz")
-    with pytest.raises(DataError, match=r"t\.jsonl\.gz: cannot be read"):
+    with pytest.raises(DataError, match=r"t\.jsonl\.gz:\d+: the gzip file is broken"):
         Recorded(tmp_path / "t.jsonl.gz", id_field="id", text_field="prompt")
 
 

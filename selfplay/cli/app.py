@@ -85,11 +85,16 @@ def run(
 
 
 @app.command()
-def validate(config: Config, overrides: Overrides = None, debug: Debug = False) -> None:
+def validate(
+    config: Config,
+    overrides: Overrides = None,
+    tasks: Annotated[bool, typer.Option("--tasks", help="Read the task files too, all of their rows.")] = False,
+    debug: Debug = False,
+) -> None:
     """Check a configuration, all faults at once as file:line:col, in under a second and without torch."""
     from selfplay.cli.inspect import validate_command
 
-    validate_command(config, overrides or [])
+    validate_command(config, overrides or [], tasks)
 
 
 @app.command()

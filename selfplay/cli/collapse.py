@@ -1,14 +1,15 @@
 """Floor 6: `selfplay collapse FILE`: metrics and alarms of any file of texts by round; no run and no model needed."""
 
-import gzip
 import html as escaping
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from selfplay.errors import ConfigError, DataError
+from selfplay.jsonlines import read_json_objects
 
 Row = dict[str, Any]
 SHOWN = {
@@ -78,7 +79,7 @@ def _rules(file: Path | None) -> Any:
     if file is None:
         return None
     try:
-        return load_rules(file.read_text(encoding="utf-8"), str(file))
+        return load_rules(file.read_text(encoding="utf-8-sig"), str(file))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"--rules {file}: cannot be read, {error}; give a JSON file of alarm rules") from None
 
@@ -93,53 +94,34 @@ def _rows(file: Path, fields: Sequence[str]) -> Iterator[tuple[str, Row]]:
         for number, row in enumerate(read_parquet(file, fields), 1):
             yield f"{file}: row {number}", row
         return
-    for number, line in _lines(file):
-        if line.strip():
-            yield f"{file}:{number}", _parsed(line, f"{file}:{number}")
+    yield from read_json_objects(file, "mended")
 
 
-def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
-    number = 0
-    with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as lines:
-        try:
-            for number, line in enumerate(lines, 1):
-                yield number, line
-        except (gzip.BadGzipFile, EOFError) as error:
-            raise DataError(
-                f"{file}: broken gzip after line {number}, {error}; fetch or write the file again"
-            ) from None
-
-
-def _parsed(line: bytes, place: str) -> Row:
-    try:
-        row = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{place}: not UTF-8, byte {error.start} is {line[error.start]:#04x}; convert the file"
-        ) from None
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise DataError(f"{place}: not JSON, {error}; give one JSON object a line") from None
-    if not isinstance(row, dict):
-        raise DataError(f"{place}: a {type(row).__name__}, must be a JSON object with a round and a text")
-    return row
+MAX_ROUND = 1_000_000
+"""Rounds are counted from 0; a larger number is a time or an id, not a round."""
 
 
 def _round_of(row: Mapping[str, Any], field: str, place: str) -> int:
     value = row.get(field)
-    whole = isinstance(value, float) and value.is_integer()
-    if (isinstance(value, int) and not isinstance(value, bool)) or whole:
-        return int(value)  # type: ignore[arg-type]
-    if isinstance(value, str) and value.strip().lstrip("-").isdigit():
-        return int(value)
-    had = f"{value!r:.40} is no whole number" if field in row else f"it has fields {sorted(row)}"
-    raise DataError(f"{place}: no round in field {field!r}, {had}; give --round-field")
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value.strip()):
+        value = int(value)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole and not (isinstance(value, float) and value.is_integer()):
+        had = f"{value!r:.40} is no whole number" if field in row else f"it has fields {sorted(row)!s:.200}"
+        raise DataError(f"{place}: no round in field {field!r}, {had}; give --round-field")
+    if not 0 <= value <= MAX_ROUND:  # type: ignore[operator]
+        raise DataError(
+            f"{place}: the round in field {field!r} is {value!r:.40}, but rounds count from 0 to {MAX_ROUND}; "
+            "mend the row, or give --round-field"
+        )
+    return int(value)  # type: ignore[arg-type]
 
 
 def _text(row: Mapping[str, Any], field: str, place: str) -> str:
     text = row.get(field)
     if isinstance(text, str):
         return text
-    had = f"it is a {type(text).__name__}" if field in row else f"it has fields {sorted(row)}"
+    had = f"it is a {type(text).__name__}" if field in row else f"it has fields {sorted(row)!s:.200}"
     raise DataError(f"{place}: no text in field {field!r}, {had}; give --text-field")
 
 
@@ -164,7 +146,7 @@ def _right(value: Any, field: str | None, place: str) -> bool | None:
 
 def _group(row: Mapping[str, Any], field: str, place: str) -> str:
     if row.get(field) is None:
-        raise DataError(f"{place}: no task in field {field!r}, it has fields {sorted(row)}; give --group-field")
+        raise DataError(f"{place}: no task in field {field!r}, it has fields {sorted(row)!s:.200}; give --group-field")
     return str(row[field])
 
 
@@ -179,9 +161,9 @@ def _reference(given: str | None, text_field: str) -> int | list[str] | None:
     if file.suffix in (".jsonl", ".gz", ".json", ".parquet"):
         return [_text(row, text_field, place) for place, row in _rows(file, [text_field])]
     try:
-        return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except UnicodeDecodeError:
-        raise DataError(f"{file}: not UTF-8; convert the file") from None
+        return [line for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: cannot be read ({error}); give a UTF-8 file of texts") from None
 
 
 def _report(file: Path, rows: Sequence[Row], against: int | list[str] | None, rounds: Mapping[int, Any]) -> Row:

@@ -4,10 +4,11 @@ import ast
 import importlib.util
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from selfplay.config import Loaded, load_config
 from selfplay.errors import ConfigError
@@ -16,13 +17,24 @@ from selfplay.phases.train.plan import taken
 if TYPE_CHECKING:
     from selfplay.records import Task
     from selfplay.tasks import Source
+    from selfplay.verify.admit import Admission
     from selfplay.verify.opening import Opened
 
 
-def validate_command(config: Path, overrides: list[str]) -> None:
-    """Prints that the file is sound, or raises with every fault."""
+def validate_command(config: Path, overrides: list[str], tasks: bool = False) -> None:
+    """Prints that the file is sound, or raises with every fault. `tasks`: reads the files that it names too."""
     loaded = load_config(config, overrides)
     check_trainer_arguments(loaded)
+    if tasks:
+        from selfplay.phases.hands import Hands
+        from selfplay.ranks import Ranks
+
+        with closing(
+            Hands(loaded.config, loaded.path.resolve().parent, Ranks(), Path(loaded.config.runs_dir))
+        ) as hands:
+            if untried := hands.check_tasks():
+                print(f"{untried} answers of the tasks were not tried with the symbolic worker: it took too long")
+            hands.check_replies()
     print(
         f"{config}: sound ({loaded.config.tasks.source}, {loaded.config.student.kind} student, {loaded.config.rounds} rounds)"
     )
@@ -70,40 +82,84 @@ def trainer_arguments(method: str) -> Iterator[str]:
 
 
 def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
-    """Holds the tasks to their verifiers; 0 where all are admitted, 1 where one is not."""
+    """Holds the tasks to their verifiers; 0 where all are admitted, 1 where one is not. Raises DataError on rows that are no tasks."""
     from selfplay.phases.hands import Hands
     from selfplay.ranks import Ranks
     from selfplay.seeds import seed_of
+    from selfplay.tasks.tables import stub_of
     from selfplay.verify import admit
+    from selfplay.verify.admit import try_answers
     from selfplay.verify.routing import leaves
 
     loaded = load_config(config, overrides)
     hands = Hands(loaded.config, loaded.path.resolve().parent, Ranks(), Path(loaded.config.runs_dir))
+    unread = hands.check_tasks()
     fixed, source = hands.source.fixed, hands.source
-    sample = source.propose(
-        None if loaded.config.tasks.source not in ("list_programs", "arithmetic") else 100, None, seed_of("check")
-    ).tasks
+    drawn = 100 if loaded.config.tasks.source in ("list_programs", "arithmetic") else None
+    sample = source.propose(drawn, None, seed_of("check")).tasks
     everything = {task.id: task for task in (*fixed.anchor, *fixed.panel, *fixed.test, *sample)}
     tasks = [task for task in everything.values() if all(part["type"] != "judge" for part in leaves(task.check))]
-    misses = [source.near_misses(task) for task in tasks]
+    misses = [source.near_misses(task) or stub_of(task.check) for task in tasks]
     with closing(hands), hands.checkers() as opened:
         found = admit(tasks, misses, opened.plain)
+        answers = try_answers(tasks, opened.plain)
         tests = _strength(tasks, source, opened) if as_json else {}
-    bad = [one for one in found if not one.admitted]
-    gold, near = sum(one.gold_checked for one in found), sum(one.near_misses_checked for one in found)
-    judged = len(everything) - len(tasks)
+    bad = [
+        one if one.problem else replace(one, admitted=False, problem=why)
+        for one, (_, why) in zip(found, answers, strict=True)
+        if one.problem or why
+    ]
+    untried = {
+        "left_to_a_judge": len(everything) - len(tasks),
+        "without_right_reply": sum(not one.gold_checked and not n for one, (n, _) in zip(found, answers, strict=True)),
+        "without_near_miss": sum(not one.near_misses_checked for one in found),
+        "answers_not_parsed": unread,
+    }
+    figures: dict[str, Any] = {
+        "tasks": len(found),
+        "gold": sum(one.gold_checked for one in found),
+        "answers": sum(n > 0 for n, _ in answers),
+        "near_misses": sum(one.near_misses_checked for one in found),
+        **untried,
+    }
     if as_json:
-        figures = {"tasks": len(found), "gold": gold, "near_misses": near, "left_to_a_judge": judged, "tests": tests}
-        print(json.dumps({**figures, "bad": [vars(one) for one in bad]}))
-        return int(bool(bad))
-    if judged:
-        print(f"{judged} tasks are left to a judge, which is not asked here")
-    for one in bad[:20]:
-        print(f"{one.task_id}: {one.problem}", file=sys.stderr)
-    print(
-        f"{len(found)} tasks, {gold} gold answers, {near} near misses: {'all as they should be' if not bad else f'{len(bad)} tasks are not sound'}"
-    )
+        print(json.dumps({**figures, "tests": tests, "bad": [vars(one) for one in bad]}))
+    else:
+        _tell(figures, bad, fixed.places)
     return int(bool(bad))
+
+
+def _tell(figures: Mapping[str, int], bad: "Sequence[Admission]", places: Mapping[str, str]) -> None:
+    """What `check` found, for a person."""
+    for one in bad[:MOST_SHOWN]:
+        name = f"{places[one.task_id]}: task {one.task_id!r}" if one.task_id in places else one.task_id
+        print(f"{name}: {one.problem}", file=sys.stderr)
+    if len(bad) > MOST_SHOWN:
+        print(f"and {len(bad) - MOST_SHOWN} more", file=sys.stderr)
+    for line in _not_tried(figures):
+        print(line)
+    tried = (
+        f"{figures['gold']} gold answers, {figures['answers']} answers as replies, {figures['near_misses']} near misses"
+    )
+    print(
+        f"{figures['tasks']} tasks, {tried}: {'all as they should be' if not bad else f'{len(bad)} tasks are not sound'}"
+    )
+
+
+MOST_SHOWN = 50
+
+
+def _not_tried(counts: Mapping[str, int]) -> Iterator[str]:
+    """What `check` says nothing about, a sentence a kind."""
+    sentences = {
+        "left_to_a_judge": "{} tasks are left to a judge, which is not asked here",
+        "without_right_reply": "{} tasks have no reference and no answer: nothing shows that a right reply passes them",
+        "without_near_miss": "{} tasks have no near miss: nothing shows that a wrong reply fails them; give near_misses",
+        "answers_not_parsed": "{} answers were not tried with the symbolic worker: it took too long",
+    }
+    for name, sentence in sentences.items():
+        if counts[name]:
+            yield sentence.format(counts[name])
 
 
 STRENGTH_TASKS = 24

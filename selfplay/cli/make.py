@@ -50,10 +50,13 @@ def open_tools(section: Make, folder: Path, out: Path) -> Iterator[Tools]:
     from selfplay.tasks import open_source
     from selfplay.tasks.reading import read_table
     from selfplay.verify import check_types
+    from selfplay.verify.faults import fault_of
     from selfplay.verify.opening import Setting, open_verifiers
 
     cache = out / "replies.db"
-    source = open_source(section.tasks, seed=section.seed, eval_seed=section.eval_seed, folder=folder)
+    source = open_source(
+        section.tasks, seed=section.seed, eval_seed=section.eval_seed, folder=folder, fault_of=fault_of
+    )
     kinds = check_types([*source.fixed.anchor, *source.fixed.panel, *source.fixed.test])
     kinds |= {"judge"} if section.judge else set()
     kinds |= {"code_tests"} if section.rare and section.rare.kind == "code" else set()

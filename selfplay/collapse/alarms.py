@@ -68,6 +68,8 @@ def load_rules(text: str | None = None, origin: str = "rules.json") -> Rules:
         data = json.loads(text)
     except json.JSONDecodeError as error:
         raise ConfigError(f"{origin}:{error.lineno}: not JSON, {error.msg}; mend the file") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{origin}: not JSON, {error!s:.200}; mend the file") from None
     if not isinstance(data, dict) or not 0 < float(data.get("alpha", 0)) < 0.5:
         raise ConfigError(
             f"{origin}: alpha is missing or outside (0, 0.5); give the error a round is allowed, such as 0.01"

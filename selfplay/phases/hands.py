@@ -1,5 +1,6 @@
 """Floor 4: opens what phases work with, as the configuration names it: source, student, sampler, verifiers, screen."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -17,7 +18,7 @@ from selfplay.config.sections import (
     StudentBackend,
 )
 from selfplay.config.tree import Config
-from selfplay.errors import ConfigError
+from selfplay.errors import ConfigError, DataError
 from selfplay.models import Backend
 from selfplay.models.student import Encoder, open_encoder, open_student, served_name
 from selfplay.models.teachers import ForeignTokens, Served, open_teacher
@@ -25,6 +26,7 @@ from selfplay.ranks import Ranks
 from selfplay.records import Request, Task, Trace, digest
 from selfplay.seeds import seed_of
 from selfplay.tasks import Source, open_source
+from selfplay.tasks.rows import MOST_SHOWN
 from selfplay.verify import Verifier, check_types, routed
 from selfplay.verify.opening import KINDS, Opened, Setting, check_judges, open_verifiers
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from selfplay.sandbox import Executor
     from selfplay.tasks.reading import Table
 
+LOG = logging.getLogger("selfplay")
 PROCEDURAL = ("list_programs", "arithmetic")
 
 
@@ -43,12 +46,14 @@ class Hands:
         self._executor: Executor | None = None
         self._kept: tuple[str, Backend, ExitStack] | None = None
         self._encoder: Encoder | None = None
+        self._fault_of: Callable[[Mapping[str, Any]], str] | None = None
 
     @cached_property
     def source(self) -> Source:
         """The task source."""
+        config = self.config
         return open_source(
-            self.config.tasks, seed=self.config.seed, eval_seed=self.config.eval.seed, folder=self.folder
+            config.tasks, seed=config.seed, eval_seed=config.eval.seed, folder=self.folder, fault_of=self._fault_of
         )
 
     @cached_property
@@ -151,8 +156,33 @@ class Hands:
         kinds = check_types([*map(self.routed, own), *fixed.panel, *fixed.test])
         return kinds if made is None else kinds | made.kinds(check_types([*own, *fixed.panel]))
 
+    def check_tasks(self) -> int:
+        """Raises DataError where a row of the task files is no sound task, all at once; needs neither model nor sandbox.
+
+        Returns how many golds were left untried, since reading them with the symbolic worker took too long. To be called before
+        anything else that opens the source. Raises ConfigError where verify.check is not sound, or a judge is needed and missing.
+        """
+        from selfplay.verify.faults import fault_of, golds_of, unparsed_golds
+
+        if self.config.verify.check is not None and (fault := fault_of(self.config.verify.check, own=True)):
+            raise ConfigError(f"verify.check: {fault}")
+        self._fault_of = fault_of
+        fixed, first = self.source.fixed, dict[str, str]()
+        for task in (*fixed.anchor, *fixed.panel, *fixed.test, *self.source.pool):
+            for gold in golds_of(task.check) if task.id in fixed.places else ():
+                first.setdefault(gold, f"{fixed.places[task.id]}: task {task.id!r}: verifier: answer")
+        unread, untried = unparsed_golds(first)
+        if unread:
+            shown = [f"{first[gold]}: {why}" for gold, why in unread.items()]
+            more = [f"and {len(shown) - MOST_SHOWN} more"] if len(shown) > MOST_SHOWN else []
+            raise DataError("\n".join([*shown[:MOST_SHOWN], *more]))
+        check_judges(self.kinds, self.config.judge, self._setting, self.config.audit)
+        return untried
+
     def check_set_up(self) -> None:
-        """Raises before any model is loaded where a task needs a verifier that cannot be had."""
+        """Raises before any model is loaded where a task is not sound, or needs a verifier that cannot be had."""
+        if untried := self.check_tasks():
+            LOG.warning("%d answers of the tasks were not tried with the symbolic worker: it took too long", untried)
         if self.config.tasks.source == "humaneval":
             raise ConfigError(
                 "tasks.source is humaneval, an evaluation set: it is for `selfplay check`, never trained on; use mbpp"
@@ -165,10 +195,18 @@ class Hands:
             from selfplay.verify.custom import load_function
 
             load_function(kind)
-        check_judges(self.kinds, self.config.judge, self._setting, self.config.audit)
+        self.check_replies()
         if "code_tests" in self.kinds:  # a judge's model is not loaded for this
             with self.checkers():
                 pass
+
+    def check_replies(self) -> None:
+        """Raises DataError where recorded attempts, or texts to start from, cannot be read."""
+        section = self.config.generate.backend
+        if isinstance(section, RecordedBackend):
+            with _recorded(section, self.folder):
+                pass
+        _ = self._texts
 
     @contextmanager
     def verifiers(self) -> Iterator[Mapping[str, Verifier]]:

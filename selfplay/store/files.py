@@ -100,8 +100,8 @@ def _read(path: Path, parse: Callable[[BinaryIO], Parsed]) -> Parsed:
         raise StoreError(
             f"{path}: is missing; the run folder is not complete, restore it or start under a new --name"
         ) from None
-    except ValueError as error:
-        raise StoreError(f"{path}: is no JSON ({error}); restore the file or start under a new --name") from None
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"{path}: is no JSON ({error!s:.200}); restore the file or start under a new --name") from None
 
 
 def sha256_of(path: Path) -> str:

@@ -75,6 +75,8 @@ class RunFolder:
     def open(self, science: Mapping[str, Any], files: Mapping[str, str], config_text: str) -> None:
         """Creates the run, or checks that it is the same science; `config_text` is the resolved YAML, kept beside it.
 
+        A folder without a committed round is no run yet: another config starts it anew, and what was in hand of round 0 is put aside as
+        `rounds.left`.
         `science` maps flat keys to values, `files` names to sha256 of content. Raises StoreError naming what differs,
         and where the folder was written by a newer version.
         """
@@ -87,7 +89,13 @@ class RunFolder:
                 known |= wanted
                 write_json(place, known)
             changed = [*_changes(known["science"], wanted["science"]), *_changes(known["files"], wanted["files"])]
-            if changed:
+            if changed and not self._committed():
+                LOG.info(
+                    "%s: started anew with another config (%s); no round was committed", self.path, "; ".join(changed)
+                )
+                self._put_aside()
+                write_json(place, {"schema_version": SCHEMA_VERSION, **wanted})
+            elif changed:
                 raise StoreError(
                     f"{self.path} started with another config ({'; '.join(changed)}): rounds would not compare; "
                     f"use {self.path / 'config.yaml'} or a new --name"
@@ -97,6 +105,12 @@ class RunFolder:
         else:
             write_json(place, {"schema_version": SCHEMA_VERSION, **wanted})
         write_whole(self.path / "config.yaml", config_text)
+
+    def _put_aside(self) -> None:
+        """Moves work in hand out of the way of a start anew; an earlier one's is removed."""
+        if (self.path / "rounds").is_dir():
+            shutil.rmtree(self.path / "rounds.left", ignore_errors=True)
+            (self.path / "rounds").rename(self.path / "rounds.left")
 
     # ---- rounds ----
 

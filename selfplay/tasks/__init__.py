@@ -3,10 +3,10 @@
 `open_source(section, ...)` opens the one a configuration names; adding a source is one file and one line there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from selfplay.config.sections import (
     Arithmetic,
@@ -19,7 +19,6 @@ from selfplay.config.sections import (
     ReasoningGym,
     WordProblems,
 )
-from selfplay.errors import DataError
 from selfplay.records import Task
 from selfplay.seeds import rng_of
 
@@ -45,6 +44,8 @@ class Fixed:
     """Tasks with references that are never trained on: their likelihood is followed."""
     files: Mapping[str, str] = field(default_factory=dict)
     """Name of each file read -> sha256 of its content, for the fingerprint."""
+    places: Mapping[str, str] = field(default_factory=dict)
+    """Task id -> where its row stands, such as `tasks.jsonl:12`; no entry for a task that is made."""
 
 
 class Source(Protocol):
@@ -79,10 +80,18 @@ Section = (
 )
 
 
-def open_source(section: Section, *, seed: int, eval_seed: int, folder: Path) -> Source:
+def open_source(
+    section: Section,
+    *,
+    seed: int,
+    eval_seed: int,
+    folder: Path,
+    fault_of: Callable[[Mapping[str, Any]], str] | None = None,
+) -> Source:
     """Opens the source of a config section; relative paths count from `folder`.
 
-    Raises DataError with file and line where a file is missing, empty or malformed.
+    `fault_of` says what is wrong with the check of a row (`selfplay.verify.faults.fault_of`); None: checks are not looked at. Raises
+    DataError where a file is missing, empty or malformed: all faults at once, one a line, each with file and line.
     """
     from selfplay.tasks import gym, problems, procedural, tables
 
@@ -91,10 +100,10 @@ def open_source(section: Section, *, seed: int, eval_seed: int, folder: Path) ->
     if isinstance(section, Arithmetic):
         return procedural.ArithmeticSource(section, seed, eval_seed)
     if isinstance(section, WordProblems):
-        return problems.open_problems(section, eval_seed, folder)
+        return problems.open_problems(section, eval_seed, folder, fault_of)
     if isinstance(section, ReasoningGym):
         return gym.open_gym(section, seed, eval_seed)
-    return tables.open_table(section, eval_seed, folder)
+    return tables.open_table(section, eval_seed, folder, fault_of)
 
 
 def draw(pool: Sequence[Task], count: int | None, seed: int) -> list[Task]:
@@ -102,15 +111,3 @@ def draw(pool: Sequence[Task], count: int | None, seed: int) -> list[Task]:
     if count is not None and count < len(pool):
         pool = rng_of("draw", seed).sample(sorted(pool, key=lambda task: task.id), count)
     return sorted(pool, key=lambda task: task.id)
-
-
-def checked(tasks: Sequence[Task], what: str) -> list[Task]:
-    """The tasks, ids unique and not empty; else DataError."""
-    if not tasks:
-        raise DataError(f"{what}: holds no task; give at least one, as a line with id, prompt and verifier")
-    seen: set[str] = set()
-    for task in tasks:
-        if task.id in seen:
-            raise DataError(f"{what}: the id {task.id!r} is used twice; ids must be unique")
-        seen.add(task.id)
-    return list(tasks)

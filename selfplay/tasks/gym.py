@@ -23,7 +23,8 @@ from selfplay.errors import ConfigError, OutageError
 from selfplay.records import Task
 from selfplay.seeds import seed_of
 from selfplay.tasks import Fixed
-from selfplay.tasks.tables import TableSource, task_of
+from selfplay.tasks.rows import task_of
+from selfplay.tasks.tables import TableSource
 
 START_SECONDS = 120.0
 """Until the first entry, on a busy machine too."""

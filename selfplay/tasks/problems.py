@@ -9,9 +9,10 @@ from selfplay.config.sections import WordProblems
 from selfplay.errors import DataError
 from selfplay.records import Task
 from selfplay.seeds import rng_of
-from selfplay.tasks import Fixed, checked
-from selfplay.tasks.reading import Table, read_table
-from selfplay.tasks.tables import TableSource, task_of
+from selfplay.tasks import Fixed
+from selfplay.tasks.reading import Table
+from selfplay.tasks.rows import FaultOf, TaskRows, task_of
+from selfplay.tasks.tables import TableSource
 
 _LETTER = re.compile(r"\(?([A-E])\)?\s*[).:]?\s*(.*)", re.DOTALL)
 LETTERS = "ABCDE"
@@ -19,20 +20,21 @@ _CONFIGURATION = {"svamp": "default", "aqua": "raw", "gsm_hard": "default"}
 """Of the data sets on the hub: ChilleD/SVAMP, deepmind/aqua_rat, reasoning-machines/gsm-hard."""
 
 
-def open_problems(section: WordProblems, eval_seed: int, folder: Path) -> TableSource:
+def open_problems(section: WordProblems, eval_seed: int, folder: Path, fault_of: FaultOf | None = None) -> TableSource:
     """The problems of one file, shuffled by the evaluation's seed: panel, test (its own file, or a part) and the rest.
 
     Only AQuA has written solutions: its anchor. Raises DataError where a row has another layout, or nothing is left.
     """
-    table = read_table(section.path, folder, (_CONFIGURATION[section.source], "train"))
-    tasks = _read(section, table, "train")
-    rng_of(section.source, eval_seed).shuffle(tasks)
-    files = dict(table.files)
-    panel, rest = tasks[: section.panel], tasks[section.panel :]
+    rows = TaskRows(folder, fault_of)
+    table = rows.table(section.path, (_CONFIGURATION[section.source], "train"))
+    tasks = _read(section, table, "train", rows)
+    test: list[Task] = []
     if section.test is not None:
-        other = read_table(section.test, folder, (_CONFIGURATION[section.source], "test"))
-        test, files = _read(section, other, "test"), files | other.files
-    else:
+        test = _read(section, rows.table(section.test, (_CONFIGURATION[section.source], "test")), "test", rows)
+    rows.settle()
+    rng_of(section.source, eval_seed).shuffle(tasks)
+    panel, rest = tasks[: section.panel], tasks[section.panel :]
+    if section.test is None:
         test, rest = rest[: section.test_rows], rest[section.test_rows :]
     if not rest:
         raise DataError(
@@ -46,18 +48,20 @@ def open_problems(section: WordProblems, eval_seed: int, folder: Path) -> TableS
             anchor=[task.model_copy(update={"split": "anchor"}) for task in anchor],
             panel=[task.model_copy(update={"split": "panel"}) for task in panel],
             test=[task.model_copy(update={"split": "test"}) for task in test],
-            files=files,
+            files=rows.files,
+            places=rows.places,
         ),
     )
 
 
-def _read(section: WordProblems, table: Table, split: str) -> list[Task]:
-    make = {"svamp": _svamp, "aqua": _aqua, "gsm_hard": _gsm_hard}[section.source]
-    tasks = []
-    for number, (where, row) in enumerate(table.rows):
+def _read(section: WordProblems, table: Table, split: str, rows: TaskRows) -> list[Task]:
+    fields_of = {"svamp": _svamp, "aqua": _aqua, "gsm_hard": _gsm_hard}[section.source]
+
+    def make(row: Mapping[str, Any], where: str, number: int) -> Task:
         fields = {"id": f"{section.source}-{split}-{number}", "source": section.source, "split": split}
-        tasks.append(task_of({**fields, **make(row, where)}, where))
-    return checked(tasks, table.name)
+        return task_of({**fields, **fields_of(row, where)}, where)
+
+    return rows.tasks(table, make)
 
 
 def _svamp(row: Mapping[str, Any], where: str) -> dict[str, Any]:

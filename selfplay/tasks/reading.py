@@ -1,20 +1,19 @@
 """Floor 2: rows of a JSONL(.gz) file, of one JSON array, or of a hub data set, each with the place it stood at."""
 
-import gzip
 import hashlib
-import json
 import re
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from selfplay.errors import DataError
+from selfplay.jsonlines import read_json_objects
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _FILE_ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".parquet", ".gz")
-MAX_LINE_BYTES = 50_000_000
+MAX_ROWS = 2_000_000
+"""Of one table, which is held in memory."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +33,10 @@ def read_table(path: str, folder: Path, hub: tuple[str, str] | None = None) -> T
     """
     place = next((p for p in (folder / path, Path(path)) if p.is_file()), None)
     if place is not None:
-        rows = list(_lines(place))
+        rows = _rows(place)
         if not rows:
             raise DataError(f"{place}: is empty; give a file with one JSON object a line")
-        return Table(str(place), rows, {Path(path).name: hashlib.sha256(place.read_bytes()).hexdigest()})
+        return Table(str(place), rows, {Path(path).name: _sha256(place)})
     if hub is not None and _HUB_NAME.fullmatch(path) and not path.endswith(_FILE_ENDINGS):
         return _from_hub(path, *hub)
     raise DataError(
@@ -45,51 +44,16 @@ def read_table(path: str, folder: Path, hub: tuple[str, str] | None = None) -> T
     )
 
 
-def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Parsed lines with their places, or the items of a file that is one JSON array. Lines end at \\n alone: a text may hold U+2028."""
-    if path.suffix == ".json" and path.read_bytes().lstrip()[:1] == b"[":
-        yield from _array(path)
-        return
-    for number, line in _numbered(path):
-        if line.strip():
-            yield f"{path}:{number}", _object(line, f"{path}:{number}")
+def _rows(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    rows = list(islice(read_json_objects(path), MAX_ROWS + 1))
+    if len(rows) > MAX_ROWS:
+        raise DataError(f"{path}: holds over {MAX_ROWS} rows, which are held in memory; give a part of them")
+    return rows
 
 
-def _array(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    for number, item in enumerate(_parsed(path.read_bytes(), str(path)), start=1):
-        if not isinstance(item, dict):
-            raise DataError(f"{path}: item {number} is {type(item).__name__}, not an object; give an array of objects")
-        yield f"{path}: item {number}", item
-
-
-def _numbered(path: Path) -> Iterator[tuple[int, bytes]]:
-    opener, number = gzip.open if path.suffix == ".gz" else open, 0
-    try:
-        with opener(path, "rb") as file:
-            for number, line in enumerate(file, start=1):
-                yield number, line
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}:{number + 1}: the gzip file is broken ({error}); fetch it again") from None
-
-
-def _object(raw: bytes, where: str) -> dict[str, Any]:
-    value = _parsed(raw, where)
-    if not isinstance(value, dict):
-        raise DataError(f"{where}: is {type(value).__name__}, not an object; give one object a line")
-    return value
-
-
-def _parsed(raw: bytes, where: str) -> Any:
-    if len(raw) > MAX_LINE_BYTES:
-        raise DataError(f"{where}: the line has {len(raw)} bytes, over {MAX_LINE_BYTES}; split it")
-    try:
-        line = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{where}: is no UTF-8 ({error.reason} at byte {error.start}); convert the file") from None
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: is no JSON ({error}); give one object a line") from None
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _from_hub(name: str, configuration: str, split: str) -> Table:

@@ -7,16 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from selfplay.answers.code_blocks import whole_program
 from selfplay.answers.programs import Entry, Program
 from selfplay.config.sections import Gsm8k, Gsm8kRecorded, HumanEval, JsonlTasks, Mbpp
 from selfplay.errors import DataError
 from selfplay.records import Task
 from selfplay.seeds import rng_of
-from selfplay.tasks import Fixed, Proposal, checked, draw
-from selfplay.tasks.reading import Table, read_table
+from selfplay.tasks import Fixed, Proposal, draw
+from selfplay.tasks.reading import Table
+from selfplay.tasks.rows import FaultOf, TaskRows, task_of
 
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
 _MBPP_SLOW = {"123": 12.0}
@@ -62,46 +61,32 @@ class TableSource:
 
 
 def open_table(
-    section: JsonlTasks | Gsm8k | Gsm8kRecorded | Mbpp | HumanEval, eval_seed: int, folder: Path
+    section: JsonlTasks | Gsm8k | Gsm8kRecorded | Mbpp | HumanEval,
+    eval_seed: int,
+    folder: Path,
+    fault_of: FaultOf | None = None,
 ) -> TableSource:
     """Opens a table source; see `open_source`."""
+    rows = TaskRows(folder, fault_of)
     if isinstance(section, JsonlTasks):
-        return _jsonl(section, folder)
+        return _jsonl(section, rows)
     if isinstance(section, Gsm8kRecorded):
-        return _gsm8k_recorded(section, eval_seed, folder)
+        return _gsm8k_recorded(section, eval_seed, rows)
     if isinstance(section, Gsm8k):
-        return _gsm8k(section, eval_seed, folder)
-    return _mbpp(section, eval_seed, folder) if isinstance(section, Mbpp) else _humaneval(section, folder)
+        return _gsm8k(section, eval_seed, rows)
+    return _mbpp(section, eval_seed, rows) if isinstance(section, Mbpp) else _humaneval(section, rows)
 
 
-def task_of(row: Mapping[str, Any], where: str) -> Task:
-    """A task line as a record. Raises DataError with its place where it cannot be one."""
-    try:
-        return Task.model_validate(dict(row))
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]) or "the line"
-        if name in ("verifier", "check") and first["type"] == "missing":
-            raise DataError(
-                f"{where}: task has no verifier; add verifier: {{type: math, answer: ...}} or another type"
-            ) from None
-        message = first["msg"].removeprefix("Value error, ")
-        raise DataError(f"{where}: {name}: {message}; mend the line") from None
-
-
-def _jsonl(section: JsonlTasks, folder: Path) -> TableSource:
-    table = read_table(section.train, folder)
-    tasks = checked([task_of(row, where) for where, row in table.rows], table.name)
-    files = dict(table.files)
+def _jsonl(section: JsonlTasks, rows: TaskRows) -> TableSource:
+    table = rows.table(section.train)
     parts: dict[str, list[Task]] = {"train": [], "anchor": [], "panel": [], "test": []}
-    for task in tasks:
+    for task in rows.tasks(table, lambda row, where, n: task_of(row, where)):
         parts[task.split].append(task)
     for split, path in (("panel", section.panel), ("test", section.test), ("anchor", section.anchor)):
         if path is not None:
-            other = read_table(path, folder)
-            rows = [task_of(row, where).model_copy(update={"split": split}) for where, row in other.rows]
-            parts[split] = checked(rows, other.name)
-            files |= other.files
+            own = rows.tasks(rows.table(path), lambda row, where, n: task_of(row, where))
+            parts[split] = [task.model_copy(update={"split": split}) for task in own]
+    rows.settle()
     if not parts["panel"]:
         parts["panel"] = [task.model_copy(update={"split": "panel"}) for task in parts["train"][::PANEL_EVERY]]
         parts["train"] = [task for place, task in enumerate(parts["train"]) if place % PANEL_EVERY]
@@ -115,45 +100,46 @@ def _jsonl(section: JsonlTasks, folder: Path) -> TableSource:
     missing = [task.id for task in anchor if task.reference is None]
     if missing:
         raise DataError(
-            f"{section.anchor or table.name}: anchor task {missing[0]!r} has no reference; the anchor is trained on, add it"
+            f"{rows.places[missing[0]]}: anchor task {missing[0]!r} has no reference; the anchor is trained on, add it"
         )
-    return TableSource(pool, Fixed(anchor, parts["panel"], parts["test"], files=files))
+    return TableSource(pool, Fixed(anchor, parts["panel"], parts["test"], files=rows.files, places=rows.places))
 
 
-def _gsm8k(section: Gsm8k, eval_seed: int, folder: Path) -> TableSource:
-    train, test = (
-        read_table(section.train, folder, hub=("main", "train")),
-        read_table(section.test, folder, hub=("main", "test")),
-    )
-    tasks = [_gsm8k_task(row, where, f"gsm8k-{n}") for n, (where, row) in enumerate(train.rows)]
-    tasks = checked(tasks[: section.train_rows], train.name)
+def _gsm8k(section: Gsm8k, eval_seed: int, rows: TaskRows) -> TableSource:
+    train, test = rows.table(section.train, ("main", "train")), rows.table(section.test, ("main", "test"))
+    tasks = rows.tasks(train, lambda row, where, n: _gsm8k_task(row, where, f"gsm8k-{n}"))[: section.train_rows]
+    held = rows.tasks(test, lambda row, where, n: _gsm8k_task(row, where, f"gsm8k-test-{n}", "test"))
+    rows.settle()
     rng_of("gsm8k/panel", eval_seed).shuffle(tasks)
     panel, rest = tasks[: section.panel], tasks[section.panel :]
     if not rest:
         raise DataError(
             f"{train.name}: has {len(tasks)} problems, all taken by tasks.panel = {section.panel}; lower it"
         )
-    held = [_gsm8k_task(row, where, f"gsm8k-test-{n}", "test") for n, (where, row) in enumerate(test.rows)]
     return TableSource(
         [task.model_copy(update={"reference": None}) for task in rest],
         Fixed(
             anchor=[task.model_copy(update={"split": "anchor"}) for task in rest[: section.anchor]],
             panel=[task.model_copy(update={"split": "panel", "reference": None}) for task in panel],
-            test=checked(held, test.name)[: section.test_rows],
+            test=held[: section.test_rows],
             human_text=panel,
-            files={**train.files, **test.files},
+            files=rows.files,
+            places=rows.places,
         ),
     )
 
 
-def _gsm8k_recorded(section: Gsm8kRecorded, eval_seed: int, folder: Path) -> TableSource:
-    solutions, train = read_table(section.path, folder), read_table(section.train, folder, hub=("main", "train"))
-    pool = []
-    for n, (where, row) in enumerate(solutions.rows):
+def _gsm8k_recorded(section: Gsm8kRecorded, eval_seed: int, rows: TaskRows) -> TableSource:
+    solutions, train = rows.table(section.path), rows.table(section.train, ("main", "train"))
+
+    def recorded(row: Mapping[str, Any], where: str, number: int) -> Task:
         gold = str(_needed(row, "ground_truth", where)).rpartition("A:")[2].strip()
         question = {"question": row.get("question"), "answer": f"#### {gold}"}
-        pool.append(_gsm8k_task(question, where, f"gsm8k-test-{n}").model_copy(update={"reference": None}))
-    human = [_gsm8k_task(row, where, f"gsm8k-{n}") for n, (where, row) in enumerate(train.rows)]
+        return _gsm8k_task(question, where, f"gsm8k-test-{number}").model_copy(update={"reference": None})
+
+    pool = rows.tasks(solutions, recorded)
+    human = rows.tasks(train, lambda row, where, n: _gsm8k_task(row, where, f"gsm8k-{n}"))
+    rows.settle()
     rng_of("gsm8k/panel", eval_seed).shuffle(human)
     panel, anchor = human[: section.panel], human[section.panel : section.panel + section.anchor]
     if not anchor:
@@ -161,13 +147,14 @@ def _gsm8k_recorded(section: Gsm8kRecorded, eval_seed: int, folder: Path) -> Tab
             f"{train.name}: has {len(human)} problems, all taken by tasks.panel = {section.panel}; lower it"
         )
     return TableSource(
-        checked(pool, solutions.name),
+        pool,
         Fixed(
             anchor=[task.model_copy(update={"split": "anchor"}) for task in anchor],
             panel=[task.model_copy(update={"split": "panel", "reference": None}) for task in panel],
             test=[],
             human_text=panel,
-            files={**solutions.files, **train.files},
+            files=rows.files,
+            places=rows.places,
         ),
     )
 
@@ -193,9 +180,10 @@ def _gsm8k_task(row: Mapping[str, Any], where: str, name: str, split: str = "tra
     )
 
 
-def _mbpp(section: Mbpp, eval_seed: int, folder: Path) -> TableSource:
-    table = read_table(section.path, folder, hub=("full", "train+validation+test"))
-    tasks = checked([_mbpp_task(row, where) for where, row in table.rows], table.name)
+def _mbpp(section: Mbpp, eval_seed: int, rows: TaskRows) -> TableSource:
+    table = rows.table(section.path, ("full", "train+validation+test"))
+    tasks = rows.tasks(table, lambda row, where, n: _mbpp_task(row, where))
+    rows.settle()
     parts: dict[str, list[Task]] = {
         split: [t for t in tasks if t.split == split] for split in ("train", "panel", "test")
     }
@@ -215,7 +203,8 @@ def _mbpp(section: Mbpp, eval_seed: int, folder: Path) -> TableSource:
             anchor=[task.model_copy(update={"split": "anchor"}) for task in parts["train"]],
             panel=parts["panel"],
             test=parts["test"],
-            files=dict(table.files),
+            files=rows.files,
+            places=rows.places,
         ),
     )
 
@@ -247,30 +236,31 @@ def _mbpp_task(row: Mapping[str, Any], where: str) -> Task:
     )
 
 
-def _humaneval(section: HumanEval, folder: Path) -> TableSource:
-    table = read_table(section.path, folder, hub=("openai_humaneval", "test"))
-    tasks = []
-    for where, row in table.rows:
-        prompt, entry = str(_needed(row, "prompt", where)), str(_needed(row, "entry_point", where))
-        tasks.append(
-            task_of(
-                {
-                    "id": str(_needed(row, "task_id", where)),
-                    "prompt": prompt,
-                    "verifier": {
-                        "type": "code_tests",
-                        "entry_point": entry,
-                        "source": _needed(row, "test", where),
-                        "prefix": prompt,
-                    },
-                    "reference": prompt + str(_needed(row, "canonical_solution", where)),
-                    "source": "humaneval",
-                    "split": "test",
-                },
-                where,
-            )
-        )
-    return TableSource([], Fixed(anchor=[], panel=[], test=checked(tasks, table.name), files=dict(table.files)))
+def _humaneval(section: HumanEval, rows: TaskRows) -> TableSource:
+    table = rows.table(section.path, ("openai_humaneval", "test"))
+    tasks = rows.tasks(table, lambda row, where, n: _humaneval_task(row, where))
+    rows.settle()
+    return TableSource([], Fixed(anchor=[], panel=[], test=tasks, files=rows.files, places=rows.places))
+
+
+def _humaneval_task(row: Mapping[str, Any], where: str) -> Task:
+    prompt, entry = str(_needed(row, "prompt", where)), str(_needed(row, "entry_point", where))
+    return task_of(
+        {
+            "id": str(_needed(row, "task_id", where)),
+            "prompt": prompt,
+            "verifier": {
+                "type": "code_tests",
+                "entry_point": entry,
+                "source": _needed(row, "test", where),
+                "prefix": prompt,
+            },
+            "reference": prompt + str(_needed(row, "canonical_solution", where)),
+            "source": "humaneval",
+            "split": "test",
+        },
+        where,
+    )
 
 
 def _needed(row: Mapping[str, Any], key: str, where: str) -> Any:
@@ -296,15 +286,26 @@ def _tested_function(code: str, tests: Sequence[str]) -> str | None:
     return next((f.id for f in calls if isinstance(f, ast.Name) and f.id in defined), None)
 
 
+_OPTION = re.compile(r"\(?([A-J])(?:[).:].*)?", re.DOTALL)
+_MARKED = re.compile(r"boxed|####|</?answer|[^\W\d_]{2,}\s+[^\W\d_]{2,}|\\text")
+"""A reference that marks its answer, or is a text: more behind it is no other answer."""
+_DOLLARS = re.compile(r"\$+|\\[()\[\]]")
+
+
 def math_near_misses(answer: str) -> list[str]:
-    """One off, sign flipped, and no answer; none that equals the answer."""
+    """One off, sign flipped, and no answer; of a choice two other letters, of a text another value. None that equals the answer."""
+    no_answer = "A: undecided" if "unknown" in answer.casefold() else "A: unknown"
+    if option := _OPTION.fullmatch(answer.strip()):
+        others = [letter for letter in "ABCD" if letter != option[1]]
+        return [f"A: {letter}" for letter in others[:2]]
     try:
         value = float(answer)
     except ValueError:
-        return [f"A: {answer} + 1", "A:"]
+        shown = _DOLLARS.sub("", answer).strip()
+        return ["A: 7919" if _MARKED.search(answer) and "7919" not in answer else f"A: {shown} + 1", no_answer]
     near = str(int(value) + 1) if value.is_integer() else repr(value + 1 + abs(value) / 16)
     flipped = [f"A: {answer[1:] if answer.startswith('-') else '-' + answer.strip()}"] if value else []
-    return [f"A: {near}", *flipped, "A:"]
+    return [f"A: {near}", *flipped, no_answer]
 
 
 def code_near_misses(task: Task) -> list[str]:
@@ -323,6 +324,16 @@ def code_near_misses(task: Task) -> list[str]:
         return [stub, f"{code}\n{_OFF}{_METHOD.format(owner=owner, method=method)}"]
     stub = f"def {entry.root}(*args, **kwargs):\n    return None\n"
     return [stub, f"{code}\n{_OFF}{_FUNCTION.format(entry=entry.root)}"]
+
+
+def stub_of(check: Mapping[str, Any]) -> list[str]:
+    """A program that does nothing, for tests that no reference is known of: that they can be run at all shows on it."""
+    entry = Entry(str(check.get("entry_point", "")))
+    if check.get("type") != "code_tests" or not entry.root:
+        return []
+    if entry.method:
+        return [f"class {entry.root}:\n    def {entry.method}(self, *args, **kwargs):\n        return None\n"]
+    return [f"def {entry.root}(*args, **kwargs):\n    return None\n"]
 
 
 _OFF = """

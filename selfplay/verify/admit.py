@@ -4,11 +4,12 @@ Serves `selfplay check` before a run, and the makers of new tasks within one.
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from selfplay.records import Attempt, Outcome, Task
-from selfplay.verify.routing import Judged, Verifier, verify
+from selfplay.verify.routing import Judged, Verifier, leaves, verify
 
 SHOWN_CHARS = 400
 """Of a near miss that passes so much is shown."""
@@ -31,7 +32,7 @@ def admit(
 ) -> list[Admission]:
     """Checks each task's `reference` (where it has one) and its near misses; one result a task, in order.
 
-    An `error` verdict is not held against a task: it is named as a problem of the set-up.
+    An `error` verdict is not held against a task: it is named as a problem of the set-up, or of tests that cannot run at all.
     """
     asked: list[tuple[int, str]] = []
     for place, (task, misses) in enumerate(zip(tasks, near_misses, strict=True)):
@@ -43,9 +44,48 @@ def admit(
     ]
     words = verify([tasks[place] for place, _ in asked], attempts, verifiers)
     found: list[list[Outcome]] = [[] for _ in tasks]
+    broken: dict[int, str] = {}
     for (place, _), judged in zip(asked, words, strict=True):
         found[place].append(_seen(judged))
-    return [_admission(*one) for one in zip(tasks, found, near_misses, strict=True)]
+        if why := _cannot_run(judged):
+            broken.setdefault(place, why)
+    return [
+        _admission(task, outcomes, texts, broken.get(place, ""))
+        for place, (task, outcomes, texts) in enumerate(zip(tasks, found, near_misses, strict=True))
+    ]
+
+
+def _cannot_run(judged: Judged) -> str:
+    """Why tests did not run, whatever the program: an import of theirs is missing, they do not parse; "" where they did."""
+    words = (v for v in judged.verdicts if v.outcome is Outcome.ERROR and v.reason == "infra_error")
+    return next((v.evidence for v in words if v.evidence.startswith("tests")), "")
+
+
+def try_answers(tasks: Sequence[Task], verifiers: Mapping[str, Verifier]) -> list[tuple[int, str]]:
+    """The answer of each `math` check given as a reply, as `A: ...` and bare: how many were tried of a task, and why it is not sound.
+
+    A task that its own answer does not pass cannot be solved in the usual form. Each check is asked alone, without those beside it.
+    """
+    asked = [
+        (place, leaf, reply)
+        for place, task in enumerate(tasks)
+        for leaf in leaves(task.check)
+        if leaf["type"] == "math"
+        for reply in (f"A: {leaf['answer']}", str(leaf["answer"]))
+    ]
+    attempts = [
+        Attempt(task_id=tasks[place].id, attempt=n, round=0, text=reply, origin="canary")
+        for n, (place, _, reply) in enumerate(asked)
+    ]
+    checks = [leaf for _, leaf, _ in asked]
+    verdicts = verifiers["math"].verify(checks, [tasks[place] for place, _, _ in asked], attempts) if asked else []
+    tried, problems = Counter(place for place, _, _ in asked), dict[int, str]()
+    for (place, _, reply), verdict in zip(asked, verdicts, strict=True):
+        if verdict.outcome is not Outcome.PASS:
+            shown = json.dumps(_clipped(reply), ensure_ascii=False)
+            why = f"its own answer, replied as {shown}, is judged {verdict.outcome.value}; write the answer in another form"
+            problems.setdefault(place, why)
+    return [(tried[place], problems.get(place, "")) for place in range(len(tasks))]
 
 
 def _seen(judged: Judged) -> Outcome:
@@ -54,12 +94,14 @@ def _seen(judged: Judged) -> Outcome:
     return Outcome.PASS if inside and judged.outcome is Outcome.ABSTAIN else judged.outcome
 
 
-def _admission(task: Task, outcomes: list[Outcome], texts: Sequence[str]) -> Admission:
+def _admission(task: Task, outcomes: list[Outcome], texts: Sequence[str], broken: str) -> Admission:
     has_gold = task.reference is not None
     gold, misses = (outcomes[0] if has_gold else None), outcomes[1 if has_gold else 0 :]
     let_by = next((n for n, word in enumerate(misses) if word in (Outcome.PASS, Outcome.ABSTAIN)), None)
     problem = ""
-    if Outcome.ERROR in outcomes:
+    if broken:
+        problem = f"it cannot be judged, whatever the reply; {broken}"
+    elif Outcome.ERROR in outcomes:
         problem = "the verifier is out of order (error verdict); run selfplay doctor"
     elif gold is not None and gold is not Outcome.PASS:
         problem = f"the gold answer is judged {gold.value}; mend the reference or the tests"

@@ -160,18 +160,21 @@ def check_fault(check: Mapping[str, Any]) -> str:
     for name in ("source", "prefix"):
         if not isinstance(check.get(name, ""), str):
             return f"{name} must be text, not {check[name]!r:.80}"
-    return _rows_fault(kinds[0], check[kinds[0]]) if kinds != ["source"] else ""
+    if kinds == ["source"]:
+        return "" if check["source"].strip() else "source is empty; give asserts, or a check(candidate)"
+    return rows_fault(kinds[0], check[kinds[0]])
 
 
-def _rows_fault(name: str, rows: Any) -> str:
-    """What is wrong with `cases` or `stdio`."""
+def rows_fault(kind: str, rows: Any, name: str = "") -> str:
+    """What is wrong with `cases` or `stdio`, or with another key that holds rows of such a kind."""
+    name = name or kind
     if not isinstance(rows, list | tuple) or not rows:
         return f"{name} must be a list that is not empty, not {rows!r:.80}"
     for number, row in enumerate(rows):
         pair = isinstance(row, list | tuple) and len(row) == 2
-        if name == "cases" and not (pair and isinstance(row[0], list | tuple)):
-            return f"cases[{number}] must be [[arguments...], expected], as [[[4], 5]] has one, not {row!r:.80}"
-        if name == "stdio" and not (pair and all(isinstance(text, str) for text in row)):
+        if kind == "cases" and not (pair and isinstance(row[0], list | tuple)):
+            return f"{name}[{number}] must be [[arguments...], expected], as [[[4], 5]] has one, not {row!r:.80}"
+        if kind == "stdio" and not (pair and all(isinstance(text, str) for text in row)):
             return f"stdio[{number}] must be [input text, output text], not {row!r:.80}"
     return ""
 

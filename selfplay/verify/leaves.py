@@ -119,19 +119,55 @@ def _heuristic(check: Mapping[str, Any], task: Task, attempt: Attempt) -> Verdic
 
 def bars_of(check: Mapping[str, Any], task_id: str) -> dict[str, tuple[float, dict[str, Any]]]:
     """Grader -> (bar, its settings). Raises ConfigError with the task where the check cannot be used."""
-    found: dict[str, tuple[float, dict[str, Any]]] = {}
-    for name, given in check.items():
-        if name in ("type", "accepts", "stronger"):
-            continue
+    if fault := heuristic_fault(check):
+        raise ConfigError(f"task {task_id}: heuristic: {fault}")
+    found = {}
+    for name in _named(check):
+        settings = dict(check[name]) if isinstance(check[name], Mapping) else {"at_least": check[name]}
+        found[name] = (float(settings.pop("at_least")), settings)
+    return found
+
+
+def _named(check: Mapping[str, Any]) -> list[str]:
+    """The graders that a check names, known or not."""
+    return [name for name in check if name not in ("type", "accepts", "stronger", "near_misses")]
+
+
+def heuristic_fault(check: Mapping[str, Any]) -> str:
+    """What is wrong with a `heuristic` check: key, value and remedy; "" where nothing is."""
+    if not isinstance(check.get("accepts", False), bool):
+        return f"accepts is {check['accepts']!r:.60}, must be true or false"
+    names = _named(check)
+    if not names:
+        return f"it names no grader; give one of {', '.join(_GRADERS)} with its bar"
+    for name in names:
+        given = check[name]
         settings = dict(given) if isinstance(given, Mapping) else {"at_least": given}
         bar = settings.pop("at_least", None)
-        known = name in _GRADERS and set(settings) <= _SETTINGS[name]
-        if not known or not isinstance(bar, int | float) or isinstance(bar, bool) or not 0 <= bar <= 1:
-            graders = ", ".join(f"{one} ({', '.join(sorted(_SETTINGS[one]))})" for one in _GRADERS)
-            raise ConfigError(
-                f"task {task_id}: heuristic has {name}: {given!r}; give a bar in [0, 1], or at_least with settings: {graders}"
+        if name not in _GRADERS:
+            return f"{name} is no grader; give one of {', '.join(_GRADERS)} with its bar"
+        if not isinstance(bar, int | float) or isinstance(bar, bool) or not 0 <= bar <= 1:
+            return f"{name} is {given!r:.60}; give a bar in [0, 1], alone or as at_least beside settings"
+        if unknown := sorted(set(settings) - _SETTINGS[name]):
+            return (
+                f"{name} has {unknown[0]}, which it does not know; its settings: {', '.join(sorted(_SETTINGS[name]))}"
             )
-        found[name] = (float(bar), settings)
-    if not found:
-        raise ConfigError(f"task {task_id}: heuristic names no grader; give one of {', '.join(_GRADERS)} with its bar")
-    return found
+        if fault := _setting_fault(settings):
+            return f"{name}: {fault}"
+        try:
+            _GRADERS[name]("A text to try it on.", **settings)
+        except ValueError as error:
+            return f"{name}: {error}; mend its settings"
+    return ""
+
+
+def _setting_fault(settings: Mapping[str, Any]) -> str:
+    """Whether a grader's settings are of the types that it takes: whole numbers, true or false, a word."""
+    for key, value in settings.items():
+        if key in ("answer", "code") and not isinstance(value, bool):
+            return f"{key} is {value!r:.60}, must be true or false"
+        if key == "script" and not isinstance(value, str):
+            return f"{key} is {value!r:.60}, must be a word such as LATIN"
+        if key in ("low", "high", "n") and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+            return f"{key} is {value!r:.60}, must be a whole number from 0"
+    return ""

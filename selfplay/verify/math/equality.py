@@ -20,6 +20,7 @@ The rules (one table, the same in docs/math.md):
 
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -99,6 +100,39 @@ def unreadable(gold: str) -> str:
     A reference that is too large to work out is readable: an answer that says the same in the same characters equals it.
     """
     return _reference(gold).fault
+
+
+_PROSE = re.compile(r"(?<![\\A-Za-z])[^\W\d_]{3,}[ ,&-]+[^\W\d_]{2,}")
+"""Two words beside each other: a text that is compared as one, `Marie & Pierre Curie`."""
+
+
+def needs_symbols(gold: str) -> bool:
+    """Whether comparing with a reference takes the symbolic worker: it is no number, choice or words, nor a list of these."""
+    reading = _reference(gold).reading
+    return reading is not None and any(not _PROSE.search(one.source) for one in _expressions(reading))
+
+
+def unparsed(gold: str, seconds: float = DEADLINE_SECONDS) -> str:
+    """Why the symbolic worker cannot read a reference that needs it, in a sentence with its remedy; "" where it can.
+
+    "" too where that takes over `seconds`: an answer in the same characters equals it. Raises OutageError without a worker.
+    """
+    reading = _reference(gold).reading
+    for one in _expressions(reading) if reading is not None else ():
+        try:
+            if not symbolic.readable(one.source, time.monotonic() + seconds):
+                return f"the reference {gold.strip()[:60]!r} cannot be read as mathematics; write its LaTeX in full, or words"
+        except symbolic.Overrun:
+            continue
+    return ""
+
+
+def _expressions(reading: Reading) -> Iterator[Reading]:
+    """The parts of a reading that only the symbolic worker can compare."""
+    if reading.kind == "expr" and reading.other is None:
+        yield reading
+    for part in reading.parts:
+        yield from _expressions(part)
 
 
 @dataclass(frozen=True, slots=True)

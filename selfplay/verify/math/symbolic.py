@@ -198,3 +198,8 @@ def value(latex: str, end: float) -> str | None:
     """The real value of a LaTeX expression to 50 digits, as decimal text; None where it has none. Raises as `same`."""
     found: str | None = _ask({"gold": latex, "answer": None}, end).get("value")
     return found
+
+
+def readable(latex: str, end: float) -> bool:
+    """Whether the worker can read a LaTeX expression. Raises as `same`."""
+    return "unread" not in _ask({"gold": latex, "answer": None}, end)

@@ -1,0 +1,112 @@
+"""Floor 2: rows of tables as tasks. The faults of all rows of all tables of a source are told at once, each with its line."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from selfplay.errors import DataError
+from selfplay.records import Task
+from selfplay.tasks.reading import Table, read_table
+
+MOST_SHOWN = 50
+"""Faults told one by one; of the others the number."""
+KEYS = ("id", "prompt", "messages", "verifier", "reference", "source", "parents", "tags", "split")
+"""What a task line may have."""
+FaultOf = Callable[[Mapping[str, Any]], str]
+"""What is wrong with a check, "" where nothing is: see `selfplay.verify.faults.fault_of`."""
+
+
+class TaskRows:
+    """Reads the tables of one source. `settle` raises what was wrong with any of them, and has to be called before tasks are used.
+
+    `folder`: where relative paths count from. `fault_of`: also holds each task's check to what its verifier takes.
+    """
+
+    def __init__(self, folder: Path, fault_of: FaultOf | None = None) -> None:
+        self.files: dict[str, str] = {}
+        """Name of each file read -> sha256 of its content."""
+        self.places: dict[str, str] = {}
+        """Task id -> where its row stands, such as `tasks.jsonl:12`."""
+        self._folder, self._fault_of = folder, fault_of
+        self._faults: list[str] = []
+        self._more = 0
+
+    def table(self, path: str, hub: tuple[str, str] | None = None) -> Table:
+        """A table as `read_table` reads it; an empty one in place of what cannot be read, which is a fault."""
+        try:
+            table = read_table(path, self._folder, hub)
+        except DataError as error:
+            self.fault(str(error))
+            return Table(path, [], {})
+        self.files |= table.files
+        return table
+
+    def tasks(self, table: Table, make: Callable[[Mapping[str, Any], str, int], Task]) -> list[Task]:
+        """The tasks that `make` makes of row, place and number (from 0); a row it raises DataError on is a fault."""
+        found: dict[str, Task] = {}
+        for number, (where, row) in enumerate(table.rows):
+            try:
+                task = make(row, where, number)
+            except DataError as error:
+                self.fault(str(error))
+                continue
+            if task.id in found:
+                first = self.places[task.id]
+                self.fault(f"{where}: the id {task.id[:80]!r} is used twice, first at {first}; ids must be unique")
+                continue
+            found[task.id], self.places[task.id] = task, where
+            if self._fault_of is not None and (fault := self._fault_of(task.check)):
+                self.fault(f"{where}: task {task.id[:80]!r}: verifier: {fault}")
+        return list(found.values())
+
+    def fault(self, text: str) -> None:
+        """One more thing that is wrong; several lines are several."""
+        for line in text.splitlines():
+            if len(self._faults) < MOST_SHOWN:
+                self._faults.append(line)
+            else:
+                self._more += 1
+
+    def settle(self) -> None:
+        """Raises DataError with all faults, one a line, where there are any."""
+        if self._faults:
+            raise DataError("\n".join([*self._faults, *([f"and {self._more} more"] if self._more else [])]))
+
+
+def task_of(row: Mapping[str, Any], where: str) -> Task:
+    """A task line as a record. Raises DataError with its place, a line a fault, where it cannot be one."""
+    try:
+        task = Task.model_validate(dict(row))
+    except ValidationError as error:
+        faults = [_said(dict(item)) for item in error.errors()]
+        raise DataError("\n".join(f"{where}: {fault}" for fault in dict.fromkeys(faults))) from None
+    if not task.text.strip():
+        key = "prompt" if task.prompt is not None else "messages"
+        raise DataError(f"{where}: {key} is empty; write what the student is asked")
+    if not task.id.strip():
+        raise DataError(f"{where}: id is blank; give each task a name of its own")
+    return task
+
+
+def _said(item: Mapping[str, Any]) -> str:
+    """One finding of pydantic's as key, value and remedy."""
+    key, kind = ".".join(str(part) for part in item["loc"]).replace("check", "verifier", 1), item["type"]
+    given = repr(item["input"]) if len(repr(item["input"])) <= 60 else f"{item['input']!r:.57}..."
+    if kind == "missing" and key == "verifier":
+        return "task has no verifier; add verifier: {type: math, answer: ...} or another type"
+    if kind == "missing":
+        return f"{key} is missing; add it"
+    if kind == "extra_forbidden":
+        name = key.rpartition(".")[2]
+        near = difflib.get_close_matches(name, KEYS, n=1, cutoff=0.6) if key == name else []
+        advice = (
+            f"did you mean {near[0]}?" if near else f"known keys: {', '.join(KEYS) if key == name else 'role, content'}"
+        )
+        return f"{key} is {given}, but there is no such key; {advice}"
+    message = item["msg"].removeprefix("Value error, ")
+    if kind == "value_error":
+        return message if ";" in message else f"the line {message}; mend the line"
+    return f"{key} is {given}, {message[:1].lower()}{message[1:]}; mend it".replace("input should", "should")
