@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from selfplay.records import Task
     from selfplay.tasks import Source
     from selfplay.verify.opening import Opened
+    from selfplay.verify.trying import Tried
 
 
 def validate_command(config: Path, overrides: list[str]) -> None:
@@ -70,12 +71,13 @@ def trainer_arguments(method: str) -> Iterator[str]:
 
 
 def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
-    """Holds the tasks to their verifiers; 0 where all are admitted, 1 where one is not."""
+    """Holds the tasks to their verifiers; 0 where all are admitted, 1 where one is not, or a function of yours never judges."""
     from selfplay.phases.hands import Hands
     from selfplay.ranks import Ranks
     from selfplay.seeds import seed_of
     from selfplay.verify import admit
     from selfplay.verify.routing import leaves
+    from selfplay.verify.trying import try_functions
 
     loaded = load_config(config, overrides)
     hands = Hands(loaded.config, loaded.path.resolve().parent, Ranks(), Path(loaded.config.runs_dir))
@@ -87,23 +89,36 @@ def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
     tasks = [task for task in everything.values() if all(part["type"] != "judge" for part in leaves(task.check))]
     misses = [source.near_misses(task) for task in tasks]
     with closing(hands), hands.checkers() as opened:
+        tried = try_functions(tasks, misses, opened.plain["python"])
         found = admit(tasks, misses, opened.plain)
         tests = _strength(tasks, source, opened) if as_json else {}
     bad = [one for one in found if not one.admitted]
     gold, near = sum(one.gold_checked for one in found), sum(one.near_misses_checked for one in found)
-    judged = len(everything) - len(tasks)
+    judged, unsound = len(everything) - len(tasks), bool(bad) or any(one.broken for one in tried)
     if as_json:
         figures = {"tasks": len(found), "gold": gold, "near_misses": near, "left_to_a_judge": judged, "tests": tests}
-        print(json.dumps({**figures, "bad": [vars(one) for one in bad]}))
-        return int(bool(bad))
+        functions = [vars(one) for one in tried]
+        print(json.dumps({**figures, "functions": functions, "bad": [vars(one) for one in bad]}))
+        return int(unsound)
     if judged:
         print(f"{judged} tasks are left to a judge, which is not asked here")
+    for line in _told(tried):
+        print(line, file=sys.stderr)
     for one in bad[:20]:
         print(f"{one.task_id}: {one.problem}", file=sys.stderr)
     print(
         f"{len(found)} tasks, {gold} gold answers, {near} near misses: {'all as they should be' if not bad else f'{len(bad)} tasks are not sound'}"
     )
-    return int(bool(bad))
+    return int(unsound)
+
+
+def _told(tried: "Sequence[Tried]") -> Iterator[str]:
+    """What functions of the user's own did not judge, each kind of exception once."""
+    for one in tried:
+        for reason, count in one.failures.items():
+            yield f"{one.kind}: no verdict in {count} of {one.tries} tries: {reason}"
+        if one.broken:
+            yield f"{one.kind} is not sound: it gave no verdict in any try; mend the function"
 
 
 STRENGTH_TASKS = 24

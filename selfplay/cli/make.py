@@ -50,6 +50,7 @@ def open_tools(section: Make, folder: Path, out: Path) -> Iterator[Tools]:
     from selfplay.tasks import open_source
     from selfplay.tasks.reading import read_table
     from selfplay.verify import check_types
+    from selfplay.verify.custom import PythonFunction
     from selfplay.verify.opening import Setting, open_verifiers
 
     cache = out / "replies.db"
@@ -62,6 +63,7 @@ def open_tools(section: Make, folder: Path, out: Path) -> Iterator[Tools]:
         student_lineage=section.teacher.backend.lineage if section.teacher else (),
         seed=seed_of(section.seed, "judge"),
         open_backend=lambda backend: open_teacher(backend, cache=cache, device="auto", threads=None),
+        open_functions=lambda: PythonFunction(folder),
     )
     texts: list[tuple[str, str]] = []
     if section.texts:

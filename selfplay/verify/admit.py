@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from selfplay.records import Attempt, Outcome, Task
+from selfplay.verify.custom import RAISED
 from selfplay.verify.routing import Judged, Verifier, verify
 
 SHOWN_CHARS = 400
@@ -45,7 +46,16 @@ def admit(
     found: list[list[Outcome]] = [[] for _ in tasks]
     for (place, _), judged in zip(asked, words, strict=True):
         found[place].append(_seen(judged))
-    return [_admission(*one) for one in zip(tasks, found, near_misses, strict=True)]
+    raised = [""] * len(tasks)
+    for (place, _), judged in zip(asked, words, strict=True):
+        raised[place] = raised[place] or _raised(judged)
+    return [_admission(*one) for one in zip(tasks, found, near_misses, raised, strict=True)]
+
+
+def _raised(judged: Judged) -> str:
+    """What functions of the user's raised on it, "" where none did, or something of ours was down too."""
+    errors = [verdict for verdict in judged.verdicts if verdict.outcome is Outcome.ERROR]
+    return errors[0].reason if errors and all(RAISED in verdict.details for verdict in errors) else ""
 
 
 def _seen(judged: Judged) -> Outcome:
@@ -54,13 +64,13 @@ def _seen(judged: Judged) -> Outcome:
     return Outcome.PASS if inside and judged.outcome is Outcome.ABSTAIN else judged.outcome
 
 
-def _admission(task: Task, outcomes: list[Outcome], texts: Sequence[str]) -> Admission:
+def _admission(task: Task, outcomes: list[Outcome], texts: Sequence[str], raised: str) -> Admission:
     has_gold = task.reference is not None
     gold, misses = (outcomes[0] if has_gold else None), outcomes[1 if has_gold else 0 :]
     let_by = next((n for n, word in enumerate(misses) if word in (Outcome.PASS, Outcome.ABSTAIN)), None)
     problem = ""
     if Outcome.ERROR in outcomes:
-        problem = "the verifier is out of order (error verdict); run selfplay doctor"
+        problem = f"the verifier is out of order{f': {raised}' if raised else ' (error verdict); run selfplay doctor'}"
     elif gold is not None and gold is not Outcome.PASS:
         problem = f"the gold answer is judged {gold.value}; mend the reference or the tests"
     elif let_by is not None:
