@@ -80,7 +80,8 @@ def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
     from selfplay.verify.trying import try_functions
 
     loaded = load_config(config, overrides)
-    hands = Hands(loaded.config, loaded.path.resolve().parent, Ranks(), Path(loaded.config.runs_dir))
+    place = loaded.path.resolve().parent
+    hands = Hands(loaded.config, place, Ranks(), Path(loaded.config.runs_dir), note=lambda text: None)  # said below
     fixed, source = hands.source.fixed, hands.source
     sample = source.propose(
         None if loaded.config.tasks.source not in ("list_programs", "arithmetic") else 100, None, seed_of("check")
