@@ -273,7 +273,7 @@ def test_package_beside_the_config_may_import_relatively(tmp_path: Path) -> None
 
 
 def test_folder_stands_behind_the_standard_library_and_before_what_is_installed() -> None:
-    library = os.path.dirname(os.__file__)
+    library = str(Path(os.__file__).parent)
     path = ["/here", library, f"{library}/lib-dynload", f"{library}/site-packages"]
     assert with_folder(path, "/config") == [*path[:3], "/config", path[3]]
     assert with_folder(path, None) == path and with_folder(path, "/here") == path
@@ -429,7 +429,7 @@ def test_same_run_goes_on_with_more_time_for_the_function(tmp_path: Path) -> Non
     assert "gave no answer within 1 s (verify.custom_seconds) (my_checks:grade; task t1)" in ended.said
     more = played(folder, "run", "verify.custom_seconds=300", "rounds=2")
     assert more.code == 0 and "gave no answer" not in more.said, more.said
-    assert [row.get("data/outcome_error") for row in more.rows()] == [None, 2, 0]
+    assert [row.get("data/outcome_error") for row in more.rows()] == [None, 2, None]
 
 
 # ---- selfplay check ----
