@@ -307,6 +307,19 @@ def test_process_that_does_not_start_is_an_outage(tmp_path: Path, monkeypatch: p
         judged(verifier, "mine:grade", "x")
 
 
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [("97", "pass"), ("It is 97.", "pass"), ("91", "fail"), ("89", "fail"), ("none", "invalid"), ("\u00b2", "invalid")],
+)
+def test_verifier_of_the_readme_judges_what_a_student_may_write(tmp_path: Path, text: str, outcome: str) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    [module] = [part for part in readme.split("```python\n")[1:] if part.startswith("# my_checks.py")]
+    (tmp_path / "my_checks.py").write_text(module.partition("```")[0])
+    with PythonFunction(tmp_path) as verifier:
+        [verdict] = judged(verifier, "my_checks:prime_above", text, floor=90)
+    assert verdict.outcome.value == outcome, verdict.reason
+
+
 # ---- its end ----
 
 

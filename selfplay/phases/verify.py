@@ -60,15 +60,13 @@ def verify_attempts(
 def raised_in(folder: ChunkFolder) -> list[str]:
     """How many attempts have no outcome since a verifier of the user's raised on them: a line a kind, over all ranks' chunks."""
     counts: Counter[tuple[str, str, str]] = Counter()
-    for _, body in folder.bodies():
-        for line in body.lines:
-            if _MARK not in line:  # as good as all of them: nothing is parsed
-                continue
-            said = Said.from_line(line)
-            for verdict in said.verdicts if said.outcome is Outcome.ERROR else ():
-                if RAISED in verdict.details:
-                    place = str(verdict.details.get(AT, verdict.verifier))
-                    counts[verdict.verifier.rpartition("/")[0], str(verdict.details[RAISED]), place] += 1
+    # as good as all lines hold no such word, and are not parsed
+    marked = (line for _, body in folder.bodies() for line in body.lines if _MARK in line)
+    for said in map(Said.from_line, marked):
+        raised = [verdict for verdict in said.verdicts if RAISED in verdict.details]
+        for verdict in raised if said.outcome is Outcome.ERROR else ():
+            name, place = str(verdict.details[RAISED]), str(verdict.details.get(AT, ""))
+            counts[verdict.verifier.rpartition("/")[0], name, place] += 1
     return [
         f"verify: {count} attempt{'s' * (count > 1)} of this round without an outcome: {name} of {verifier} ({place})"
         for (verifier, name, place), count in sorted(counts.items())

@@ -114,12 +114,12 @@ class PythonFunction:
     def _running(self) -> Asked:
         if self._process is None or not self._process.alive:
             self.close()
-            self._process = Asked(WORKER)
             try:
+                self._process = Asked(WORKER)
                 self._process.ask(
                     {"path": sys.path, "folder": str(self._folder) if self._folder else None}, START_SECONDS
                 )
-            except (Late, Ended) as error:
+            except (Late, Ended, OSError) as error:
                 raise OutageError(
                     f"verifier: the process for python: functions did not start ({error or 'no answer'}); see whether "
                     f"`{sys.executable} -c 'import {WORKER}'` works, and run the same command"
