@@ -23,7 +23,7 @@ from selfplay.verify.custom import RAISED, PythonFunction
 from selfplay.verify.custom_worker import with_folder
 
 MODULE = """\
-import json, os, re, signal, sys, time
+import fcntl, json, os, re, signal, stat, sys, time
 from selfplay.records import Outcome, Verdict
 
 calls = 0
@@ -37,6 +37,19 @@ def counted(task, text):
 
 def does(task, text):
     return eval(text)
+
+
+def is_pipe(fd):
+    try:
+        return stat.S_ISFIFO(os.fstat(fd).st_mode) and fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_WRONLY
+    except OSError:
+        return False
+
+
+def forked(task, text):
+    if os.fork() == 0:
+        return True
+    return False
 
 
 def inner(value):
@@ -111,6 +124,11 @@ def test_item_that_hangs_is_an_error_by_its_deadline_and_the_next_ones_go_on(min
         ("os.kill(os.getpid(), 11)", "crash", "its process was ended by SIGSEGV"),
         ("os.kill(os.getpid(), 9)", "crash", "its process was killed"),
         ("os.closerange(3, 100)", "crash", "its process"),
+        (
+            "[os.write(fd, b'{}\\n') for fd in range(3, 100) if is_pipe(fd)]",
+            "crash",
+            "wrote what is no reply to the question",
+        ),
         ("sys.exit(0)", "SystemExit", "SystemExit: 0 (mine.py, line 14, in does"),
         ("[].pop()", "IndexError", "IndexError: pop from empty list"),
         ("(_ for _ in ()).throw(MemoryError)", "MemoryError", "MemoryError ("),
@@ -222,10 +240,15 @@ def test_exception_raised_from_one_that_says_a_service_is_down_is_an_outage(tmp_
         assert judged(verifier, "mine:hid", "x")[0].details[RAISED] == "ValueError"
 
 
+def test_child_that_a_function_forks_answers_for_nobody(mine: PythonFunction) -> None:
+    words = judged(mine, "mine:forked", *"abcdefgh")
+    assert {verdict.outcome for verdict in words} == {Outcome.FAIL}
+
+
 def test_reason_names_the_deepest_line_of_the_users_own_file(mine: PythonFunction) -> None:
     [verdict] = judged(mine, "mine:nested", "97.")
     assert verdict.reason == (
-        "ValueError: invalid literal for int() with base 10: '97.' (mine.py, line 18, in inner; task t)"
+        "ValueError: invalid literal for int() with base 10: '97.' (mine.py, line 31, in inner; task t)"
     )
     [verdict] = judged(mine, "mine:does", "json.loads('{')")
     assert verdict.reason.endswith("(mine.py, line 14, in does; task t)"), "not a line of the library"

@@ -32,7 +32,10 @@ class Ended(Exception):
 
 
 class Asked:
-    """One process. Not thread-safe. `module` is imported there and its `serve(source, sink)` called, with the two pipes' numbers."""
+    """One process. Not thread-safe. `module` is imported there and its `serve(source, sink, parent)` called: two pipes, our process id.
+
+    Each question has a `number`, which its reply repeats.
+    """
 
     def __init__(self, module: str) -> None:
         self.owner = os.getpid()
@@ -57,7 +60,7 @@ class Asked:
             os.close(theirs)
             os.close(answers)
         os.set_blocking(self._out, False)
-        self._buffer = b""
+        self._buffer, self._number = b"", 0
         self._end = weakref.finalize(self, _ended, self.process, self._out, self._in, self.owner)
 
     @property
@@ -68,8 +71,9 @@ class Asked:
     def ask(self, message: dict[str, Any], seconds: float) -> dict[str, Any]:
         """Its reply. Raises Late and Ended; it is killed then."""
         end = time.monotonic() + seconds
+        self._number += 1
         try:
-            self._send(json.dumps(message).encode() + b"\n", end)
+            self._send(json.dumps({"number": self._number, **message}).encode() + b"\n", end)
             reply = json.loads(self._line(end))
         except Late:
             self.close()
@@ -77,9 +81,9 @@ class Asked:
         except (OSError, ValueError, EOFError, RecursionError):
             self.close()
             raise Ended(_how(self.process.returncode)) from None
-        if not isinstance(reply, dict):
+        if not isinstance(reply, dict) or reply.get("number") != self._number:
             self.close()
-            raise Ended("it wrote what is no reply")
+            raise Ended("its process wrote what is no reply to the question")
         return reply
 
     def close(self) -> None:

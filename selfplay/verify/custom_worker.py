@@ -52,6 +52,7 @@ class Unusable(Exception):
 def serve(source: int, sink: int, parent: int) -> None:
     """Answers questions from one pipe into the other until the first ends, as it does with the run."""
     follow_parent(parent)
+    own = os.getpid()
     for pipe in (source, sink):
         os.set_inheritable(pipe, False)
     for stream in (sys.stdout, sys.stderr):
@@ -69,7 +70,9 @@ def serve(source: int, sink: int, parent: int) -> None:
                 reply = _load(functions, asked["load"], folder)
             else:
                 reply = _judge(functions[asked["judge"]], Task.model_validate(asked["task"]), asked["text"])
-            replies.write(json.dumps(reply).encode() + b"\n")
+            if os.getpid() != own:  # a function forked, and its child came back here
+                os._exit(0)
+            replies.write(json.dumps({"number": asked["number"], **reply}).encode() + b"\n")
 
 
 # ---- import ----
