@@ -11,9 +11,10 @@ from selfplay.errors import ConfigError
 from selfplay.records import Attempt, Outcome, Task, Verdict
 from selfplay.verify import admit, check_types, verify
 from selfplay.verify.answer import MathAnswer
-from selfplay.verify.custom import PythonFunction, load_function
+from selfplay.verify.custom import RAISED, PythonFunction
 
-VERIFIERS = {"math": MathAnswer(), "python": PythonFunction()}
+FUNCTIONS = PythonFunction()
+VERIFIERS = {"math": MathAnswer(), "python": FUNCTIONS}
 MINE = "python:verifiers_of_tests:"
 SAYS = {"type": f"{MINE}says"}
 
@@ -108,12 +109,19 @@ def test_exception_of_a_verifier_is_an_error_verdict_and_never_a_fail() -> None:
     task = Task(id="t", prompt="x", check={"type": f"{MINE}breaks"})
     found = verify([task], [Attempt(task_id="t", attempt=0, round=1, text="y")], VERIFIERS)[0]
     assert found.outcome is Outcome.ERROR
-    assert found.verdicts[0].reason == "ZeroDivisionError: verifier down"
+    assert (
+        found.verdicts[0].reason
+        == "ZeroDivisionError: verifier down (verifiers_of_tests.py, line 25, in breaks; task t)"
+    )
+    assert found.verdicts[0].details[RAISED] == "ZeroDivisionError"
 
 
-def test_word_that_is_no_outcome_is_a_fault_of_the_set_up() -> None:
-    with pytest.raises(ConfigError, match="returned 'maybe'; return one of pass, fail"):
-        judged(SAYS, "maybe")
+def test_word_that_is_no_outcome_is_an_error_of_its_item() -> None:
+    task = Task(id="t", prompt="x", check=SAYS)
+    attempts = [Attempt(task_id="t", attempt=n, round=1, text=text) for n, text in enumerate(("maybe", "pass"))]
+    first, second = verify([task] * 2, attempts, VERIFIERS)
+    assert first.outcome is Outcome.ERROR and second.outcome is Outcome.PASS
+    assert "returned 'maybe' (str), which is no outcome; return one of pass, fail" in first.verdicts[0].reason
 
 
 @pytest.mark.parametrize(
@@ -121,14 +129,14 @@ def test_word_that_is_no_outcome_is_a_fault_of_the_set_up() -> None:
     [
         ("python:", "names no function"),
         ("python:only_a_module", "names no function; write python:package.module:function"),
-        ("python:no_such_module:f", "cannot be imported .*put the module on PYTHONPATH"),
+        ("python:no_such_module:f", "cannot be imported .*put the module on PYTHONPATH or beside the config"),
         (f"{MINE}gone", "cannot be imported .*gone"),
         (f"{MINE}NOT_A_FUNCTION", "is int, which cannot be called"),
     ],
 )
 def test_function_that_cannot_be_had_is_named_with_the_remedy(kind: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        load_function(kind)
+        FUNCTIONS.load(kind)
 
 
 def test_missing_verifier_names_the_task_and_what_there_is() -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from selfplay.tasks import Source
     from selfplay.verify.admit import Admission
     from selfplay.verify.opening import Opened
+    from selfplay.verify.trying import Tried
 
 
 def validate_command(config: Path, overrides: list[str], tasks: bool = False) -> None:
@@ -82,7 +83,10 @@ def trainer_arguments(method: str) -> Iterator[str]:
 
 
 def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
-    """Holds the tasks to their verifiers; 0 where all are admitted, 1 where one is not. Raises DataError on rows that are no tasks."""
+    """Holds the tasks to their verifiers; 0 where all are admitted, 1 where one is not, or a function of yours never judges.
+
+    Raises DataError on rows that are no tasks.
+    """
     from selfplay.phases.hands import Hands
     from selfplay.ranks import Ranks
     from selfplay.seeds import seed_of
@@ -90,9 +94,11 @@ def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
     from selfplay.verify import admit
     from selfplay.verify.admit import try_answers
     from selfplay.verify.routing import leaves
+    from selfplay.verify.trying import try_functions
 
     loaded = load_config(config, overrides)
-    hands = Hands(loaded.config, loaded.path.resolve().parent, Ranks(), Path(loaded.config.runs_dir))
+    place = loaded.path.resolve().parent
+    hands = Hands(loaded.config, place, Ranks(), Path(loaded.config.runs_dir), note=lambda text: None)  # said below
     unread = hands.check_tasks()
     fixed, source = hands.source.fixed, hands.source
     drawn = 100 if loaded.config.tasks.source in ("list_programs", "arithmetic") else None
@@ -101,6 +107,7 @@ def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
     tasks = [task for task in everything.values() if all(part["type"] != "judge" for part in leaves(task.check))]
     misses = [source.near_misses(task) or stub_of(task.check) for task in tasks]
     with closing(hands), hands.checkers() as opened:
+        tried = try_functions(tasks, misses, opened.plain["python"])
         found = admit(tasks, misses, opened.plain)
         answers = try_answers(tasks, opened.plain)
         tests = _strength(tasks, source, opened) if as_json else {}
@@ -123,10 +130,22 @@ def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
         **untried,
     }
     if as_json:
-        print(json.dumps({**figures, "tests": tests, "bad": [vars(one) for one in bad]}))
+        functions = [vars(one) for one in tried]
+        print(json.dumps({**figures, "tests": tests, "functions": functions, "bad": [vars(one) for one in bad]}))
     else:
+        for line in _told(tried):
+            print(line, file=sys.stderr)
         _tell(figures, bad, fixed.places)
-    return int(bool(bad))
+    return int(bool(bad) or any(one.broken for one in tried))
+
+
+def _told(tried: "Sequence[Tried]") -> Iterator[str]:
+    """What functions of the user's own did not judge, each kind of exception once."""
+    for one in tried:
+        for reason, count in one.failures.items():
+            yield f"{one.kind}: no verdict in {count} of {one.tries} tries: {reason}"
+        if one.broken:
+            yield f"{one.kind} is not sound: it gave no verdict in any try; mend the function"
 
 
 def _tell(figures: Mapping[str, int], bad: "Sequence[Admission]", places: Mapping[str, str]) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -50,6 +51,7 @@ def open_tools(section: Make, folder: Path, out: Path) -> Iterator[Tools]:
     from selfplay.tasks import open_source
     from selfplay.tasks.reading import read_table
     from selfplay.verify import check_types
+    from selfplay.verify.custom import PythonFunction
     from selfplay.verify.faults import fault_of
     from selfplay.verify.opening import Setting, open_verifiers
 
@@ -65,6 +67,7 @@ def open_tools(section: Make, folder: Path, out: Path) -> Iterator[Tools]:
         student_lineage=section.teacher.backend.lineage if section.teacher else (),
         seed=seed_of(section.seed, "judge"),
         open_backend=lambda backend: open_teacher(backend, cache=cache, device="auto", threads=None),
+        open_functions=lambda: PythonFunction(folder, say=_said_once()),
     )
     texts: list[tuple[str, str]] = []
     if section.texts:
@@ -76,6 +79,18 @@ def open_tools(section: Make, folder: Path, out: Path) -> Iterator[Tools]:
         opened = stack.enter_context(open_verifiers(kinds, section.sandbox, section.judge, setting))
         teacher = stack.enter_context(setting.open_backend(section.teacher.backend)) if section.teacher else None
         yield Tools(source, opened.plain, teacher, texts, _screen(section, source.fixed.panel, source.fixed.test))
+
+
+def _said_once() -> Callable[[str, str], None]:
+    """Shows each kind of exception of the user's functions once."""
+    known: set[str] = set()
+
+    def say(kind: str, text: str) -> None:
+        if kind not in known:
+            print(text, file=sys.stderr)
+        known.add(kind)
+
+    return say
 
 
 def _screen(

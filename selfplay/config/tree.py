@@ -95,6 +95,8 @@ class Verify(Section):
     check: dict[str, Any] | None = None
     """How training tasks are judged instead of by their own verifier, such as {type: judge}, or a combination in which
     `{type: task}` stands for it. Panel and test keep their own. Where the task's own is left out, the audit uses it."""
+    custom_seconds: float = operation(10.0, gt=0, le=86_400)
+    """Wall clock that a `python:` function has for one attempt, import not counted; beyond it the attempt is `error`."""
 
 
 class Correct(Section):

@@ -64,7 +64,8 @@ def run(
             f"isolate is true under a launcher with {ranks.world_size} ranks; set isolate=false, or use plain selfplay run"
         )
     folder = RunFolder(Path(config.runs_dir) / config.name)
-    with contextlib.closing(Hands(config, loaded.path.resolve().parent, ranks, folder.path)) as hands:
+    note = watch.note if ranks.is_main else LOG.warning
+    with contextlib.closing(Hands(config, loaded.path.resolve().parent, ranks, folder.path, note)) as hands:
         if not ranks.is_main:
             return _rounds(loaded, folder, hands, watch, None, None)
         with Lease(folder.path):

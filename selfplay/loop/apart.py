@@ -3,13 +3,14 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from selfplay.config import load_config
 from selfplay.errors import SelfplayError
 from selfplay.loop.round import Round
 from selfplay.loop.steps import play_phase
 from selfplay.phases.hands import Hands
-from selfplay.phases.isolated import VARIABLE
+from selfplay.phases.isolated import NOTE, VARIABLE
 from selfplay.phases.watch import Watch
 from selfplay.ranks import join
 from selfplay.store import RunFolder
@@ -22,16 +23,23 @@ def main() -> int:
     config = loaded.config
     run = RunFolder(Path(config.runs_dir) / config.name)
     ranks, commits = join(None, config.launch.device), run.commits()
-    hands = Hands(config, loaded.path.resolve().parent, ranks, run.path)
+    watch = Watch(_tell)
+    hands = Hands(config, loaded.path.resolve().parent, ranks, run.path, watch.note)
     parent = commits[-1].next_parent if commits else None
     try:
-        play_phase(Round(int(number), parent, config, run, hands, ranks, Watch(), commits), phase)
+        play_phase(Round(int(number), parent, config, run, hands, ranks, watch, commits), phase)
     except SelfplayError as error:
         print(error, file=sys.stderr)
         return error.exit_code
     finally:
         hands.close()
     return 0
+
+
+def _tell(event: str, figures: dict[str, Any]) -> None:
+    """Notes are the driver's to pass on, a line each."""
+    if event == "note":
+        print(f"{NOTE}{' '.join(figures['text'].split())}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -33,16 +33,23 @@ from selfplay.verify.opening import KINDS, Opened, Setting, check_judges, open_v
 if TYPE_CHECKING:
     from selfplay.sandbox import Executor
     from selfplay.tasks.reading import Table
+    from selfplay.verify.custom import PythonFunction
 
 LOG = logging.getLogger("selfplay")
 PROCEDURAL = ("list_programs", "arithmetic")
 
 
 class Hands:
-    """What a run needs from outside, opened when first asked for. `folder` is where relative paths count from."""
+    """What a run needs from outside, opened when first asked for. `folder` is where relative paths count from.
 
-    def __init__(self, config: Config, folder: Path, ranks: Ranks, run: Path) -> None:
+    `note`: told of what a person should read, such as an exception of a verifier of theirs.
+    """
+
+    def __init__(
+        self, config: Config, folder: Path, ranks: Ranks, run: Path, note: Callable[[str], None] = LOG.warning
+    ) -> None:
         self.config, self.folder, self.ranks, self.run = config, folder, ranks, run
+        self._note = note
         self._executor: Executor | None = None
         self._kept: tuple[str, Backend, ExitStack] | None = None
         self._encoder: Encoder | None = None
@@ -192,9 +199,9 @@ class Hands:
                 raise ConfigError(
                     f"tasks: a verifier has type {kind!r}; known: {', '.join(KINDS)}, python:package.module:function, all, any, first"
                 )
-            from selfplay.verify.custom import load_function
-
-            load_function(kind)
+            self.functions.load(kind)
+        if self.config.isolate:  # each phase has a process of its own for them
+            self.functions.close()
         self.check_replies()
         if "code_tests" in self.kinds:  # a judge's model is not loaded for this
             with self.checkers():
@@ -255,7 +262,20 @@ class Hands:
             seed=seed_of(config.seed, "judge"),
             open_backend=self._teacher,
             open_executor=self._sandbox,
+            open_functions=lambda: nullcontext(self.functions),
         )
+
+    @cached_property
+    def functions(self) -> "PythonFunction":
+        """The one process of this rank in which the user's functions judge: what they keep lives as long as the run."""
+        from selfplay.verify.custom import PythonFunction
+
+        return PythonFunction(self.folder, self.config.verify.custom_seconds, self._say)
+
+    def _say(self, kind: str, text: str) -> None:
+        """Says what a function of the user's raised, once a kind and launch: the rank that meets a kind first says it."""
+        if self.ranks.claim(f"raised/{digest(kind)}") == 0:
+            self._note(text)
 
     def _sandbox(self) -> "AbstractContextManager[Executor]":
         """The one sandbox of this process: starting it costs more than a small phase's work in it."""
@@ -268,8 +288,9 @@ class Hands:
         return nullcontext(self._executor)
 
     def close(self) -> None:
-        """Ends the sandbox and frees the student; safe to call twice."""
+        """Ends the sandbox and the process of the user's functions, and frees the student; safe to call twice."""
         self.release()
+        self.functions.close()
         executor, self._executor = self._executor, None
         if executor is not None:
             executor.close()

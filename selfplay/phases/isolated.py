@@ -1,5 +1,6 @@
 """Floor 4: one phase in a process of its own (`isolate: true`): started by the driver, which holds the lease."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,18 +12,32 @@ from selfplay.phases.watch import Watch
 
 VARIABLE = "SELFPLAY_PHASE"
 """Set in the child: round number and phase, such as `3/train`."""
+NOTE = "note: "
+"""What a line of the child's standard error begins with that is worth a person's reading."""
+_ROOT = str(Path(__file__).resolve().parents[2])
+_BEGIN = (
+    f"import json, sys; path = [*json.loads(sys.argv.pop(1)), {_ROOT!r}]; sys.path += [p for p in path if p not in sys.path]; "
+    "from selfplay.loop.apart import main; sys.exit(main())"
+)
 
 
 def play_apart(config: Path, overrides: Sequence[str], number: int, phase: str, watch: Watch) -> None:
-    """Runs one phase through `python -m selfplay.loop.apart CONFIG [key=value ...]`, and raises what it failed with."""
+    """Runs one phase in `selfplay.loop.apart` with CONFIG [key=value ...], and raises what it failed with.
+
+    -P, and our own path behind the libraries': what lies in the working folder takes no library's place.
+    """
     watch.phase(phase, 1)
-    command = [sys.executable, "-m", "selfplay.loop.apart", str(config), *overrides]
+    command = [sys.executable, "-P", "-c", _BEGIN, json.dumps(sys.path), str(config), *overrides]
     done = subprocess.run(
         command, env={**os.environ, VARIABLE: f"{number}/{phase}"}, stderr=subprocess.PIPE, text=True, check=False
     )
     watch.end(phase)
+    lines = done.stderr.strip().splitlines()
+    for line in lines:
+        if line.startswith(NOTE):
+            watch.note(line.removeprefix(NOTE))
     if done.returncode:
-        text = done.stderr.strip().splitlines()
+        text = [line for line in lines if not line.startswith(NOTE)]
         kinds = [errors.ConfigError, errors.OutageError, errors.Interrupted]
         kind = next((k for k in kinds if k.exit_code == done.returncode), errors.SelfplayError)
         raise kind(

@@ -1,5 +1,6 @@
 """Floor 4: a verdict for every attempt, in the chunks that generation made."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
@@ -14,6 +15,9 @@ from selfplay.records import Attempt, Outcome
 from selfplay.store import Chunk, ChunkFolder
 from selfplay.tasks.book import TaskBook
 from selfplay.verify import Judged
+from selfplay.verify.custom import AT, RAISED
+
+_MARK = f'"{RAISED}"'.encode()
 
 
 def verify_attempts(
@@ -37,15 +41,36 @@ def verify_attempts(
         refuse_outage("verify", chunk, len(broken), len(judged), section.max_error_share, _why(broken))
         return [Said.of(attempt, one) for attempt, one in zip(rows, judged, strict=True)]
 
+    folder = folder_of(attempts, out)
+    was_done = folder.done() is not None
     run_chunks(
         "verify",
-        folder_of(attempts, out),
+        folder,
         open_verifiers,
         work,
         ranks=ranks,
         watch=watch,
         accepted=lambda said: said.outcome is Outcome.PASS,
     )
+    if ranks.is_main and not was_done:
+        for line in raised_in(folder):
+            watch.note(line)
+
+
+def raised_in(folder: ChunkFolder) -> list[str]:
+    """How many attempts have no outcome since a verifier of the user's raised on them: a line a kind, over all ranks' chunks."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    # as good as all lines hold no such word, and are not parsed
+    marked = (line for _, body in folder.bodies() for line in body.lines if _MARK in line)
+    for said in map(Said.from_line, marked):
+        raised = [verdict for verdict in said.verdicts if RAISED in verdict.details]
+        for verdict in raised if said.outcome is Outcome.ERROR else ():
+            name, place = str(verdict.details[RAISED]), str(verdict.details.get(AT, ""))
+            counts[verdict.verifier.rpartition("/")[0], name, place] += 1
+    return [
+        f"verify: {count} attempt{'s' * (count > 1)} of this round without an outcome: {name} of {verifier} ({place})"
+        for (verifier, name, place), count in sorted(counts.items())
+    ]
 
 
 def folder_of(attempts: ChunkFolder, out: Path) -> ChunkFolder:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from selfplay.records import Attempt, Outcome, Task
+from selfplay.verify.custom import RAISED
 from selfplay.verify.routing import Judged, Verifier, leaves, verify
 
 SHOWN_CHARS = 400
@@ -45,12 +46,15 @@ def admit(
     words = verify([tasks[place] for place, _ in asked], attempts, verifiers)
     found: list[list[Outcome]] = [[] for _ in tasks]
     broken: dict[int, str] = {}
+    raised: dict[int, str] = {}
     for (place, _), judged in zip(asked, words, strict=True):
         found[place].append(_seen(judged))
         if why := _cannot_run(judged):
             broken.setdefault(place, why)
+        if why := _raised(judged):
+            raised.setdefault(place, why)
     return [
-        _admission(task, outcomes, texts, broken.get(place, ""))
+        _admission(task, outcomes, texts, broken.get(place, ""), raised.get(place, ""))
         for place, (task, outcomes, texts) in enumerate(zip(tasks, found, near_misses, strict=True))
     ]
 
@@ -88,13 +92,19 @@ def try_answers(tasks: Sequence[Task], verifiers: Mapping[str, Verifier]) -> lis
     return [(tried[place], problems.get(place, "")) for place in range(len(tasks))]
 
 
+def _raised(judged: Judged) -> str:
+    """What functions of the user's raised on it, "" where none did, or something of ours was down too."""
+    errors = [verdict for verdict in judged.verdicts if verdict.outcome is Outcome.ERROR]
+    return errors[0].reason if errors and all(RAISED in verdict.details for verdict in errors) else ""
+
+
 def _seen(judged: Judged) -> Outcome:
     """What the tests made of it: a pass in the candidate's own process counts here, where no candidate is hostile."""
     inside = [v for v in judged.verdicts if v.details.get("trust") == "in_process" and v.reason == "passed"]
     return Outcome.PASS if inside and judged.outcome is Outcome.ABSTAIN else judged.outcome
 
 
-def _admission(task: Task, outcomes: list[Outcome], texts: Sequence[str], broken: str) -> Admission:
+def _admission(task: Task, outcomes: list[Outcome], texts: Sequence[str], broken: str, raised: str) -> Admission:
     has_gold = task.reference is not None
     gold, misses = (outcomes[0] if has_gold else None), outcomes[1 if has_gold else 0 :]
     let_by = next((n for n, word in enumerate(misses) if word in (Outcome.PASS, Outcome.ABSTAIN)), None)
@@ -102,7 +112,7 @@ def _admission(task: Task, outcomes: list[Outcome], texts: Sequence[str], broken
     if broken:
         problem = f"it cannot be judged, whatever the reply; {broken}"
     elif Outcome.ERROR in outcomes:
-        problem = "the verifier is out of order (error verdict); run selfplay doctor"
+        problem = f"the verifier is out of order{f': {raised}' if raised else ' (error verdict); run selfplay doctor'}"
     elif gold is not None and gold is not Outcome.PASS:
         problem = f"the gold answer is judged {gold.value}; mend the reference or the tests"
     elif let_by is not None:

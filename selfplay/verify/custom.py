@@ -1,75 +1,158 @@
 """Floor 3: verdicts by a function of your own: `verifier: {type: "python:package.module:function", ...}`.
 
 The function gets `(task, text)` and returns an Outcome (or its word), a Verdict, True/False for pass/fail, or None for
-no opinion. It is your code and runs in this process: never let it evaluate the text.
+no opinion. It runs in a process of its own (`custom_worker.py`) that is started once and asked item by item, so what the module
+keeps lives as long as the run; where an item hangs or crashes it, that item is `error` and the process is replaced. It is your code
+with your rights: the process is there for the run's sake, and no sandbox. Never let it evaluate the text.
 """
 
-import importlib
+import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
-from selfplay.errors import ConfigError
+from pydantic import ValidationError
+
+from selfplay.errors import ConfigError, OutageError
 from selfplay.records import Attempt, Outcome, Task, Verdict
+from selfplay.verify.asked import Asked, Ended, Late
 
 RAISED = "raised"
-"""In a verdict's details: the function itself raised on this attempt, and would again."""
+"""In a verdict's details: the function itself raised on this attempt, and would again; the name of the exception, or `deadline`,
+`crash` or `no outcome`."""
+AT = "at"
+"""Beside it: file, line and function."""
+START_SECONDS = 60.0
+"""A process that does not answer by then is an outage."""
+IMPORT_SECONDS = 1800.0
+"""An import that takes longer is a fault of the set-up; it may load models."""
+WORKER = "selfplay.verify.custom_worker"
 
 Function = Callable[[Task, str], Any]
 
 
 class PythonFunction:
-    """Verifier of `python:...` checks."""
+    """Verifier of `python:...` checks. Close it, or use it as a context manager: it holds a process once it was asked.
 
-    def __init__(self) -> None:
-        self._loaded: dict[str, Function] = {}
+    `folder`: where modules are looked for before installed packages (the config's); None: only where Python looks.
+    `seconds`: wall clock for one item, start and import not counted. `say(kind, text)`: told of each item that the function raised
+    on, with a word for what kind it is, so that each kind can be shown once.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None = None,
+        seconds: float = 10.0,
+        say: Callable[[str, str], None] = lambda kind, text: None,
+    ) -> None:
+        self._folder, self._seconds, self._say = folder, seconds, say
+        self._process: Asked | None = None
+        self._loaded: set[str] = set()
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the process; the next item starts another. Safe to call twice."""
+        process, self._process = self._process, None
+        self._loaded.clear()
+        if process is not None:
+            process.close()
 
     def verify(
         self, checks: Sequence[Mapping[str, Any]], tasks: Sequence[Task], attempts: Sequence[Attempt]
     ) -> list[Verdict]:
-        """See `Verifier.verify`; an exception of the function is an `error` verdict with its text."""
-        functions = [self._load(str(check["type"])) for check in checks]
-        return [_ask(*item) for item in zip(functions, checks, tasks, attempts, strict=True)]
+        """See `Verifier.verify`. One item after the other.
 
-    def _load(self, kind: str) -> Function:
-        if kind not in self._loaded:
-            self._loaded[kind] = load_function(kind)
-        return self._loaded[kind]
+        An exception of the function, a return value that is no outcome, the deadline and a crash are `error` verdicts of their
+        item, with `RAISED` in their details unless the exception says that a service is down. Raises ConfigError where the
+        function cannot be imported.
+        """
+        with self._lock:
+            items = zip(checks, tasks, attempts, strict=True)
+            return [self._judge(str(check["type"]), task, attempt) for check, task, attempt in items]
 
+    def load(self, kind: str) -> None:
+        """Imports the function that `python:package.module:function` names. Raises ConfigError where it cannot be had."""
+        self._ready(kind)
 
-def load_function(kind: str) -> Function:
-    """The function that `python:package.module:function` names. Raises ConfigError where it cannot be had."""
-    _, _, place = kind.partition(":")
-    module, colon, name = place.partition(":")
-    if not module or not colon or not name:
-        raise ConfigError(f"verifier: {kind!r} names no function; write python:package.module:function")
-    try:
-        function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(
-            f"verifier: {kind!r} cannot be imported ({error}); put the module on PYTHONPATH or mend the name"
-        ) from None
-    if not callable(function):
-        raise ConfigError(f"verifier: {kind!r} is {type(function).__name__}, which cannot be called; name a function")
-    return function  # type: ignore[no-any-return]
+    def _ready(self, kind: str) -> Asked:
+        """The process, with this function imported."""
+        process = self._running()
+        if kind in self._loaded:
+            return process
+        _, module, name = [*kind.split(":", 2), "", ""][:3]
+        if not module or not name:
+            raise ConfigError(f"verifier: {kind!r} names no function; write python:package.module:function")
+        reply = self._imported(process, kind, module)
+        fault, says = reply.get("fault"), reply.get("says")
+        if fault == "kind":
+            raise ConfigError(f"verifier: {kind!r} is {says}, which cannot be called; name a function")
+        if fault:
+            raise ConfigError(
+                f"verifier: {kind!r} cannot be imported ({says}); mend that, or put the module on PYTHONPATH or "
+                f"{f'into {self._folder}' if self._folder else 'beside the config'}"
+            )
+        self._loaded.add(kind)
+        return process
 
+    def _imported(self, process: Asked, kind: str, module: str) -> dict[str, Any]:
+        try:
+            return process.ask({"load": kind}, IMPORT_SECONDS)
+        except Ended as error:
+            raise ConfigError(f"verifier: {kind!r}: while {module} was imported, {error}; mend the module") from None
+        except Late:
+            raise ConfigError(
+                f"verifier: {kind!r}: importing {module} took over {IMPORT_SECONDS:.0f} s; mend the module"
+            ) from None
 
-def _ask(function: Function, check: Mapping[str, Any], task: Task, attempt: Attempt) -> Verdict:
-    name = f"{check['type']}/1"
-    try:
-        said = function(task, attempt.text)
-    except Exception as error:  # the one boundary: a fault of the verifier is ours, never the student's
-        return Verdict(verifier=name, outcome=Outcome.ERROR, reason=f"{type(error).__name__}: {error}")
-    return said if isinstance(said, Verdict) else Verdict(verifier=name, outcome=_outcome(said, str(check["type"])))
+    def _running(self) -> Asked:
+        if self._process is None or not self._process.alive:
+            self.close()
+            try:
+                self._process = Asked(WORKER)
+                self._process.ask(
+                    {"path": sys.path, "folder": str(self._folder) if self._folder else None}, START_SECONDS
+                )
+            except (Late, Ended, OSError) as error:
+                raise OutageError(
+                    f"verifier: the process for python: functions did not start ({error or 'no answer'}); see whether "
+                    f"`{sys.executable} -c 'import {WORKER}'` works, and run the same command"
+                ) from None
+        return self._process
 
+    def _judge(self, kind: str, task: Task, attempt: Attempt) -> Verdict:
+        process = self._ready(kind)
+        asked = {"judge": kind, "task": task.model_dump(mode="json", by_alias=True), "text": attempt.text}
+        try:
+            reply = process.ask(asked, self._seconds)
+        except Late:
+            late = f"gave no answer within {self._seconds:g} s (verify.custom_seconds)"
+            reply = {"raised": "deadline", "says": late, "at": kind.removeprefix("python:")}
+        except Ended as error:
+            reply = {"raised": "crash", "says": f"gave no answer: {error}", "at": kind.removeprefix("python:")}
+        if "verdict" in reply:
+            try:
+                return Verdict.model_validate({"verifier": f"{kind}/1", **reply["verdict"]})
+            except ValidationError as error:
+                fault = error.errors()[0]
+                where = ".".join(map(str, fault["loc"]))
+                says = f"returned a Verdict whose {where} cannot be used: {fault['msg']}"
+                reply = {"raised": "no outcome", "says": says, "at": kind.removeprefix("python:")}
+        return self._error(kind, task, reply)
 
-def _outcome(said: Any, kind: str) -> Outcome:
-    if said is None:
-        return Outcome.ABSTAIN
-    if isinstance(said, bool):
-        return Outcome.PASS if said else Outcome.FAIL
-    try:
-        return Outcome(said)
-    except ValueError:
-        raise ConfigError(
-            f"verifier: {kind!r} returned {said!r}; return one of {', '.join(o.value for o in Outcome)}, True, False, None or a Verdict"
-        ) from None
+    def _error(self, kind: str, task: Task, reply: Mapping[str, Any]) -> Verdict:
+        """`ValueError: ... (my_checks.py, line 4, in grade; task t3)`."""
+        name, at = str(reply["raised"]), str(reply["at"])
+        reason = f"{reply['says']} ({'; '.join(filter(None, (at, f'task {task.id}')))})"
+        if reply.get("outage"):
+            return Verdict(verifier=f"{kind}/1", outcome=Outcome.ERROR, reason=reason)
+        self._say(
+            f"{kind} {name} {at}", f"verifier {kind}: {reason}; the attempt is `error`: counted, never trained on"
+        )
+        return Verdict(verifier=f"{kind}/1", outcome=Outcome.ERROR, reason=reason, details={RAISED: name, AT: at})

@@ -37,6 +37,8 @@ class Setting:
     """Opens a judge's model: see `selfplay.models.teachers.open_teacher`, device and threads filled in."""
     open_executor: "Callable[[], AbstractContextManager[Executor]] | None" = None
     """Gives a sandbox that is at work already; None: a new one each time."""
+    open_functions: Callable[[], AbstractContextManager[Verifier]] | None = None
+    """Gives the process in which `python:` functions judge; None: a new one each time, which looks beside no config."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,12 @@ def open_verifiers(
 
     plain: dict[str, Verifier] = {
         "math": MathAnswer(),
-        "python": PythonFunction(),
         "steps": Steps(),
         "heuristic": Heuristic(),
     }
     check_judges(kinds, judge, setting, audit)
     with ExitStack() as stack:
+        plain["python"] = stack.enter_context((setting.open_functions or PythonFunction)())
         executor, limits = None, None
         stronger: dict[str, Verifier] = dict(plain)
         if "code_tests" in kinds:
