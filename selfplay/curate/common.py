@@ -91,9 +91,7 @@ def common_runs(runs: U64, tasks: NDArray[np.int64], least: int, questions: Sequ
     return values[counts >= least], same
 
 
-def _by_run(
-    runs: U64, tasks: NDArray[np.int64]
-) -> tuple[U64, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def _by_run(runs: U64, tasks: NDArray[np.int64]) -> tuple[U64, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Sorted distinct runs, how many tasks have each, and the tasks in that order with where each run's begin."""
     order = np.lexsort((tasks, runs))
     runs, tasks = runs[order], tasks[order]
@@ -136,4 +134,4 @@ def _among(values: U64, known: U64) -> NDArray[np.bool_]:
     """Which values are among the sorted `known`."""
     if not len(known):
         return np.zeros(len(values), np.bool_)
-    return known[np.minimum(np.searchsorted(known, values), len(known) - 1)] == values
+    return np.asarray(known[np.minimum(np.searchsorted(known, values), len(known) - 1)] == values)

@@ -43,6 +43,10 @@ RUN_WORDS = 12
 """Equal words in a row, numbers apart, that are a hit: 11 of 6,673 unrelated GSM8K rows have such a run with the test
 set, and 12 is the shortest half of a question there is."""
 
+LONG_RUN_WORDS, LONG_RUN_OWN = 18, 9
+"""A run of so many words of which so many stand in no common run is a hit too: two tasks that share a phrase in the middle
+("for each of his 3 children") are not hidden by it, and few texts go on alike for nine words after an instruction."""
+
 TEXT_SHARE = 0.6
 """A shorter run is a hit if it is this share of the text's words: then the text is little else."""
 
@@ -133,15 +137,15 @@ def _runs(block: Words, index: Protected) -> Iterator[tuple[int, _Run]]:
         if row not in of_text:
             of_text[row] = int(np.count_nonzero(~covered(hashes[low:high], index.common)))
         own = int(before[m] - before[j])
-        if _long_enough(own, of_text[row], int(index.own_words[part])):
+        if _long_enough(k - i, own, of_text[row], int(index.own_words[part])):
             base = int(block.offsets[row])
             at_start = bool(before[j] == before[their_low])
             yield row, _Run(part, int(places[i]) - base, int(places[k - 1]) - base, own, at_start)
 
 
-def _long_enough(own: int, of_text: int, of_part: int) -> bool:
-    """All three in words that stand in no common run."""
-    if own >= RUN_WORDS or own >= PART_SHARE * of_part:
+def _long_enough(length: int, own: int, of_text: int, of_part: int) -> bool:
+    """All but the length count the words alone that stand in no common run."""
+    if own >= RUN_WORDS or own >= PART_SHARE * of_part or (length >= LONG_RUN_WORDS and own >= LONG_RUN_OWN):
         return True
     return own >= TEXT_RUN_WORDS and own >= TEXT_SHARE * of_text
 

@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -26,8 +26,9 @@ from selfplay.curate.tokens import U64, Words, shingles, words
 SEED_ITEMS = 500
 """A seed that more protected rows share is not followed: for each of its rows the whole text would be compared."""
 
-MIN_ANSWER_WORDS = 8
-"""A protected answer with fewer words, numbers apart, is a formula or a phrase that others write too, and is not looked for."""
+MIN_ANSWER_WORDS, MIN_SPOKEN_WORDS = 12, 4
+"""A protected answer with fewer words, or fewer that are no numbers, is a formula, a phrase or a row of numbers that others
+write too, and is not looked for."""
 
 TELLING_ANSWER_WORDS = 12
 """A protected answer with fewer words of its own is found whole, with its numbers, or not at all."""
@@ -83,6 +84,8 @@ class Protected:
     functions: Mapping[str, int] = field(default_factory=dict)
     """Canonical function -> index of its row."""
     common_tasks: int = COMMON_TASKS
+    names: tuple[str, ...] = ()
+    """For each row its `id`, `task_id` or `index`, else its place."""
 
     @classmethod
     def of(
@@ -107,8 +110,9 @@ class Protected:
             whole = "".join(part.text for part in found) if isinstance(row, Mapping) else row
             functions.extend((line, index) for line in _telling_functions([whole, *(part.text for part in found)]))
         tasks, common = _shared(parts, len(rows), training, common_tasks, common_training)
-        bare = cls(tuple(parts), tasks, common, {}, common_tasks)
-        return cls(tuple(parts), tasks, common, bare.owners(functions), common_tasks)
+        names = tuple(_name_of(row) or str(index) for index, row in enumerate(rows))
+        bare = cls(tuple(parts), tasks, common, {}, common_tasks, names)
+        return replace(bare, functions=bare.owners(functions))
 
     def owners(self, found: Iterable[tuple[str, int]]) -> dict[str, int]:
         """Key -> the first row that has it, of (key, row) pairs; keys of `common_tasks` tasks belong to nobody."""
@@ -150,15 +154,18 @@ class Protected:
 
     @cached_property
     def unsought(self) -> frozenset[int]:
-        """Parts that are no evidence even as a whole: equal in many tasks (a system message), or a short answer."""
+        """Parts that are no evidence even as a whole: equal in many tasks (a system message), a short answer, a usual body."""
         keys = [(f"{part.kind} {squeeze(part.text)}", part.of) for part in self.parts]
         owned = self.owners(keys)
-        counts = np.diff(self.plain[1])
-        return frozenset(
-            i
-            for i, part in enumerate(self.parts)
-            if keys[i][0] not in owned or (part.kind == "answer" and counts[i] < MIN_ANSWER_WORDS)
-        )
+        spoken, all_words = np.diff(self.plain[1]).tolist(), np.diff(self.words.offsets).tolist()
+
+        def says_nothing(i: int) -> bool:
+            part = self.parts[i]
+            if part.kind == "answer":
+                return bool(all_words[i] < MIN_ANSWER_WORDS or spoken[i] < MIN_SPOKEN_WORDS)
+            return part.kind == "code" and i in self.short and not _FUNCTION.search(part.text)
+
+        return frozenset(i for i in range(len(self.parts)) if keys[i][0] not in owned or says_nothing(i))
 
     @cached_property
     def whole_keys(self) -> dict[str, int]:
@@ -299,6 +306,12 @@ def _telling_functions(sources: Sequence[str]) -> list[str]:
     """Canonical forms of the functions that are large enough to be known by their shape."""
     found = [f for source in sources if "def " in source for f in canonical_functions(source)]
     return [line for line, nodes, _, _ in found if nodes >= MIN_CODE_NODES]
+
+
+def _name_of(row: str | Mapping[str, object]) -> str:
+    if isinstance(row, str):
+        return ""
+    return next((str(row[key]) for key in ("id", "task_id", "index") if row.get(key) is not None), "")
 
 
 def _parts(index: int, row: str | Mapping[str, object]) -> list[Part]:
