@@ -29,7 +29,7 @@ _PHONE_WORDS = words(
     r"direct|toll|ext(?:ension)?|rsvp|speak|callback|lines?|landline|handset|switchboard|" + _ABROAD
 )
 _CALL_WORDS = words(
-    r"phone|telephone|tel|call|fax|mobile|cell|dial|sms|whatsapp|messages?|reach|answering|registered|ring|office|contact me|"
+    r"phone|telephone|tel|call|fax|mobile|cell|dial|sms|whatsapp|messages?|reach|answering|registered|ring|contact me|"
     r"(?:my|his|her|their|our) (?:new )?number|" + _ABROAD
 )
 _CARD_WORDS = words(
