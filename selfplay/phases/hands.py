@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from selfplay.tasks.reading import Table
 
 LOG = logging.getLogger("selfplay")
+
 
 class Hands:
     """What a run needs from outside, opened when first asked for. `folder` is where relative paths count from."""
