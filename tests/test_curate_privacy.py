@@ -235,3 +235,103 @@ def test_canaries_are_the_same_from_one_seed_and_all_different():
     secrets = [secret for canary in one for secret in (canary.secret, *canary.controls)]
     assert all(len(c.controls) == 999 and len({c.secret, *c.controls}) == 1000 for c in one)
     assert len({len(secret) for secret in secrets}) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "rule", "value"),
+    [
+        ("ssn 536‑22‑1234", "ssn", "536‑22‑1234"),
+        ("my ssn: ５３６-２２-１２３４", "ssn", "５３６-２２-１２３４"),
+        ("mail anna＠mail.company.de", "email", "anna＠mail.company.de"),
+        ("call 212‑555‑7890 now", "phone", "212‑555‑7890"),
+        ("call 212–555–7890 now", "phone", "212–555–7890"),
+        ("tel ０３０ ９０１８２０", "phone", "０３０ ９０１８２０"),
+        ("phone ٢١٢-٥٥٥-٧٨٩٠", "phone", "٢١٢-٥٥٥-٧٨٩٠"),
+        ("card 4111‑1111‑1111‑1111", "card", "4111‑1111‑1111‑1111"),
+        ("reach jo＠corp．com", "email", "jo＠corp．com"),
+        ("key ｇhp_abcdefghijklmnopqrstuvwxyz0123456789", "secret", "ｇhp_abcdefghijklmnopqrstuvwxyz0123456789"),
+    ],
+)
+def test_identifier_in_other_hyphens_digits_and_widths_is_found_with_its_own_characters(text, rule, value):
+    assert [(hit.rule, text[slice(*hit.span)]) for hit in privacy.find([text])] == [(rule, value)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "s = (Q@K.swapaxes(-1,-2))/d",
+        "y = X@W.astype(float)",
+        "X@W.T",
+        "A@B.mean",
+        "h = x@self.weight.t()",
+        "W@x.reshape(-1)",
+        "q@k.transpose(0,1).softmax",
+        "P@Q.fit",
+        "loss = (y@z.conj)",
+        "3–4–5 and 2020–2021",
+        "−1 −2 −3 4444 5555 6666 7777",
+    ],
+)
+def test_matrix_products_and_dashes_in_mathematics_are_no_identifiers(text):
+    assert privacy.find([text]) == []
+
+
+@pytest.mark.parametrize(
+    "value", ["900-12-3456", "987-65-4321", "666-12-3456", "000-12-3456", "123-00-4567", "123-45-0000"]
+)
+@pytest.mark.parametrize("text", ["Compute {} (minus signs).", "id {}", "ssn: {}", "phone {}"])
+def test_social_security_number_that_was_never_issued_is_none_and_no_phone_number(value, text):
+    assert privacy.find([text.format(value)]) == []
+
+
+PHONES = [
+    "+1-555-234-5678x890",
+    "+1 (415) 555-2671 ext. 12",
+    "(555)123-4567x123",
+    "555.123.4567",
+    "001-555-123-4567",
+    "555-123-4567 ext 44",
+    "+44 (0)20 7946 0958",
+    "+49/30/901820",
+    "030/901820",
+    "06.12.34.56.78",
+    "+86 138 0013 8000",
+    "98765 43210",
+    "8 (800) 555-35-35",
+    "1 (800) 555 0123",
+    "+55 (11) 91234-5678",
+    "(11) 91234-5678",
+    "612 34 56 78",
+    "467 3395",
+    "78 651 450",
+    "(99) 645-791",
+    "9469 9966",
+    "21 284 698 2548",
+    "02 12345678",
+]
+
+
+@pytest.mark.parametrize("value", PHONES)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Please have the manager call me at {} today.",
+        "my number is {}",
+        "M: {}",
+        "Ph {}",
+        "Home: {} / Work: none",
+        "Telefon: {}",
+        "Teléfono {}",
+        "携帯：{}",
+        "You can reach our office on {}",
+    ],
+)
+def test_phone_number_is_found_whole_where_someone_is_called(value, text):
+    start = text.index("{}")
+    spans = [hit.span for hit in privacy.find([text.format(value)]) if hit.rule == "phone"]
+    assert any(low <= start and start + len(value) <= high for low, high in spans)
+
+
+@pytest.mark.parametrize("piece", ["+1 ", "0 ", "(", "1-", "1x", "Q@", "x@y.", "1/", "ext ", "１"])
+def test_long_rows_of_pieces_of_identifiers_are_read_in_bounded_time(piece):
+    privacy.find([piece * (100_000 // len(piece))])

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from selfplay.config.making import Make
 from selfplay.phases.making.card import card, summary_of
 from selfplay.phases.making.dataset import build
 from selfplay.phases.making.makers import Tools
-from selfplay.records import Task, Trace, digest
+from selfplay.phases.screens import screen_of
+from selfplay.records import digest
 from selfplay.seeds import seed_of
 from selfplay.store import write_json, write_whole
 from selfplay.store.traces import write_traces
@@ -78,7 +79,9 @@ def open_tools(section: Make, folder: Path, out: Path) -> Iterator[Tools]:
     with ExitStack() as stack:
         opened = stack.enter_context(open_verifiers(kinds, section.sandbox, section.judge, setting))
         teacher = stack.enter_context(setting.open_backend(section.teacher.backend)) if section.teacher else None
-        yield Tools(source, opened.plain, teacher, texts, _screen(section, source.fixed.panel, source.fixed.test))
+        held_out, training = (*source.fixed.panel, *source.fixed.test), (*source.fixed.anchor, *source.pool)
+        screen = screen_of(section.tasks.source, section.decontaminate, section.privacy, held_out, training)
+        yield Tools(source, opened.plain, teacher, texts, screen)
 
 
 def _said_once() -> Callable[[str, str], None]:
@@ -91,19 +94,3 @@ def _said_once() -> Callable[[str, str], None]:
         known.add(kind)
 
     return say
-
-
-def _screen(
-    section: Make, panel: Sequence[Task], test: Sequence[Task]
-) -> Callable[[Sequence[Trace]], Mapping[str, str]] | None:
-    """As in a run: held-out tasks and personal data; procedural sources keep their held-out part away themselves."""
-    procedural = section.tasks.source in ("list_programs", "arithmetic")
-    searched, private = section.decontaminate and not procedural, section.privacy == "drop" and not procedural
-    if not searched and not private:
-        return None
-    from selfplay.curate.protected import Protected
-    from selfplay.curate.screening import PRIVATE_RULES, screen
-
-    rows = [{"prompt": task.text, "answer": task.reference or ""} for task in (*panel, *test)]
-    benchmarks = {"held_out": Protected.of(rows)} if searched else {}
-    return lambda traces: screen(traces, benchmarks, PRIVATE_RULES if private else ()).flags

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from selfplay.config.judging import Judge
+from selfplay.config.leaks import Decontaminate
 from selfplay.config.made import MakerSettings, Scenarios
 from selfplay.config.sections import Count, Share, Tasks, operation
 from selfplay.config.tree import Sandbox
@@ -39,7 +40,7 @@ class Make(MakerSettings):
     judge: Judge | None = None
     """Decides on what `instruct` makes, which nothing can run."""
     sandbox: Sandbox = Sandbox()
-    decontaminate: bool = True
+    decontaminate: Decontaminate = Decontaminate()
     privacy: Literal["off", "drop"] = "drop"
     max_error_share: Share = 0.05
     """Above this share of outages among the replies nothing is written (exit 3); the same command goes on from the cache."""

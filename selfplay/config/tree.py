@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from selfplay.config.judging import Audit, Judge
+from selfplay.config.leaks import Decontaminate
 from selfplay.config.made import MakeTasks, QuotaWish, making_faults
 from selfplay.config.sections import Count, Sampler, Section, Share, Student, StudentBackend, Tasks, operation
 from selfplay.config.training import Lora as Lora
@@ -151,8 +152,8 @@ class Curate(Section):
     """accumulate_subsample: rows drawn from the pool."""
     quotas: tuple[QuotaWish, ...] = ()
     """Shares by tag that the round's accepted attempts are to have; what cannot be met is named and counted."""
-    decontaminate: bool = True
-    """Drop attempts and tasks that repeat an evaluation task."""
+    decontaminate: Decontaminate = Decontaminate()
+    """Drop attempts and tasks that repeat an evaluation task; true, false, or which rules count."""
     privacy: Literal["off", "drop"] = "drop"
 
     @model_validator(mode="after")

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
+from selfplay.curate.simplify import simplified
+
 MAX_SOURCE_CHARS = 50_000
 """Longer programs are not parsed: 50,000 characters is ten times the longest solution in the benchmarks we know."""
 
@@ -33,14 +35,13 @@ _SKIPPED_FIELDS = frozenset({"annotation", "returns", "type_comment", "ctx", "ty
 
 
 def canonical_source(text: str) -> str | None:
-    """One line that is equal for programs equal up to renaming, comments, docstrings, annotations and layout.
+    """One line that is equal for programs equal up to renaming, comments, docstrings, annotations, layout and dead statements.
 
     None where the text does not parse as Python, holds no statement, or is beyond the bounds above.
     """
     tree = parse(text)
-    if tree is None or not tree.body:
-        return None
-    return _write(tree, text)
+    tree = simplified(tree) if tree is not None and tree.body else None
+    return None if tree is None or not tree.body else _write(tree, text)
 
 
 def canonical_functions(text: str) -> list[tuple[str, int, int, int]]:

@@ -97,15 +97,17 @@ def is_ipv6(value: str) -> bool:
 
 
 def is_ssn(value: str) -> bool:
-    """Nine digits without a block of zeros; areas that were never issued count too, as taxpayer numbers have them."""
+    """Nine digits that can have been issued (SSA, since 2011): no block of zeros, and no area 000, 666 or 900 to 999."""
     digits = digits_of(value)
-    return digits[:3] != "000" and digits[3:5] != "00" and digits[5:] != "0000"
+    issued = digits[:3] not in {"000", "666"} and digits[0] != "9"
+    return issued and digits[3:5] != "00" and digits[5:] != "0000"
 
 
 def is_phone(value: str) -> bool:
-    """7 to 15 digits (E.164) that are not all one; not a number kept for examples (202-555-01xx, 000-00-xxxx)."""
+    """7 to 15 digits (E.164) that are not all one; not a number kept for examples (202-555-01xx), nor a social security
+    number's shape, which is one or nothing."""
     digits = digits_of(value)
-    kept = re.fullmatch(r"1?20255501\d\d|00000\d{4}", digits)
+    kept = re.fullmatch(r"1?20255501\d\d|00000\d{4}", digits) or re.fullmatch(r"\d{3}-\d{2}-\d{4}", value)
     return 7 <= len(digits) <= 15 and len(set(digits)) > 1 and kept is None
 
 
@@ -141,8 +143,27 @@ def is_old(value: str) -> bool:
 
 
 def is_real_mail(value: str) -> bool:
-    """Not at a domain kept for examples (RFC 2606)."""
-    return not value.lower().endswith(("@example.com", "@example.org"))
+    """Not at a domain kept for examples (RFC 2606), and not a matrix product and a method (`Q@K.mean`, `X@W.T`)."""
+    name, _, domain = value.partition("@")
+    last = domain.lower().rpartition(".")[2]
+    operands = _OPERAND.fullmatch(name) and _OPERAND.fullmatch(domain.partition(".")[0])
+    product = _METHODS.fullmatch(last) or (operands and not _MAIL_ENDS.fullmatch(last))
+    return not product and not value.lower().endswith(("@example.com", "@example.org"))
+
+
+_METHODS = re.compile(
+    "astype|real|imag|conj|dot|sum|mean|std|var|min|max|argmin|argmax|transpose|swapaxes|reshape|view|permute|flatten|ravel|"
+    "squeeze|unsqueeze|clone|copy|detach|cpu|cuda|numpy|item|tolist|float|half|double|long|bool|todense|toarray|inverse|inv|det|"
+    "trace|norm|softmax|relu|sigmoid|tanh|exp|log|sqrt|abs|sign|round|clip|clamp|expand|repeat|data|grad|shape|size|ndim|values|"
+    "weight|bias|matmul|bmm|contiguous|type|cumsum|sort|diagonal|dtype|device|array|matrix|eval"
+)
+"""What an array is asked for after a dot: none is a top-level domain."""
+_OPERAND = re.compile(r"[A-Z]{1,2}\d?")
+"""A matrix by its usual name."""
+_MAIL_ENDS = re.compile(
+    "com|org|net|edu|gov|mil|info|biz|de|uk|fr|it|es|nl|be|ch|at|se|no|dk|fi|pl|cz|us|ca|au|eu|io|me|co"
+)
+"""Ends after which even `A@B.com` is an address."""
 
 
 def is_real_url(value: str) -> bool:

@@ -14,15 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selfplay.curate.canonical import canonical_functions
+from selfplay.curate.common import SEED_WORDS, covered, without_numbers
 from selfplay.curate.protected import (
-    SEED_WORDS,
     Part,
     Protected,
     function_blocks,
     head_of,
     masked_block,
     squeeze,
-    without_numbers,
 )
 from selfplay.curate.tokens import U64, Words, batches, char_offset, shingles
 
@@ -43,6 +42,10 @@ other numbers; inside more text; its beginning alone; another part of it; its an
 RUN_WORDS = 12
 """Equal words in a row, numbers apart, that are a hit: 11 of 6,673 unrelated GSM8K rows have such a run with the test
 set, and 12 is the shortest half of a question there is."""
+
+LONG_RUN_WORDS, LONG_RUN_OWN = 18, 9
+"""A run of so many words of which so many stand in no common run is a hit too: two tasks that share a phrase in the middle
+("for each of his 3 children") are not hidden by it, and few texts go on alike for nine words after an instruction."""
 
 TEXT_SHARE = 0.6
 """A shorter run is a hit if it is this share of the text's words: then the text is little else."""
@@ -80,8 +83,10 @@ class _Run:
     part: int
     first: int
     last: int
-    words: int
+    own: int
+    """Words of it, numbers apart, that stand in no common run."""
     at_start: bool
+    """No word of the part's own stands before it."""
 
 
 def find(
@@ -113,7 +118,9 @@ def _runs(block: Words, index: Protected) -> Iterator[tuple[int, _Run]]:
     """All maximal runs that are long enough, as (text of the block, run)."""
     hashes, offsets, places = without_numbers(block)
     theirs, their_offsets, _ = index.plain
+    before = index.own_before
     diagonals: dict[tuple[int, int, int], int] = {}
+    of_text: dict[int, int] = {}
     for row, place, part, their_place in _shared_seeds(hashes, offsets, index.seeds):
         diagonal = (row, part, place - their_place)
         if diagonals.get(diagonal, -1) >= place:
@@ -127,16 +134,20 @@ def _runs(block: Words, index: Protected) -> Iterator[tuple[int, _Run]]:
         while k < high and m < their_high and hashes[k] == theirs[m]:
             k, m = k + 1, m + 1
         diagonals[diagonal] = k - low - 1
-        length, of_text, of_part = k - i, high - low, their_high - their_low
-        if _long_enough(length, of_text, of_part):
+        if row not in of_text:
+            of_text[row] = int(np.count_nonzero(~covered(hashes[low:high], index.common)))
+        own = int(before[m] - before[j])
+        if _long_enough(k - i, own, of_text[row], int(index.own_words[part])):
             base = int(block.offsets[row])
-            yield row, _Run(part, int(places[i]) - base, int(places[k - 1]) - base, length, j == their_low)
+            at_start = bool(before[j] == before[their_low])
+            yield row, _Run(part, int(places[i]) - base, int(places[k - 1]) - base, own, at_start)
 
 
-def _long_enough(length: int, of_text: int, of_part: int) -> bool:
-    if length >= RUN_WORDS or length >= PART_SHARE * of_part:
+def _long_enough(length: int, own: int, of_text: int, of_part: int) -> bool:
+    """All but the length count the words alone that stand in no common run."""
+    if own >= RUN_WORDS or own >= PART_SHARE * of_part or (length >= LONG_RUN_WORDS and own >= LONG_RUN_OWN):
         return True
-    return length >= TEXT_RUN_WORDS and length >= TEXT_SHARE * of_text
+    return own >= TEXT_RUN_WORDS and own >= TEXT_SHARE * of_text
 
 
 def _shared_seeds(
@@ -195,8 +206,7 @@ def _rule_of(text: str, part: Part, run: _Run, index: Protected) -> str:
         return "exact" if text.lstrip().startswith(verbatim) else "in_context"
     if _letters(part.text) in _letters(text):
         return "spacing_case"
-    offsets = index.plain[1]
-    if run.words >= FULL_SHARE * (offsets[run.part + 1] - offsets[run.part]):
+    if run.own >= FULL_SHARE * index.own_words[run.part]:
         return "numbers"
     return "half" if run.at_start else "overlap"
 

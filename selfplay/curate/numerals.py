@@ -18,22 +18,33 @@ LEAST_DIGITS = 6
 LETTERED_CLUMP = re.compile(r"\b(?=[A-Z]*\d)[A-HJ-NPR-Z0-9]{17}\b|\b[A-Z]{2}\s+\d{5}\b")
 """What the patterns of LETTERED can match."""
 
+_ABROAD = (
+    r"ph|mob|[mtph](?=: )|telef[oó]n\w{0,2}|t[ée]l[ée]?f?(?:phone)?|tlf|teléfono|móvil|celular|cellulare|handy|rufnummer|portable|numéro|"
+    r"telefonnummer|telefoon|puhelin|телефон|тел|电话|手机|電話|携帯|전화"
+)
+"""Short labels (`Ph`, `M:`) and the word in other languages."""
 _PHONE_WORDS = words(
     r"phones?|telephone|tel|call(?:ed|ing)?|fax|mobile|cell(?:ular|phone)?|contact|number(?! of)|reach(?:ed)?|dial(?:ed|ling|ing)?|ring|"
     r"text(?:ed)?|messages?|sms|whatsapp|answer(?:ing|ed)?|registered|office|desk|home|work|hotline|voice ?mail|pager|"
-    r"direct|toll|ext(?:ension)?|rsvp|speak|callback"
+    r"direct|toll|ext(?:ension)?|rsvp|speak|callback|lines?|landline|handset|switchboard|" + _ABROAD
 )
 _CALL_WORDS = words(
-    r"phone|telephone|tel|call|fax|mobile|cell|dial|sms|whatsapp|messages?|reach|answering|registered|ring"
+    r"phone|telephone|tel|call|fax|mobile|cell|dial|sms|whatsapp|messages?|reach|answering|registered|ring|contact me|"
+    r"(?:my|his|her|their|our) (?:new )?number|" + _ABROAD
 )
 _CARD_WORDS = words(
     r"cards?|cc|credit|debit|visa|master ?card|amex|american express|discover|maestro|diners|jcb|payments?|charged?|atm"
 )
 _VERSION = re.compile(r"(?:\bv|version|release|section|chapter|build)[ :=]*$", re.IGNORECASE)
 _SUM_BEFORE = re.compile(r"[=<>+*/$%×÷−][ ]*$")
-_SUM_AFTER = re.compile(r"[ ]*[=*/+<>%×÷−]")
+_SUM_AFTER = re.compile(r"[ ]*[=*+<>%×÷−]|[ ]*/(?![ ]*[A-Z][a-z])")
 _END = r"(?!\w)(?![-.]\d)"
 _STATES = r"(?:A[LKZR]|C[AOT]|D[CE]|FL|GA|HI|I[DLNA]|K[SY]|LA|M[EDAINSOT]|N[EVHJMYCD]|O[HKR]|PA|RI|S[CD]|T[NX]|UT|V[TA]|W[AVIY])"  # the 50 and DC
+
+
+_EXTENSION = r"[ ,;]{0,2}(?:[Xx]|[Ee]xt\.?|[Ee]xtension|#)[ .:]{0,2}\d{1,6}"
+EXTENSION = re.compile(_EXTENSION)
+"""What may follow a phone number and belongs to it: `x123`, `ext. 45`."""
 
 
 def _number(
@@ -43,7 +54,7 @@ def _number(
 
 
 def _phone(regex: str, context: re.Pattern[str] | None = None, ok: Check = check.is_phone) -> Pattern:
-    return _number("phone", 4, regex + _END, ok, context)
+    return _number("phone", 4, regex + rf"(?:{_EXTENSION})?" + _END, ok, context)
 
 
 _GROUPS = r"(?<![\w.+-])(?<!\d )(?<!\w\()\(?\d{1,5}\)?(?:[ .-]\(?\d{2,8}\)?){1,5}(?! \d)"
@@ -82,8 +93,9 @@ CARDS: tuple[Pattern, ...] = (
 """Payment cards: any length where a card is spoken of, else the two common lengths of known issuers."""
 
 PHONES: tuple[Pattern, ...] = (
-    _phone(r"(?<![\w.])\+\d{1,3}(?:[ .-]?\(\d{1,4}\))?(?:[ .-]?\d){6,13}"),
-    _phone(r"(?<![\w.)])\(\d{2,5}\)[ -]?\d{2,4}(?:[ .-]\d{2,4}){1,3}"),
+    _phone(r"(?<![\w.])\+\d{1,3}(?:[ .-]?\(\d{1,4}\))?(?:[ ./-]?\d){6,13}"),
+    _phone(r"(?<![\w.)])(?<![\d ] )(?:[178][ -])?\(\d{2,5}\)[ -]?\d{2,5}(?:[ .-]\d{2,4}){1,3}"),
+    _phone(r"(?<![\w.-])0\d(?:\.\d{2}){4}"),
     _phone(r"(?<![\w.-])(?:1[ .-])?\(?[2-9]\d{2}\)?([-.])\d{3}\1\d{4}"),
     _phone(r"(?<![\w.-])0\d{1,4}[ /-]\d{2,4}(?:[ -]\d{2,4}){1,3}"),
     _phone(r"(?<![\w.-])0\d{2,4}[ /-]\d{6,8}"),
@@ -92,7 +104,7 @@ PHONES: tuple[Pattern, ...] = (
     _phone(_GROUPS, _CALL_WORDS),
     _phone(r"(?<![\w.+-])(?<!\w\()\d{7,12}", _CALL_WORDS),
 )
-"""Phone numbers: the first six by shape alone, the others where someone is called."""
+"""Phone numbers: the first seven by shape alone, the others where someone is called."""
 
 LETTERED: tuple[Pattern, ...] = (
     Pattern("vehicle", 12, re.compile(r"(?<![\w-])[A-HJ-NPR-Z0-9]{17}(?![\w-])"), frozenset(), check.is_vin),

@@ -5,6 +5,7 @@ Not covered: names and places in running text. Patterns alone are not Safe Harbo
 """
 
 import re
+import unicodedata
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 
 from selfplay.curate.checksums import iban_end
 from selfplay.curate.identifiers import CONTEXT_AFTER, CONTEXT_BEFORE, FAX, LABELLED, SHAPED, Pattern
-from selfplay.curate.numerals import CARDS, CLUMP, FIXED, LEAST_DIGITS, LETTERED, LETTERED_CLUMP, PHONES
+from selfplay.curate.numerals import CARDS, CLUMP, EXTENSION, FIXED, LEAST_DIGITS, LETTERED, LETTERED_CLUMP, PHONES
 from selfplay.errors import ConfigError
 
 PATTERNS = (*SHAPED, *FIXED, *LABELLED, *LETTERED, *CARDS, *PHONES)
@@ -141,8 +142,31 @@ def values(text: str) -> Iterator[tuple[str, str]]:
         yield rule, re.sub(r"[\s().-]", "", text[slice(*span)]).casefold()
 
 
+class _Spelling(dict[int, str]):
+    """Characters that stand for one of ASCII in an identifier: full-width forms, digits of other scripts, hyphens, spaces."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        kind, name = unicodedata.category(character), unicodedata.normalize("NFKC", character)
+        if kind == "Nd":
+            name = str(unicodedata.decimal(character))
+        elif code in _HYPHENS:
+            name = "-"
+        elif kind == "Zs":
+            name = " "
+        self[code] = name if len(name) == 1 and name.isascii() else character
+        return self[code]
+
+
+_HYPHENS = frozenset({0x00AD, 0x2010, 0x2011, 0x2012, 0x2013, 0x2014, 0x2043, 0xFE58, 0xFE63, 0xFF0D})
+"""Hyphens and dashes; not the minus sign U+2212, which stands in sums."""
+_SPELLING = _Spelling()
+
+
 def _in_text(text: str) -> list[tuple[tuple[int, int], str]]:
-    """Spans and classes of one text, in order."""
+    """Spans and classes of one text, in order. It is read in ASCII spelling, character for character."""
+    if not text.isascii():
+        text = text.translate(_SPELLING)
     if len(text) <= MAX_TEXT_CHARS:
         return _resolve(_candidates(text))
     found: set[tuple[int, int, int, str]] = set()
@@ -194,7 +218,9 @@ def _number_places(text: str, clumps: Sequence[tuple[int, int]]) -> Iterator[tup
     """The same for the patterns of digits, which are tried on clumps of digits only."""
     for start, stop in clumps:
         if sum(character.isdigit() for character in text[start:stop]) >= LEAST_DIGITS:
-            yield from ((rank, max(0, start - _MARGIN), stop + _MARGIN) for rank in _DIGIT_RANKS)
+            extension = EXTENSION.match(text, stop)
+            end = (extension.end() if extension else stop) + _MARGIN
+            yield from ((rank, max(0, start - _MARGIN), end) for rank in _DIGIT_RANKS)
     for match in LETTERED_CLUMP.finditer(text) if clumps else ():
         yield from ((rank, *match.span()) for rank in _LETTERED_RANKS)
 

@@ -2,25 +2,36 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from selfplay.curate.canonical import canonical_functions
+from selfplay.curate.common import (
+    COMMON_TASKS,
+    COMMON_TRAINING,
+    SEED_WORDS,
+    common_in_training,
+    common_runs,
+    covered,
+    runs_of,
+    tasks_of,
+    without_numbers,
+)
 from selfplay.curate.tokens import U64, Words, shingles, words
 
-SEED_WORDS = 6
-"""Words (numbers apart) of a seed: a shared seed only makes a pair looked at, so it may be short."""
+SEED_ITEMS = 500
+"""A seed that more protected rows share is not followed: for each of its rows the whole text would be compared."""
 
-SEED_ITEMS = 50
-"""A seed that more protected rows share is a turn of phrase, not a trace of one of them, and is not followed."""
+MIN_ANSWER_WORDS, MIN_SPOKEN_WORDS = 12, 4
+"""A protected answer with fewer words, or fewer that are no numbers, is a formula, a phrase or a row of numbers that others
+write too, and is not looked for."""
 
-TEMPLATE_ITEMS = 3
-"""From this many protected rows with equal words and different numbers on, the words are a template: such rows are found
-with their own numbers only. Two may be a benchmark and its number-changed twin (GSM8K and GSM-Hard)."""
+TELLING_ANSWER_WORDS = 12
+"""A protected answer with fewer words of its own is found whole, with its numbers, or not at all."""
 
 MIN_ANSWER_CHARS = 30
 """A protected answer with fewer letters and digits ("42", "yes") is the answer to much else, and is not looked for; nor is
@@ -66,24 +77,51 @@ class Protected:
     """Evaluation rows, indexed once and searched many times."""
 
     parts: tuple[Part, ...]
+    tasks: tuple[int, ...] = ()
+    """For each row a number that rows of one task share."""
+    common: U64 = field(default_factory=lambda: np.zeros(0, np.uint64))
+    """Sorted hashes of the runs of SEED_WORDS words that many tasks share."""
     functions: Mapping[str, int] = field(default_factory=dict)
     """Canonical function -> index of its row."""
+    common_tasks: int = COMMON_TASKS
+    names: tuple[str, ...] = ()
+    """For each row its `id`, `task_id` or `index`, else its place."""
 
     @classmethod
-    def of(cls, rows: Sequence[str | Mapping[str, object]]) -> "Protected":
+    def of(
+        cls,
+        rows: Sequence[str | Mapping[str, object]],
+        training: Sequence[str] = (),
+        *,
+        common_tasks: int = COMMON_TASKS,
+        common_training: int = COMMON_TRAINING,
+    ) -> "Protected":
         """From rows that are texts, or mappings with texts such as question, prompt, answer, canonical_solution.
 
         Ids, tests and whatever is no text are not looked for. A record with `.model_dump()` is given as that mapping.
+        A run of words that `common_tasks` protected tasks share, or `common_training` of the prompts `training`, is an
+        instruction, a template or a worked example, and no evidence; a row that stands whole in a text always is.
         """
         parts: list[Part] = []
-        functions: dict[str, int] = {}
+        functions: list[tuple[str, int]] = []
         for index, row in enumerate(rows):
             found = list(_parts(index, row))
             parts.extend(found)
             whole = "".join(part.text for part in found) if isinstance(row, Mapping) else row
-            for line in _telling_functions([whole, *(part.text for part in found)]):
-                functions.setdefault(line, index)
-        return cls(tuple(parts), functions)
+            functions.extend((line, index) for line in _telling_functions([whole, *(part.text for part in found)]))
+        tasks, common = _shared(parts, len(rows), training, common_tasks, common_training)
+        names = tuple(_name_of(row) or str(index) for index, row in enumerate(rows))
+        bare = cls(tuple(parts), tasks, common, {}, common_tasks, names)
+        return replace(bare, functions=bare.owners(functions))
+
+    def owners(self, found: Iterable[tuple[str, int]]) -> dict[str, int]:
+        """Key -> the first row that has it, of (key, row) pairs; keys of `common_tasks` tasks belong to nobody."""
+        rows: dict[str, int] = {}
+        tasks: dict[str, set[int]] = defaultdict(set)
+        for key, row in found:
+            rows.setdefault(key, row)
+            tasks[key].add(self.tasks[row])
+        return {key: row for key, row in rows.items() if len(tasks[key]) < self.common_tasks}
 
     @cached_property
     def words(self) -> Words:
@@ -96,58 +134,72 @@ class Protected:
         return without_numbers(self.words)
 
     @cached_property
-    def templates(self) -> frozenset[int]:
-        """Parts whose words (numbers apart) stand in TEMPLATE_ITEMS rows or more with different numbers."""
+    def own_before(self) -> NDArray[np.int64]:
+        """(W + 1,) of the words without numbers, how many before each stand in no common run: the words that tell."""
         hashes, offsets, _ = self.plain
-        families: dict[bytes, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-        for index, part in enumerate(self.parts):
-            key = hashes[offsets[index] : offsets[index + 1]].tobytes()
-            families[key]["".join(re.findall(r"\d+", part.text))].append(index)
-        return frozenset(
-            i for family in families.values() if len(family) >= TEMPLATE_ITEMS for rows in family.values() for i in rows
-        )
+        own = [~covered(hashes[offsets[i] : offsets[i + 1]], self.common) for i in range(len(self.parts))]
+        return np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate([np.zeros(0, np.bool_), *own]))])
+
+    @cached_property
+    def own_words(self) -> NDArray[np.int64]:
+        """Words of each part that tell."""
+        return np.diff(self.own_before[self.plain[1]])
 
     @cached_property
     def short(self) -> frozenset[int]:
-        """Parts too short for a seed, and templates: they are found with their numbers or not at all."""
-        _, offsets, _ = self.plain
-        few = np.flatnonzero(np.diff(offsets) < SEED_WORDS).tolist()
-        return self.templates | frozenset(few)
+        """Parts with too few words of their own: they are found whole, with their numbers, or not at all."""
+        least = {"answer": TELLING_ANSWER_WORDS}
+        own = self.own_words.tolist()
+        return frozenset(i for i, part in enumerate(self.parts) if own[i] < least.get(part.kind, SEED_WORDS))
+
+    @cached_property
+    def unsought(self) -> frozenset[int]:
+        """Parts that are no evidence even as a whole: equal in many tasks (a system message), a short answer, a usual body."""
+        keys = [(f"{part.kind} {squeeze(part.text)}", part.of) for part in self.parts]
+        owned = self.owners(keys)
+        spoken, all_words = np.diff(self.plain[1]).tolist(), np.diff(self.words.offsets).tolist()
+
+        def says_nothing(i: int) -> bool:
+            part = self.parts[i]
+            if part.kind == "answer":
+                return bool(all_words[i] < MIN_ANSWER_WORDS or spoken[i] < MIN_SPOKEN_WORDS)
+            return part.kind == "code" and i in self.short and not _FUNCTION.search(part.text)
+
+        return frozenset(i for i in range(len(self.parts)) if keys[i][0] not in owned or says_nothing(i))
 
     @cached_property
     def whole_keys(self) -> dict[str, int]:
         """Letters and digits of each short part -> its index."""
         found: dict[str, int] = {}
-        for index in sorted(self.short):
-            part = self.parts[index]
-            key = squeeze(part.text)
-            if key and (part.kind == "question" or len(key) >= MIN_ANSWER_CHARS):
+        for index in sorted(self.short - self.unsought):
+            key = squeeze(self.parts[index].text)
+            if key and (self.parts[index].kind == "question" or len(key) >= MIN_ANSWER_CHARS):
                 found.setdefault(key, index)
         return found
 
     @cached_property
     def seeds(self) -> tuple[U64, dict[int, list[tuple[int, int]]]]:
-        """Sorted seed hashes, and for each its (part, place) list: runs of words without numbers."""
+        """Sorted seed hashes, and for each its (part, place) list: runs of words without numbers that are not common."""
         hashes, offsets, _ = self.plain
-        return self._table(hashes, offsets, [i for i in range(len(self.parts)) if i not in self.short])
+        table = _places(hashes, offsets, [i for i in range(len(self.parts)) if i not in self.short | self.unsought])
+        known = set(self.common.tolist())
+        kept = {run: places for run, places in table.items() if run not in known and len(places) <= SEED_ITEMS}
+        return np.array(sorted(kept), np.uint64), kept
 
     @cached_property
     def number_seeds(self) -> tuple[U64, dict[int, list[tuple[int, int]]]]:
-        """As `seeds`, with the numbers, of the short parts that are long enough to be sought inside a text."""
-        sought = [i for i in sorted(self.short) if len(squeeze(self.parts[i].text)) >= MIN_ANSWER_CHARS]
-        return self._table(self.words.hashes, self.words.offsets, sought)
-
-    def _table(
-        self, hashes: U64, offsets: NDArray[np.int64], wanted: Sequence[int]
-    ) -> tuple[U64, dict[int, list[tuple[int, int]]]]:
-        rolled, starts = shingles(hashes, offsets, SEED_WORDS)
-        counts = np.diff(offsets)
-        table: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        for index in wanted:
-            if counts[index] >= SEED_WORDS:
-                for place, value in enumerate(rolled[starts[index] : starts[index + 1]].tolist()):
-                    table[value].append((index, place))
-        kept = {v: places for v, places in table.items() if len({self.parts[i].of for i, _ in places}) <= SEED_ITEMS}
+        """The rarest run, numbers included, of each short part that is long enough to be sought inside a text."""
+        short = sorted(self.short - self.unsought)
+        sought = [i for i in short if len(squeeze(self.parts[i].text)) >= MIN_ANSWER_CHARS]
+        table = _places(self.words.hashes, self.words.offsets, sought)
+        rarest: dict[int, tuple[int, int, int]] = {}
+        for run, places in table.items():
+            for part, place in places:
+                rarest[part] = min(rarest.get(part, (len(places), run, place)), (len(places), run, place))
+        kept: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for part, (_, run, place) in rarest.items():
+            kept[run].append((part, place))
+        kept = {run: places for run, places in kept.items() if len(places) <= SEED_ITEMS}
         return np.array(sorted(kept), np.uint64), kept
 
     @cached_property
@@ -159,22 +211,23 @@ class Protected:
     @cached_property
     def blocks(self) -> dict[str, int]:
         """Functions as written, their own name masked -> row: for those too small to be known by shape, notes included."""
-        found: dict[str, int] = {}
-        for of, source in self.code.items():
-            for _, start, end in function_blocks(source):
-                found.setdefault(masked_block(source[start:end]), of)
-        return {block: of for block, of in found.items() if len(block) >= MIN_BLOCK_CHARS}
+        blocks = [
+            (masked_block(source[start:end]), of)
+            for of, source in self.code.items()
+            for _, start, end in function_blocks(source)
+        ]
+        return self.owners((block, of) for block, of in blocks if len(block) >= MIN_BLOCK_CHARS)
 
     @cached_property
     def heads(self) -> dict[str, int]:
         """Signature and docstring of functions, their own name masked -> row: benchmarks are often given by prompts alone."""
-        found: dict[str, int] = {}
-        for of, source in self.code.items():
-            for _, start, end in function_blocks(source):
-                head = head_of(source[start:end])
-                if head is not None and len(masked_block(head)) >= MIN_BLOCK_CHARS:
-                    found.setdefault(masked_block(head), of)
-        return found
+        heads = [
+            (masked_block(head), of)
+            for of, source in self.code.items()
+            for _, start, end in function_blocks(source)
+            if (head := head_of(source[start:end])) is not None
+        ]
+        return self.owners((head, of) for head, of in heads if len(head) >= MIN_BLOCK_CHARS)
 
     @cached_property
     def code(self) -> dict[int, str]:
@@ -186,11 +239,39 @@ class Protected:
         return dict(joined)
 
 
-def without_numbers(block: Words) -> tuple[U64, NDArray[np.int64], NDArray[np.int64]]:
-    """Hashes of the words that are no numbers, the offsets of the texts in them, and their places among all words."""
-    plain = ~block.is_number
-    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(plain)])
-    return block.hashes[plain], before[block.offsets], np.flatnonzero(plain)
+def _shared(
+    parts: Sequence[Part], rows: int, training: Sequence[str], common_tasks: int, common_training: int
+) -> tuple[tuple[int, ...], U64]:
+    """The task of each row, and the sorted runs of words that many tasks share."""
+    block = words([part.text for part in parts])
+    hashes, offsets, _ = without_numbers(block)
+    of = np.array([part.of for part in parts], np.int64)
+    runs, owners = runs_of(hashes, offsets)
+    telling: list[list[int]] = [[] for _ in range(rows)]
+    for index, part in enumerate(parts):
+        telling[part.of].append(index)
+    telling = [[i for i in mine if parts[i].kind == "question"] or mine for mine in telling]
+    spoken = [np.concatenate([hashes[:0], *(hashes[offsets[i] : offsets[i + 1]] for i in mine)]) for mine in telling]
+    numbers = ["".join(re.findall(r"\d+", " ".join(parts[i].text for i in mine))) for mine in telling]
+    tasks = tasks_of([(said.tobytes(), number) for said, number in zip(spoken, numbers, strict=True)])
+    questions = [said for _, said in sorted(dict(zip(tasks, spoken, strict=True)).items())]
+    task_of = np.array(tasks, np.int64)
+    common, same = common_runs(runs, task_of[of[owners]] if len(runs) else owners, common_tasks, questions)
+    known = np.unique(runs) if training else runs[:0]
+    common = np.union1d(common, common_in_training(training, known, common_training))
+    return tuple(same[task] for task in tasks), common
+
+
+def _places(hashes: U64, offsets: NDArray[np.int64], wanted: Sequence[int]) -> dict[int, list[tuple[int, int]]]:
+    """Run of SEED_WORDS words -> where it stands in the wanted parts, as (part, place)."""
+    rolled, starts = shingles(hashes, offsets, SEED_WORDS)
+    counts = np.diff(offsets)
+    table: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for index in wanted:
+        if counts[index] >= SEED_WORDS:
+            for place, value in enumerate(rolled[starts[index] : starts[index + 1]].tolist()):
+                table[value].append((index, place))
+    return table
 
 
 def squeeze(text: str) -> str:
@@ -225,6 +306,12 @@ def _telling_functions(sources: Sequence[str]) -> list[str]:
     """Canonical forms of the functions that are large enough to be known by their shape."""
     found = [f for source in sources if "def " in source for f in canonical_functions(source)]
     return [line for line, nodes, _, _ in found if nodes >= MIN_CODE_NODES]
+
+
+def _name_of(row: str | Mapping[str, object]) -> str:
+    if isinstance(row, str):
+        return ""
+    return next((str(row[key]) for key in ("id", "task_id", "index") if row.get(key) is not None), "")
 
 
 def _parts(index: int, row: str | Mapping[str, object]) -> list[Part]:

@@ -1,7 +1,8 @@
 """Floor 1: `screen`: evaluation text and personal data in a round's traces, as flags for `select` and counts. Pure.
 
 Prompt and completion of every trace are read, whatever their outcome: a failed attempt may become the rejected side of a
-preference pair. Counts are by benchmark, source and rule; no text or value stands in them.
+preference pair. Counts are by benchmark, source and rule; no text or value stands in them. Notes quote evaluation text, never
+an identifier's value.
 """
 
 from collections import Counter
@@ -16,6 +17,9 @@ PRIVATE_RULES = tuple(rule for rule in privacy.RULES if rule not in {"url", "dat
 """Classes that drop a trace by default. The others are as common in made-up word problems and code as in personal
 records (10 of 7,473 GSM8K rows have a birthday or an age over 89); name them where the sources are about people."""
 
+EXCERPT_CHARS = 60
+"""How much of what a text shares with an evaluation task a note shows."""
+
 
 @dataclass(frozen=True)
 class Screening:
@@ -27,6 +31,8 @@ class Screening:
     """(benchmark, source of the task, rule) -> attempts."""
     private: dict[tuple[str, str], int] = field(default_factory=dict)
     """(source of the task, class) -> attempts."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """Attempt id -> a sentence on the first hit of each contaminated one: rule, characters, and the evaluation task."""
     hits: dict[str, list[decontaminate.Hit]] = field(default_factory=dict)
     """Benchmark -> its hits; `row` is the index of the trace, spans count in prompt + line end + completion."""
 
@@ -45,14 +51,28 @@ def screen(
     private: dict[int, set[str]] = {}
     for hit in privacy.find(texts, private_rules) if private_rules else ():
         private.setdefault(hit.row, set()).add(hit.rule)
-    found = {name: decontaminate.find(texts, rows, leak_rules) for name, rows in (benchmarks or {}).items()}
+    indexed = {n: rows if isinstance(rows, Protected) else Protected.of(rows) for n, rows in (benchmarks or {}).items()}
+    found = {name: decontaminate.find(texts, index, leak_rules) for name, index in indexed.items()}
     flags = {traces[row].attempt.id: "privacy" for row in sorted(private)}
     leaks: Counter[tuple[str, str, str]] = Counter()
+    notes: dict[str, str] = {}
     for name, hits in found.items():
-        for row, rule in sorted({(hit.row, hit.rule) for hit in hits}):
+        for leak in hits:
+            said = (
+                f"rule {leak.rule}, {name} task {indexed[name].names[leak.of]}, {_excerpt(texts[leak.row], leak.span)}"
+            )
+            notes.setdefault(traces[leak.row].attempt.id, said)
+        for row, rule in sorted({(one.row, one.rule) for one in hits}):
             flags[traces[row].attempt.id] = "contaminated"
             leaks[name, traces[row].task.source, rule] += 1
     counts = Counter(
         (traces[row].task.source, rule) for row, rules in sorted(private.items()) for rule in sorted(rules)
     )
-    return Screening(flags, dict(leaks), dict(counts), found)
+    return Screening(flags, dict(leaks), dict(counts), notes, found)
+
+
+def _excerpt(text: str, span: tuple[int, int]) -> str:
+    """The shared characters, cut to EXCERPT_CHARS, and where they stand."""
+    shared = " ".join(text[slice(*span)].split())
+    shown = shared if len(shared) <= EXCERPT_CHARS else f"{shared[:EXCERPT_CHARS]}..."
+    return f"characters {span[0]} to {span[1]}: {shown!r}"

@@ -36,7 +36,7 @@ def make(this: Round, edge: int | None) -> None:
 def open_tools(hands: Hands) -> Iterator[Tools]:
     """What the makers of a round work with: the source, all verifiers, the teacher where one is configured."""
     with hands.verifiers() as verifiers, hands.teacher() as teacher:
-        yield Tools(hands.source, verifiers, teacher, hands.texts, hands.screen())
+        yield Tools(hands.source, verifiers, teacher, hands.texts, hands.screen)
 
 
 def stock_of(this: Round, edge: int | None) -> rounds.Stock:

@@ -71,6 +71,8 @@ def _propose(this: Round) -> None:
         foreseen = this.beside.drawn(edge, seed) if this.beside else None
         drawn = propose.draw(section, this.hands.source, edge, seed) if foreseen is None else foreseen
         propose.propose(drawn, this.at("propose"))
+        for notice in read_json(this.at("propose") / "DONE")["notices"]:
+            this.watch.note(f"round {this.number}: {notice}")
 
     _whole(this, "propose", action)
 
@@ -265,7 +267,7 @@ def _curate(this: Round) -> None:
             curate.grouped(this.tasks, _attempts(this), _judged(this), _corrections(this)),
             encoder=lambda: this.hands.encoder(this.student),
             archive=_archive(this, rounds) if section.across_rounds else None,
-            screen=this.hands.screen(),
+            screen=this.hands.screen,
             older=[this.run.phase(number, "curate") / "new.parquet" for number in rounds],
             anchor=this.run.phase(0, "curate") / "anchor.parquet",
             refused=int(read_json(this.at("propose") / "DONE")["refused"]),

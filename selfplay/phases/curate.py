@@ -4,19 +4,21 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from itertools import repeat
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Literal, NamedTuple, TextIO
 
 from selfplay.collapse import wilson
 from selfplay.config.tree import Curate
 from selfplay.curate import Archive, SelectRules, archive_entries, select
+from selfplay.curate.screening import Screening
 from selfplay.models.student import Encoder
 from selfplay.phases.judging import COPY, Corrected, read_attempts, read_corrections, read_said
 from selfplay.phases.mixing import Frontier, mix
 from selfplay.phases.preferring import FILE as PAIRS
 from selfplay.phases.preferring import PairBook, mix_pairs
 from selfplay.phases.rows import anchor_row, row_of_trace
+from selfplay.phases.screens import Screen
 from selfplay.phases.shares import REASON as QUOTA
 from selfplay.phases.shares import held_to
 from selfplay.records import Attempt, Decision, Request, Row, Task, Trace
@@ -38,11 +40,8 @@ class Group(NamedTuple):
     """By attempt id, where it was asked by another prompt than its task's own."""
 
 
-EXAMPLES, EXAMPLE_CHARS = 3, 80
-"""How many dropped attempts of a reason a notice shows, and how much of each."""
-
-Screen = Callable[[Sequence[Trace]], Mapping[str, str]]
-"""Flags attempts by id: `contaminated` or `privacy`."""
+EXAMPLES, EXAMPLE_CHARS, NOTES = 3, 80, 100
+"""How many dropped attempts of a reason a notice shows, how much of each, and of how many the screen's note is kept."""
 
 
 @dataclass
@@ -55,6 +54,10 @@ class Tally:
     reasons: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
     """The first attempts that were dropped, by reason: what a person looks at where a reason drops too many."""
+    leaks: Counter[str] = field(default_factory=Counter)
+    """Contaminated attempts by rule; one that repeats several evaluation tasks counts once for each rule."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """Attempt id -> what the screen says of it, for the first that are contaminated."""
     by_operations: dict[str, list[int]] = field(default_factory=dict)
     """Operation count -> [right attempts, attempts], first turns at drawn tasks alone: a correction is no second vote on the
     edge, and what was made is not drawn evenly."""
@@ -73,6 +76,12 @@ class Tally:
     corrections_passed: int = 0
     corrections_accepted: int = 0
     corrections_copied: int = 0
+
+    def screened(self, found: Screening) -> None:
+        """Counts what the screen found in a group."""
+        for (_, _, rule), attempts in found.contaminated.items():
+            self.leaks[rule] += attempts
+        self.notes.update(islice(found.notes.items(), NOTES - len(self.notes)))
 
 
 def curate_anchor(anchor: Sequence[Task], encoder: Encoder, out: Path) -> None:
@@ -114,7 +123,9 @@ def curate(
 
     def chosen(group: Group) -> tuple[list[Trace], list[Decision]]:
         traces = source.traces(group)
-        return traces, select(traces, rules, earlier, screen(traces) if screen else None)
+        found = screen(traces) if screen else Screening()
+        tally.screened(found)
+        return traces, select(traces, rules, earlier, found.flags)
 
     shares = held_to(section.quotas, map(chosen, groups)) if section.quotas else None
 
@@ -152,14 +163,16 @@ def curate(
     write_json(out / "DONE", {"metrics": figures, **summary, "notices": notices(tally)})
 
 
-def _example(trace: Trace) -> str:
-    """A dropped attempt in a few words: what was said of it, and how it begins."""
+def _example(trace: Trace, note: str) -> str:
+    """A dropped attempt in a few words: what was said of it, and how it begins. `note`: the screen's, "" for none."""
+    if note:
+        return f"{trace.attempt.id} ({note})"
     said = next((v.reason for v in trace.verdicts if v.outcome is trace.outcome and v.reason), "")
     return f"{trace.attempt.id} ({said or 'no word'}): {' '.join(trace.attempt.text.split())[:EXAMPLE_CHARS]!r}"
 
 
 REMEDIES = {
-    "contaminated": "they share text with evaluation tasks; curate.decontaminate says by which rules",
+    "contaminated": "they share text with evaluation tasks ({rules}); leave a rule out of curate.decontaminate.rules where that is no leak",
     "privacy": "they hold what looks like personal data; curate.privacy: off keeps them",
     "error": "their verifier failed, so nobody knows whether they are right",
     "unverified": "no verifier had an opinion on them",
@@ -171,8 +184,10 @@ REMEDIES = {
 
 def notices(tally: Tally) -> list[str]:
     """A sentence for each reason of REMEDIES that dropped more than half of the round's attempts, with examples."""
+    rules = ", ".join(f"{rule}: {count}" for rule, count in tally.leaks.most_common())
     return [
-        f"{tally.reasons[reason]} of {tally.sampled} attempts were dropped as {reason}: {remedy}. Such as {'; '.join(tally.examples[reason])}"
+        f"{tally.reasons[reason]} of {tally.sampled} attempts were dropped as {reason}: {remedy.format(rules=rules)}. "
+        f"Such as {'; '.join(tally.examples[reason])}"
         for reason, remedy in REMEDIES.items()
         if 2 * tally.reasons[reason] > tally.sampled
     ]
@@ -303,7 +318,7 @@ def tally_up(tally: Tally, traces: Sequence[Trace], judged: Sequence[Judged]) ->
             reason = "quota" if trace.decision.reason.startswith(QUOTA) else trace.decision.reason
             tally.reasons[reason] += 1
             if len(shown := tally.examples.setdefault(reason, [])) < EXAMPLES:
-                shown.append(_example(trace))
+                shown.append(_example(trace, tally.notes.get(trace.attempt.id, "") if reason == "contaminated" else ""))
         tally.disagreements += one.disagree
         if right:
             passed.add(trace.task.id)

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -22,8 +22,9 @@ from selfplay.errors import ConfigError, DataError
 from selfplay.models import Backend
 from selfplay.models.student import Encoder, open_encoder, open_student, served_name
 from selfplay.models.teachers import ForeignTokens, Served, open_teacher
+from selfplay.phases.screens import Screen, screen_of
 from selfplay.ranks import Ranks
-from selfplay.records import Request, Task, Trace, digest
+from selfplay.records import Request, Task, digest
 from selfplay.seeds import seed_of
 from selfplay.tasks import Source, open_source
 from selfplay.tasks.rows import MOST_SHOWN
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from selfplay.verify.custom import PythonFunction
 
 LOG = logging.getLogger("selfplay")
-PROCEDURAL = ("list_programs", "arithmetic")
 
 
 class Hands:
@@ -295,23 +295,12 @@ class Hands:
         if executor is not None:
             executor.close()
 
-    def screen(self) -> Callable[[Sequence[Trace]], Mapping[str, str]] | None:
-        """Flags attempts that repeat an evaluation task or hold personal data; None where there is nothing to look for.
-
-        Procedural sources keep their held-out sequences apart themselves: their prompts share every phrase.
-        """
-        section, procedural = self.config.curate, self.config.tasks.source in PROCEDURAL
-        searched = section.decontaminate and not procedural
-        private = section.privacy != "off" and not procedural
-        if not searched and not private:
-            return None
-        from selfplay.curate.protected import Protected
-        from selfplay.curate.screening import PRIVATE_RULES, screen
-
-        fixed = self.source.fixed
-        rows = [{"prompt": task.text, "answer": task.reference or ""} for task in (*fixed.panel, *fixed.test)]
-        benchmarks = {"held_out": Protected.of(rows)} if searched else {}
-        return lambda traces: screen(traces, benchmarks, PRIVATE_RULES if private else ()).flags
+    @cached_property
+    def screen(self) -> Screen | None:
+        """Flags attempts that repeat an evaluation task or hold personal data; None where there is nothing to look for."""
+        section, fixed = self.config.curate, self.source.fixed
+        held_out, training = (*fixed.panel, *fixed.test), (*fixed.anchor, *self.source.pool)
+        return screen_of(self.config.tasks.source, section.decontaminate, section.privacy, held_out, training)
 
     def fingerprint_files(self) -> dict[str, str]:
         """Content hashes of every file that the run's results depend on."""

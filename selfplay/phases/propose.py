@@ -40,7 +40,18 @@ def propose(drawn: Sequence[bytes], out: Path) -> None:
     """Writes what `draw` gave, and DONE with what was refused; rank 0 alone."""
     head = Head.from_line(drawn[0])
     write_lines(out / FILE, drawn)
-    write_json(out / "DONE", {"tasks": head.tasks, "refused": head.refused})
+    write_json(out / "DONE", {"tasks": head.tasks, "refused": head.refused, "notices": notices(head)})
+
+
+def notices(head: Head) -> list[str]:
+    """A sentence where more than half of the draws were refused."""
+    drawn = head.tasks + head.refused
+    if 2 * head.refused <= drawn:
+        return []
+    return [
+        f"{head.refused} of {drawn} drawn tasks were refused, as they are held out for the panel or the test set; widen the source "
+        "(more operation counts), hold out fewer tasks, or lower propose.tasks_per_round"
+    ]
 
 
 def read_head(out: Path) -> Head:

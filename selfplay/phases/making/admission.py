@@ -12,12 +12,13 @@ from pydantic import BaseModel, Field
 
 from selfplay.answers import extract_answer, extract_code
 from selfplay.models import Backend
+from selfplay.phases.judging import is_outage
 from selfplay.phases.making.batch import Batch, asked
 from selfplay.phases.making.mutants import mutants, probes, stubs
 from selfplay.prompts.making import Kind, solve
 from selfplay.records import Attempt, Outcome, Sampling, Task
 from selfplay.tasks.tables import code_near_misses
-from selfplay.verify import Verifier, verify
+from selfplay.verify import Judged, Verifier, verify
 
 MIN_KILLED = 0.5
 """Share of the one-place mutants that the tests must fail: some mutants are right programs too, so not all."""
@@ -146,11 +147,17 @@ def _differing(
     return "others_differ" if any(one[n] != right[n] for one in found for n in one.keys() & right.keys()) else ""
 
 
+def outcome_of(judged: Judged) -> Outcome:
+    """The outcome; `invalid` where a function of the user's raised, which is no outage and would happen again."""
+    return Outcome.INVALID if judged.outcome is Outcome.ERROR and not is_outage(judged) else judged.outcome
+
+
 def _outcomes(task: Task, texts: Sequence[str], verifiers: Mapping[str, Verifier]) -> list[Outcome]:
     attempts = [
         Attempt(task_id=task.id, attempt=n, round=0, text=text, origin="canary") for n, text in enumerate(texts)
     ]
-    return [one.outcome for one in verify([task] * len(attempts), attempts, verifiers)] if attempts else []
+    judged = verify([task] * len(attempts), attempts, verifiers) if attempts else []
+    return [outcome_of(one) for one in judged]
 
 
 def _solutions(tasks: Sequence[Task], teacher: Backend, n: int, sampling: Sampling, seed: int) -> list[list[str]]:

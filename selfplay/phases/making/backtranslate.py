@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, Field
 
 from selfplay.models import Backend
-from selfplay.phases.making.admission import Solution, kind_of
+from selfplay.phases.making.admission import Solution, kind_of, outcome_of
 from selfplay.phases.making.batch import Batch, asked, task_id, why_unread
 from selfplay.phases.making.faults import form_fault
 from selfplay.phases.making.translation import mask, restore, translation_fault
@@ -142,6 +142,6 @@ def _changed(
     said = verify(tasks, attempts, verifiers)
     words = {Outcome.PASS: "", Outcome.FAIL: "answer_changed", Outcome.ERROR: "outage"}
     return [
-        "outage" if answer.outage else words.get(one.outcome, "unsolved")
+        "outage" if answer.outage else words.get(outcome_of(one), "unsolved")
         for one, [answer] in zip(said, read, strict=True)
     ]

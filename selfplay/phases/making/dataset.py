@@ -160,7 +160,7 @@ def _decided(make: Make, tools: Tools, traces: list[Trace]) -> list[Trace]:
     near = () if make.tasks.source in ("list_programs", "arithmetic") else ("near",)
     rules = SelectRules(drop_share=0.0, cap=None, order=("exact", *near, "signature"), near_scope="all")
     unique = list({trace.attempt.id: trace for trace in traces}.values())
-    decisions = select(unique, rules, Archive(), tools.screen(unique) if tools.screen else None)
+    decisions = select(unique, rules, Archive(), tools.screen(unique).flags if tools.screen else None)
     done = [t.model_copy(update={"decision": d}) for t, d in zip(unique, decisions, strict=True)]
     return sorted(done, key=lambda trace: (trace.task.id, trace.attempt.attempt))
 

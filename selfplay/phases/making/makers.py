@@ -1,6 +1,6 @@
 """Floor 4: the makers that ask a teacher behind one call, and admission of what they make; for a round and for a dataset alike."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from selfplay.config.made import MakerSettings, Scenarios
@@ -14,12 +14,12 @@ from selfplay.phases.making.instruct import instruct
 from selfplay.phases.making.rare import Gap, rare
 from selfplay.phases.making.textbook import Tree, textbook
 from selfplay.phases.making.vary import vary
+from selfplay.phases.screens import Screen
 from selfplay.prompts.making import Kind
-from selfplay.records import Sampling, Task, Trace
+from selfplay.records import Sampling, Task
 from selfplay.tasks import Source
 from selfplay.verify import Verifier
 
-Screen = Callable[[Sequence[Trace]], Mapping[str, str]]
 SELF_CHECKED = ("variants", "backtranslate", "instruct")
 """Makers whose checks are not a teacher's word: carried along from the parent, or a judge's affair."""
 

@@ -252,7 +252,7 @@ def _held(section: MakeTasks, lot: Lot, tools: Tools, batch: Batch, seed: int) -
     if tools.screen is None or not batch.tasks:
         return batch
     shown = [Attempt(task_id=t.id, attempt=0, round=0, text=t.reference or "", origin="teacher") for t in batch.tasks]
-    flags = tools.screen([Trace(task=t, attempt=a) for t, a in zip(batch.tasks, shown, strict=True)])
+    flags = tools.screen([Trace(task=t, attempt=a) for t, a in zip(batch.tasks, shown, strict=True)]).flags
     return _sifted(batch, [flags.get(attempt.id, "") for attempt in shown])
 
 
