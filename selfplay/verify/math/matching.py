@@ -61,10 +61,10 @@ def match(gold: Reading, answer: Reading, context: Context) -> Outcome:
     """The outcome for two readings. Raises `symbolic.Overrun` past the deadline, OutageError without a worker."""
     if time.monotonic() > context.end:
         raise symbolic.Overrun
+    if _same_written(gold, answer):
+        return Outcome.PASS
     if not _names_agree(gold, answer) or not same_unit(gold.unit, answer.unit):
         return Outcome.FAIL
-    if gold.kind == answer.kind and gold.text == answer.text:
-        return Outcome.PASS
     if gold.kind == answer.kind == "choice":
         return Outcome.FAIL
     first = _by_value(gold, answer, context)
@@ -90,6 +90,12 @@ def _by_value(gold: Reading, answer: Reading, context: Context) -> Outcome | Non
                 )
             )
     return None
+
+
+def _same_written(gold: Reading, answer: Reading) -> bool:
+    """Whether two readings are of one kind, in the same characters, with names and units that agree."""
+    same = gold.kind == answer.kind and gold.text == answer.text
+    return same and _names_agree(gold, answer) and same_unit(gold.unit, answer.unit)
 
 
 def _names_agree(gold: Reading, answer: Reading) -> bool:
@@ -145,10 +151,10 @@ def _flat(reading: Reading) -> tuple[Reading, ...]:
     """Parts of a list, those of lists inside it (`1 \\pm \\sqrt 2, 3`) on the same level, each once."""
     if reading.kind != "list":
         return (reading,)
-    parts: dict[tuple[str, str], Reading] = {}
+    parts: dict[tuple[str, str, str], Reading] = {}
     for part in reading.parts:
         for leaf in _flat(part):
-            parts.setdefault((leaf.name, leaf.text), leaf)
+            parts.setdefault((leaf.name, leaf.text, leaf.unit), leaf)
     return tuple(parts.values())
 
 
@@ -181,7 +187,7 @@ def _any_order(gold: tuple[Reading, ...], answer: tuple[Reading, ...], context: 
     unread = Outcome.FAIL
     pending = []
     for part in gold:
-        twin = next((r for r in rest if r.text == part.text and r.kind == part.kind and _names_agree(part, r)), None)
+        twin = next((r for r in rest if _same_written(part, r)), None)
         if twin is None:
             pending.append(part)
         else:

@@ -141,9 +141,12 @@ def _list(parts: list[str], shape: str, depth: int) -> Reading | None:
     if len(parts) > MAX_PARTS:
         raise Hopeless(f"a list of {len(parts)} parts")
     readings = tuple(_read(part, depth + 1) for part in parts)
-    return Reading(
-        "list", "{" + ",".join(r.text for r in readings) + "}", ", ".join(parts), parts=readings, shape=shape
-    )
+    return Reading("list", f"{{{_joined(readings)}}}", ", ".join(parts), parts=readings, shape=shape)
+
+
+def _joined(parts: tuple[Reading, ...]) -> str:
+    """The canonical text of several parts: names and units belong to it, so that `x = 1, y = 2` is not `y = 1, x = 2`."""
+    return ",".join(f"{part.name}={part.text}{part.unit}" if part.name else part.text + part.unit for part in parts)
 
 
 def _separated(text: str, depth: int) -> Reading | None:
@@ -240,7 +243,7 @@ def _interval(text: str, depth: int) -> Reading:
     parts = tuple(_read(end, depth + 1) for end in ends)
     return Reading(
         "tuple",
-        f"{shape[0]}{parts[0].text},{parts[1].text}{shape[1]}",
+        f"{shape[0]}{_joined(parts)}{shape[1]}",
         text,
         parts=parts,
         shape=shape,
@@ -268,8 +271,7 @@ def _bracketed(text: str, depth: int) -> Reading | None:
         return _read(inside, depth + 1) if body[0] + body[-1] == "()" and inside else None
     readings = tuple(_read(part, depth + 1) for part in parts)
     shape = body[0] + body[-1]
-    joined = ",".join(r.text for r in readings)
-    return Reading("tuple", f"{shape[0]}{joined}{shape[1]}", text, parts=readings, shape=shape)
+    return Reading("tuple", f"{shape[0]}{_joined(readings)}{shape[1]}", text, parts=readings, shape=shape)
 
 
 def _encloses(text: str) -> bool:
@@ -293,7 +295,7 @@ def _matrix(text: str, depth: int) -> Reading | None:
         return None
     cells = tuple(_read(cell, depth + 1) for row in rows for cell in row)
     shape = f"{len(rows)}x{len(rows[0])}"
-    return Reading("matrix", f"{shape}[{','.join(c.text for c in cells)}]", text, parts=cells, shape=shape)
+    return Reading("matrix", f"{shape}[{_joined(cells)}]", text, parts=cells, shape=shape)
 
 
 def _plus_minus(text: str, depth: int) -> Reading | None:
