@@ -29,6 +29,7 @@ class Number:
 
 _SIMPLE = re.compile(r"[+-]?\d{1,40}(?:\.(\d{1,40}))?")
 
+_OPERATOR = re.compile(r"[+*/^=<>\\]")
 _UNICODE = {
     "−": "-", "–": "-", "—": "-", "‒": "-", "﹣": "-", "-": "-", "‑": "-", "＋": "+", "×": r"\times ", "✕": r"\times ", "÷": r"\div ",
     "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ", "∗": "*", "⁄": "/", "∕": "/", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "≈": r"\approx ",
@@ -101,6 +102,12 @@ def _undollared(text: str) -> str:
     return text
 
 
+def _amounts(text: str) -> str:
+    """An escaped dollar, `¤` here, as the currency before each amount; dropped inside a calculation, whose value it is no part of."""
+    amount = text.strip().startswith(("¤", "-¤")) or not _OPERATOR.search(text.replace("\\{", "").replace("\\}", ""))
+    return text.replace("¤", "$" if amount else "")
+
+
 def plain(text: str) -> str:
     """LaTeX decoration gone: delimiters, spacing, `\\text{...}`, `\\left`; fractions as `\\frac{a}{b}`; percent as `%`.
 
@@ -112,13 +119,13 @@ def plain(text: str) -> str:
             text = re.sub(r"\\\\(?=[A-Za-z{}$%])", r"\\", text)
         escaped = text.replace(r"\$", "¤")
         text = _undollared(escaped).strip()
-        text = text.replace("¤", "$") if text.startswith(("¤", "-¤")) else text.replace("¤", "")
         text = re.sub(r"\s{2,}", " ", text)
         text = _NARROW.sub(",", text)
         for _ in range(3):
             text = _TEXT.sub(r" \1 ", text)
         text = _FRACTION_NAMES.sub(r"\\frac", text)
         text = _SPACES.sub(" ", _DELIMITERS.sub(" ", text).replace(r"\!", ""))
+        text = _amounts(text)
         text = _SHORT_FRACTION.sub(lambda m: rf"\frac{{{m[1] or m[3] or m[5]}}}{{{m[2] or m[4] or m[6]}}}", text)
         if not _CIRCULAR.search(text):
             # under a sine they are part of the value and no unit of it
@@ -182,7 +189,8 @@ _NOT_UNITS = frozenset(
         r"\w+",
         "or and mod pi sqrt sin cos tan log exp inf infinity plus minus times over divided squared cubed maybe perhaps possibly "
         "probably guess unsure not but wait between either neither ish approx ln if when where for is are was were equals than "
-        "least most factorial choose power base imaginary else otherwise actually hmm no correction instead sorry alternatively also",
+        "least most factorial choose power base imaginary else otherwise actually hmm no correction instead sorry alternatively also "
+        "half halves thirds fourths fifths sixths sevenths eighths ninths tenths twelfths hundredths thousandths millionths mille",
     )
 )
 

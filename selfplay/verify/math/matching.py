@@ -1,4 +1,4 @@
-"""Floor 3: two readings compared, part by part; the rules are the table in `equality`.
+"""Floor 3: two readings compared, part by part; the rules are the table of docs/math.md.
 
 Numbers are decided here exactly. What is not a number goes to the symbolic lane, which may take until the deadline.
 """
@@ -35,7 +35,7 @@ def rounds_to(exact: Fraction, decimal: Fraction, places: int) -> bool:
 
 
 def same_number(gold: Number, answer: Number, precision: int = 6, tolerance: float = 0.0) -> bool:
-    """The rules for two numbers; see the table in `equality`."""
+    """The rules for two numbers; see the table in docs/math.md."""
     if not same_unit(gold.unit, answer.unit):
         return False
     left, right = gold.value, answer.value
