@@ -185,6 +185,34 @@ RULES: dict[str, tuple[Pairs, Pairs]] = {
             (r"2\sqrt{3} cm, 5 cm", r"2\sqrt{3} in, 5 cm"),
         ],
     ),
+    "the same equation": (
+        [
+            ("a = b", "b = a"),
+            ("y = 1/x", "xy = 1"),
+            ("F = ma", "a = F/m"),
+        ],
+        [
+            ("a = b", "b = -a"),
+            ("x = 2y", "y = 2x"),
+            ("x = 5", "y = 5"),
+            ("width = 3", "length = 3"),
+        ],
+    ),
+    "all real numbers": (
+        [
+            (r"\mathbb{R}", r"(-\infty, \infty)"),
+            (r"\mathbb{R} \setminus \{5, -\frac12\}", r"(-\infty,-\frac12) \cup (-\frac12,5) \cup (5,\infty)"),
+        ],
+        [
+            (r"\mathbb{R} \setminus \{2\}", r"(-\infty,2] \cup (2,\infty)"),
+            (r"\mathbb{R} \setminus \{2\}", r"\mathbb{R} \setminus \{3\}"),
+            (r"\mathbb{R}", r"\mathbb{Q}"),
+        ],
+    ),
+    "upright letter": (
+        [(r"\sqrt{3}", r"\sqrt{3}\,\text{m}"), (r"2\pi", r"2\pi~\mathrm{s}")],
+        [(r"\sqrt{3}\text{ m}", r"\sqrt{3}\text{ s}"), (r"\sqrt{3}", r"\sqrt{3}m")],
+    ),
     "compound quantity": (
         [
             ("2 hours 15 minutes", "2 hr 15 min"),

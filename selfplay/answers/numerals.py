@@ -77,11 +77,14 @@ def _one_ascii(ch: str) -> str:
 
 
 _DELIMITERS = re.compile(r"\\[()\[\]]|(?<!\\)\$(?!\d|\s*\d)|\\(?:left|right|[bB]ig{1,2}[lrg]?)(?![a-zA-Z])\.?")
-_SPACES = re.compile(r"(?<!\\)\\(?:(?:displaystyle|textstyle|quad|qquad)(?![a-zA-Z])|[,;:!> \n])|~")
-_TEXT = re.compile(
-    r"\\(?:text|mbox|mathrm|textrm|textbf|textit|mathbf|mathit|mathsf|textnormal|operatorname|hbox|rm|bf|it)\*?\s*\{([^{}]*)\}"
+_SPACES = re.compile(
+    r"(?<!\\)\\(?:(?:displaystyle|textstyle|quad|qquad|small|normalsize|large|Large|LARGE|huge|Huge|bf|bfseries|rm|it)(?![a-zA-Z])|[,;:!> \n])|~"
+    r"|\\(?:text)?color\s?\{[A-Za-z]{1,20}\}"
 )
-_FRACTION_NAMES = re.compile(r"\\[dtc]frac(?![a-zA-Z])")
+_TEXT = re.compile(
+    r"\\(?:text|mbox|mathrm|textrm|textbf|textit|mathbf|mathit|mathsf|textnormal|operatorname|boldsymbol|bm|underline|textsf|hbox|rm|bf|it)\*?\s*\{([^{}]*)\}"
+)
+_FRACTION_NAMES = re.compile(r"\\(?:[dtcs]|nice)frac(?![a-zA-Z])")
 _SHORT_FRACTION = re.compile(r"\\frac\s*(?:(\d)\s*(\d)|\{([^{}]+)\}\s*(\d)|(\d)\s*\{([^{}]+)\})")
 _ORDINAL = re.compile(
     r"(?<=\d)\s?\^\s?\{\s?(?:st|nd|rd|th)\s?\}|(?<=\d)\\textsuperscript\{(?:st|nd|rd|th)\}|(?<=\d)(?:st|nd|rd|th)(?![A-Za-z])"

@@ -33,11 +33,16 @@ class Strength(IntEnum):
 
 
 MATH = re.compile(
-    r"(?<!\\)\$\$(.{1,4000}?)(?<!\\)\$\$|\\\[(.{1,4000}?)\\\]|(?<!\\)\$(?!\d[^$\n]{0,40}\s\w)((?:[^$\n\\]|\\.){1,4000}?)\$|\\\((.{1,4000}?)\\\)",
+    r"(?<!\\)\$\$(.{1,4000}?)(?<!\\)\$\$|\\\[(.{1,4000}?)\\\]|(?<!\\)\$(?!\d)((?:[^$\n\\]|\\.){1,4000}?)\$"
+    # after a digit it may be money: no words follow then, and the closing one is no amount's
+    r"|(?<!\\)\$(?!\d[^$\n\\]{0,40}\s(?:[A-Za-z]{2,}|a\s))(\d(?:[^$\n\\]|\\.){0,4000}?)(?<!\s)\$(?!\d)|\\\((.{1,4000}?)\\\)",
     re.DOTALL,
 )
 SENTENCE = re.compile(
     r"(?<=[A-Za-z0-9)\]}$%°²³€£*])[.!?](?=\s+(?:[A-Z\\$*(]|I\b)|\s*$)(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bMr\.)(?<!\bDr\.)(?<!\bMrs\.)"
+)
+_CALCULATED = re.compile(
+    r"(?:[A-Za-z][A-Za-z ]{0,40}=)?[-+*/×÷·().\d\s$%]{1,200}=[-\d\s.,$%/]{1,80}(?:\s[a-z ]{1,30})?"
 )
 _EMPTY_BOX = re.compile(r"\\(?:boxed|fbox)\s{0,8}(?:\{\s{0,8}\}|$)")
 _NUMERIC = r"[-−+]?\s?[$€£¥]?\s?-?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+(?:\.\d+)?)?"
@@ -302,6 +307,8 @@ def bare(body: str, marked: bool = False) -> Found | None:
     has_digit = any(ch.isdigit() for ch in text)
     if prose and not has_digit and not span and _REFUSAL.search(text):
         return None
+    if not marked and prose and _CALCULATED.fullmatch(text):
+        return None  # `Total = 30 + 6 = 36` states its last value
     # a few letters beside an operator are unknowns: `3tu + 1`
     spoken = [w for w in prose if len(w) > 3 or not re.search(r"[-+*/^=]", outside)]
     several = has_digit and bool(spoken) and len(re.findall(r"\d[\d,.:/]*", outside)) > 1

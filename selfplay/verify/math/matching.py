@@ -63,8 +63,10 @@ def match(gold: Reading, answer: Reading, context: Context) -> Outcome:
         raise symbolic.Overrun
     if _same_written(gold, answer):
         return Outcome.PASS
-    if not _names_agree(gold, answer) or not same_unit(gold.unit, answer.unit):
+    if not same_unit(gold.unit, answer.unit):
         return Outcome.FAIL
+    if not _names_agree(gold, answer):
+        return _symbolic(gold, answer, context) if _turned(gold, answer) else Outcome.FAIL
     if gold.kind == answer.kind == "choice":
         return Outcome.FAIL
     first = _by_value(gold, answer, context)
@@ -105,6 +107,14 @@ def _names_agree(gold: Reading, answer: Reading) -> bool:
         or gold.name == answer.name
         or gold.name.replace(" ", "") == answer.name.replace(" ", "")
     )
+
+
+def _turned(gold: Reading, answer: Reading) -> bool:
+    """Whether two equations may be one: `a = b` and `b = a`, `y = 1/x` and `xy = 1` are of the same letters."""
+    if not all(r.kind in ("expr", "number") and _FACTORS.fullmatch(r.name) for r in (gold, answer)):
+        return False
+    left, right = (set(re.findall(r"[A-Za-z]", _COMMAND.sub("", f"{r.name} {r.source}"))) for r in (gold, answer))
+    return left == right and len(left) > 1
 
 
 def _by_kind(gold: Reading, answer: Reading, context: Context) -> Outcome:
@@ -204,6 +214,8 @@ def _any_order(gold: tuple[Reading, ...], answer: tuple[Reading, ...], context: 
     return Outcome.PASS
 
 
+_FACTORS = re.compile(r"[A-Za-z]{1,3}")
+_COMMAND = re.compile(r"\\[A-Za-z]+")
 _RELATION = re.compile(r"[<>]|\\(?:le|ge)(?![A-Za-z])")
 _SINGLE = re.compile(r"\\?[A-Za-z]+|[A-Z]{2,}\d\w*|\w*\d[A-Z]{2,}\w*")
 
@@ -235,7 +247,7 @@ def _asked(gold: Reading, answer: Reading, context: Context) -> Outcome:
         found = symbolic.value((answer if gold.number else gold).source, context.end)
         return Outcome.FAIL if found is None else _outcome(rounds_to(Fraction(found), number.value, number.decimals))
     left, right = _latex(gold), _latex(answer)
-    if gold.name != answer.name and ("=" in gold.source or "=" in answer.source):
+    if not _names_agree(gold, answer) or (gold.name != answer.name and ("=" in gold.source or "=" in answer.source)):
         # `2x - y = 3` against `y = 2x - 3`, of which only the right side was kept
         left, right = (
             f"{r.name} = {text}" if r.name and "=" not in r.source else text

@@ -4,6 +4,7 @@ Structure is read here and leaves are numbers wherever they can be worked out ex
 symbolic lane. Nothing is evaluated but by `arithmetic`.
 """
 
+import itertools
 import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -64,6 +65,9 @@ _MATRIX = re.compile(
     r"(.*?)\\end\{(?:[pbvBV]?matrix|array|smallmatrix)\}\s*\]?\)?",
     re.DOTALL,
 )
+_REALS = re.compile(
+    r"(?:\\mathbb\s?\{?\s?R\s?\}?|all real(?: number)?s)(?:\s?(?:\\setminus|\\smallsetminus|\\backslash|-)\s?\\?\{(.{1,200}?)\\?\})?"
+)
 _BASED = re.compile(r"([0-9A-Fa-f]+)_\{?(\d{1,2}|\\text\w*)\}?")
 _ORDER = re.compile(r"\s*(<|>|\\[lg]e(?![A-Za-z]))\s*")
 
@@ -109,7 +113,7 @@ def _read(text: str, depth: int) -> Reading:
         return Reading("choice", choice[1], text, shape=choice[1], other=rest)
     if measured := compound(text):
         return Reading("phrase", measured, text)
-    for reader in (_matrix, _separated, _bracketed, _related, _plus_minus, _measured):
+    for reader in (_reals, _matrix, _separated, _bracketed, _related, _plus_minus, _measured):
         reading = reader(text, depth)
         if reading is not None:
             return reading
@@ -128,6 +132,20 @@ def _leaf(text: str) -> Reading:
         return Reading("words", canonical(text).casefold(), text)
     said = phrase(text)
     return Reading("phrase", said, text) if said else Reading("expr", canonical(text), text)
+
+
+def _reals(text: str, depth: int) -> Reading | None:
+    """All real numbers, and all but a few of them, as the intervals they are."""
+    match = _REALS.fullmatch(text)
+    if match is None:
+        return None
+    points = {point.strip(): value_in(_read(point.strip(), depth + 1)) for point in (match[1] or "").split(",")}
+    points.pop("", None)
+    values = {point: value for point, value in points.items() if value is not None}
+    if len(values) != len(points):
+        return None  # what is no plain number has no place in their order that is known here
+    ends = ["-\\infty", *sorted(values, key=lambda point: values[point]), "\\infty"]
+    return _read(" \\cup ".join(f"({low}, {high})" for low, high in itertools.pairwise(ends)), depth + 1)
 
 
 def _measured(text: str, depth: int) -> Reading | None:
