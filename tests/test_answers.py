@@ -248,3 +248,20 @@ def test_text_that_has_no_tag_is_shown_as_it_stands(text: str) -> None:
     plain = text.replace("<", "").replace("[", "")
     assert visible_text(plain) == plain.replace("\r\n", "\n")
     assert visible_text(f"<think>{plain}</think>{plain}") == plain == visible_text(f"[THINK]{plain}[/think]{plain}")
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
+        (r"$\boxed 28$", "28"),
+        (r"\boxed x.", "x"),
+        ("So we get $2x - 7$.", "2x - 7"),
+        ("So $20 - $5 = $15.", "$15"),
+        ("Total = 30 + 6 = 36", "36"),
+        ("#### **a = 12 and n = 14**", "a = 12 and n = 14"),
+        ("Work.\nA: x = -3", "x = -3"),
+        ("Therefore, the total is t^2 - 8t + 7 = 0.", "t^2 - 8t + 7 = 0"),
+    ],
+)
+def test_answer_keeps_its_whole_formula(reply: str, answer: str) -> None:
+    assert extract_answer(reply) == answer

@@ -45,6 +45,16 @@ RULES: dict[str, tuple[Pairs, Pairs]] = {
             ("correct", "The answer is 42. This result is correct."),
         ],
     ),
+    "what would be": (
+        [
+            ("true", "Without the condition the result would be 0.\nThus the final answer is True."),
+            ("6", "The answer would be 5 if 3 were even. It is odd, so the answer is 6."),
+            ("7", "The answer would be 7."),
+        ],
+        [
+            ("5", "The answer would be 5 if we ignored the last condition, but it is 6."),
+        ],
+    ),
     "words after a colon": (
         [
             ("Yes", "Answer: Yes\nThe result is clear."),
@@ -73,6 +83,13 @@ RULES: dict[str, tuple[Pairs, Pairs]] = {
             ("5", "The answer is not 5."),
             ("prime", "The answer is hyperbola or prime."),
             ("A", "A or B"),
+            ("Yes", "Yes, but also no"),
+            ("True", "The answer is True. or False."),
+            ("Paris", "The answer is Paris. Or London."),
+            ("C", "The answer is (C). Actually, (D)."),
+            ("C", "The answer is C? D?"),
+            ("5", "The answer cannot be 5."),
+            ("April 28, 1941", r"The answer is $\text{April 28, 1941}$ or 1941."),
         ],
     ),
     "option text": (
@@ -84,6 +101,10 @@ RULES: dict[str, tuple[Pairs, Pairs]] = {
         [
             ("C", "B) 5 or C) 6"),
             ("D", "C) 3 or 4"),
+            ("A", "Answer: A) 38 or choice (B)"),
+            ("C", r"\boxed{\textbf{(C)}\ 60 \text{ or } \text{D}}"),
+            ("C", r"#### (C) 14 or \(\text{B) 14}\)"),
+            ("D", r"The answer is D) 7. Wait, that is wrong. The answer is $\text{B)}$."),
         ],
     ),
     "option letter": (
@@ -156,7 +177,41 @@ RULES: dict[str, tuple[Pairs, Pairs]] = {
             ("width = 3, length = 5", "width = 5, length = 3"),
             ("A is 5, B is 7", "A is 6, B is 7"),
             ("A: 5, B: 7", "A"),
+            ("x = 1, y = 2", "y = 1, x = 2"),
+            ("Anna has 5, Ben has 7", "Ben has 5, Anna has 7"),
+            ("(x=1, y=2)", "(y=1, x=2)"),
+            ("f(1) = 2, f(2) = 1", "f(2) = 2, f(1) = 1"),
+            ("x < 3, y < 4", "y < 3, x < 4"),
+            (r"2\sqrt{3} cm, 5 cm", r"2\sqrt{3} in, 5 cm"),
         ],
+    ),
+    "the same equation": (
+        [
+            ("a = b", "b = a"),
+            ("y = 1/x", "xy = 1"),
+            ("F = ma", "a = F/m"),
+        ],
+        [
+            ("a = b", "b = -a"),
+            ("x = 2y", "y = 2x"),
+            ("x = 5", "y = 5"),
+            ("width = 3", "length = 3"),
+        ],
+    ),
+    "all real numbers": (
+        [
+            (r"\mathbb{R}", r"(-\infty, \infty)"),
+            (r"\mathbb{R} \setminus \{5, -\frac12\}", r"(-\infty,-\frac12) \cup (-\frac12,5) \cup (5,\infty)"),
+        ],
+        [
+            (r"\mathbb{R} \setminus \{2\}", r"(-\infty,2] \cup (2,\infty)"),
+            (r"\mathbb{R} \setminus \{2\}", r"\mathbb{R} \setminus \{3\}"),
+            (r"\mathbb{R}", r"\mathbb{Q}"),
+        ],
+    ),
+    "upright letter": (
+        [(r"\sqrt{3}", r"\sqrt{3}\,\text{m}"), (r"2\pi", r"2\pi~\mathrm{s}")],
+        [(r"\sqrt{3}\text{ m}", r"\sqrt{3}\text{ s}"), (r"\sqrt{3}", r"\sqrt{3}m")],
     ),
     "compound quantity": (
         [

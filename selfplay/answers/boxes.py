@@ -4,7 +4,7 @@ import re
 
 from selfplay.answers.visible import MAX_ANSWER_CHARS
 
-_BOX = re.compile(r"\\{1,2}(?:boxed|fbox|framebox)\s{0,8}\{")
+_BOX = re.compile(r"\\{1,2}(?:boxed|fbox|framebox)(?:\s{0,8}\{|\s{1,4}(?P<token>[^\s{}$\\]{1,40}))")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _LAYOUT = re.compile(r"\\q?quad(?![A-Za-z])|\\[,;:! ()\[\]]|\\\\|[\s$.()\[\]&{}~]")
 _WORDS_BETWEEN = re.compile(r"\\text\s?\{([^{}]{0,40})\}")
@@ -41,7 +41,8 @@ def _all(text: str) -> list[tuple[str, int, int]]:
     found = []
     at = 0
     while opening := _BOX.search(text, at):
-        content = _content(text, opening.end())
+        # `\boxed 5` has no braces
+        content = (opening["token"], opening.end()) if opening["token"] else _content(text, opening.end())
         if content is None:
             break
         found.append((content[0], opening.start(), content[1]))

@@ -36,7 +36,8 @@ MAX_MARKS = 40
 _MARK = re.compile(
     r"####+[ \t]?(?P<hash>[^\n]*)"
     r"|<answer>(?P<tag>(?:(?!<answer>).){0,2000}?)</answer>"
-    r"|(?:^|\n)[ \t>*_#-]{0,12}(?P<line>A(?!\s?:\s?[A-Za-z]{1,3}\s?[:=])|(?:final |the |my |correct )?(?:answer|ans|result)(?: \([^)\n]{0,30}\))?)"
+    r"|(?:^|\n)[ \t>*_#-]{0,12}(?P<line>(?-i:A)(?!\s?:\s?[A-Za-z]{1,3}\s?(?::|=\s?\d+\s?:))|"
+    r"(?:final |the |my |correct )?(?:answer|ans|result)(?: \([^)\n]{0,30}\))?)"
     r"[ \t]?(?:\*\*|__)?[ \t]?(?:[:=][ \t]?(?:\*\*|__)?|\n)"
     r"|(?P<inline>\b(?:final answer|answer)[ \t]?(?:\*\*|__)?[ \t]?:[ \t]?(?:\*\*|__)?)"
     r"|(?P<phrase>\b(?:final answer|answers?|correct (?:option|choice)|result)\b[^\n.:=]{0,60}?"
@@ -55,6 +56,8 @@ _THEREFORE = re.compile(
 )
 _DISPLAY = re.compile(r"\s*(?:\$\$|\\\[)(.{1,4000}?)(?:\$\$|\\\])", re.DOTALL)
 _PERCENT = re.compile(r"[\s$)\\]{0,6}(?:%|percent\b|pct\b)")
+_SUPPOSITION = re.compile(r"\b(?:if|without|had|were|unless|otherwise|but|in a hurry|wrongly)\b", re.IGNORECASE)
+_UNKNOWN = re.compile(r"(?<![A-Za-z\\])(?!a\s|x\s?\d)[a-z](?![A-Za-z])")
 _CLOSING = re.compile(r"\.?[ \t]?\bI hope (?:it|this|that) (?:is correct|helps)\b[.!]?|\\n\s{0,8}$", re.IGNORECASE)
 _BLANKS = re.compile(r"[ \t]{9,}")
 
@@ -99,7 +102,7 @@ def _marked(body: str) -> Found | None:
         if boxes and mark.end() <= boxes.end and not mark["tag"]:
             break
         rank = _ranked(body, mark)
-        if rank is not None and rank[0].hedged and best is not None:
+        if rank is not None and rank[0].hedged and best is not None and best[1] >= Strength.VALUE:
             continue  # a doubt that a later statement settles
         if rank is not None and (best is None or rank[1] > best[1]):
             best = rank
@@ -114,8 +117,11 @@ def _conclusion(body: str) -> tuple[Found, int] | None:
     """`Therefore, the total is x.` in the last line, which counts as `the answer is x` does where x is a value."""
     match = _THEREFORE.match(body[max(body.rfind("\n"), len(body) - MAX_STATEMENT) + 1 :])
     # with a second "is" the sentence goes on to say something else; `5 + 6 = 11` ends in its value
-    whole = match and not re.search(r"\b(?:is|are)\b|\d\s?=", match[1])
-    said = stated(match[1], phrase=True) if match and whole else None
+    if match is None or re.search(r"\b(?:is|are)\b", match[1]):
+        return None
+    if re.search(r"\d\s?=", match[1]) and not _UNKNOWN.search(match[1]):
+        return None
+    said = stated(match[1], phrase=True)
     return (said[0], int(said[1])) if said and said[1] is Strength.VALUE else None
 
 
@@ -127,7 +133,7 @@ def _marks(body: str) -> list[re.Match[str]]:
     """The last marks in order; `A:` in a list of options is none."""
     marks = list(_MARK.finditer(body))[-MAX_MARKS:]
     options = any(mark["line"] == "A" for mark in marks) and _NEXT_OPTION.search(body)
-    return [mark for mark in marks if mark["line"] != "a" and not (mark["line"] == "A" and options)]
+    return [mark for mark in marks if not (mark["line"] == "A" and options)]
 
 
 def _ranked(body: str, mark: re.Match[str]) -> tuple[Found, int] | None:
@@ -140,12 +146,23 @@ def _ranked(body: str, mark: re.Match[str]) -> tuple[Found, int] | None:
         if said is None:
             return None
         return said[0], _FIRST if said[1] is Strength.VALUE and not _HEADING.match(mark["hash"]) else Strength.INSIDE
+    if mark["phrase"] and _supposed(body, mark):
+        return None
     label = (mark["line"] or mark["inline"] or "").lower()
     said = stated(_following(body, mark), phrase=bool(mark["phrase"]) or "result" in label)
     if said is None:
         return None
     final = "final" in label and said[1] is Strength.VALUE
     return said[0], _FIRST if final else int(said[1])
+
+
+def _supposed(body: str, mark: re.Match[str]) -> bool:
+    """Whether `the answer would be x` says what would be so otherwise: `Without the last condition the result would be 4.`"""
+    if not mark["phrase"].rstrip(" \t:").endswith("would be"):
+        return False
+    before = re.split(r"\n|[.!?]\s", body[max(0, mark.start() - 200) : mark.start()])[-1]
+    after = body[mark.end() : mark.end() + 200].split("\n", 1)[0]
+    return bool(_SUPPOSITION.search(before) or _SUPPOSITION.search(SENTENCE.split(after)[0]))
 
 
 def _inner(text: str) -> Found | None:
@@ -172,8 +189,7 @@ def _boxed(text: str, parts: list[str], alternatives: bool, end: int) -> Found:
         joint = " / " if alternatives and any("," in part for part in parts) else ", "
         return Found(joint.join(parts), alternatives, True)
     content = tidy(parts[0]) or parts[0]
-    spoken = re.sub(r"\\(?:text|textbf|mathrm|mbox)\s?\{([^{}]{0,400})\}", r"\1", content).strip()
-    option = choice(spoken)
+    option = choice(content)
     if option is not None:
         return option
     percent = " percent" if _PERCENT.match(text, end, end + 20) else ""

@@ -29,6 +29,7 @@ class Number:
 
 _SIMPLE = re.compile(r"[+-]?\d{1,40}(?:\.(\d{1,40}))?")
 
+_OPERATOR = re.compile(r"[+*/^=<>\\]")
 _UNICODE = {
     "−": "-", "–": "-", "—": "-", "‒": "-", "﹣": "-", "-": "-", "‑": "-", "＋": "+", "×": r"\times ", "✕": r"\times ", "÷": r"\div ",
     "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ", "∗": "*", "⁄": "/", "∕": "/", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "≈": r"\approx ",
@@ -76,11 +77,14 @@ def _one_ascii(ch: str) -> str:
 
 
 _DELIMITERS = re.compile(r"\\[()\[\]]|(?<!\\)\$(?!\d|\s*\d)|\\(?:left|right|[bB]ig{1,2}[lrg]?)(?![a-zA-Z])\.?")
-_SPACES = re.compile(r"(?<!\\)\\(?:(?:displaystyle|textstyle|quad|qquad)(?![a-zA-Z])|[,;:!> \n])|~")
-_TEXT = re.compile(
-    r"\\(?:text|mbox|mathrm|textrm|textbf|textit|mathbf|mathit|mathsf|textnormal|operatorname|hbox|rm|bf|it)\*?\s*\{([^{}]*)\}"
+_SPACES = re.compile(
+    r"(?<!\\)\\(?:(?:displaystyle|textstyle|quad|qquad|small|normalsize|large|Large|LARGE|huge|Huge|bf|bfseries|rm|it)(?![a-zA-Z])|[,;:!> \n])|~"
+    r"|\\(?:text)?color\s?\{[A-Za-z]{1,20}\}"
 )
-_FRACTION_NAMES = re.compile(r"\\[dtc]frac(?![a-zA-Z])")
+_TEXT = re.compile(
+    r"\\(?:text|mbox|mathrm|textrm|textbf|textit|mathbf|mathit|mathsf|textnormal|operatorname|boldsymbol|bm|underline|textsf|hbox|rm|bf|it)\*?\s*\{([^{}]*)\}"
+)
+_FRACTION_NAMES = re.compile(r"\\(?:[dtcs]|nice)frac(?![a-zA-Z])")
 _SHORT_FRACTION = re.compile(r"\\frac\s*(?:(\d)\s*(\d)|\{([^{}]+)\}\s*(\d)|(\d)\s*\{([^{}]+)\})")
 _ORDINAL = re.compile(
     r"(?<=\d)\s?\^\s?\{\s?(?:st|nd|rd|th)\s?\}|(?<=\d)\\textsuperscript\{(?:st|nd|rd|th)\}|(?<=\d)(?:st|nd|rd|th)(?![A-Za-z])"
@@ -101,6 +105,12 @@ def _undollared(text: str) -> str:
     return text
 
 
+def _amounts(text: str) -> str:
+    """An escaped dollar, `¤` here, as the currency before each amount; dropped inside a calculation, whose value it is no part of."""
+    amount = text.strip().startswith(("¤", "-¤")) or not _OPERATOR.search(text.replace("\\{", "").replace("\\}", ""))
+    return text.replace("¤", "$" if amount else "")
+
+
 def plain(text: str) -> str:
     """LaTeX decoration gone: delimiters, spacing, `\\text{...}`, `\\left`; fractions as `\\frac{a}{b}`; percent as `%`.
 
@@ -112,13 +122,13 @@ def plain(text: str) -> str:
             text = re.sub(r"\\\\(?=[A-Za-z{}$%])", r"\\", text)
         escaped = text.replace(r"\$", "¤")
         text = _undollared(escaped).strip()
-        text = text.replace("¤", "$") if text.startswith(("¤", "-¤")) else text.replace("¤", "")
         text = re.sub(r"\s{2,}", " ", text)
         text = _NARROW.sub(",", text)
         for _ in range(3):
             text = _TEXT.sub(r" \1 ", text)
         text = _FRACTION_NAMES.sub(r"\\frac", text)
         text = _SPACES.sub(" ", _DELIMITERS.sub(" ", text).replace(r"\!", ""))
+        text = _amounts(text)
         text = _SHORT_FRACTION.sub(lambda m: rf"\frac{{{m[1] or m[3] or m[5]}}}{{{m[2] or m[4] or m[6]}}}", text)
         if not _CIRCULAR.search(text):
             # under a sine they are part of the value and no unit of it
@@ -182,7 +192,8 @@ _NOT_UNITS = frozenset(
         r"\w+",
         "or and mod pi sqrt sin cos tan log exp inf infinity plus minus times over divided squared cubed maybe perhaps possibly "
         "probably guess unsure not but wait between either neither ish approx ln if when where for is are was were equals than "
-        "least most factorial choose power base imaginary else otherwise actually hmm no correction instead sorry alternatively also",
+        "least most factorial choose power base imaginary else otherwise actually hmm no correction instead sorry alternatively also "
+        "half halves thirds fourths fifths sixths sevenths eighths ninths tenths twelfths hundredths thousandths millionths mille",
     )
 )
 

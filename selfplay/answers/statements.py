@@ -33,11 +33,16 @@ class Strength(IntEnum):
 
 
 MATH = re.compile(
-    r"(?<!\\)\$\$(.{1,4000}?)(?<!\\)\$\$|\\\[(.{1,4000}?)\\\]|(?<!\\)\$(?!\d[^$\n]{0,40}\s\w)((?:[^$\n\\]|\\.){1,4000}?)\$|\\\((.{1,4000}?)\\\)",
+    r"(?<!\\)\$\$(.{1,4000}?)(?<!\\)\$\$|\\\[(.{1,4000}?)\\\]|(?<!\\)\$(?!\d)((?:[^$\n\\]|\\.){1,4000}?)\$"
+    # after a digit it may be money: no words follow then, and the closing one is no amount's
+    r"|(?<!\\)\$(?!\d[^$\n\\]{0,40}\s(?:[A-Za-z]{2,}|a\s))(\d(?:[^$\n\\]|\\.){0,4000}?)(?<!\s)\$(?!\d)|\\\((.{1,4000}?)\\\)",
     re.DOTALL,
 )
 SENTENCE = re.compile(
     r"(?<=[A-Za-z0-9)\]}$%°²³€£*])[.!?](?=\s+(?:[A-Z\\$*(]|I\b)|\s*$)(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bMr\.)(?<!\bDr\.)(?<!\bMrs\.)"
+)
+_CALCULATED = re.compile(
+    r"(?:[A-Za-z][A-Za-z ]{0,40}=)?[-+*/×÷·().\d\s$%]{1,200}=[-\d\s.,$%/]{1,80}(?:\s[a-z ]{1,30})?"
 )
 _EMPTY_BOX = re.compile(r"\\(?:boxed|fbox)\s{0,8}(?:\{\s{0,8}\}|$)")
 _NUMERIC = r"[-−+]?\s?[$€£¥]?\s?-?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+(?:\.\d+)?)?"
@@ -83,13 +88,28 @@ _CHOICE = re.compile(
     rf"{_LETTER}(?P<after>$|\)|[.:](?=\s|$)|(?<=\))\s|,?\s(?:because|since|as|due|for|which|[-—–])(?=\s))"
 )
 """`B`, `(B)`, `B) text`, `option B`, `B because ...`; a bare letter before other words is none (`A number`)."""
-_OTHER_CHOICE = re.compile(r"\b(?:or|and|maybe|versus|vs)\b[\s${(]{0,4}(?:option\s)?\(?[A-J](?=$|[),.:\s}$])")
+_AGAIN = r"(?:(?:maybe|perhaps|possibly|probably|even|also|rather|actually|the|option|choice|answer)\s{1,4}){0,3}"
+_OTHER_CHOICE = re.compile(
+    rf"(?:\b(?:or|and|maybe|perhaps|possibly|versus|vs|wait|actually|no|rather)\b|\?)[\s,${{(\\]{{0,5}}{_AGAIN}\(?(?-i:[A-J])(?=$|[),.:;?!\s}}$])",
+    re.IGNORECASE,
+)
+_TAKES_BACK = re.compile(
+    r"\W{0,4}(?:or\b(?! equivalently| in\b| simply| just| as\b)|no,? (?!further|more|other)|wait\b|actually\b|rather\b|correction\b|scratch that\b"
+    r"|i mean\b|maybe\b|perhaps\b|possibly\b|alternatively\b|hmm\b)",
+    re.IGNORECASE,
+)
+"""How a sentence starts that doubts the one before it."""
+_OPPOSITE = re.compile(
+    r"\W{0,4}(?:or|and|wait|maybe|perhaps|actually|(?:but )?(?:also )?(?:yes|no|true|false))\b", re.IGNORECASE
+)
+"""What makes a yes or a no before it no answer."""
 _VALUE = r"(?:(?<![\d,./])\$?[-−+]?\d[\d,./]{0,40}%?\$?|\$[^$\n]{1,60}\$|\\boxed\{[^{}]{1,60}\}|[A-E]\b|\([A-E]\))"
 _HEDGE = re.compile(
     r"\b(?:maybe|perhaps|possibly|probably|not sure|unsure|uncertain|i guess|guessing|no idea|don'?t know|do not know|"
     r"(?:first|initial|wrong) (?:guess|thought|attempt|try)|cannot (?:determine|be determined|tell|say|solve|answer)|"
     r"can'?t (?:determine|tell|say|solve|answer)|either|hard to say|or something|alternatively|wait|hmm|or so)\b"
     r"|\b(?:could|might|may) (?:also )?be\s?:?\s?\$?[-−]?(?:\d|\\)"
+    r"|\b(?:can(?:not|'?t| not)|(?:could|would|should|is|does)(?:n'?t| not)|never|not) (?:be |equal )(?:to )?\$?[-−]?(?:\d|\\)"
     r"|\bnot\s?(?:equal to\s?)?\$?-?\d{1,40}\$?\s?[.!]?\s?$|\?\s?$|\d\s?\?",
     re.IGNORECASE,
 )  # fmt: skip
@@ -121,6 +141,8 @@ _TAIL = re.compile(
 _DENIED = re.compile(r"not\b|.*(?<!whether)\sor\s|.*\\text\s?\{\s?or\s?\}", re.IGNORECASE | re.DOTALL)
 """After an answer mark: what it is not, or one thing or another."""
 _LABEL = re.compile(r"[A-Za-z][A-Za-z' -]{0,40}\s(?:is|are|has|have|=)\s[-$\d\\(].{0,60}", re.DOTALL)
+_WRAPPED = re.compile(r"\\(?:text(?:bf|it|rm)?|mathrm|mathbf|mbox)\s?\{([^{}]{0,400})\}")
+_SPACING = re.compile(r"\\(?:[ ,;:!~]|q?quad(?![A-Za-z]))|~")
 _TEXT_COMMAND = re.compile(r"\\(?:text(?:bf|it|rm)?|mathrm|mbox)(?![A-Za-z])|\\[()\[\]]")
 _EMPHASIS = re.compile(r"(?<![\w)\]}])\*\*|\*\*(?![\w(\[{\\])")
 """Two stars that are no power."""
@@ -169,18 +191,29 @@ def shaped(sentence: str) -> Found | None:
     return Found(said) if said[0] in "([{" or re.search(r"\d:\d|,\s|\band\b", said) else None
 
 
+def spoken(text: str) -> str:
+    """The words of a formula that holds words: `\\textbf{(C)}\\ 60` as `(C) 60`; a text without commands as it is."""
+    if "\\" not in text:
+        return text
+    text = _SPACING.sub(" ", _WRAPPED.sub(r"\1", text))
+    inner = re.fullmatch(r"\s*(?:\$([^$]+)\$|\\\(((?:(?!\\\)).)+)\\\))\s*", text)
+    return re.sub(r" {2,}", " ", (inner[1] or inner[2]) if inner else text).strip()
+
+
 def choice(statement: str) -> Found | None:
     """The option, or yes or no, that a statement starts with: its letter alone, or letter and text where the text follows the mark.
 
     The text of an option is no hedge, whatever it says; naming a second option is one.
     """
+    statement = spoken(statement)
     if (word := _YES_NO.match(statement)) and not hedges(statement):
-        return Found(word[1], marked=True)
+        doubted = _OPPOSITE.match(statement, word.end())
+        return Found(statement if doubted else word[1], bool(doubted), True)
     match = _CHOICE.match(statement)
     if match is None:
         return None
     letter = match[1] or match[2]
-    if _OTHER_CHOICE.search(_TEXT_COMMAND.sub("", statement[max(0, match.end("after") - 1) :])):
+    if _OTHER_CHOICE.search(statement, max(0, match.end("after") - 1)):
         return Found(statement, True, True)
     after = match["after"].strip(" ,")
     if after and after not in ".:)":
@@ -196,7 +229,10 @@ def stated(statement: str, *, phrase: bool, whole: bool = False) -> tuple[Found,
     if len(statement) > MAX_STATEMENT:
         found = bare(statement, marked=True)
         return (found, Strength.VALUE) if found else None
-    first = tidy(statement if whole else SENTENCE.split(statement)[0])
+    first, rest = (statement, "") if whole else _sentence(statement)
+    if rest and (rest[0] == "?" or _TAKES_BACK.match(rest, 1)):
+        return Found(statement, True, True), Strength.VALUE
+    first = tidy(first)
     plain = _led(first)
     if option := choice(_led(statement) if hedges(first) else plain):
         return option, Strength.VALUE
@@ -217,6 +253,12 @@ def stated(statement: str, *, phrase: bool, whole: bool = False) -> tuple[Found,
         if inner is not None:
             return Found(inner.text, inner.hedged, True), strength
     return None
+
+
+def _sentence(statement: str) -> tuple[str, str]:
+    """The first sentence, and what follows it from its full stop on."""
+    end = SENTENCE.search(statement)
+    return (statement[: end.start()], statement[end.start() :]) if end else (statement, "")
 
 
 def _labelled(text: str) -> bool:
@@ -265,6 +307,8 @@ def bare(body: str, marked: bool = False) -> Found | None:
     has_digit = any(ch.isdigit() for ch in text)
     if prose and not has_digit and not span and _REFUSAL.search(text):
         return None
+    if not marked and prose and _CALCULATED.fullmatch(text):
+        return None  # `Total = 30 + 6 = 36` states its last value
     # a few letters beside an operator are unknowns: `3tu + 1`
     spoken = [w for w in prose if len(w) > 3 or not re.search(r"[-+*/^=]", outside)]
     several = has_digit and bool(spoken) and len(re.findall(r"\d[\d,.:/]*", outside)) > 1

@@ -1,21 +1,6 @@
 """Floor 3: `equal`: does an answer say the same as the reference? Exact where both are literals, symbolic where not.
 
-The rules (one table, the same in docs/math.md):
-
-| case | rule |
-|---|---|
-| two exact numbers | equal as fractions; never by rounding |
-| a decimal of at least `precision` places against an exact value that is none (1/3, sqrt 2) | equal where it is that value rounded to its places |
-| `tolerance` > 0 | two numbers that differ by at most that much are equal |
-| percent against percent | their numbers are compared |
-| percent against plain | 20% equals 20 (the question asked for percent) and 0.2, nothing else |
-| unit on one side | ignored |
-| unit on both | must name the same unit; none is converted |
-| list, set, union | order does not count, number of parts does |
-| tuple, interval, matrix | order and kind of brackets count |
-| `x = 5` against `5` | equal; two different names are not |
-| choice | the letters are compared; `B) 12` equals `B`, and `12` |
-| words | equal without regard to case |
+The rules are the table of docs/math.md, and each of its lines on two readings a test in tests/test_math_rules.py.
 """
 
 import re
@@ -51,7 +36,7 @@ def equal(
     `pass` and `fail` as it says; `invalid` where there is no answer, or a hedge, or one that cannot be read or worked out
     within `deadline_seconds` (wall clock, for all of parsing and comparing); `abstain` where the reference itself cannot be
     read; `error` where a symbolic comparison is needed and math-verify is missing or its worker does not come up.
-    `precision`: places from which on a decimal may stand for an exact value, see the module. `tolerance`: absolute. Never
+    `precision`: places from which on a decimal may stand for an exact value. `tolerance`: absolute. Never
     raises on an answer, whatever it holds. A first symbolic call also waits for its worker to start.
     """
     quick = _literals(gold, answer or "", precision, tolerance)
@@ -223,7 +208,14 @@ def _literals(gold: str, answer: str, precision: int, tolerance: float) -> Outco
 
 def _may_be_several(found: Found, reference: Reading) -> bool:
     """`3 or 4` answers a reference that is itself a list, `12 apples and 5 pears` one that is such a phrase."""
-    return _names_several(reference) and (bool(re.search(r"\bor\b", found.text)) or not hedges(found.text))
+    if not _names_several(reference):
+        return False
+    if not re.search(r"\bor\b", found.text):
+        return not hedges(found.text)
+    # alternatives are values; a date has parts too, and "1 May, 1941 or 1941" names another one
+    return bool(re.search(r"\bor\b", reference.source or reference.text)) or all(
+        part.kind not in ("phrase", "words") for part in reference.parts
+    )
 
 
 def _names_several(reference: Reading) -> bool:

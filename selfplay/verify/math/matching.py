@@ -1,4 +1,4 @@
-"""Floor 3: two readings compared, part by part; the rules are the table in `equality`.
+"""Floor 3: two readings compared, part by part; the rules are the table of docs/math.md.
 
 Numbers are decided here exactly. What is not a number goes to the symbolic lane, which may take until the deadline.
 """
@@ -35,7 +35,7 @@ def rounds_to(exact: Fraction, decimal: Fraction, places: int) -> bool:
 
 
 def same_number(gold: Number, answer: Number, precision: int = 6, tolerance: float = 0.0) -> bool:
-    """The rules for two numbers; see the table in `equality`."""
+    """The rules for two numbers; see the table in docs/math.md."""
     if not same_unit(gold.unit, answer.unit):
         return False
     left, right = gold.value, answer.value
@@ -61,10 +61,12 @@ def match(gold: Reading, answer: Reading, context: Context) -> Outcome:
     """The outcome for two readings. Raises `symbolic.Overrun` past the deadline, OutageError without a worker."""
     if time.monotonic() > context.end:
         raise symbolic.Overrun
-    if not _names_agree(gold, answer) or not same_unit(gold.unit, answer.unit):
-        return Outcome.FAIL
-    if gold.kind == answer.kind and gold.text == answer.text:
+    if _same_written(gold, answer):
         return Outcome.PASS
+    if not same_unit(gold.unit, answer.unit):
+        return Outcome.FAIL
+    if not _names_agree(gold, answer):
+        return _symbolic(gold, answer, context) if _turned(gold, answer) else Outcome.FAIL
     if gold.kind == answer.kind == "choice":
         return Outcome.FAIL
     first = _by_value(gold, answer, context)
@@ -92,6 +94,12 @@ def _by_value(gold: Reading, answer: Reading, context: Context) -> Outcome | Non
     return None
 
 
+def _same_written(gold: Reading, answer: Reading) -> bool:
+    """Whether two readings are of one kind, in the same characters, with names and units that agree."""
+    same = gold.kind == answer.kind and gold.text == answer.text
+    return same and _names_agree(gold, answer) and same_unit(gold.unit, answer.unit)
+
+
 def _names_agree(gold: Reading, answer: Reading) -> bool:
     return (
         not gold.name
@@ -99,6 +107,14 @@ def _names_agree(gold: Reading, answer: Reading) -> bool:
         or gold.name == answer.name
         or gold.name.replace(" ", "") == answer.name.replace(" ", "")
     )
+
+
+def _turned(gold: Reading, answer: Reading) -> bool:
+    """Whether two equations may be one: `a = b` and `b = a`, `y = 1/x` and `xy = 1` are of the same letters."""
+    if not all(r.kind in ("expr", "number") and _FACTORS.fullmatch(r.name) for r in (gold, answer)):
+        return False
+    left, right = (set(re.findall(r"[A-Za-z]", _COMMAND.sub("", f"{r.name} {r.source}"))) for r in (gold, answer))
+    return left == right and len(left) > 1
 
 
 def _by_kind(gold: Reading, answer: Reading, context: Context) -> Outcome:
@@ -145,10 +161,10 @@ def _flat(reading: Reading) -> tuple[Reading, ...]:
     """Parts of a list, those of lists inside it (`1 \\pm \\sqrt 2, 3`) on the same level, each once."""
     if reading.kind != "list":
         return (reading,)
-    parts: dict[tuple[str, str], Reading] = {}
+    parts: dict[tuple[str, str, str], Reading] = {}
     for part in reading.parts:
         for leaf in _flat(part):
-            parts.setdefault((leaf.name, leaf.text), leaf)
+            parts.setdefault((leaf.name, leaf.text, leaf.unit), leaf)
     return tuple(parts.values())
 
 
@@ -181,7 +197,7 @@ def _any_order(gold: tuple[Reading, ...], answer: tuple[Reading, ...], context: 
     unread = Outcome.FAIL
     pending = []
     for part in gold:
-        twin = next((r for r in rest if r.text == part.text and r.kind == part.kind and _names_agree(part, r)), None)
+        twin = next((r for r in rest if _same_written(part, r)), None)
         if twin is None:
             pending.append(part)
         else:
@@ -198,6 +214,8 @@ def _any_order(gold: tuple[Reading, ...], answer: tuple[Reading, ...], context: 
     return Outcome.PASS
 
 
+_FACTORS = re.compile(r"[A-Za-z]{1,3}")
+_COMMAND = re.compile(r"\\[A-Za-z]+")
 _RELATION = re.compile(r"[<>]|\\(?:le|ge)(?![A-Za-z])")
 _SINGLE = re.compile(r"\\?[A-Za-z]+|[A-Z]{2,}\d\w*|\w*\d[A-Z]{2,}\w*")
 
@@ -229,7 +247,7 @@ def _asked(gold: Reading, answer: Reading, context: Context) -> Outcome:
         found = symbolic.value((answer if gold.number else gold).source, context.end)
         return Outcome.FAIL if found is None else _outcome(rounds_to(Fraction(found), number.value, number.decimals))
     left, right = _latex(gold), _latex(answer)
-    if gold.name != answer.name and ("=" in gold.source or "=" in answer.source):
+    if not _names_agree(gold, answer) or (gold.name != answer.name and ("=" in gold.source or "=" in answer.source)):
         # `2x - y = 3` against `y = 2x - 3`, of which only the right side was kept
         left, right = (
             f"{r.name} = {text}" if r.name and "=" not in r.source else text

@@ -4,6 +4,7 @@ Structure is read here and leaves are numbers wherever they can be worked out ex
 symbolic lane. Nothing is evaluated but by `arithmetic`.
 """
 
+import itertools
 import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -64,6 +65,9 @@ _MATRIX = re.compile(
     r"(.*?)\\end\{(?:[pbvBV]?matrix|array|smallmatrix)\}\s*\]?\)?",
     re.DOTALL,
 )
+_REALS = re.compile(
+    r"(?:\\mathbb\s?\{?\s?R\s?\}?|all real(?: number)?s)(?:\s?(?:\\setminus|\\smallsetminus|\\backslash|-)\s?\\?\{(.{1,200}?)\\?\})?"
+)
 _BASED = re.compile(r"([0-9A-Fa-f]+)_\{?(\d{1,2}|\\text\w*)\}?")
 _ORDER = re.compile(r"\s*(<|>|\\[lg]e(?![A-Za-z]))\s*")
 
@@ -109,7 +113,7 @@ def _read(text: str, depth: int) -> Reading:
         return Reading("choice", choice[1], text, shape=choice[1], other=rest)
     if measured := compound(text):
         return Reading("phrase", measured, text)
-    for reader in (_matrix, _separated, _bracketed, _related, _plus_minus, _measured):
+    for reader in (_reals, _matrix, _separated, _bracketed, _related, _plus_minus, _measured):
         reading = reader(text, depth)
         if reading is not None:
             return reading
@@ -130,6 +134,20 @@ def _leaf(text: str) -> Reading:
     return Reading("phrase", said, text) if said else Reading("expr", canonical(text), text)
 
 
+def _reals(text: str, depth: int) -> Reading | None:
+    """All real numbers, and all but a few of them, as the intervals they are."""
+    match = _REALS.fullmatch(text)
+    if match is None:
+        return None
+    points = {point.strip(): value_in(_read(point.strip(), depth + 1)) for point in (match[1] or "").split(",")}
+    points.pop("", None)
+    values = {point: value for point, value in points.items() if value is not None}
+    if len(values) != len(points):
+        return None  # what is no plain number has no place in their order that is known here
+    ends = ["-\\infty", *sorted(values, key=lambda point: values[point]), "\\infty"]
+    return _read(" \\cup ".join(f"({low}, {high})" for low, high in itertools.pairwise(ends)), depth + 1)
+
+
 def _measured(text: str, depth: int) -> Reading | None:
     """`2\\sqrt{3} cm`: a value that is no plain number, with a unit of the table."""
     parted = parted_unit(text)
@@ -141,9 +159,12 @@ def _list(parts: list[str], shape: str, depth: int) -> Reading | None:
     if len(parts) > MAX_PARTS:
         raise Hopeless(f"a list of {len(parts)} parts")
     readings = tuple(_read(part, depth + 1) for part in parts)
-    return Reading(
-        "list", "{" + ",".join(r.text for r in readings) + "}", ", ".join(parts), parts=readings, shape=shape
-    )
+    return Reading("list", f"{{{_joined(readings)}}}", ", ".join(parts), parts=readings, shape=shape)
+
+
+def _joined(parts: tuple[Reading, ...]) -> str:
+    """The canonical text of several parts: names and units belong to it, so that `x = 1, y = 2` is not `y = 1, x = 2`."""
+    return ",".join(f"{part.name}={part.text}{part.unit}" if part.name else part.text + part.unit for part in parts)
 
 
 def _separated(text: str, depth: int) -> Reading | None:
@@ -240,7 +261,7 @@ def _interval(text: str, depth: int) -> Reading:
     parts = tuple(_read(end, depth + 1) for end in ends)
     return Reading(
         "tuple",
-        f"{shape[0]}{parts[0].text},{parts[1].text}{shape[1]}",
+        f"{shape[0]}{_joined(parts)}{shape[1]}",
         text,
         parts=parts,
         shape=shape,
@@ -268,8 +289,7 @@ def _bracketed(text: str, depth: int) -> Reading | None:
         return _read(inside, depth + 1) if body[0] + body[-1] == "()" and inside else None
     readings = tuple(_read(part, depth + 1) for part in parts)
     shape = body[0] + body[-1]
-    joined = ",".join(r.text for r in readings)
-    return Reading("tuple", f"{shape[0]}{joined}{shape[1]}", text, parts=readings, shape=shape)
+    return Reading("tuple", f"{shape[0]}{_joined(readings)}{shape[1]}", text, parts=readings, shape=shape)
 
 
 def _encloses(text: str) -> bool:
@@ -293,7 +313,7 @@ def _matrix(text: str, depth: int) -> Reading | None:
         return None
     cells = tuple(_read(cell, depth + 1) for row in rows for cell in row)
     shape = f"{len(rows)}x{len(rows[0])}"
-    return Reading("matrix", f"{shape}[{','.join(c.text for c in cells)}]", text, parts=cells, shape=shape)
+    return Reading("matrix", f"{shape}[{_joined(cells)}]", text, parts=cells, shape=shape)
 
 
 def _plus_minus(text: str, depth: int) -> Reading | None:

@@ -45,6 +45,10 @@ _REWRITES: list[_Rewrite] = [
     (re.compile(r"\\sqrt\s*(\d|[A-Za-z](?![A-Za-z]))"), r"\\sqrt{\1}"),
     (re.compile(r"\*\*"), "^"),
 ]  # fmt: skip
+_LETTER_UNIT = re.compile(
+    r"(?<=[\w})])(?:\\[,;: ]|~|\s)*\\(?:text|mathrm|mbox)\s?\{\s?(m|s|g|h|L)\s?\}(?=\s?(?:\^\s?\{?[23]\}?)?[\s.$]*$)"
+)
+_LETTERS = {"m": "meters", "s": "seconds", "g": "grams", "h": "hours", "L": "liters"}
 _LEAD = re.compile(
     r"(?:the answer is|answer:?|approximately|approx\.?|about|around|roughly|nearly|only|just|exactly|(?:option|choice)(?=\s\(?[A-J]\)?$))\s+",
     re.IGNORECASE,
@@ -67,6 +71,8 @@ def prepared(text: str) -> str:
         deepest = max(deepest, depth)
     if deepest > MAX_DEPTH:
         raise Hopeless(f"brackets {deepest} deep")
+    if "{" in text:
+        text = _LETTER_UNIT.sub(lambda m: f" {_LETTERS[m[1]]}", text)  # upright after a value: a unit, and no unknown
     text = plain(text)
     if re.search(r"[A-Za-z\\<>!*]", text):
         for pattern, new in _REWRITES:
