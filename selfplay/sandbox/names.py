@@ -74,6 +74,8 @@ def whose(tree: ast.Module, free: Collection[str], entry_point: str, candidate: 
     asked = {*re.findall(r"\w+", entry_point), candidate}
     homes = {name: home for name in free if name not in asked and (home := _home(tree, name))}
     others = {name for name in free if name not in homes}
+    if not homes and (not entry_point or others <= asked):
+        return Whose(tuple(sorted(others)), {}, "")  # as nearly always
     base = asked | others
     tainted = base | _tainted(tree, base, homes)
     clauses = [_loads(clause) for clause in _clauses(tree)]
