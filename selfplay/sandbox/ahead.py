@@ -79,10 +79,16 @@ def _literals(node: ast.AST) -> Iterator[Any]:
 
 
 def _literal(node: ast.AST) -> Iterator[Any]:
+    if not isinstance(node, _LITERALS):
+        return
     try:
         yield ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return
+
+
+_LITERALS = (ast.Constant, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.UnaryOp, ast.BinOp, ast.Call)
+"""What `literal_eval` may take: to try it on every name is slow."""
 
 
 def _parts(value: Any, depth: int = 0) -> Iterator[Hashable]:

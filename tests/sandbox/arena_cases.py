@@ -1,6 +1,7 @@
 """Runs attacks that are kept as data: JSON Lines of programs, tests and the statuses that are right.
 
-As a script it prints one JSON object, so that the same runs as another user: `python arena_cases.py TIER FILE`.
+As a script it prints one JSON object, so that the same runs as another user: `python arena_cases.py TIER FILE PACKAGES`, the last a
+folder that has numpy, which tests and programs of some cases import.
 """
 
 import json
@@ -69,4 +70,5 @@ def faults(path: Path, tier: int) -> list[str]:
 
 
 if __name__ == "__main__":
+    sys.path.append(sys.argv[3])
     print(json.dumps({"faults": faults(Path(sys.argv[2]), int(sys.argv[1]))}))
