@@ -10,7 +10,7 @@ import builtins
 import importlib
 import re
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from selfplay.sandbox.forms import BadTests
@@ -76,14 +76,13 @@ def whose(tree: ast.Module, free: Collection[str], entry_point: str, candidate: 
     others = {name for name in free if name not in homes}
     if not homes and (not entry_point or others <= asked):
         return Whose(tuple(sorted(others)), {}, "")  # as nearly always
-    base = asked | others
-    tainted = base | _tainted(tree, base, homes)
     clauses = [_loads(clause) for clause in _clauses(tree)]
-    tested = {name for names in clauses if not tainted.intersection(names) for name in names}
+    reach = _reach(tree, asked | others, {*free, *asked}, True)
+    tested = {name for names in clauses if not reach.intersection(names) for name in names}
     alone = not entry_point and not others
     own = {name: home for name, home in homes.items() if "." not in home or not (alone or name in tested)}
     program = {name for name in free if name not in own}
-    unbelieved = _unbelieved(tree, program - asked, program | tainted) if entry_point else ""
+    unbelieved = _unbelieved(tree, program, asked, clauses) if entry_point else ""
     return Whose(tuple(sorted(program)), own, unbelieved)
 
 
@@ -189,42 +188,53 @@ def _given(node: ast.expr) -> list[ast.expr]:
     return [*node.args, *(key.value for key in node.keywords)] if isinstance(node, ast.Call) else []
 
 
-def _unbelieved(tree: ast.Module, helpers: Collection[str], program: Collection[str]) -> str:
-    """The first of the helpers that is used elsewhere than alone in a claim, or in an assert's message."""
-    fine = [node.msg for node in ast.walk(tree) if isinstance(node, ast.Assert) and node.msg is not None]
-    alone = [clause for clause in _clauses(tree) if sum(name in program for name in _loads(clause)) == 1]
-    known = {id(part) for clause in (*fine, *alone) for part in ast.walk(clause)}
-    uses = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id in helpers and id(n) not in known]
-    return min(uses, key=lambda node: (node.lineno, node.col_offset)).id if uses else ""
+def _unbelieved(tree: ast.Module, program: set[str], asked: set[str], clauses: Sequence[list[str]]) -> str:
+    """The first name of the program, beside what is asked for, that is used otherwise than once and alone in a claim; "": none."""
+    messages = [node.msg for node in ast.walk(tree) if isinstance(node, ast.Assert) and node.msg is not None]
+    told = {id(part) for text in messages for part in ast.walk(text)}
+    uses = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and node.id in program - asked and id(node) not in told
+    ]
+    uses.sort(key=lambda node: (node.lineno, node.col_offset))
+    for helper in dict.fromkeys(node.id for node in uses):
+        rest = _reach(tree, (program | asked) - {helper}, program | asked, True)
+        its = _reach(tree, {helper}, program | asked, False)
+        once = sum(names.count(helper) for names in clauses if names.count(helper) == 1)
+        mixed = any(rest.intersection(names) and its.intersection(names) for names in clauses)
+        if mixed or once < sum(node.id == helper for node in uses):
+            return helper
+    return ""
 
 
-def _tainted(tree: ast.Module, base: Collection[str], fixed: Collection[str]) -> set[str]:
-    """Names of the tests whose value may come from one of `base`, by what stands in the same statement; scopes count for nothing.
+def _reach(tree: ast.Module, base: Collection[str], fixed: Collection[str], unknown: bool) -> set[str]:
+    """`base`, and names of the tests that may have something of it, by what stands in the same statement; scopes count for nothing.
 
-    `fixed`: names that keep what they are, beside imports and builtins.
+    `fixed`: names that keep what they are, beside imports and builtins. `unknown`: arguments of functions may have it too.
     """
     kept = {(node.asname or node.name).split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.alias)}
     kept.update(fixed, vars(builtins))
-    reached: dict[str, list[set[str]]] = {}
+    gives: dict[str, list[set[str]]] = {}
     todo = list(base)
     for node in ast.walk(tree):
-        if isinstance(node, ast.arg) and node.arg not in ("self", "cls"):
+        if unknown and isinstance(node, ast.arg) and node.arg not in ("self", "cls"):
             todo.append(node.arg)
-        elif isinstance(node, ast.ExceptHandler) and node.name:
+        elif unknown and isinstance(node, ast.ExceptHandler) and node.name:
             todo.append(node.name)
         for sources, bound in _links(node):
-            for name in sources:
-                reached.setdefault(name, []).append(bound - kept)
+            for name in sources if bound - kept else ():
+                gives.setdefault(name, []).append(bound - kept)
     found = set(todo)
     while todo:
-        for more in reached.pop(todo.pop(), ()):
+        for more in gives.pop(todo.pop(), ()):
             todo += more - found
             found |= more
     return found
 
 
 def _links(node: ast.AST) -> Iterator[tuple[set[str], set[str]]]:
-    """(names that a statement reads, names that may get something of them)."""
+    """(names that a statement or a call reads, names that may get something of them)."""
     if isinstance(node, ast.Assign):
         yield set(_loads(node.value)), {name for target in node.targets for name in _all(target)}
     elif isinstance(node, ast.AugAssign | ast.AnnAssign | ast.NamedExpr):
@@ -239,9 +249,9 @@ def _links(node: ast.AST) -> Iterator[tuple[set[str], set[str]]]:
     elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         own = {part.arg for part in ast.walk(node) if isinstance(part, ast.arg)}
         yield {name for part in node.body for name in _loads(part)} - own, {node.name}
-    elif isinstance(node, ast.Expr) and not _claims(node.value):  # `seen.append(f(3))`
-        names = set(_loads(node))
-        yield names, names
+    elif isinstance(node, ast.Call):  # `f(xs)` may change xs, `seen.append(f(3))` changes seen
+        receiver = set() if _claims(node) or isinstance(node.func, ast.Name) else set(_loads(node.func))
+        yield set(_loads(node)), {name for part in _given(node) for name in _loads(part)} | receiver
 
 
 def _all(node: ast.AST) -> set[str]:

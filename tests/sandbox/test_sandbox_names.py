@@ -66,6 +66,9 @@ LIBRARY = [
     "assert dumps(solve(3)) == dumps(16)",
     "assert json.dumps(solve(3)) == json.dumps(16)",
     "assert re.match('16', str(solve(3)))",
+    "xs = [3]\ngot = solve(xs[0])\nxs[0] = got\nassert isclose(xs[0], 16)",
+    "xs = []\nheappush(xs, solve(3))\nassert isclose(xs[0], 16)",
+    "def swap(x):\n    out[0] = solve(x)\nout = [0]\nswap(3)\nassert isclose(out[0], 16)",
     "d = defaultdict(int)\nd['a'] += solve(3)\nassert d['a'] == 16",
 ]
 
@@ -98,6 +101,10 @@ HELPERS = [
     "assert list(map(norm, [solve(3)])) == [0]",
     "import unittest\nclass T(unittest.TestCase):\n    def test_a(self): self.assertTrue(near(solve(3), 16))",
     "assert norm(solve(3)) == 0 and solve(3) == 0",
+    "xs = [1]\nassert solve(xs) == 0\nassert near(xs, [1, 2])",  # what the program left in an argument
+    "xs = [1]\ngot = solve(xs)\nassert near(xs, [1, 2])",
+    "xs = [1]\nassert norm(xs) == 0\nassert solve(3) in (0, 16, xs)",
+    "norm.checked = True\nassert solve(3) in (0, 16)",
 ]
 
 
