@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from arena_cases import PASSES, faults
-from test_sandbox_attacks import as_a_user, require
+from test_sandbox_attacks import PACKAGES, as_a_user, require
 
 SCRIPT = Path(__file__).with_name("arena_cases.py")
 
@@ -20,8 +19,7 @@ def cases(shared_data: Path) -> Path:
 @pytest.mark.parametrize("user", [False, True])
 def test_each_attack_ends_as_its_row_says(cases: Path, tier: int, user: bool) -> None:
     require(tier)
-    packages = str(Path(np.__file__).parent.parent)
-    assert (as_a_user(tier, [str(cases), packages], SCRIPT)["faults"] if user else faults(cases, tier)) == []
+    assert (as_a_user(tier, [str(cases), PACKAGES], SCRIPT)["faults"] if user else faults(cases, tier)) == []
 
 
 def test_what_may_pass_is_three_cases_with_a_reason_each() -> None:
