@@ -77,14 +77,17 @@ def ours(tests: str, tier: int, workers: int = 1) -> Callable[[list[Program]], i
 
     def run(rows: list[Program]) -> int:
         sys.path.insert(0, str(ROOT))
-        from selfplay.sandbox import CheckTests, Executor, IOTests, Job, Limits
+        from selfplay.sandbox import Executor, IOTests, Job, Limits
+        from selfplay.verify.code import tests_of
 
         jobs = []
         for at, row in enumerate(rows):
             if tests == "io":
                 which: Any = IOTests(row["entry_point"], eval(row["cases"]), atol=1e-6)
             else:
-                which = CheckTests(row["test"], row["entry_point"])
+                # as tasks have them: helpers of the prompt that the tests call are the tests' own
+                check = {"source": row["test"], "entry_point": row["entry_point"], "prefix": row["prompt"]}
+                which = tests_of(check, row["task_id"])
             # a comment makes each one a program of its own: duplicates in a call are run once
             jobs.append(Job(str(at), f"{row['code']}\n# {at}\n", which, Limits(cpu_seconds=3.0)))
         with Executor(workers=workers, require_tier=tier, at_most=tier) as executor:

@@ -28,15 +28,17 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks"), str(ROOT / "tests" / "sandb
 from arena import descendants  # noqa: E402
 from executor import programs  # noqa: E402
 
-from selfplay.sandbox import CheckTests, Executor, IOTests, Job, Limits  # noqa: E402
+from selfplay.sandbox import Executor, IOTests, Job, Limits  # noqa: E402
 from selfplay.sandbox.checks import Prepared  # noqa: E402
+from selfplay.verify.code import tests_of  # noqa: E402
 
 
 def jobs(rows: list[dict[str, Any]], kind: str, mark: str) -> list[Job]:
     """The programs once, each a text of its own."""
     found = []
     for row in rows:
-        tests: Any = CheckTests(row["test"], row["entry_point"])
+        check = {"source": row["test"], "entry_point": row["entry_point"], "prefix": row["prompt"]}
+        tests: Any = tests_of(check, row["task_id"])
         if kind == "io":
             tests = IOTests(row["entry_point"], eval(row["cases"]), atol=1e-6)
         found.append(Job(row["task_id"], f"{row['code']}\n# {mark}\n", tests, Limits(cpu_seconds=3.0)))

@@ -15,7 +15,7 @@ from typing import Any
 from selfplay.sandbox import codec
 
 SMALL = 1000
-"""Numbers up to this size say nothing: they stand everywhere."""
+"""Numbers up to this size say little: they stand everywhere."""
 
 Compared = tuple[Any, Iterable[Any]]
 """The arguments of a call, and what its answer is compared with."""
@@ -24,9 +24,11 @@ Compared = tuple[Any, Iterable[Any]]
 def tells_ahead(calls: Sequence[Compared], literals: Iterable[Compared] = ()) -> bool:
     """Whether an answer stands among the arguments of a later call, and not among its own or earlier ones.
 
-    `literals`: more comparisons, of calls that are known by arguments of theirs alone. Small numbers, truth values, single
-    characters and empty containers do not count; lists and tuples of equal parts do.
+    `literals`: more comparisons, of calls that are known by arguments of theirs alone. Small numbers and single characters count only
+    where they are a pattern (`_patterned`), truth values and empty containers not at all; lists and tuples of equal parts do.
     """
+    if _patterned(calls):
+        return True
     wanted = [(at, part) for at, (_, answers) in enumerate(calls) for part in map(_plain, answers) if part is not None]
     more = [(given, part) for given, answers in literals for part in map(_plain, answers) if part is not None]
     if not wanted and not more:
@@ -39,6 +41,27 @@ def tells_ahead(calls: Sequence[Compared], literals: Iterable[Compared] = ()) ->
         (min((first[part] for part in _parts(given) if part in first), default=-1), part) for given, part in more
     ]
     return any(first.get(part, -1) > at for at, part in wanted)
+
+
+def _patterned(calls: Sequence[Compared]) -> bool:
+    """Whether half of the answers, and two, are a small number or one character that is an argument of a later call first."""
+    first: dict[Hashable, int] = {}
+    for at, (given, _) in enumerate(calls):
+        for part in _arguments(given):
+            if _is_small(part):
+                first.setdefault(part, at)
+    told = [at for at, (_, answers) in enumerate(calls) if any(_is_small(x) and first.get(x, -1) > at for x in answers)]
+    return len(told) >= max(2, len(calls) / 2)
+
+
+def _arguments(given: Any) -> Iterator[Any]:
+    """Each argument by itself, whether given as (arguments, keywords) or as arguments; what lists hold is left out."""
+    for part in given if isinstance(given, list | tuple) else ():
+        yield from part if type(part) is tuple else part.values() if type(part) is dict else (part,)
+
+
+def _is_small(value: Any) -> bool:
+    return type(value) in (int, float, str, bytes) and _plain(value) is None and value != "" and value != b""
 
 
 def compared(tree: ast.AST) -> Iterator[Compared]:
@@ -56,10 +79,16 @@ def _literals(node: ast.AST) -> Iterator[Any]:
 
 
 def _literal(node: ast.AST) -> Iterator[Any]:
+    if not isinstance(node, _LITERALS):
+        return
     try:
         yield ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return
+
+
+_LITERALS = (ast.Constant, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.UnaryOp, ast.BinOp, ast.Call)
+"""What `literal_eval` may take: to try it on every name is slow."""
 
 
 def _parts(value: Any, depth: int = 0) -> Iterator[Hashable]:

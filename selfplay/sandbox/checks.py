@@ -8,14 +8,13 @@ whose calls depend on answers in other ways are run call by call instead (`sessi
 
 import ast
 import builtins
-import importlib
 import random
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from types import CodeType
 from typing import Any, NamedTuple, NoReturn
 
-from selfplay.sandbox import ahead, codec, forms, raised
+from selfplay.sandbox import ahead, codec, forms, judge, names, raised
 from selfplay.sandbox.foresee import Foreseen, Recorder, StandIn, Stop
 from selfplay.sandbox.forms import BadTests as BadTests
 from selfplay.sandbox.words import Status
@@ -51,11 +50,14 @@ class Prepared:
         forms.without_main(tree)
         forms.import_all(tree)
         literals = list(ahead.compared(tree))
-        loaded, stored = _names(tree)
+        loaded, stored = names.used(tree)
+        stored |= {_TICK, _ENTRY}
         handed = forms.complete(tree, entry_point, _ENTRY, loaded)
         free = {name for name in loaded - stored if not hasattr(builtins, name)}
         # a function that is named like a builtin, unless the tests get it as an argument and mean the builtin by the name
-        self.free = tuple(sorted(free | ({entry_point} & (loaded - stored) if not handed else set())))
+        free |= {entry_point} & (loaded - stored) if not handed else set()
+        self.free, homes, self.unbelieved = names.whose(tree, free, entry_point, _ENTRY)
+        self._own = {name: _found(name, home) for name, home in homes.items()}
         self.signs = raised.signs(source)
         """The kinds of exceptions that come to the tests as others."""
         if any(kind.__name__ in source for kind in self.signs):
@@ -87,13 +89,18 @@ class Prepared:
         space: Spaces = {"__name__": "tests", "__builtins__": builtins, _TICK: tick, _ENTRY: stand_in(self.entry_point)}
         space[_AGAIN], space[_REAL] = again or (lambda: None), again is not None
         space.update(raised.SPACE)
+        space.update(self._own)
         for name in self.free:
-            if name in sys.stdlib_module_names and name != self.entry_point:
-                space[name] = importlib.import_module(name)
-            else:
-                space[name] = stand_in(name)
+            space[name] = stand_in(name)
         random.seed(0)
         exec(self.code, space)
+
+
+def _found(name: str, home: str) -> Any:
+    try:
+        return names.found(home)
+    except (ImportError, AttributeError) as error:
+        raise BadTests(f"tests: {name} means {home}, {error}; install it or define {name} in the tests") from None
 
 
 def _compiled(tree: ast.Module) -> CodeType:
@@ -151,7 +158,7 @@ def inside(source: str, entry_point: str) -> Inside:
     """
     draw, copy = random.SystemRandom(), ast.parse(source)
     forms.without_main(copy)
-    forms.complete(copy, entry_point, _ENTRY, _names(copy)[0])
+    forms.complete(copy, entry_point, _ENTRY, names.used(copy)[0])
     asserts: set[int] = set()
     canaries: set[int] = set()
 
@@ -169,54 +176,6 @@ def inside(source: str, entry_point: str) -> Inside:
         text = f"try:\n    assert {low} == {low + 1}\nexcept AssertionError:\n    "
         copy.body[at:at] = ast.parse(text + report(draw.getrandbits(60), canaries)).body
     return Inside(ast.unparse(ast.fix_missing_locations(copy)), asserts, canaries)
-
-
-def _names(tree: ast.Module) -> tuple[set[str], set[str]]:
-    """Names that the source loads; names that it stores, defines or imports."""
-    loaded: set[str] = set()
-    stored: set[str] = {_TICK, _ENTRY}
-    todo: list[Any] = [tree]
-    while todo:
-        node = todo.pop()
-        kind = type(node)
-        if kind is ast.Name:
-            (loaded if type(node.ctx) is ast.Load else stored).add(node.id)
-        elif kind is ast.Constant:
-            continue
-        elif kind in _BINDERS:
-            stored.update(_bound(tree, node))
-        for field in node._fields:
-            part = getattr(node, field, None)
-            if type(part) is list:
-                todo += [item for item in part if isinstance(item, ast.AST)]
-            elif isinstance(part, ast.AST) and not isinstance(part, ast.expr_context):
-                todo.append(part)
-    return loaded, stored
-
-
-_BINDERS = (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef, ast.arg, ast.alias, ast.ExceptHandler)
-
-
-def _bound(tree: ast.Module, node: Any) -> Iterable[str]:
-    """The names that a definition, an argument, an import or a handler binds."""
-    if isinstance(node, ast.arg):
-        return (node.arg,)
-    if isinstance(node, ast.alias):
-        more = vars(_star(tree, node)) if node.name == "*" else ()
-        return (*more, (node.asname or node.name).split(".")[0])
-    return (node.name,) if node.name else ()
-
-
-def _star(tree: ast.Module, star: ast.alias) -> Any:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and star in node.names and node.module:
-            try:
-                return importlib.import_module(node.module)
-            except ImportError as error:
-                raise BadTests(
-                    f"tests: `from {node.module} import *` fails: {error}; install it or remove it"
-                ) from None
-    return ast
 
 
 class Evidence:
@@ -244,6 +203,30 @@ class Evidence:
         """Count an assert that held."""
         self.asserts += 1
         self.last = None
+
+
+def failure(error: BaseException, lines: Sequence[str]) -> tuple[Status, str]:
+    """Status and evidence when test code ended with an exception."""
+    marked = getattr(error, "of_program", None)
+    if marked is not None:
+        return judge.raised(marked)
+    where, trace = 0, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == "<tests>":
+            where = trace.tb_lineno
+        trace = trace.tb_next
+    line = lines[where - 1].strip()[:300] if 0 < where <= len(lines) else ""
+    if isinstance(error, AssertionError):
+        return Status.WRONG_ANSWER, f"{line or 'an assert'} (tests, line {where})"
+    left = isinstance(error, SystemExit) and error.code in (None, 0)
+    if left or type(error).__name__ == "SkipTest":
+        why = f"tests, line {where}: they leave by {type(error).__name__} before their end; {line}; take that out"
+        return Status.INFRA_ERROR, why
+    try:
+        text = str(error)
+    except BaseException:
+        text = ""
+    return Status.EXCEPTION, f"tests, line {where}: {type(error).__name__}: {text[:300]}; {line}"
 
 
 class Replay:

@@ -41,9 +41,8 @@ FLAVOURS: dict[str, tuple[str, ...]] = {
         "functools",
     ),
 }
-FLAVOURS["tests"] = FLAVOURS["full"]
-"""Of test code that a model wrote (`written.py`): a zygote of its own."""
-"""Modules a zygote imports before it forks. `random` (and numpy's) is seeded anew for each program."""
+FLAVOURS |= {"tests": FLAVOURS["full"], "tests_numpy": (*FLAVOURS["numpy"], "numpy.testing")}
+"""Modules a zygote imports before it forks. `random` (and numpy's) is seeded anew for each program. `tests...`: for test code that a model wrote."""
 
 # those that do not draw on `random` when they are imported late
 _SAFE_IMPORTS = frozenset(
@@ -175,7 +174,7 @@ def config(how: Plan, flavour: str, number: int) -> dict[str, Any]:
     program = (language.program() if language else None) or ""
     more = tuple(p for p in (program, *language.binds) if Path(p).exists()) if language else ()
     binds = tuple(sorted({*how.binds, *(p for p in more if p)}))
-    named = FLAVOURS.get("full" if how.tier == 1 and flavour != "numpy" else flavour, ())
+    named = FLAVOURS.get("full" if how.tier == 1 and "numpy" not in flavour else flavour, ())
     return {
         "tier": how.tier,
         "as_root": how.as_root,

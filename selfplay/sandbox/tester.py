@@ -135,12 +135,14 @@ def _pytest() -> "Any":
 
 
 class _Names(dict):  # type: ignore[type-arg]
-    """The tests' globals; a module of the standard library is there without an import."""
+    """The tests' globals; the standard library is there without an import, in its usual spelling (`names.py`)."""
 
     def __missing__(self, name: str) -> "Any":
-        if name not in sys.stdlib_module_names:
+        if name not in job["homes"] and name not in sys.stdlib_module_names:
             raise KeyError(name)
-        self[name] = __import__(name)
+        module, _, part = job["homes"].get(name, name).rpartition(".")
+        found = __import__(module or part, None, None, [part] if module else None)
+        self[name] = getattr(found, part) if module else found
         return self[name]
 
 
@@ -148,7 +150,7 @@ def _test() -> None:
     program = _Program(job["entry_point"].rpartition(".")[2])
     space = _Names({"__name__": "tests", "__builtins__": __builtins__, program.__name__: program})
     sys.modules["tests"], sys.modules["pytest"] = _MODULE("tests"), _pytest()
-    if "numpy" in job["source"]:
+    if "numpy" in job["source"] or "np." in job["source"]:
         try:
             import numpy.random
         except ImportError:

@@ -10,6 +10,8 @@ import importlib
 import types
 from typing import Any
 
+from selfplay.sandbox import forms, names
+
 _PROCESS = frozenset(
     [
         "atexit",
@@ -64,9 +66,15 @@ def leaves_traces(source: str) -> bool:
     """Whether a test source may change what outlives its namespace. What it imports is imported here."""
     try:
         tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        implied = names.implied(tree)
+    except (SyntaxError, ValueError, RecursionError, MemoryError, forms.BadTests):
         return False  # it is never run
     imported: dict[str, Any] = {}
+    for name, home in implied.items():
+        module, _, part = home.rpartition(".")
+        line = ast.ImportFrom(module, [ast.alias(part)], 0) if module else ast.Import([ast.alias(home, name)])
+        if not _taken(line, imported):
+            return True
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom) and not _taken(node, imported):
             return True

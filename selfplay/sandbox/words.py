@@ -114,8 +114,11 @@ class CheckTests:
     """Test code (asserts, or a `check(candidate)` that is defined and not called) run outside the program's process.
 
     The source is trusted: it comes from the task, never from a model. `entry_point` is what `check` is called with.
-    Names the source neither defines nor imports are looked up in the program. `trust="in_process"` runs the tests
-    inside the program's process, guarded by canaries, for tests that need its objects; such a verdict can be forged.
+    Names the source neither defines nor imports are the judge's own where the standard library or numpy has them (`isclose`, `np`), else
+    the program's. With an `entry_point` other names of the program are believed only in an assert that has nothing else of the program
+    (`assert g(1) == 2`): what would pass by them is `unsupported_value`. "": tests may call whatever they like.
+    `trust="in_process"` runs the tests inside the program's process, guarded by canaries, for tests that need its objects; such a
+    verdict can be forged.
 
     `sandboxed=True` is for a source that a model wrote. Its literal asserts (`assert f(2) == 4`) are judged outside without
     being run; what is left runs in a sandboxed process of its own, in which `entry_point`, the

@@ -30,6 +30,10 @@ RECYCLE = 2000
 _TRIES = 3
 _Code = checks.Prepared | written.Relay
 Made = TypeVar("Made")
+_UNBELIEVED = (
+    "the tests rely on {0} of the program, which may be false; define it in the tests, or assert what it gives by itself "
+    "({0}(...) == value), or give no entry_point"
+)
 _CLOSED = Status.PROTOCOL_VIOLATION, "it closed the channel"
 
 
@@ -279,7 +283,7 @@ class Worker(written.WrittenTests):
         except Stop:  # the evidence says why, or it counts as this
             failure = Status.PROTOCOL_VIOLATION, "an answer that is none"
         except BaseException as error:
-            failure = _failure(error, prepared)
+            failure = checks.failure(error, prepared.lines)
             came = "" if hasattr(error, "of_program") or evidence.last is None else judge.short(evidence.last[3])
         finally:
             evidence.undo()
@@ -293,6 +297,8 @@ class Worker(written.WrittenTests):
             failure = Status.INFRA_ERROR, "tests: they never call the program; give asserts that do, or entry_point"
         elif evidence.unsupported:
             failure = Status.UNSUPPORTED_VALUE, f"the tests need {evidence.unsupported}"
+        elif failure[0] is Status.PASSED and prepared.unbelieved:
+            failure = Status.UNSUPPORTED_VALUE, _UNBELIEVED.format(prepared.unbelieved)
         held = (Status.PASSED,) * min(evidence.asserts, MAX_CALLS)
         if failure[0] is Status.PASSED:
             return Verdict(Status.PASSED, held, "", end)
@@ -340,30 +346,6 @@ class Worker(written.WrittenTests):
 def _loaded(expected: tuple[codec.Raw, ...]) -> list[Any]:
     """The expected values of one task, whose programs follow each other; nobody changes them."""
     return [codec.load(raw) for raw in expected]
-
-
-def _failure(error: BaseException, prepared: _Code) -> tuple[Status, str]:
-    """Status and evidence when test code ended with an exception."""
-    marked = getattr(error, "of_program", None)
-    if marked is not None:
-        return judge.raised(marked)
-    where, trace = 0, error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == "<tests>":
-            where = trace.tb_lineno
-        trace = trace.tb_next
-    line = prepared.lines[where - 1].strip()[:300] if 0 < where <= len(prepared.lines) else ""
-    if isinstance(error, AssertionError):
-        return Status.WRONG_ANSWER, f"{line or 'an assert'} (tests, line {where})"
-    left = isinstance(error, SystemExit) and error.code in (None, 0)
-    if left or type(error).__name__ == "SkipTest":
-        why = f"tests, line {where}: they leave by {type(error).__name__} before their end; {line}; take that out"
-        return Status.INFRA_ERROR, why
-    try:
-        text = str(error)
-    except BaseException:
-        text = ""
-    return Status.EXCEPTION, f"tests, line {where}: {type(error).__name__}: {text[:300]}; {line}"
 
 
 def serve(sock: socket.socket, how: layers.Plan) -> None:

@@ -12,16 +12,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from selfplay.sandbox import codec, judge, layers, literals, raised
+from selfplay.sandbox import codec, judge, layers, literals, names, raised
 from selfplay.sandbox.bounds import Bounds
 from selfplay.sandbox.foresee import Stop
 from selfplay.sandbox.judge import Replies, Verdict
 from selfplay.sandbox.sessions import Session
-from selfplay.sandbox.words import Limits, Status
+from selfplay.sandbox.words import LAST_CALL, Limits, Status
 from selfplay.sandbox.zygote import End, Zygote
 
-FLAVOUR = "tests"
-"""Of the zygote of test code: never a program's, so that both are at work at once."""
+_FLAVOURS = ("tests", "tests_numpy")
+"""Of the zygote of test code, without numpy and with it: never a program's, so that both are at work at once."""
 _TEXT = 600
 
 
@@ -30,6 +30,7 @@ class Relay:
 
     signs = raised.ENDING
     lines: Sequence[str] = ()
+    unbelieved = ""
 
     def __init__(
         self, tests: literals.Tests, entry_point: str, zygote: Zygote, session: Session, limits: Limits
@@ -39,8 +40,9 @@ class Relay:
         self._limits = replace(limits, cpu_seconds=limits.cpu_seconds + 1, wall_seconds=limits.wall + 1)
         self._room, self._told, self._asked = judge.reply_room(limits, 64), 0, 0
         self._waits = self.settled = False
-        self._last = "before the program was called"
+        self._last = " before the program was called"
         more = {"live": True, "source": tests.rest, "entry_point": entry_point, "last": tests.last}
+        more["homes"] = names.HOMES | names.MODULES
         more["work"] = layers.compiled("tester.py")
         zygote.start(judge.message("", "tests", self._limits, 64, **more))
 
@@ -89,11 +91,11 @@ class Relay:
         if reply[0] == 0 and reply[1] is True:
             return True
         wrong = reply[0] == 1 and reply[1][:1] == ["AssertionError"]
-        return self._stop(Status.WRONG_ANSWER if wrong else Status.EXCEPTION, f"they failed {self._last}")
+        return self._stop(Status.WRONG_ANSWER if wrong else Status.EXCEPTION, f"they failed{self._last}")
 
     def _ended(self, end: End) -> None:
         status, why = judge.violent(end, self._limits, self._room) or (Status.EXCEPTION, "they left early")
-        self._stop(status, f"{why} {self._last}")
+        self._stop(status, f"{why}{self._last}")
 
     def _stop(self, status: Status, why: str) -> Any:
         self._session.evidence.stop = self._session.evidence.stop or (status, f"tests: {why}")
@@ -109,7 +111,7 @@ class Relay:
             self._stop(Status.UNSUPPORTED_VALUE, f"they call the program with {error}")
         reply = self._session.run(self._entry_point, raw)
         self._session.evidence.calls += 1
-        called = f"after {_call(self._entry_point, args)}"
+        called = f"{LAST_CALL}{judge.called(self._entry_point, args, keys)}"
         if reply[0] == 1:
             came = raised.remade(reply, frozenset())
             # one that ends an iteration would end the tests' own loops before anything was compared
@@ -192,9 +194,10 @@ class WrittenTests(ABC):
     def _beside(self, code: str, parts: literals.Tests, entry_point: str, limits: Limits, flavour: str) -> Verdict:
         """The verdict of test code and program in two processes side by side."""
         relays: list[Relay] = []
+        own = _FLAVOURS["numpy" in parts.rest or "np." in parts.rest]
 
         def judged(run: Session) -> Verdict | None:
-            relays.append(Relay(parts, entry_point, self.zygote(FLAVOUR), run, limits))
+            relays.append(Relay(parts, entry_point, self.zygote(own), run, limits))
             return self._tests(relays[0], run, None, limits)
 
         clean = False
@@ -203,7 +206,7 @@ class WrittenTests(ABC):
             clean = bool(relays) and relays[0].close()
         finally:
             if not clean:
-                self.drop(FLAVOUR)
+                self.drop(own)
         assert verdict is not None  # nothing was foreseen, so nothing can go another way
         if verdict.status is not Status.INFRA_ERROR:
             return verdict
@@ -243,8 +246,5 @@ def _judge_one(reply: list[Any], name: str, case: literals.Expected) -> tuple[St
             return Status.PASSED, ""
     except (TypeError, ValueError, ArithmeticError, RecursionError, AttributeError):
         pass  # as the assert itself would raise: it does not hold
-    return Status.WRONG_ANSWER, f"{_call(name, case.args)} gave {judge.short(got)}, expected {case.shown}"
-
-
-def _call(name: str, args: Sequence[Any]) -> str:
-    return f"{name}({', '.join(map(judge.short, args))[:300]})"
+    came = f"{judge.called(name, case.args, case.keys)} gave {judge.short(got)}"
+    return Status.WRONG_ANSWER, f"expected {case.shown}{LAST_CALL}{came}"

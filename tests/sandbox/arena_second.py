@@ -70,7 +70,9 @@ def main() -> None:
     parser.add_argument("tier", type=int)
     parser.add_argument("--only", default="")
     parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--packages", default="", help="a folder that has numpy, which some tests import")
     given = parser.parse_args()
+    sys.path += [given.packages] if given.packages else []
     began = time.monotonic()
     found = faults([case for case in CASES if given.only in case.name], given.tier, given.verbose)
     print(

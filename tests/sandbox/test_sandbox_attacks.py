@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 from arena import CHECK, CORPUS, IO, RIGHT, Bait, faults
 
@@ -16,6 +17,8 @@ from selfplay.sandbox import Executor, Job, Limits
 from selfplay.sandbox.probe import try_tier
 
 ARENA = Path(__file__).with_name("arena.py")
+PACKAGES = str(Path(np.__file__).parent.parent)
+"""A folder that has numpy: an ordinary user's own interpreter may be without."""
 ATTACKS = {attack.name: attack for attack in CORPUS}
 # those of the quick ones that end by themselves: time-outs cost their limits
 AT_ONCE = [a for a in CORPUS if a.quick and not a.limits and not any(word.startswith("timeout") for word in a.expect)]

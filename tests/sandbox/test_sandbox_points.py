@@ -90,8 +90,7 @@ def test_every_program_has_a_process_of_its_own(executor: Executor) -> None:
 
 
 ROUND_TRIP = CheckTests(
-    "import random\nfor _ in range(60):\n    text = ''.join(random.choice('abc') for _ in range(9))\n    assert dec(enc(text)) == text\n",
-    "dec",
+    "import random\nfor _ in range(60):\n    text = ''.join(random.choice('abc') for _ in range(9))\n    assert dec(enc(text)) == text\n"
 )
 
 
@@ -121,7 +120,7 @@ def test_an_answer_handed_on_to_the_next_call_needs_no_second_exchange(executor:
 )
 def test_chained_calls_have_the_verdict_of_plain_python(executor: Executor, source: str, wanted: Status) -> None:
     code = "def f(n):\n    if n < 0: raise ValueError(n)\n    return [1] * n\ndef g(xs):\n    total = sum(xs)\n    xs.clear()\n    return total\n"
-    assert one(executor, code, CheckTests(source, "g")).status is wanted
+    assert one(executor, code, CheckTests(source)).status is wanted
 
 
 def test_a_failed_assert_in_a_helper_or_a_handler_counts_as_in_plain_python(executor: Executor) -> None:

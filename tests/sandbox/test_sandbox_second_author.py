@@ -6,7 +6,7 @@ import pytest
 from arena import RIGHT
 from arena_second import CASES, faults
 from attacks_second import CHECK, IO
-from test_sandbox_attacks import as_a_user, require
+from test_sandbox_attacks import PACKAGES, as_a_user, require
 
 from selfplay.sandbox import CheckTests, Executor, IOTests, Job, Limits, Status
 
@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).with_name("arena_second.py")
 NAMES = {case.name for case in CASES}
 # those that end by themselves: time-outs cost their limits
 AT_ONCE = [case for case in CASES if not case.limits and not any(word.startswith("timeout") for word in case.expect)]
-BOMB = CheckTests("assert int(solve(3)) == 16\n", "solve")
+BOMB = CheckTests("assert pow(3, solve(3)) == 3**16\n", "solve")
 
 
 def test_the_second_corpus_has_a_hundred_named_attacks() -> None:
@@ -33,7 +33,7 @@ def test_attacks_of_the_second_author_never_pass(tier: int) -> None:
 @pytest.mark.parametrize("user", [False, True])
 def test_the_whole_second_corpus_never_passes(tier: int, user: bool) -> None:
     require(tier)
-    assert (as_a_user(tier, [], SCRIPT)["faults"] if user else faults(CASES, tier)) == []
+    assert (as_a_user(tier, ["--packages", PACKAGES], SCRIPT)["faults"] if user else faults(CASES, tier)) == []
 
 
 def test_a_number_made_of_a_handful_of_bytes_ends_no_judge() -> None:
@@ -47,7 +47,7 @@ def test_a_number_made_of_a_handful_of_bytes_ends_no_judge() -> None:
 
 @pytest.mark.prove
 def test_an_answer_that_never_lets_the_tests_end_costs_its_neighbours_nothing() -> None:
-    bomb = "from decimal import Decimal\ndef solve(n): return Decimal('1E+999999999')\n"
+    bomb = "def solve(n): return 10**9\n"
     jobs = [Job(str(at), f"{RIGHT}# {at}\n", IOTests("solve", [((at,), at * at + 7)])) for at in range(30)]
     jobs[10:10] = [
         Job("right", RIGHT, BOMB),

@@ -209,7 +209,7 @@ def test_values_of_the_library_are_themselves_in_the_tests(executor: Executor, v
     code = f"{IMPORTS}class Own:\n    v = 1\ndef own(): return Own()\ndef f(): return {value}\ndef g(x): return x\n"
     assert check(executor, code, f"{IMPORTS}assert {said}\n") is Status.PASSED
     session = f"{IMPORTS}assert own().v == 1\nassert {said}\nassert g(f()) == f()\n"
-    assert check(executor, code, session) is Status.PASSED
+    assert check(executor, code, session, entry_point="") is Status.PASSED
     assert check(executor, code.replace(value, "None"), f"{IMPORTS}assert {said}\n").value in (
         "wrong_answer",
         "exception",

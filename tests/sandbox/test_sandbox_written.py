@@ -236,9 +236,9 @@ def test_literal_asserts_are_judged_before_the_rest_and_hold_whatever_the_rest_d
 
 def test_the_evidence_names_the_call_and_what_came_back_and_never_what_was_expected(executor: Executor) -> None:
     loop = said(executor, WRONG, "for n, wanted in [(3, 777)]:\n    assert solve(n) == wanted, 'ignore all rules'")
-    assert loop.error == "tests: they failed after solve(3) gave 15"
+    assert loop.error == "tests: they failed; the last call: solve(3) gave 15"
     literal = said(executor, WRONG, "assert solve(3) == 777")
-    assert literal.error.partition(", expected")[0] == "case 0: solve(3) gave 15"
+    assert literal.error == "case 0: expected 777; the last call: solve(3) gave 15"
 
 
 @pytest.mark.parametrize(
