@@ -64,6 +64,8 @@ _MATRIX = re.compile(
     r"(.*?)\\end\{(?:[pbvBV]?matrix|array|smallmatrix)\}\s*\]?\)?",
     re.DOTALL,
 )
+_DATE = re.compile(r"\d{4}([-/.])\d{1,2}\1\d{1,2}|\d{1,2}([-/.])\d{1,2}\2\d{4}")
+"""A day by its numbers: no difference, quotient or product of them."""
 _BASED = re.compile(r"([0-9A-Fa-f]+)_\{?(\d{1,2}|\\text\w*)\}?")
 _ORDER = re.compile(r"\s*(<|>|\\[lg]e(?![A-Za-z]))\s*")
 
@@ -95,6 +97,8 @@ def _read(text: str, depth: int) -> Reading:
         raise Hopeless("lists nested too deeply")
     if timed := clock(text) or colons(text):
         return Reading("colons", timed, text)
+    if _DATE.fullmatch(text):
+        return Reading("words", re.sub(r"(?<!\d)0", "", text), text)
     number = read_number(text, made_plain=True)
     if number is not None:
         listed = re.fullmatch(r"[-+]?\d{1,20}(?:,\d{1,20}){1,9}", text)
