@@ -1,0 +1,54 @@
+"""Hostile replies against the readers of text: none is taken for what it is not, none costs us dearly."""
+
+import contextlib
+import time
+
+import pytest
+from attacks_verdicts import FLOODS, HEAVY, HIDDEN_PROGRAMS, NEVER_EQUAL, NO_TEN
+
+from selfplay.answers import extract_answer, extract_code
+from selfplay.models.structured import extract
+from selfplay.records import Outcome
+from selfplay.verify.judge import Grade
+from selfplay.verify.math import equal, warm_up
+
+BOUND = 20.0
+"""CPU seconds: ten times what the worst of them takes, for a scan that is not linear."""
+
+
+@pytest.mark.parametrize(("gold", "reply"), NEVER_EQUAL)
+def test_reply_that_is_another_answer_never_equals(gold: str, reply: str) -> None:
+    assert equal(gold, reply) in (Outcome.FAIL, Outcome.INVALID)
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize(("gold", "reply"), HEAVY)
+def test_costly_reply_is_no_outage(gold: str, reply: str) -> None:
+    warm_up()
+    assert equal(gold, reply) in (Outcome.FAIL, Outcome.INVALID)
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_flood_is_read_in_bounded_time(name: str) -> None:
+    began = time.process_time()
+    for entry in ("solve", None, "Solution().solve"):
+        extract_code(FLOODS[name], entry)
+    extract_answer(FLOODS[name])
+    with pytest.raises(ValueError, match=r"."):
+        extract(FLOODS[name], Grade)
+    assert time.process_time() - began < BOUND
+
+
+@pytest.mark.parametrize("name", NO_TEN)
+def test_reply_of_a_judge_is_not_read_as_a_ten(name: str) -> None:
+    with contextlib.suppress(ValueError):
+        assert extract(NO_TEN[name], Grade).score < 5
+
+
+@pytest.mark.parametrize("name", HIDDEN_PROGRAMS)
+def test_program_that_is_hidden_is_not_taken(name: str) -> None:
+    found = extract_code(HIDDEN_PROGRAMS[name], "solve")
+    assert found is not None
+    space: dict[str, object] = {}
+    exec(found, space)
+    assert space["solve"](3) == 5  # type: ignore[operator]
