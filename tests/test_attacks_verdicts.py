@@ -2,13 +2,16 @@
 
 import contextlib
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from attacks_verdicts import FLOODS, HEAVY, HIDDEN_PROGRAMS, NEVER_EQUAL, NO_TEN
+from attacks_verdicts import CARELESS, FLOODS, FOOLING, HEAVY, HIDDEN_PROGRAMS, NEVER_EQUAL, NO_TEN
 
 from selfplay.answers import extract_answer, extract_code
 from selfplay.models.structured import extract
-from selfplay.records import Outcome
+from selfplay.records import Attempt, Outcome, Task, Verdict
+from selfplay.verify.custom import PythonFunction
 from selfplay.verify.judge import Grade
 from selfplay.verify.math import equal, warm_up
 
@@ -52,3 +55,31 @@ def test_program_that_is_hidden_is_not_taken(name: str) -> None:
     space: dict[str, object] = {}
     exec(found, space)
     assert space["solve"](3) == 5  # type: ignore[operator]
+
+
+@pytest.fixture(scope="module")
+def careless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PythonFunction]:
+    folder: Path = tmp_path_factory.mktemp("careless")
+    (folder / "careless.py").write_text(CARELESS)
+    with PythonFunction(folder, seconds=1.0) as function:
+        yield function
+
+
+def judged(function: PythonFunction, name: str, text: str) -> Verdict:
+    check = {"type": f"python:careless:{name}"}
+    task = Task(id="t", prompt="?", verifier=check)
+    attempt = Attempt(task_id="t", attempt=0, round=0, text=text)
+    [verdict] = function.verify([check], [task], [attempt])
+    return verdict
+
+
+@pytest.mark.parametrize(("name", "text"), FOOLING)
+def test_reply_that_breaks_a_careless_function_neither_passes_nor_stops_the_next(
+    careless: PythonFunction, name: str, text: str
+) -> None:
+    verdict = judged(careless, name, text)
+    assert verdict.outcome in (Outcome.FAIL, Outcome.ERROR)
+    assert len(verdict.reason) < 1000
+    assert verdict.reason.isprintable()
+    assert judged(careless, "whole", "7").outcome is Outcome.PASS
+    assert judged(careless, "whole", "8").outcome is Outcome.FAIL

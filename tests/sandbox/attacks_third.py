@@ -2,6 +2,8 @@
 
 # ruff: noqa: E501
 
+import importlib.util
+
 from attacks_second import CHECK, IO, SESSION, STDIO, Case, case, check
 
 from selfplay.sandbox import CheckTests, IOTests
@@ -200,3 +202,5 @@ COSTS = [
     heavy("c31_polynomial_of_hashes", "assert solve(3) == {(0, 1): 16}\n", "{(i, j): 0 for i in range(300) for j in range(300)}"),
     heavy("c32_tuples_that_collide", "assert len(set(solve(3))) == 16\n", "[((2**61 - 1) * i, 0) for i in range(30000)]"),
 ]  # fmt: skip
+if importlib.util.find_spec("numpy") is None:  # tests that import what is not there judge nobody
+    COSTS = [one for one in COSTS if not any("numpy" in tests.source for tests in one.tests)]  # type: ignore[union-attr]

@@ -29,6 +29,11 @@ def test_attacks_of_the_third_corpus_never_pass(tier: int) -> None:
     assert faults(QUICK[tier % 2 :: 2], tier) == []  # the others at the other tier; all of both under `make prove`
 
 
+def test_a_program_that_closes_its_folder_to_an_ordinary_user_is_no_outage() -> None:
+    require(3)
+    assert as_a_user(3, ["--third", "--only", "w33"], SCRIPT)["faults"] == []
+
+
 @pytest.mark.prove
 @pytest.mark.parametrize("tier", [3, 2])
 @pytest.mark.parametrize("user", [False, True])
