@@ -67,7 +67,7 @@ def careless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PythonFunctio
 
 def judged(function: PythonFunction, name: str, text: str) -> Verdict:
     check = {"type": f"python:careless:{name}"}
-    task = Task(id="t", prompt="?", verifier=check)
+    task = Task.model_validate({"id": "t", "prompt": "?", "verifier": check})
     attempt = Attempt(task_id="t", attempt=0, round=0, text=text)
     [verdict] = function.verify([check], [task], [attempt])
     return verdict
