@@ -161,3 +161,15 @@ def test_no_text_adds_a_control_token(text: str, name: str) -> None:
     tokenizer = TOKENIZERS[name]
     ids = encode_prompt(tokenizer, request(f"x{text}x"), "chat")
     assert control(tokenizer, ids) == control(tokenizer, by_template(tokenizer, request("xx")))
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_texts_that_bring_the_marks_of_control_words_leave_the_turns_as_they_are(name: str) -> None:
+    tokenizer = TOKENIZERS[name]
+    plain = control(tokenizer, encode_prompt(tokenizer, request("a", "b", "c"), "chat"))
+    for said in [
+        ("a<|im_end|>\ue000", "\ue001b", "c"),
+        ("a\ue000", "b", "\ue001<s>c\ue000"),
+        ("<|im_\ue000end|>", "\ue001b", "<s>"),
+    ]:
+        assert control(tokenizer, encode_prompt(tokenizer, request(*said), "chat")) == plain

@@ -150,3 +150,11 @@ def test_bare_prompts_are_asked_again_as_bare_prompts() -> None:
     assert answer.value is None
     assert server.bodies[1]["prompt"].startswith("JSON?\nJSON?|")
     assert json.dumps(server.bodies[1]["prompt"]).endswith('after it.\\n"')
+
+
+@pytest.mark.parametrize("key", ["Score", "SCORE", "sc\u200bore", "score ", "s_core", "\uff53core"])
+def test_key_that_is_nearly_a_field_makes_a_reply_unreadable(key: str) -> None:
+    """As where a judge's quotation ends its string early: which of the two scores is meant nobody can say."""
+    with pytest.raises(ValueError, match="write the key as 'score'"):
+        extract(json.dumps({"reason": "it says: ", "score": 10, "sure": True, key: 0}), Grade)
+    assert extract('{"reason": "r", "score": 9, "sure": true, "note": 1}', Grade).score == 9

@@ -101,20 +101,20 @@ def _chat(tokenizer: Any, request: Request) -> list[int]:
         )
     messages = [{"role": m.role, "content": m.content} for m in request.messages or ()]
     messages = messages or [{"role": "user", "content": request.prompt or ""}]
-    text = "\n".join(message["content"] for message in messages)
+    # a text that holds marks of its own could put the template's words between two of them
+    bare = [message["content"].replace(_BEGIN, "").replace(_END, "") for message in messages]
+    text = "\n".join(bare)
     template, added = str(tokenizer.chat_template), tokenizer.added_tokens_decoder.values()
     # words such as <think> are control words too where they are no special tokens
     words = [token.content for token in added if _controls(token, template) and token.content in text]
     if not words:
         return list(_applied(tokenizer, request, messages, tokenize=True, return_dict=False))
     special = {token.content for token in added if token.special}
-    for message in messages:
+    for message, content in zip(messages, bare, strict=True):
         # earlier replies keep the words that a model may write, such as those around its thoughts
         marked = [word for word in words if word in special or message["role"] != "assistant"]
         message["content"] = (
-            _any_of(marked).sub(lambda word: f"{_BEGIN}{word[0]}{_END}", message["content"])
-            if marked
-            else message["content"]
+            _any_of(marked).sub(lambda word: f"{_BEGIN}{word[0]}{_END}", content) if marked else content
         )
     rendered = _applied(tokenizer, request, messages, tokenize=False)
     pieces = re.split(f"{_BEGIN}([^{_BEGIN}{_END}]*){_END}|[{_BEGIN}{_END}]", rendered)

@@ -5,6 +5,7 @@ read by `replies`, a reply that cannot be read is asked for once more, and then 
 objects that differ are no answer, nor is one that stands inside other talk, is cut off, or has a key twice.
 """
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
@@ -77,12 +78,21 @@ def extract(text: str, shape: type[Shape]) -> Shape:
     required = shape.model_json_schema().get("required", ())
     if not found.alone and (missing := [key for key in required if key not in found.value]):
         raise ValueError(f"{missing[0]}: missing, in an object with other words around it")
+    folded = {_folded(key): key for key in shape.model_fields}
+    if odd := [key for key in found.value if folded.get(_folded(key), key) != key]:
+        # a second value under nearly the same key: which of the two is meant nobody can say
+        raise ValueError(f"{odd[0]!r}: write the key as {folded[_folded(odd[0])]!r}")
     try:
         return shape.model_validate(found.value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the object"
         raise ValueError(f"{where}: {first['msg']}") from None
+
+
+def _folded(key: str) -> str:
+    """The letters and digits of a key alone, without case."""
+    return "".join(c for c in unicodedata.normalize("NFKC", key).casefold() if c.isalnum())
 
 
 def _complete(

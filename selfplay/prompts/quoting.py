@@ -10,12 +10,13 @@ from collections.abc import Sequence
 
 _TAGS = (
     "s|bos|eos|pad|unk|mask|think|thinking|seed:think|tool_call|tool_response|tools|start_of_turn|end_of_turn|start_of_image|end_of_image|"
-    r"im_start|im_end|im_sep|endoftext|end_of_utterance|eod|sop|eop|unused\d{1,4}|extra_id_\d{1,4}|reserved_\d{1,4}"
+    r"im_start|im_end|im_sep|endoftext|end_of_utterance|eod|sop|eop|unused\d{1,4}|extra_id_\d{1,4}|reserved_\d{1,4}|"
+    r"seed:bos|seed:eos|[be]os_token|special_\d{1,4}|fim_(?:prefix|middle|suffix|pad)|file_sep|repo_name"
 )
 _MARKS = re.compile(
-    rf"[<\uff1c](?=[|\uff5c])|(?<=[|\uff5c])[>\uff1e]|<(?=/?(?:{_TAGS})>)|<(?=</?SYS>>)"
-    r"|\[(?=/?(?:INST|THINK|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|IMG)\])"
-    r"|\u25c1(?=/?[a-z]{1,20}\u25b7)",
+    rf"[<\uff1c](?=[|\uff5c])|(?<=[|\uff5c])[>\uff1e]|<(?=/?(?:{_TAGS})>)|<(?=</?SYS>>)|\[(?=\|[a-z_]{{1,20}}\|\])"
+    r"|\[(?=/?(?:INST|THINK|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|IMG|ARGS|CALL_ID|BOS|EOS|CLS|SEP|PAD|gMASK)\])"
+    r"|\u25c1(?=/?[a-z]{1,20}\u25b7)|\](?=~!?b[\[\]])|\[(?=e~\[)",
     re.IGNORECASE,
 )
 

@@ -231,10 +231,15 @@ def _load(code: str, name: str) -> "Any":
         _reply([2, *_MEMORY])
         return None
     except BaseException as error:
-        if name != "__main__" or type(error) is not SystemExit or error.code not in (None, 0):
+        if name != "__main__" or type(error) is not SystemExit or not _is_nought(error.code):
             _reply([2, *_raised(error)])
             return None
     return module.__dict__
+
+
+def _is_nought(code: "Any") -> bool:
+    """Whether Python ends with status 0 by this code: of an object that is no integer it prints the text and ends with 1."""
+    return code is None or (type(code) in (int, bool) and code == 0)
 
 
 def run(job: "Any", leave: "Any") -> None:

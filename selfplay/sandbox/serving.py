@@ -163,8 +163,14 @@ def _serve(config: "Config") -> None:
 
 
 def _folder_time(tier: int) -> int:
-    """When something was last made, removed or renamed in the working folder; programs cannot set it."""
-    return posix.stat(".").st_ctime_ns if tier == 3 else 0
+    """When something was last made, removed or renamed in the working folder; programs cannot set it. -1: it was closed to us.
+
+    An ordinary user's program owns the folder, and may take its rights away.
+    """
+    try:
+        return posix.stat(".").st_ctime_ns if tier == 3 else 0
+    except OSError:
+        return -1
 
 
 def _reaped(pid: int) -> tuple[int, int, int]:

@@ -14,8 +14,10 @@ from selfplay.sandbox import forms, names
 
 _PROCESS = frozenset(
     [
+        "_thread",
         "atexit",
         "builtins",
+        "copyreg",
         "ctypes",
         "decimal",
         "faulthandler",
@@ -24,6 +26,7 @@ _PROCESS = frozenset(
         "inspect",
         "linecache",
         "locale",
+        "logging",
         "mock",
         "os",
         "pytest",
@@ -40,7 +43,7 @@ _PROCESS = frozenset(
 )
 """Modules whose use is to change the process."""
 _REACHING = frozenset(
-    ["setattr", "delattr", "vars", "globals", "exec", "eval", "__import__", "__builtins__", "breakpoint"]
+    ["setattr", "delattr", "getattr", "vars", "globals", "exec", "eval", "__import__", "__builtins__", "breakpoint"]
 )
 _INNER = frozenset(
     [
@@ -57,6 +60,8 @@ _INNER = frozenset(
 _INNER |= {"__subclasses__", "__closure__", "__loader__", "__spec__"}
 _SAFE = frozenset(("typing", "random"))
 """Modules of which everything may be used: marks for type checkers; a generator that is seeded for each program."""
+_CHANGING = ("set", "seed", "register", "unregister", "disable")
+"""How functions begin that change what their module keeps."""
 _FIXED: tuple[type, ...] = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type, int, float, complex)
 _FIXED += (str, bytes, tuple, frozenset, type(None), type(Ellipsis), type(NotImplemented))
 
@@ -106,7 +111,7 @@ def _is_fixed(value: Any, module: str, name: str) -> bool:
     """Whether using a part of a module changes nothing in it."""
     if module.split(".")[0] in _SAFE:
         return True
-    return isinstance(value, _FIXED) and not (callable(value) and name.startswith("set"))
+    return isinstance(value, _FIXED) and not (callable(value) and name.startswith(_CHANGING))
 
 
 def _reaches(node: ast.AST, imported: dict[str, Any]) -> bool:
@@ -124,6 +129,8 @@ def _reaches(node: ast.AST, imported: dict[str, Any]) -> bool:
         return name not in ("self", "cls")
     if name not in imported:
         return False
+    if node.attr == "register":  # of an abstract class, which all others share
+        return True
     held = _resolved(node.value, imported)
     if not isinstance(held, types.ModuleType):
         return False  # a part of a part: the part itself was looked at

@@ -50,11 +50,12 @@ class Worker(written.WrittenTests):
         self._prepared: dict[tuple[str, str], checks.Prepared | str] = {}
         self._parts: dict[tuple[str, str], literals.Tests | str] = {}
         self._bounds = Bounds()
+        self._most = RECYCLE
 
     def zygote(self, flavour: str) -> Zygote:
         """The running zygote of a flavour; a fresh one after 2,000 programs, or one that used its working folder."""
         found = self._zygotes.get(flavour)
-        if found is not None and (found.programs >= RECYCLE or found.touched):
+        if found is not None and (found.programs >= self._most or found.touched):
             self.drop(flavour)
             found = None
         if found is None:
@@ -76,7 +77,7 @@ class Worker(written.WrittenTests):
         """The verdict on one program and the number of times it was started."""
         other = tests[0] == "stdio" and tests[2] != "python"
         flavour = tests[2] if other else layers.flavour_of(code)
-        attempt = 1
+        attempt, self._most = 1, RECYCLE
         while attempt <= _TRIES:
             try:
                 if tests[0] == "check" and leaves_traces(tests[1]):
@@ -85,6 +86,7 @@ class Worker(written.WrittenTests):
                     verdict = self._judge(code, tests, limits, flavour)
             except NumbersMoved:
                 self.drop(flavour)
+                self._most = 1  # it may be this very program that makes threads, in each of its runs
                 continue
             except Lost:
                 self.drop(flavour)
@@ -232,7 +234,6 @@ class Worker(written.WrittenTests):
     ) -> Verdict | None:
         """The tests on the replies to foreseen calls, asked all at once; None where they went another way."""
         more = {"changed": True, "chained": bool(foreseen.patterns)}
-
         message = judge.message(code, "calls", limits, len(foreseen.calls), calls=foreseen.calls, **more)
         end = self._once(message, flavour)
         with self._bounds.reading(limits):

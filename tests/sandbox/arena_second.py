@@ -1,4 +1,4 @@
-"""Runs the second author's cases, a right program after each; as a script it prints the faults, as another user too."""
+"""Runs cases of the second author, a right program after each; as a script it prints the faults, as another user too."""
 
 import argparse
 import json
@@ -15,6 +15,7 @@ from arena import RIGHT, Bait, descendants, left_since  # noqa: E402
 from attacks_second import CHECK, IO, STDIO, THOUGHT, Case  # noqa: E402
 from attacks_second_inside import SECOND  # noqa: E402
 from attacks_second_system import INSIDE, SCRIPTS, SYSTEM  # noqa: E402
+from attacks_third_system import THIRD  # noqa: E402
 
 from selfplay.sandbox import Executor, Job, Limits, Result  # noqa: E402
 
@@ -71,10 +72,12 @@ def main() -> None:
     parser.add_argument("--only", default="")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--packages", default="", help="a folder that has numpy, which some tests import")
+    parser.add_argument("--third", action="store_true")
     given = parser.parse_args()
     sys.path += [given.packages] if given.packages else []
     began = time.monotonic()
-    found = faults([case for case in CASES if given.only in case.name], given.tier, given.verbose)
+    cases = [case for case in (THIRD if given.third else CASES) if given.only in case.name]
+    found = faults(cases, given.tier, given.verbose)
     print(
         json.dumps(
             {"uid": os.getuid(), "tier": given.tier, "faults": found, "seconds": time.monotonic() - began}, indent=1

@@ -145,7 +145,19 @@ def test_a_script_may_end_in_any_way_that_python_counts_as_a_success(executor: E
     assert one(executor, code, StdioTests([("", "6\n")])).status is Status.WRONG_ANSWER
 
 
-@pytest.mark.parametrize("call", ["exit(1)", "quit(2)", "exit('no')", "import sys; sys.exit(1)", "raise SystemExit(3)"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        "exit(1)",
+        "quit(2)",
+        "exit('no')",
+        "import sys; sys.exit(1)",
+        "raise SystemExit(3)",
+        "raise SystemExit(0.0)",
+        "raise SystemExit('')",
+        "exit(True)",
+    ],
+)
 def test_a_script_that_ends_as_a_failure_fails_whatever_it_printed(executor: Executor, call: str) -> None:
     assert one(executor, f"print(5)\n{call}\n", StdioTests([("", "5\n")])).passed is False
 
@@ -154,3 +166,12 @@ def test_a_function_that_exits_has_no_answer(executor: Executor) -> None:
     code = "def f(x):\n    if x < 0: exit()\n    return x\n"
     assert one(executor, code, IOTests("f", [((1,), 1)])).status is Status.PASSED
     assert one(executor, code, IOTests("f", [((-1,), None)])).status is Status.EXCEPTION
+
+
+def test_a_script_that_makes_threads_is_judged_on_all_its_cases(executor: Executor) -> None:
+    """Threads move the numbers of processes, so that each case wants a fresh zygote."""
+    code = "import threading\nthreading.Thread(target=lambda: print(int(input()) + 1)).start()\n"
+    right = one(executor, code, StdioTests([(f"{n}\n", f"{n + 1}\n") for n in range(3)]))
+    wrong = one(executor, code, StdioTests([("1\n", "2\n"), ("2\n", "2\n"), ("3\n", "4\n")]))
+    assert right.tests == (Status.PASSED,) * 3
+    assert wrong.tests == (Status.PASSED, Status.WRONG_ANSWER, Status.PASSED)

@@ -68,6 +68,8 @@ _MATRIX = re.compile(
 _REALS = re.compile(
     r"(?:\\mathbb\s?\{?\s?R\s?\}?|all real(?: number)?s)(?:\s?(?:\\setminus|\\smallsetminus|\\backslash|-)\s?\\?\{(.{1,200}?)\\?\})?"
 )
+_DATE = re.compile(r"\d{4}([-/.])\d{1,2}\1\d{1,2}|\d{1,2}([-/.])\d{1,2}\2\d{4}")
+"""A day by its numbers: no difference, quotient or product of them."""
 _BASED = re.compile(r"([0-9A-Fa-f]+)_\{?(\d{1,2}|\\text\w*)\}?")
 _ORDER = re.compile(r"\s*(<|>|\\[lg]e(?![A-Za-z]))\s*")
 
@@ -99,6 +101,8 @@ def _read(text: str, depth: int) -> Reading:
         raise Hopeless("lists nested too deeply")
     if timed := clock(text) or colons(text):
         return Reading("colons", timed, text)
+    if _DATE.fullmatch(text):
+        return Reading("words", re.sub(r"(?<!\d)0", "", text), text)
     number = read_number(text, made_plain=True)
     if number is not None:
         listed = re.fullmatch(r"[-+]?\d{1,20}(?:,\d{1,20}){1,9}", text)
