@@ -334,4 +334,5 @@ def test_phone_number_is_found_whole_where_someone_is_called(value, text):
 
 @pytest.mark.parametrize("piece", ["+1 ", "0 ", "(", "1-", "1x", "Q@", "x@y.", "1/", "ext ", "１"])
 def test_long_rows_of_pieces_of_identifiers_are_read_in_bounded_time(piece):
-    privacy.find([piece * (100_000 // len(piece))])
+    hits = privacy.find([piece * (100_000 // len(piece))])
+    assert all(hit.span[1] <= 100_000 for hit in hits)

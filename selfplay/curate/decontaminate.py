@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selfplay.curate.canonical import canonical_functions
-from selfplay.curate.common import SEED_WORDS, covered, without_numbers
 from selfplay.curate.protected import (
     Part,
     Protected,
@@ -23,6 +22,7 @@ from selfplay.curate.protected import (
     masked_block,
     squeeze,
 )
+from selfplay.curate.templates import SEED_WORDS, covered, without_numbers
 from selfplay.curate.tokens import U64, Words, batches, char_offset, shingles
 
 RULES = (

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selfplay.curate.canonical import canonical_functions
-from selfplay.curate.common import (
+from selfplay.curate.templates import (
     COMMON_TASKS,
     COMMON_TRAINING,
     SEED_WORDS,

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from selfplay.config.sections import ScriptedStudent
 from selfplay.config.training import Train
@@ -16,6 +16,9 @@ from selfplay.phases.train.plan import ONLY_FOR_PAIRS, fits
 from selfplay.phases.watch import Watch
 from selfplay.records import Preference, Row
 from selfplay.store.traces import read_pairs, read_rows
+
+if TYPE_CHECKING:
+    from selfplay.phases.train import TrainReport
 
 
 def learn(
@@ -88,13 +91,16 @@ def learn(
         stop=lambda: watch.stop_requested,
     )
     watch.count("train", min(report.seconds_in_train, time.perf_counter() - began))  # not loading, not saving
+    return {**_figures(report), **({"train/pairs": report.rows} if paired else {})}
+
+
+def _figures(report: "TrainReport") -> dict[str, Any]:
     return {
         "train/steps": report.steps,
         "train/tokens": report.tokens,
         "train/rows_left_out": report.left_out,
         "train/loss_first": report.loss_first,
         "train/loss_last": report.loss_last,
-        **({"train/pairs": report.rows} if paired else {}),
         **{f"train/{name}": value for name, value in report.rewards.items()},
         "cost/train_micro_batch_rows": report.micro_batch_rows,
         "cost/train_oom_backoffs": report.oom_backoffs,
@@ -110,6 +116,8 @@ def too_few(section: Train, accepted: int, rows: Sequence[Row]) -> str:
             f"{accepted} of its attempts were accepted, and train.min_accepted is {section.min_accepted}; "
             "`selfplay traces` shows why the others were dropped"
         )
+    if not rows:
+        return "none of its attempts was accepted, and there is no anchor"
     if not any(fits(section, row) for row in rows):
         return f"all {len(rows)} training rows are longer than train.max_length = {section.max_length}; raise it"
     return ""

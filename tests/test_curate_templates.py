@@ -8,9 +8,9 @@ import pytest
 from selfplay.config.leaks import RULES, Decontaminate
 from selfplay.config.load import load_config
 from selfplay.curate import decontaminate
-from selfplay.curate.common import common_in_training, common_runs, runs_of, tasks_of, without_numbers
 from selfplay.curate.protected import Protected
 from selfplay.curate.screening import screen
+from selfplay.curate.templates import common_in_training, common_runs, runs_of, tasks_of, without_numbers
 from selfplay.curate.tokens import words
 from selfplay.errors import ConfigError
 from selfplay.phases.propose import Head, notices
