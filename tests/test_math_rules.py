@@ -103,6 +103,7 @@ RULES: dict[str, tuple[Pairs, Pairs]] = {
             ("D", "C) 3 or 4"),
             ("A", "Answer: A) 38 or choice (B)"),
             ("C", r"\boxed{\textbf{(C)}\ 60 \text{ or } \text{D}}"),
+            ("A", r"#### A, since 2 + 2 = 4 or \(\mathrm{E}\)"),
             ("C", r"#### (C) 14 or \(\text{B) 14}\)"),
             ("D", r"The answer is D) 7. Wait, that is wrong. The answer is $\text{B)}$."),
         ],

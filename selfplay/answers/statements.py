@@ -90,7 +90,7 @@ _CHOICE = re.compile(
 """`B`, `(B)`, `B) text`, `option B`, `B because ...`; a bare letter before other words is none (`A number`)."""
 _AGAIN = r"(?:(?:maybe|perhaps|possibly|probably|even|also|rather|actually|the|option|choice|answer)\s{1,4}){0,3}"
 _OTHER_CHOICE = re.compile(
-    rf"(?:\b(?:or|and|maybe|perhaps|possibly|versus|vs|wait|actually|no|rather)\b|\?)[\s,${{(\\]{{0,5}}{_AGAIN}\(?(?-i:[A-J])(?=$|[),.:;?!\s}}$])",
+    rf"(?:\b(?:or|and|maybe|perhaps|possibly|versus|vs|wait|actually|no|rather)\b|\?)[\s,${{(\\]{{0,5}}{_AGAIN}\(?(?-i:[A-J])(?=$|[),.:;?!\s}}$\\])",
     re.IGNORECASE,
 )
 _TAKES_BACK = re.compile(
