@@ -118,7 +118,8 @@ class Relay:
             kind = "RuntimeError" if isinstance(came, tuple(raised.ENDING)) else type(came).__name__
             self._last = f"{called} raised {kind}"
             return _message("raised", kind, str(reply[2])[:_TEXT])
-        self._last = f"{called} gave {judge.short(reply[1])}"
+        same = isinstance(reply[1], codec.Alias) and 0 <= reply[1].at < len(args)
+        self._last = f"{called} gave {judge.short(args[reply[1].at] if same else reply[1])}"
         return self._value(reply[1], reply[2], len(args))
 
     def _value(self, value: Any, moved: Any, args: int) -> bytes:
