@@ -307,4 +307,4 @@ def test_hostile_text_is_read_in_bounded_time_or_refused(source: str) -> None:
 def test_evidence_shows_an_answer_that_is_an_argument_by_its_content(executor: Executor) -> None:
     result = said(executor, "def solve(x): return x\n", "x = [3]\nassert solve(x) is x and x == [4]\n")
     assert result.status is Status.WRONG_ANSWER
-    assert result.error == "tests: they failed after solve([3]) gave [3]"
+    assert result.error.endswith("solve([3]) gave [3]")
