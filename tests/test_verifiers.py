@@ -97,12 +97,18 @@ def test_form_alone_accepts_nothing_unless_it_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    "check",
-    [{}, {"beauty": 0.5}, {"length": 2}, {"length": {"at_least": 0.5, "high": 9, "words": 3}}, {"format": True}],
+    ("check", "said"),
+    [
+        ({}, "format, length, repetition, language"),
+        ({"beauty": 0.5}, "beauty is no grader; give one of format, length, repetition, language"),
+        ({"length": 2}, r"length is 2; give a bar in \[0, 1\]"),
+        ({"length": {"at_least": 0.5, "high": 9, "words": 3}}, "length has words, .* its settings: high, low"),
+        ({"format": True}, r"format is True; give a bar in \[0, 1\]"),
+    ],
     ids=str,
 )
-def test_form_that_cannot_be_graded_is_refused_with_the_graders(check: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="format"):
+def test_form_that_cannot_be_graded_is_refused_with_the_remedy(check: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
         outcome({"type": "heuristic", **check}, "text")
 
 
@@ -249,7 +255,7 @@ def test_svamp_is_read_as_its_publisher_has_it_one_indented_array(tmp_path: Path
     assert tasks[0].text.startswith("Each pack of dvds") and "each pack. How much" in tasks[0].text
     assert tasks[0].tags == ("topic:Subtraction",)
     (tmp_path / "SVAMP.json").write_text(json.dumps([row, 3]))
-    with pytest.raises(DataError, match=r"SVAMP.json: item 2 is int"):
+    with pytest.raises(DataError, match=r"SVAMP.json: item 2 is a number, not an object"):
         open_source(section, seed=0, eval_seed=0, folder=tmp_path)
 
 
