@@ -16,9 +16,11 @@ MAX_JOINED = 20
 class Boxes:
     """The boxes that end a text."""
 
-    def __init__(self, parts: list[str], alternatives: bool, end: int) -> None:
-        self.parts, self.alternatives, self.end = parts, alternatives, end
-        """Contents in order; whether "or" stands between them; where the last one ends."""
+    def __init__(self, parts: list[str], alternatives: bool, start: int, end: int, touching: bool) -> None:
+        self.parts, self.alternatives, self.start, self.end = parts, alternatives, start, end
+        """Contents in order; whether "or" stands between them; where the first one starts and the last one ends."""
+        self.touching = touching
+        """Nothing stands between two of them, not even a blank: `\\boxed{1}\\boxed{8}` may be a list, or 18."""
 
 
 def last_boxes(text: str) -> Boxes | None:
@@ -26,15 +28,16 @@ def last_boxes(text: str) -> Boxes | None:
     boxes = [(content.strip(), start, end) for content, start, end in _all(text) if content.strip()]
     if not boxes:
         return None
-    parts, alternatives = [boxes[-1][0]], False
+    parts, alternatives, start, touching = [boxes[-1][0]], False, boxes[-1][1], False
     for before, after in zip(reversed(boxes[-MAX_JOINED:-1]), reversed(boxes), strict=False):
         joint = _joint(text[before[2] : after[1]])
         if joint is None:
             break
         alternatives = alternatives or joint == "or"
+        start, touching = before[1], touching or before[2] == after[1]
         if before[0] != after[0]:
             parts.insert(0, before[0])
-    return Boxes(parts, alternatives, boxes[-1][2])
+    return Boxes(parts, alternatives, start, boxes[-1][2], touching)
 
 
 def _all(text: str) -> list[tuple[str, int, int]]:

@@ -9,8 +9,10 @@ A statement that hedges (`3 or 4`, `maybe 5`, `not 5`) is no answer, wherever it
 """
 
 import re
+from dataclasses import replace
 
-from selfplay.answers.boxes import last_boxes
+from selfplay.answers.boxes import Boxes, last_boxes
+from selfplay.answers.denials import denied
 from selfplay.answers.numerals import read_number
 from selfplay.answers.statements import (
     MATH,
@@ -27,6 +29,7 @@ from selfplay.answers.statements import (
     stated,
     tidy,
 )
+from selfplay.answers.surroundings import equated, in_expression, magnitude
 from selfplay.answers.visible import MAX_ANSWER_CHARS, visible_text
 
 __all__ = ["MATH", "Found", "extract_answer", "find_answer", "find_marked"]
@@ -69,7 +72,7 @@ def extract_answer(text: str) -> str | None:
     after one that is not closed. Idempotent on what it returns, for plain expressions. Never raises on a str.
     """
     found = find_answer(text)
-    return None if found is None or found.hedged else found.text
+    return None if found is None or found.hedged or found.denied else found.text
 
 
 def find_answer(text: str) -> Found | None:
@@ -101,15 +104,16 @@ def _marked(body: str) -> Found | None:
     for mark in reversed(_marks(body)):
         if boxes and mark.end() <= boxes.end and not mark["tag"]:
             break
-        rank = _ranked(body, mark)
-        if rank is not None and rank[0].hedged and best is not None and best[1] >= Strength.VALUE:
+        rank = _weighed(body, mark)
+        doubtful = rank is not None and (rank[0].hedged or rank[0].denied)
+        if doubtful and best is not None and best[1] >= Strength.VALUE:
             continue  # a doubt that a later statement settles
         if rank is not None and (best is None or rank[1] > best[1]):
             best = rank
-            if rank[1] == _FIRST or (rank[0].hedged and not boxes):
+            if rank[1] == _FIRST or (doubtful and not boxes):
                 break
     if boxes and (best is None or best[1] < _FIRST):
-        return _boxed(body, boxes.parts, boxes.alternatives, boxes.end)
+        return _boxed(body, boxes)
     return best[0] if best else None
 
 
@@ -134,6 +138,17 @@ def _marks(body: str) -> list[re.Match[str]]:
     marks = list(_MARK.finditer(body))[-MAX_MARKS:]
     options = any(mark["line"] == "A" for mark in marks) and _NEXT_OPTION.search(body)
     return [mark for mark in marks if not (mark["line"] == "A" and options)]
+
+
+def _weighed(body: str, mark: re.Match[str]) -> tuple[Found, int] | None:
+    """What stands after one mark, and its rank; denied where the text around says so."""
+    rank = _ranked(body, mark)
+    if rank is None or mark["tag"] is not None:
+        return rank
+    at = mark.start("hash") if mark["hash"] is not None else mark.end()
+    place = body.find(rank[0].text, at, at + MAX_STATEMENT)
+    start, end = (at, at) if place < 0 else (place, place + len(rank[0].text))
+    return replace(rank[0], denied=rank[0].denied or denied(body, start, end)), rank[1]
 
 
 def _ranked(body: str, mark: re.Match[str]) -> tuple[Found, int] | None:
@@ -169,7 +184,7 @@ def _inner(text: str) -> Found | None:
     """The answer between tags: a reply of its own."""
     boxes = last_boxes(text)
     if boxes:
-        return _boxed(text, boxes.parts, boxes.alternatives, boxes.end)
+        return _boxed(text, boxes)
     said = stated(text, phrase=True, whole="\n" not in text.strip())
     return said[0] if said else None
 
@@ -183,17 +198,28 @@ def _following(body: str, mark: re.Match[str]) -> str:
     return rest.split("\n", 1)[0].strip().strip("*_ ")
 
 
-def _boxed(text: str, parts: list[str], alternatives: bool, end: int) -> Found:
+def _boxed(text: str, boxes: Boxes) -> Found:
+    """What the last boxes say, unless they stand in a larger expression or are denied beside it."""
+    found = _contents(text, boxes)
+    refused = boxes.touching or in_expression(text, boxes.start, boxes.end) or denied(text, boxes.start, boxes.end)
+    return replace(found, denied=True) if refused else found
+
+
+def _contents(text: str, boxes: Boxes) -> Found:
+    parts = boxes.parts
     if len(parts) > 1:
         # parts that are lists or dates themselves do not make one list with what stands beside "or"
-        joint = " / " if alternatives and any("," in part for part in parts) else ", "
-        return Found(joint.join(parts), alternatives, True)
+        joint = " / " if boxes.alternatives and any("," in part for part in parts) else ", "
+        return Found(joint.join(parts), boxes.alternatives, True)
     content = tidy(parts[0]) or parts[0]
     option = choice(content)
     if option is not None:
         return option
-    percent = " percent" if _PERCENT.match(text, end, end + 20) else ""
-    return Found(content + percent, hedges(content), True)
+    if word := magnitude(text, boxes.end):
+        return Found(f"{content} {word}", hedges(content), True)
+    percent = " percent" if _PERCENT.match(text, boxes.end, boxes.end + 20) else ""
+    other = equated(text, boxes.end)
+    return Found(f"{content} = {other}" if other else content + percent, hedges(content), True)
 
 
 def _last_line(body: str) -> Found | None:
@@ -209,4 +235,8 @@ def _last_line(body: str) -> Found | None:
     sentence = pieces[-1] if pieces else line
     if hedges(line[-400:]):
         return Found(tidy(sentence), True) if re.search(r"\d", sentence) else None
-    return chosen(sentence) or bare(sentence) or shaped(sentence) or from_sentence(sentence)
+    found = chosen(sentence) or bare(sentence) or shaped(sentence) or from_sentence(sentence)
+    place = -1 if found is None else sentence.rfind(found.text)
+    if found is None or place < 0 or not denied(sentence, place, place + len(found.text)):
+        return found
+    return replace(found, denied=True)

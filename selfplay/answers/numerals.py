@@ -27,6 +27,11 @@ class Number:
     """Lower-case words after (or currency before) the number, spaces single; "" where there are none."""
 
 
+ABOUT = (
+    r"(?:approximately|approx\.?|about|around|roughly|nearly)(?=:?\s*(?:[^A-Za-z\s]|(?:an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven"
+    r"|twelve|[a-z]{3,6}teen|[a-z]{3,5}ty|half|pi|sqrt|minus|negative)\b))"
+)
+"""A word that says that a value is rounded; before other words it changes what they say: `nearly true`."""
 _SIMPLE = re.compile(r"[+-]?\d{1,40}(?:\.(\d{1,40}))?")
 
 _OPERATOR = re.compile(r"[+*/^=<>\\]")
@@ -97,6 +102,10 @@ _NARROW = re.compile(
 _PERCENT_WORDS = re.compile(r"\s*(?:\\%|%|\bper\s?cent(?:age)?(?:\s+points?)?\b|\bpct\b\.?)", re.IGNORECASE)
 
 
+_TILDE = re.compile(r"(?:^|(?<=[($]))\s*~(?=\s?(?:\\(?:text|math)|[A-Za-z(]))")
+"""The sign of negation before words and letters; before a number `~` says "about", elsewhere it is a blank."""
+
+
 def _undollared(text: str) -> str:
     """Without `$` where they are delimiters in pairs; a `$` before an amount is currency and stays."""
     pairs = re.findall(r"\$[^$]+\$(\d?)", text)
@@ -117,6 +126,7 @@ def plain(text: str) -> str:
     What carries meaning stays LaTeX. Linear time on capped input; the caller bounds the length.
     """
     text = ascii_math(text).strip()
+    text = _TILDE.sub(r"\\neg ", text) if "~" in text else text
     if "\\" in text or "$" in text or "{" in text:
         if "\\\\" in text and "\\begin" not in text:
             text = re.sub(r"\\\\(?=[A-Za-z{}$%])", r"\\", text)
@@ -141,7 +151,8 @@ def plain(text: str) -> str:
         text = text[:-1]  # `42\ ` whose blank is gone
     if len(text) < 2:
         return text.strip()
-    text = re.sub(r"\s+", " ", text).strip(' *_`"')
+    text = re.sub(r"\s+", " ", text).strip(' *`"')
+    text = text if text.startswith("_{") else text.strip(' *_`"')  # an index alone is no number: ₅
     return text.strip("'") if text[:1] == "'" else text  # one at the end alone is a prime: x' is not x
 
 
@@ -193,7 +204,8 @@ _NOT_UNITS = frozenset(
         "or and mod pi sqrt sin cos tan log exp inf infinity plus minus times over divided squared cubed maybe perhaps possibly "
         "probably guess unsure not but wait between either neither ish approx ln if when where for is are was were equals than "
         "least most factorial choose power base imaginary else otherwise actually hmm no correction instead sorry alternatively also "
-        "half halves thirds fourths fifths sixths sevenths eighths ninths tenths twelfths hundredths thousandths millionths mille",
+        "half halves thirds fourths fifths sixths sevenths eighths ninths tenths twelfths hundredths thousandths millionths mille "
+        "permille promille bps bp ppm ppb basis ones tens many few max maximum minimum",
     )
 )
 
@@ -250,6 +262,8 @@ def _from_match(match: re.Match[str]) -> Number | None:
     if sum(negative) > 1 or (match["fsign"] and match["whole"]):
         return None
     scale, unit = _scaled(unit)
+    if any(word.removesuffix("s") in _SCALE for word in unit.split()):
+        return None  # `5 per thousand` is a part of a thousand, and no 5
     value = value * Fraction(10) ** exponent * scale
     rounded = None if decimals is None else max(0, decimals - exponent - len(str(scale)) + 1)
     return Number(-value if any(negative) else value, rounded or None, bool(match["percent"]), unit)

@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass
 from enum import IntEnum
 
-from selfplay.answers.numerals import ascii_math, read_number
+from selfplay.answers.denials import option_denied
+from selfplay.answers.numerals import ABOUT, ascii_math, read_number
 from selfplay.answers.visible import MAX_ANSWER_CHARS
 
 MAX_STATEMENT = 2_000
@@ -20,6 +21,8 @@ class Found:
     """It names alternatives, several values or doubts: an answer only to a reference that says the same."""
     marked: bool = False
     """It stood in a box or after an answer mark."""
+    denied: bool = False
+    """The text says that this is not the answer, or it is a part of something larger: no answer, whatever the reference is."""
 
 
 class Strength(IntEnum):
@@ -128,8 +131,9 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _LEAD = re.compile(
-    r"(?:(?:so|thus|hence|therefore|approximately|approx\.?|about|around|roughly|nearly|only|just|exactly|simply|equal to|given by|"
-    r"(?:the |our |my )?(?:final |correct )?(?:answer|result)(?: is| equals)?)\b|[:=,]|\\approx(?![A-Za-z])|≈|~)[:,]?\s*",
+    rf"(?:(?:so|thus|hence|therefore|{ABOUT}|only|just|exactly|simply|equal to|given by|"
+    r"(?:the |our |my )?(?:final |correct )?(?:answer|result)(?: is| equals)?)\b|[:=,]|\\approx(?![A-Za-z])|≈"
+    r"|~(?=\s?(?:[-\d$.]|\\[a-z]?frac|\\sqrt)))[:,]?\s*",
     re.IGNORECASE,
 )
 _TAIL = re.compile(
@@ -215,6 +219,8 @@ def choice(statement: str) -> Found | None:
     letter = match[1] or match[2]
     if _OTHER_CHOICE.search(statement, max(0, match.end("after") - 1)):
         return Found(statement, True, True)
+    if option_denied(statement[match.start("after") :].lstrip(" ).:"), letter):
+        return Found(statement, marked=True, denied=True)
     after = match["after"].strip(" ,")
     if after and after not in ".:)":
         return Found(letter, marked=True)

@@ -47,9 +47,13 @@ def equal(
     if reference.fault:
         return Outcome.INVALID if not gold.strip() else Outcome.ABSTAIN
     found = find_answer(answer) if answer else None
-    if any(_same_text(text, (answer or "", found.text if found else "")) for text in reference.texts):
+    stated = "" if found is None or found.denied else found.text
+    shouted = (
+        f"{stated}!" if stated and (answer or "").rstrip().endswith(f"{stated}!") else ""
+    )  # or a factorial: `A: 100!`
+    if any(_same_text(text, (answer or "", stated, shouted)) for text in reference.texts):
         return Outcome.PASS
-    if found is None:
+    if found is None or found.denied:
         return Outcome.INVALID
     texts = [found.text]
     if reference.reading is not None and _names_several(reference.reading) and not found.marked:

@@ -41,6 +41,8 @@ def same_number(gold: Number, answer: Number, precision: int = 6, tolerance: flo
     left, right = gold.value, answer.value
     if left == right:
         return True
+    if gold.percent != answer.percent and (gold.unit or answer.unit):
+        return False  # a percentage is no quantity of something: 5% is not 5 basis points
     if gold.percent != answer.percent and (left / 100 if gold.percent else left) == (
         right / 100 if answer.percent else right
     ):
@@ -217,6 +219,8 @@ def _any_order(gold: tuple[Reading, ...], answer: tuple[Reading, ...], context: 
 _FACTORS = re.compile(r"[A-Za-z]{1,3}")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 _RELATION = re.compile(r"[<>]|\\(?:le|ge)(?![A-Za-z])")
+_PRIMED = re.compile(r"\d\s?(?:\^\s?\{?\s?)?(?:'|\\prime|\")")
+"""Minutes or feet, which the worker's grammar drops."""
 _SINGLE = re.compile(r"\\?[A-Za-z]+|[A-Z]{2,}\d\w*|\w*\d[A-Z]{2,}\w*")
 
 
@@ -227,6 +231,8 @@ def _symbolic(gold: Reading, answer: Reading, context: Context) -> Outcome:
             return Outcome.FAIL if one is gold or _SINGLE.fullmatch(gold.text) else Outcome.ABSTAIN
     if _same_letters(gold, answer):
         return Outcome.PASS
+    if bool(_PRIMED.search(gold.source)) != bool(_PRIMED.search(answer.source)):
+        return Outcome.INVALID
     if len(answer.source) > MAX_SYMBOLIC:
         return Outcome.INVALID
     if len(gold.source) > MAX_SYMBOLIC:

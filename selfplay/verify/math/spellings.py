@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from fractions import Fraction
 
-from selfplay.answers.numerals import plain
+from selfplay.answers.numerals import ABOUT, plain
 from selfplay.verify.math.arithmetic import MAX_DEPTH, Hopeless
 
 MAX_ANSWER = 6_000
@@ -50,7 +50,7 @@ _LETTER_UNIT = re.compile(
 )
 _LETTERS = {"m": "meters", "s": "seconds", "g": "grams", "h": "hours", "L": "liters"}
 _LEAD = re.compile(
-    r"(?:the answer is|answer:?|approximately|approx\.?|about|around|roughly|nearly|only|just|exactly|(?:option|choice)(?=\s\(?[A-J]\)?$))\s+",
+    rf"(?:the answer is|answer:?|{ABOUT}|only|just|exactly|(?:option|choice)(?=\s\(?[A-J]\)?$))\s+",
     re.IGNORECASE,
 )
 
