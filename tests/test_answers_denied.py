@@ -26,6 +26,8 @@ RULES: dict[str, tuple[str, list[str], list[str]]] = {
             "(A) wrong, (B) right",
             "Answer: A is ruled out; B",
             "I would never choose option (A).",
+            "(A) (B)",
+            "(A), (B)",
         ],
         ["A", "(A) is right, not B", "(A) is correct", "A, because B is wrong", "(A) since (B) is wrong", "A) is true"],
     ),
@@ -49,11 +51,22 @@ RULES: dict[str, tuple[str, list[str], list[str]]] = {
             "#### 18 (incorrect)",
             "Final answer: 18 is wrong, 19",
             "18 is wrong",
+            "<answer>18</answer> is wrong",
+            "Never answer: 18",
+            "Perhaps the answer is 18.",
+            "Suppose the answer is 18.",
+            "Let us check whether the answer is 18.",
+            "The answer is 18 if n is even, and 9 if n is odd.",
+            "Answer: 18 when n is even and 19 otherwise",
+            "Answer: 18\nOr 19",
+            "Answer: 18\n\nWait, I made a mistake. It is 19.",
+            "The answer is 18.\n\nHowever, I am not sure.",
             r"\boxed{18} is not the answer",
             r"The answer is not \boxed{18}.",
         ],
         [
             "The answer is 18. I was wrong before.",
+            "The answer is 18.\n\nOr equivalently, 18.0.",
             "The answer is 18, since 19 is wrong.",
             "Since 19 is wrong, the answer is 18.",
             "It is not hard to see that the answer is 18.",
@@ -153,7 +166,7 @@ RULES: dict[str, tuple[str, list[str], list[str]]] = {
         ],
         ["5%", "5 percent", "5", "0.05", "5 percentage points", r"\boxed{5}\%"],
     ),
-    "prime on a number": ("5", ["5'", "5''", "5′", r"5^\prime", "₅", "Answer: 5'"], ["5", "5 feet", "'5'"]),
+    "prime on a number": ("5", ["5'", "5''", '5"', "5′", r"5^\prime", "₅", "Answer: 5'"], ["5", "5 feet", "'5'"]),
     "negated word": (
         "True",
         [
@@ -188,6 +201,19 @@ def test_table_of_what_is_no_answer_names_the_tested_rules() -> None:
     page = (Path(__file__).parents[1] / "docs" / "math.md").read_text(encoding="utf-8")
     table = page.split("### What is no answer")[1].split("\nA phrase")[0]
     assert re.findall(r"^\| ([a-z ]+?) \|", table, re.MULTILINE)[1:] == list(RULES)
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [("$5", "C$5"), ("$5", "A$5"), ("USD 5", "CAD 5"), ("$5", "5 euros"), ("$5", "5 cents"), ("$5", "S$5")],
+)
+def test_currencies_of_other_countries_are_other_units(gold: str, answer: str) -> None:
+    assert equal(gold, answer) is not Outcome.PASS
+    assert equal(answer, gold) is not Outcome.PASS
+
+
+def test_dollar_without_a_country_is_that_of_the_united_states() -> None:
+    assert {equal("$5", answer) for answer in ("5", "US$5", "USD 5", "5 dollars", "$5.00")} == {Outcome.PASS}
 
 
 def test_boxes_that_touch_are_no_list_in_an_answer() -> None:

@@ -21,6 +21,12 @@ _NEXT = (
     rf"(?:that|this|it|which|the (?:above|answer|value|result|key))\b[^.\d\n]{{0,60}}?(?:{_VERBED})"
     r"|(?:no|nope|wrong|incorrect|false)(?=[.,;:!]|\s{0,4}$)|not (?:really|quite|so|true|right|correct)\b)"
 )
+_DOUBT = (
+    r"\W{0,8}\s\W{0,4}(?:(?:or(?! equivalently| in\b| simply| just)|alternatively|correction|actually|edit|wait|hmm|oops|sorry|rather|i mean)\b"
+    r"[^.\n]{0,40}?(?:\d|mistake|wrong|error|incorrect|false|not right)|(?:(?:but|however),? )?i(?: am|['’]m) (?:not (?:sure|certain)|unsure)\b)"
+)
+"""How the next sentence takes a value back."""
+_CONDITION = r",?\s(?:if|unless|assuming|provided)\b|[^.\n]{0,80}?\botherwise\b"
 _SIZE = r"(?:more|less|fewer|greater|larger|smaller|higher|lower|bigger)"
 _OTHER_AFTER = (
     rf"\s?(?:[A-Za-z]{{1,20}} )?{_SIZE} than\b|\s?times (?:as|more|less|the|that|what|his|her|their)\b|\s?(?:short|shy) of\b"
@@ -32,10 +38,13 @@ _OTHER_AFTER = (
 )
 _AFTER = re.compile(
     rf"{_OTHER_AFTER}"
-    rf"|(?:(?!\b(?:because|since|so|thus|hence|therefore)\b|[.!?]\s)[^\d\n]){{0,100}}?(?:{_VERBED}|{_REMARK})|{_NEXT}",
+    rf"|(?:(?!\b(?:because|since|so|thus|hence|therefore)\b|[.!?]\s)[^\d\n]){{0,100}}?(?:{_VERBED}|{_REMARK})|{_NEXT}|{_DOUBT}|{_CONDITION}",
     re.IGNORECASE,
 )
-_NOT_HERE = r"(?:wrong|incorrect|false|mistaken|untrue|doubt|deny|denies|disagree|unlikely|impossible|no one|nobody|none|never|not|cannot)"
+_NOT_HERE = (
+    r"(?:wrong|incorrect|false|mistaken|untrue|doubt|deny|denies|disagree|unlikely|impossible|no one|nobody|none|never|not|cannot"
+    r"|perhaps|maybe|possibly|suppose|assume|assuming|imagine|pretend|whether|guess)"
+)
 _BEFORE = re.compile(
     rf"(?:(?:\b{_NOT_HERE}\b|n['’]t\b)(?! (?:hard|difficult|surprising|only)\b)[^,;:.\d\n\\]{{0,60}}"
     rf"|\b(?:at (?:least|most)|(?:{_SIZE}|other|rather|different) (?:than|from)(?: or equal to)?|over|above|under"
@@ -60,10 +69,11 @@ _OPTION_DENIED = re.compile(
 _THEN_OTHER = re.compile(
     r"[.,;:!]\s{1,3}(?:(?:so|thus|hence|therefore|then|and|but)\s)?(?:(?:it is|it's|choose|pick|take)\s)?"
     r"(?:(?:option|answer|choice)\s)?(?:\(([A-J])\)|([A-J]))(?=[\s.!]{0,4}$|[)\s]{1,2}(?:yes|right|is|correct)\b)"
+    r"|(?:^|(?<=[\s.,;:!→]))\(([A-J])\)[\s.!]{0,4}$"
 )
 
 
 def option_denied(text: str, letter: str) -> bool:
     """Whether the text after the mark of an option denies it (`is wrong, B`) or ends in another option."""
     other = _THEN_OTHER.search(text[-WINDOW:])
-    return bool(_OPTION_DENIED.match(text)) or (other is not None and (other[1] or other[2]) != letter)
+    return bool(_OPTION_DENIED.match(text)) or (other is not None and (other[1] or other[2] or other[3]) != letter)

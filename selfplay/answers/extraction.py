@@ -143,12 +143,15 @@ def _marks(body: str) -> list[re.Match[str]]:
 def _weighed(body: str, mark: re.Match[str]) -> tuple[Found, int] | None:
     """What stands after one mark, and its rank; denied where the text around says so."""
     rank = _ranked(body, mark)
-    if rank is None or mark["tag"] is not None:
-        return rank
+    if rank is None:
+        return None
+    if mark["tag"] is not None:
+        return replace(rank[0], denied=rank[0].denied or denied(body, mark.start(), mark.end())), rank[1]
     at = mark.start("hash") if mark["hash"] is not None else mark.end()
     place = body.find(rank[0].text, at, at + MAX_STATEMENT)
+    before = mark["line"] is None and mark["hash"] is None and denied(body, mark.start(), len(body))
     start, end = (at, at) if place < 0 else (place, place + len(rank[0].text))
-    return replace(rank[0], denied=rank[0].denied or denied(body, start, end)), rank[1]
+    return replace(rank[0], denied=rank[0].denied or denied(body, start, end) or before), rank[1]
 
 
 def _ranked(body: str, mark: re.Match[str]) -> tuple[Found, int] | None:

@@ -106,6 +106,9 @@ _TILDE = re.compile(r"(?:^|(?<=[($]))\s*~(?=\s?(?:\\(?:text|math)|[A-Za-z(]))")
 """The sign of negation before words and letters; before a number `~` says "about", elsewhere it is a blank."""
 
 
+_INCHES = re.compile(r'[^"]*\d"')
+
+
 def _undollared(text: str) -> str:
     """Without `$` where they are delimiters in pairs; a `$` before an amount is currency and stays."""
     pairs = re.findall(r"\$[^$]+\$(\d?)", text)
@@ -151,8 +154,9 @@ def plain(text: str) -> str:
         text = text[:-1]  # `42\ ` whose blank is gone
     if len(text) < 2:
         return text.strip()
-    text = re.sub(r"\s+", " ", text).strip(' *`"')
-    text = text if text.startswith("_{") else text.strip(' *_`"')  # an index alone is no number: ₅
+    text = re.sub(r"\s+", " ", text)
+    text = text if _INCHES.fullmatch(text) else text.strip(' *`"')
+    text = text if text.startswith("_{") else text.strip(" *_`")  # an index alone is no number: ₅
     return text.strip("'") if text[:1] == "'" else text  # one at the end alone is a prime: x' is not x
 
 
@@ -169,9 +173,10 @@ _CURRENCY = {
 }
 _CURRENCY_CODES = r"(?:[A-Z]{1,3}\$|USD|EUR|GBP|JPY|CNY|RMB|INR|CHF|CAD|AUD|HKD|SGD|NZD|Rs\.?|RM)"
 _CODED = {
-    "US$": "dollar", "USD": "dollar", "EUR": "euro", "GBP": "pound", "JPY": "yen", "CNY": "yuan", "RMB": "yuan", "INR": "rupee",
-    "Rs": "rupee", "Rs.": "rupee", "CHF": "franc", "RM": "ringgit", "CAD": "ca dollar", "AUD": "au dollar", "HKD": "hk dollar",
-    "SGD": "s dollar", "NZD": "nz dollar",
+    "US$": "us dollar", "USD": "us dollar", "C$": "ca dollar", "CA$": "ca dollar", "A$": "au dollar", "AU$": "au dollar",
+    "HK$": "hk dollar", "S$": "sg dollar", "NZ$": "nz dollar", "EUR": "euro", "GBP": "pound", "JPY": "yen", "CNY": "yuan", "RMB": "yuan",
+    "INR": "rupee",    "Rs": "rupee", "Rs.": "rupee", "CHF": "franc", "RM": "ringgit", "CAD": "ca dollar", "AUD": "au dollar", "HKD": "hk dollar",
+    "SGD": "sg dollar", "NZD": "nz dollar",
 }  # fmt: skip
 _SCALE = {
     "dozen": 12, "hundred": 100, "thousand": 1000, "lakh": 10**5, "million": 10**6, "crore": 10**7, "billion": 10**9,
@@ -205,7 +210,7 @@ _NOT_UNITS = frozenset(
         "probably guess unsure not but wait between either neither ish approx ln if when where for is are was were equals than "
         "least most factorial choose power base imaginary else otherwise actually hmm no correction instead sorry alternatively also "
         "half halves thirds fourths fifths sixths sevenths eighths ninths tenths twelfths hundredths thousandths millionths mille "
-        "permille promille bps bp ppm ppb basis ones tens many few max maximum minimum",
+        "permille promille bps bp ppm ppb basis ones tens many few max maximum minimum below hex hexadecimal octal binary",
     )
 )
 

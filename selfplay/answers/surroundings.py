@@ -5,11 +5,11 @@ import re
 _WINDOW = 400
 """Characters before and after a box that are looked at."""
 _PLAIN_COMMANDS = (
-    r"therefore|thus|implies|impliedby|iff|(?:Long|long)?(?:R|r|Leftr|leftr)ightarrow|to|in|mapsto|approx|approxeq|equiv|sim|simeq|cong|doteq|because|q?quad|hfill"
+    r"n|therefore|thus|implies|impliedby|iff|(?:Long|long)?(?:R|r|Leftr|leftr)ightarrow|to|in|mapsto|approx|approxeq|equiv|sim|simeq|cong|doteq|because|q?quad|hfill"
     r"|(?:display|text)style|left|right|[lL]arge|LARGE|[hH]uge|small|normalsize|centering|item|noindent|newline|par|bf|rm|it|bfseries|colon|checkmark"
     r"|blacksquare|square|Box|qed|end|tag|label|circ|degree|text\w{0,6}|math(?:rm|bf|it|sf)|mbox|hspace|vspace|nonumber|notag|color|underline|emph"
 )
-"""Commands beside a box that say nothing of its value."""
+"""Commands beside a box that say nothing of its value; `\\n` is a line break that came through as text."""
 _STYLES = re.compile(
     r"(?:\\(?:text\w{0,6}|math(?:rm|bf|it|sf|bin|ord)|mbox|bm|boldsymbol|underline|emph|[fc]box|boxed|color|colorbox|tag|large|Large)\s?(?:\{[a-zA-Z]{1,20}\})?\s?)?$"
 )
@@ -18,7 +18,7 @@ _LAYOUT_BEFORE = re.compile(
     r"|hspace\*?|vspace\*?)\s?\{[^{}]{0,20}\}"
     r"|\\begin\s?\{[a-z*]{1,12}\}(?:\{[clr| ]{0,12}\})?|(?<![\w)\]}])[*_]{1,3}|\\\$|[€£¥]|\\\\)$"
 )
-_LAYOUT_AFTER = re.compile(r"(?:[ \t~]|\\[,;:! ]|\\right(?![A-Za-z])|\}|[*_]{1,3}(?=[\s.,;:!?)$]|\Z)|&)")
+_LAYOUT_AFTER = re.compile(r"(?:[ \t~]|\\[,;:! ]|\\right(?![A-Za-z])|\{\s?\}|\}|[*_]{1,3}(?=[\s.,;:!?)$]|\Z)|&)")
 _LIST_MARK = re.compile(r"(?:^|\n)[ \t]*(?:[-*+>#]{1,6}|\(?\w{1,3}[.)]|\[\w{1,3}\])[ \t]+$")
 _MATH_LINE = re.compile(r"(?:\\\[|\$\$?|\\\\|[-=+*/^(&\d]|\\begin\{[^{}]{1,20}\})[ \t]*\n[^\n]*$")
 _DASH = re.compile(

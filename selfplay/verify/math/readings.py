@@ -110,7 +110,7 @@ def _read(text: str, depth: int) -> Reading:
         return Reading("number", canonical(text), text, number, other=other)
     if _BASED.fullmatch(text):
         return Reading("words", canonical(text).replace("{", "").replace("}", ""), text)
-    if choice := _CHOICE.fullmatch(text):
+    if (choice := _CHOICE.fullmatch(text)) and not choice[2].startswith((",", ";", "/", "&")):
         rest = _read(choice[2].strip(), depth + 1) if choice[2].strip() else None
         if rest and depth:
             return replace(rest, name=choice[1])  # one of several: `A: 5, B: 7` names values

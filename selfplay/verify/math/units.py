@@ -32,11 +32,16 @@ def unit_words(unit: str) -> list[str]:
     return words
 
 
+_OTHER_DOLLARS = frozenset({"ca", "au", "hk", "sg", "nz"})
+
+
 def same_unit(gold: str, answer: str) -> bool:
     """Whether two units agree: one is not given, or the words of one are all among the other's."""
     if not gold or not answer or gold == answer:
         return True
     left, right = set(unit_words(gold)), set(unit_words(answer))
+    if (left ^ right) & _OTHER_DOLLARS and "dollar" in left & right:
+        return False  # a dollar without a country is the one of the United States
     return left <= right or right <= left
 
 
