@@ -6,14 +6,15 @@ WINDOW = 240
 """Characters before and after a value that are looked at."""
 _WRONG = (
     r"(?:wrong|incorrect|false|mistaken|untrue|erroneous|impossible|nonsense|absurd|rejected|excluded|eliminated|discarded|dismissed|"
-    r"ruled out|refuted|disproved|disproven|invalid|bogus|unacceptable|inadmissible|out of the question|(?:an?"
+    r"ruled out|refuted|disproved|disproven|invalid|bogus|unacceptable|inadmissible|extraneous|too (?:small|large"
+    r"|big|low|high)|out of the question|(?:an?"
     r"|the) (?:\w{1,20} )?(?:mistake|error|trap|distractor))"
 )
 _VERBED = (
     rf"(?:(?:is|are|was|were|be|been|seems?|looks?|turns? out|proves?|as)\b|'s|’s)\s(?:\w{{1,20}} ){{0,2}}?{_WRONG}\b"
     r"|(?:\b(?:not|never|cannot)|n['’]t)\s(?:\w{1,20} ){0,2}?(?:right|correct|true|it|valid|possible|the case"
     r"|answer|work|fit|hold|accepted|acceptable|allowed|satisfy)\b"
-    r"|\b(?:fails|contradicts)\b"
+    r"|\b(?:fails|contradicts|contradiction)\b"
 )
 _REMARK = r"[(\[,;:–—-]\s{0,2}(?:but |which |and |that |a )?(?:wrong|incorrect|false|rejected|mistaken|mistake|error|nope|no(?=[.,;:!)\s]{0,4}$))\b"
 _NEXT = (
@@ -43,7 +44,7 @@ _AFTER = re.compile(
 )
 _NOT_HERE = (
     r"(?:wrong|incorrect|false|mistaken|untrue|doubt|deny|denies|disagree|unlikely|impossible|no one|nobody|none|never|not|cannot"
-    r"|perhaps|maybe|possibly|suppose|assume|assuming|imagine|pretend|whether|guess)"
+    r"|reject|rule out|ruling out|discard|exclude|eliminate|dismiss|perhaps|maybe|possibly|suppose|assume|assuming|imagine|pretend|whether|guess)"
 )
 _BEFORE = re.compile(
     rf"(?:(?:\b{_NOT_HERE}\b|n['’]t\b)(?! (?:hard|difficult|surprising|only)\b)[^,;:.\d\n\\]{{0,60}}"
@@ -55,6 +56,35 @@ _BEFORE = re.compile(
     r"[\s$({*_]{0,6}(?:an? |the )?$",
     re.IGNORECASE,
 )
+
+
+_OPERATED_BEFORE = re.compile(r"(?:[<>≤≥≠√±]|\\(?:n?eq?|lt|gt|[lg]eq?|sqrt|pm)\s?\{?)[\s$]{0,4}$")
+_OPERATED_AFTER = re.compile(
+    r"[\s$]{0,3}(?:(?:millions?|billions?|trillions?|thousands?|hundreds?|dozens?|lakhs?|crores?|k)\b|-?ish\b|[+±×÷^!]|\\(?:pm|times|cdot)\b)|\s\d"
+)
+_NUMBERED_LEFT = re.compile(r"([^=,;:]{1,40})=[\s$]{0,4}$")
+_UNKNOWN = re.compile(r"(?<![A-Za-z\\])(?!a\s|x\s?\$?\d)[a-z](?![A-Za-z])")
+_NOT_THE_ANSWER = re.compile(
+    r"\b(?:(?:bound|digits?|sum|product|difference|multiple|power) (?:of|for|on)|naive|naïve|tempting|old|previous"
+    r"|(?:students|people|some|many|most|others|they|you|one) (?:often |may |might |will |would )?(?:think|say|believe|claim|guess|assume)(?: that)?)"
+    r" (?:the |an? |my )?(?:final )?(?:answer|result)|\b(?:answer|result)(?:['’]s\b| (?:squared|cubed|plus|minus"
+    r"|times|divided|multiplied|mod|modulo|and)\b)",
+    re.IGNORECASE,
+)
+
+
+def of_something_else(text: str, start: int, end: int) -> bool:
+    """Whether `text[start:end]`, a phrase such as `the answer is`, is about something else: `the answer squared is`."""
+    before = re.split(r"\n|[.!?]\s", text[max(0, start - 60) : start])[-1]
+    return bool(_NOT_THE_ANSWER.search(before + text[start : min(end, start + 60)]))
+
+
+def operated(text: str, start: int, end: int) -> bool:
+    """Whether a value in prose is part of more, `18 million` or `18 + 1`, or the side of an equation as in `2x = 18`."""
+    before, after = text[max(0, start - 60) : start], text[end : end + 40]
+    left = _NUMBERED_LEFT.search(before)
+    unsolved = left is not None and bool(_UNKNOWN.search(left[1])) and bool(re.search(r"\d|-\s?[a-z]\s*$", left[1]))
+    return unsolved or bool(_OPERATED_BEFORE.search(before) or _OPERATED_AFTER.match(after))
 
 
 def denied(text: str, start: int, end: int) -> bool:

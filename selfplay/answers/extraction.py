@@ -12,7 +12,7 @@ import re
 from dataclasses import replace
 
 from selfplay.answers.boxes import Boxes, last_boxes
-from selfplay.answers.denials import denied
+from selfplay.answers.denials import denied, of_something_else, operated
 from selfplay.answers.numerals import read_number
 from selfplay.answers.statements import (
     MATH,
@@ -126,7 +126,11 @@ def _conclusion(body: str) -> tuple[Found, int] | None:
     if re.search(r"\d\s?=", match[1]) and not _UNKNOWN.search(match[1]):
         return None
     said = stated(match[1], phrase=True)
-    return (said[0], int(said[1])) if said and said[1] is Strength.VALUE else None
+    if said is None or said[1] is not Strength.VALUE:
+        return None
+    end = match.start(1) + max(0, match[1].find(said[0].text)) + len(said[0].text)
+    refused = denied(match.string, end - len(said[0].text), end) or operated(match.string, end - len(said[0].text), end)
+    return replace(said[0], denied=refused), int(said[1])
 
 
 _FIRST = Strength.VALUE + 1
@@ -150,6 +154,7 @@ def _weighed(body: str, mark: re.Match[str]) -> tuple[Found, int] | None:
     at = mark.start("hash") if mark["hash"] is not None else mark.end()
     place = body.find(rank[0].text, at, at + MAX_STATEMENT)
     before = mark["line"] is None and mark["hash"] is None and denied(body, mark.start(), len(body))
+    before = before or (bool(mark["phrase"]) and of_something_else(body, mark.start(), mark.end()))
     start, end = (at, at) if place < 0 else (place, place + len(rank[0].text))
     return replace(rank[0], denied=rank[0].denied or denied(body, start, end) or before), rank[1]
 
@@ -240,6 +245,7 @@ def _last_line(body: str) -> Found | None:
         return Found(tidy(sentence), True) if re.search(r"\d", sentence) else None
     found = chosen(sentence) or bare(sentence) or shaped(sentence) or from_sentence(sentence)
     place = -1 if found is None else sentence.rfind(found.text)
-    if found is None or place < 0 or not denied(sentence, place, place + len(found.text)):
+    if found is None or place < 0:
         return found
-    return replace(found, denied=True)
+    end = place + len(found.text)
+    return replace(found, denied=denied(sentence, place, end) or operated(sentence, place, end))
