@@ -273,3 +273,19 @@ def test_text_around_a_value_is_read_within_bounds(unit: str) -> None:
     for reply in (many + "\\boxed{18}", "\\boxed{18}" + many, "The answer is 18" + many):
         found = extract_answer(reply)
         assert found is None or len(found) <= len(reply)
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        (r"\text{July 23, 1940}", r"\boxed{\text{July 23, 1940} \text{ or } \text{1940}}"),
+        ("12", r"\boxed{\text{12} \text{ or } \text{13}}"),
+        ("12", r"\boxed{\mathrm{12} \text{ or } 13}"),
+        ("18", r"Answer: \not= 18"),
+        ("18", r"Answer: \neq 18"),
+        ("18", "Answer: ≠ 18"),
+        ("18", "Answer: != 18"),
+    ],
+)
+def test_alternatives_in_text_commands_and_signs_of_inequality_are_no_answer(gold: str, answer: str) -> None:
+    assert equal(gold, answer).value in ("invalid", "fail")

@@ -78,7 +78,11 @@ def test_two_ranks_killed_anywhere_end_the_same(tmp_path: Path, kill: str) -> No
 def test_one_and_two_ranks_sample_and_accept_the_same_attempts_of_a_real_student(tmp_path: Path) -> None:
     config, script = str(ROOT / "configs" / "quickstart.yaml"), [str(ROOT / "scripts" / "run.py")]
     small = ["launch.threads=1", "tasks.per_length=2", "propose.tasks_per_round=60", "generate.chunk_tasks=15"]
-    small += ["train.warmup.steps=400", "train.steps=4", "tracking.mode=disabled"]  # enough to solve some on any processor
+    small += [
+        "train.warmup.steps=400",
+        "train.steps=4",
+        "tracking.mode=disabled",
+    ]  # enough to solve some on any processor
     begun = launch(tmp_path, 1, script, config, *small, "rounds=0", "--runs-dir", "1")
     assert begun.returncode == 0, begun.stderr
     shutil.copytree(tmp_path / "1", tmp_path / "2")

@@ -142,7 +142,9 @@ _TAIL = re.compile(
 )
 
 
-_DENIED = re.compile(r"not\b|.*(?<!whether)\sor\s|.*\\text\s?\{\s?or\s?\}", re.IGNORECASE | re.DOTALL)
+_DENIED = re.compile(
+    r"not\b|\\(?:not|neq?)(?![A-Za-z])|≠|!=|.*(?<!whether)\sor\s|.*\\text\s?\{\s?or\s?\}", re.IGNORECASE | re.DOTALL
+)
 """After an answer mark: what it is not, or one thing or another."""
 _LABEL = re.compile(r"[A-Za-z][A-Za-z' -]{0,40}\s(?:is|are|has|have|=)\s[-$\d\\(].{0,60}", re.DOTALL)
 _WRAPPED = re.compile(r"\\(?:text(?:bf|it|rm)?|mathrm|mathbf|mbox)\s?\{([^{}]{0,400})\}")
@@ -172,7 +174,10 @@ def hedges(statement: str) -> bool:
     """Whether a statement names alternatives, doubts itself or asks."""
     statement = ascii_math(statement) if not statement.isascii() else statement
     statement = re.sub(r"\s+", " ", statement[:MAX_STATEMENT])
-    return bool(_HEDGE.search(statement) or (_ALTERNATIVE.search(statement) and _OR.search(statement)))
+    if _HEDGE.search(statement):
+        return True
+    bare = re.sub(r" {2,}", " ", _WRAPPED.sub(r" \1 ", statement)) if "\\" in statement else statement
+    return bool(_ALTERNATIVE.search(statement) and (_OR.search(statement) or _OR.search(bare)))
 
 
 _YES_NO = re.compile(r"(yes|no|true|false)(?=[,.;]\s|\s[-—–]\s)", re.IGNORECASE)
