@@ -420,7 +420,7 @@ def tasks_of(count: int = 8) -> list[dict[str, Any]]:
 REPLIES = {f"t{n}": f"{n + 90}" for n in range(8)} | {"t6": "96.", "t7": "97."}
 
 
-@pytest.mark.parametrize("more", ["", "isolate: true\n"])
+@pytest.mark.parametrize("more", ["", pytest.param("isolate: true\n", marks=pytest.mark.prove)])
 def test_run_with_a_careless_verifier_ends_and_says_task_function_and_line_once(tmp_path: Path, more: str) -> None:
     folder = folder_of(tmp_path / "own", tasks_of(), REPLIES, config=CONFIG + more)
     (folder / "my_checks.py").write_text(CHECKS)
@@ -455,6 +455,7 @@ def test_two_ranks_find_the_function_and_one_of_them_says_what_it_raised(tmp_pat
     assert (done.stdout + done.stderr).count("ValueError: invalid literal") == 1, done.stderr
 
 
+@pytest.mark.prove
 def test_same_run_goes_on_with_more_time_for_the_function(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "own", tasks_of(4), REPLIES)
     (folder / "my_checks.py").write_text(
