@@ -18,7 +18,7 @@ RULES: Final = (
     "code_exact",
     "code_renamed",
 )
-"""As `selfplay.curate.decontaminate.RULES` has them."""
+"""What each finds: see `selfplay.curate.decontaminate.RULES`, which is this tuple."""
 BOTH_CODE: Final = "code"
 """Stands for the two rules of code."""
 

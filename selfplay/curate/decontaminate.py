@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from selfplay.config import leaks
 from selfplay.curate.canonical import canonical_functions
 from selfplay.curate.protected import (
     Part,
@@ -25,17 +26,7 @@ from selfplay.curate.protected import (
 from selfplay.curate.templates import SEED_WORDS, covered, without_numbers
 from selfplay.curate.tokens import U64, Words, batches, char_offset, shingles
 
-RULES = (
-    "exact",
-    "spacing_case",
-    "numbers",
-    "in_context",
-    "half",
-    "overlap",
-    "answer_only",
-    "code_exact",
-    "code_renamed",
-)
+RULES = leaks.RULES
 """What a hit can be, by how the text has the protected row: as it begins; with other spacing, case or punctuation; with
 other numbers; inside more text; its beginning alone; another part of it; its answer alone; its code; its code renamed."""
 
