@@ -388,25 +388,27 @@ def test_writing_is_bounded_and_reaches_nothing_else(full: Executor, body: str) 
     assert one(full, f"{LIST}# {body}\n".replace("\n    ", " "), IOTests("f", [((3,), [])])).passed
 
 
-@pytest.mark.parametrize("source", ["while f(3) > 0:\n    pass\n", "assert 3 ** f(3) == 1\n"])
+# The first judge asks for as long as its slow candidate answers, the second is busy by itself.
+@pytest.mark.parametrize("source", ["while f(3) > 0:\n    pass\n", "assert 3 ** 10 ** f(3) == 1\n"])
 def test_a_busy_judge_ends_with_its_caller(source: str) -> None:
     code = f"""
 import sys; sys.path.insert(0, {str(ROOT)!r})
 from selfplay.sandbox import *
+slow = "def f(n):\\n    return sum(range(10 ** 6)) and 10"
 with Executor(workers=1) as executor:
-    executor.run([Job("w", "def f(n): return 16", IOTests("f", [((3,), 16)]))])
+    executor.run([Job("w", slow, IOTests("f", [((3,), 10)]))])
     print("ready", flush=True)
-    executor.run([Job("x", "def f(n): return 10 ** 10", CheckTests({source!r}, "f"), Limits(60.0))])
+    executor.run([Job("x", slow, CheckTests({source!r}, "f"), Limits(60.0, 120.0))])
 """
-    caller = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-    assert caller.stdout is not None
-    caller.stdout.readline()
-    time.sleep(1.0)
-    below = descendants(caller.pid)
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as caller:
+        try:
+            assert caller.stdout is not None
+            assert caller.stdout.readline() == b"ready\n"
+            time.sleep(1.0)
+            below = descendants(caller.pid)
+        finally:
+            caller.kill()
     assert below
-    caller.send_signal(signal.SIGKILL)
-    caller.wait()
-    caller.stdout.close()
     give_up = time.monotonic() + 10
     while any(_alive(pid) for pid in below) and time.monotonic() < give_up:
         time.sleep(0.05)
