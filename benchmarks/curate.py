@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from selfplay.curate import Archive, SelectRules, archive_entries, curate, decontaminate, dedup, privacy
-from selfplay.curate.protected import Protected
+from selfplay.curate.eval_index import Protected
 from selfplay.records import Attempt, Outcome, Task, Trace, Verdict
 
 ATTEMPTS = 8

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from selfplay.curate import decontaminate, dedup, privacy
-from selfplay.curate.protected import Protected
+from selfplay.curate.eval_index import Protected
 
 Row = dict[str, object]
 

@@ -97,9 +97,9 @@ def lora_round(device: str, shape: dict[str, int], folder: Path, small: bool) ->
     from selfplay.models.build import train_tokenizer
     from selfplay.models.embedded import Embedded
     from selfplay.models.encode import row_of
-    from selfplay.phases.train import train
-    from selfplay.ranks import Ranks
     from selfplay.records import Request, Sampling
+    from selfplay.runtime.distributed import Ranks
+    from selfplay.training import train
 
     base = folder / "base"
     config = Qwen2Config(**shape, max_position_embeddings=4096, eos_token_id=1, pad_token_id=0)

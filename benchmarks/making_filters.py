@@ -14,8 +14,8 @@ from typing import Any
 
 from selfplay import __version__
 from selfplay.collapse import wilson
-from selfplay.phases.making import admission, faults, formulas, lessons, translation
 from selfplay.records import Attempt, Outcome, Task
+from selfplay.synthesis import admission, faults, formulas, lessons, translation
 from selfplay.verify import verify
 from selfplay.verify.answer import MathAnswer
 

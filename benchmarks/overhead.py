@@ -54,8 +54,8 @@ def play(seed: int, rounds: int, runs: Path) -> list[dict[str, Any]]:
     from selfplay.config import load_config
     from selfplay.loop import session
     from selfplay.models.embedded import Embedded
-    from selfplay.phases.train.sft import RowTrainer
     from selfplay.sandbox import Executor
+    from selfplay.training.methods.sft import RowTrainer
 
     clock = Clock()
     for kind, name in (
@@ -83,7 +83,7 @@ def play(seed: int, rounds: int, runs: Path) -> list[dict[str, Any]]:
 
         return call
 
-    loop.play_phase = timed(loop.play_phase, lambda name: name)  # type: ignore[attr-defined]
+    loop.run_phase = timed(loop.run_phase, lambda name: name)  # type: ignore[attr-defined]
     loop.commit_round = timed(loop.commit_round, lambda: "commit")  # type: ignore[attr-defined]
     given = [f"name=overhead-{seed}", f"runs_dir={runs}", f"rounds={rounds}", f"seed={seed}", f"eval.seed={seed + 1}"]
     session.start(load_config(ROOT / "configs" / "quickstart.yaml", given))

@@ -30,10 +30,10 @@ from tiny_models import make_tiny, random_rows
 
 from selfplay.config.tree import Train
 from selfplay.models.transformer import quiet_cpu
-from selfplay.phases.train import plan, train
-from selfplay.phases.train.plan import Plan, micro_rows
-from selfplay.phases.train.sft import RowCollator
-from selfplay.ranks import Ranks
+from selfplay.runtime.distributed import Ranks
+from selfplay.training import schedule, train
+from selfplay.training.methods.sft import RowCollator
+from selfplay.training.schedule import Plan, micro_rows
 
 Clock = tuple[float, float]
 Side = Callable[[Path, Train, Plan, int], Clock]
@@ -125,7 +125,7 @@ def main() -> None:
     native = bool(torch.cpu._is_avx512_bf16_supported())
     precision = given.precision if given.precision != "auto" else ("bf16" if native else "fp32")
     settings = Train(steps=given.steps, batch_rows=64, learning_rate=1.5e-3, precision=precision)
-    made = plan(settings, random_rows(400, longest=235), seed=1)
+    made = schedule(settings, random_rows(400, longest=235), seed=1)
     micro = micro_rows(settings, made, world_size=1, on_cpu=True)
     sides: dict[str, Side] = {"bare loop": bare, "train phase": phase}
     if not given.skip_plain_trl:

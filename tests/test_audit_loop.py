@@ -27,7 +27,7 @@ gate: {{action: observe}}
 launch: {{device: cpu, threads: 1}}
 tracking: {{mode: disabled}}
 """
-HTTP = '{{kind: http, url: "{url}", model: {model}, lineage: [{model}], retries: 1, wait_seconds: 0.01}}'
+HTTP = '{{kind: http, url: "{url}", model: {model}, model_family: [{model}], retries: 1, wait_seconds: 0.01}}'
 
 
 def judged_tasks(folder: Path) -> None:
@@ -119,7 +119,8 @@ def test_judges_in_this_process_judge_and_are_audited(tmp_path: Path) -> None:
         draw = random.Random(number)
         return reply(body, *[real.solution(draw, draw.random() < 0.5) for _ in range(body.get("n", 1))])
 
-    section = f"{{backend: {{kind: pretrained, model: {tmp_path}/judge, lineage: [other]}}, rubric: {real.RUBRIC}, samples: 1, max_new_tokens: 40}}"
+    backend = f"{{kind: pretrained, model: {tmp_path}/judge, model_family: [other]}}"
+    section = f"{{backend: {backend}, rubric: {real.RUBRIC}, samples: 1, max_new_tokens: 40}}"
     with ScriptedServer(prove) as writer:
         text = (
             RULES.format(writer=writer.url)

@@ -18,8 +18,8 @@ from selfplay.errors import ConfigError, DataError
 from selfplay.jsonlines import read_json_objects
 from selfplay.models.recorded import Recorded
 from selfplay.records import Request, Sampling
-from selfplay.tasks import reading
-from selfplay.tasks.reading import read_table
+from selfplay.tasks import table_files
+from selfplay.tasks.table_files import read_table
 
 BOM = b"\xef\xbb\xbf"
 GOOD = b'{"id": "a", "text": "x"}\n'
@@ -177,7 +177,7 @@ def test_small_gzip_file_that_unpacks_to_gigabytes_is_refused_in_little_memory(t
     packed(tmp_path / name, pieces)
     code = (
         "import sys, resource; from pathlib import Path; from selfplay.errors import DataError\n"
-        "from selfplay.tasks.reading import read_table\n"
+        "from selfplay.tasks.table_files import read_table\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "try: read_table(sys.argv[1], Path('.'))\n"
         "except DataError as error: print(error)\n"
@@ -201,7 +201,7 @@ def test_large_but_honest_gzip_file_is_read(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_table_of_too_many_rows_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "MAX_ROWS", 3)
+    monkeypatch.setattr(table_files, "MAX_ROWS", 3)
     (tmp_path / "f.jsonl").write_bytes(GOOD * 3)
     assert len(read_table("f.jsonl", tmp_path).rows) == 3
     (tmp_path / "f.jsonl").write_bytes(GOOD * 4)

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import strangers
 
-from selfplay.cli.inspect import check_command, validate_command
+from selfplay.cli.validate import check_command, validate_command
 from selfplay.config.sections import Gsm8k, JsonlTasks, Mbpp
 from selfplay.errors import ConfigError, DataError
-from selfplay.phases.hands import Hands
+from selfplay.runtime.resources import RunResources
 from selfplay.tasks import open_source
 from selfplay.verify import faults
 from selfplay.verify.faults import fault_of, golds_of, unparsed_golds
@@ -335,7 +335,7 @@ def test_all_rows_of_another_layout_are_told(tmp_path: Path) -> None:
 def test_rows_are_read_without_verifiers_where_nobody_asks(tmp_path: Path) -> None:
     folder_of(tmp_path, *SOUND, task("b", {"type": "mine", "x": 1}))
     source = open_source(JsonlTasks(source="jsonl", train="tasks.jsonl"), seed=0, eval_seed=1, folder=tmp_path)
-    assert source.fixed.places["b"] == f"{tmp_path}/tasks.jsonl:13" and hasattr(Hands, "check_tasks")
+    assert source.fixed.places["b"] == f"{tmp_path}/tasks.jsonl:13" and hasattr(RunResources, "check_tasks")
 
 
 # ---- what check tries, and what it says that it did not try ----
@@ -414,7 +414,7 @@ def test_stub_that_passes_is_shown_where_no_reference_is_known(
 
 
 def test_check_says_what_it_did_not_try(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = CONFIG + "judge: {backend: {kind: pretrained, model: none, lineage: [other]}, rubric: Is it right}\n"
+    text = CONFIG + "judge: {backend: {kind: pretrained, model: none, model_family: [other]}, rubric: Is it right}\n"
     rows = [
         *SOUND,
         bare("judged", {"type": "judge"}),

@@ -12,11 +12,11 @@ from selfplay.collapse import alarms, load_rules, ratio_of_sums
 from selfplay.collapse.panel import _entropy_in
 from selfplay.config.tree import Evaluate, Gate
 from selfplay.errors import EmptyMetric
+from selfplay.loop.gate import gate, half_life
 from selfplay.models.encode import row_of
+from selfplay.phases.curate.provenance import figures as provenance
+from selfplay.phases.curate.provenance import overlapping
 from selfplay.phases.evaluate import drift, wording
-from selfplay.phases.gate import gate, half_life
-from selfplay.phases.provenance import figures as provenance
-from selfplay.phases.provenance import overlapping
 from selfplay.records import Attempt, Decision, Outcome, Row, Task, Trace
 from selfplay.report.glossary import ENTRIES, entry
 from selfplay.store import Commit

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from selfplay.config import Config, load_config
 from selfplay.config.load import load_tree
-from selfplay.config.making import Make
 from selfplay.config.resolved import resolved_text, science_of
+from selfplay.config.synthesis_dataset import Make
 from selfplay.errors import ConfigError
 
 SOUND = """\

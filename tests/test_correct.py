@@ -23,13 +23,13 @@ from selfplay.phases.correct import correct, failed_of, folder_of, is_copy, judg
 from selfplay.phases.curate import curate, curate_anchor, grouped
 from selfplay.phases.generate import folder_of as generated
 from selfplay.phases.generate import generate
-from selfplay.phases.judging import read_corrections
 from selfplay.phases.verify import folder_of as judged_of
 from selfplay.phases.verify import verify_attempts
-from selfplay.phases.watch import Watch
 from selfplay.prompts.correction import AGAIN, WRONG, evidence_of, plain, request_of
-from selfplay.ranks import join
 from selfplay.records import Attempt, Completion, Message, Outcome, Request, Sampling, Task, Verdict
+from selfplay.runtime.distributed import join
+from selfplay.runtime.progress import Progress
+from selfplay.runtime.verified import read_corrections
 from selfplay.store import ChunkFolder
 from selfplay.store.traces import read_rows, read_traces
 from selfplay.tasks.book import TaskBook
@@ -70,7 +70,7 @@ class Workshop:
     def __init__(self, folder: Path, first: First, second: Second, **settings: Any) -> None:
         self.folder, self.section = folder, Correct(attempts=1, **settings)
         self.asked: list[Request] = []
-        self.ranks, self.watch = join(None, "cpu"), Watch()
+        self.ranks, self.progress = join(None, "cpu"), Progress()
 
         def reply(request: Request, sample: int, seed: int) -> str | Completion:
             if WRONG not in (request.prompt or ""):
@@ -107,7 +107,7 @@ class Workshop:
             round=1,
             out=self.folder / "1/generate",
             ranks=self.ranks,
-            watch=self.watch,
+            progress=self.progress,
         )
         verify_attempts(
             Verify(),
@@ -116,7 +116,7 @@ class Workshop:
             open_verifiers=self.verifiers,
             out=self.folder / "1/verify",
             ranks=self.ranks,
-            watch=self.watch,
+            progress=self.progress,
         )
         correct(
             self.section,
@@ -133,7 +133,7 @@ class Workshop:
             round=1,
             out=self.folder / "1/correct",
             ranks=self.ranks,
-            watch=self.watch,
+            progress=self.progress,
         )
         return [(one.attempt, one.judged) for chunk in read_corrections(self.corrected()) for one in chunk]
 

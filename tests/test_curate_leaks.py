@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfplay.curate import decontaminate
-from selfplay.curate.protected import Protected
+from selfplay.curate.eval_index import Protected
 
 QUESTION = "Maria picks 14 baskets of ripe cherries before lunch and twice as many after it. Each basket weighs 3 kg. How heavy is her whole harvest?"
 ANSWER = (

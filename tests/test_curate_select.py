@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from selfplay.curate import REASONS, Archive, Quota, SelectRules, archive_entries, curate, select, selection
 from selfplay.curate.archive import Entry
-from selfplay.curate.emphasis import cap_for, weights
+from selfplay.curate.difficulty_weights import cap_for, weights
 from selfplay.curate.pairs import kto_rows, preference_pairs
 from selfplay.curate.screening import screen
 from selfplay.errors import ConfigError, DataError

@@ -8,14 +8,14 @@ import pytest
 from selfplay.config.leaks import RULES, Decontaminate
 from selfplay.config.load import load_config
 from selfplay.curate import decontaminate
-from selfplay.curate.protected import Protected
+from selfplay.curate.eval_index import Protected
 from selfplay.curate.screening import screen
 from selfplay.curate.templates import common_in_training, common_runs, runs_of, tasks_of, without_numbers
 from selfplay.curate.tokens import words
 from selfplay.errors import ConfigError
 from selfplay.phases.propose import Head, notices
-from selfplay.phases.screens import screen_of
 from selfplay.records import Attempt, Task, Trace
+from selfplay.runtime.screens import screen_of
 
 HELD_OUT = [
     "A baker sells 24 rolls in the morning and three times as many after lunch. How many rolls does he sell on that day?",

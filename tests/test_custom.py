@@ -16,8 +16,8 @@ from strangers import CONFIG, folder_of, played
 from test_launch import launch
 
 from selfplay.errors import ConfigError, OutageError
-from selfplay.phases.judging import is_outage
 from selfplay.records import Attempt, Outcome, Task, Verdict
+from selfplay.runtime.verified import is_outage
 from selfplay.verify import verify
 from selfplay.verify.custom import RAISED, PythonFunction
 from selfplay.verify.custom_worker import with_folder

@@ -12,13 +12,15 @@ import selfplay
 
 FLOORS = {
     "records errors seeds config jsonlines": 0,
-    "prompts answers curate collapse": 1,
-    "store ranks tasks models sandbox tracking report": 2,
+    "prompts answers curate collapse textstats": 1,
+    "store tasks models sandbox tracking report": 2,
     "verify": 3,
-    "phases": 4,
-    "loop lab": 5,
-    "cli": 6,
-    "__init__ __main__": 7,
+    "runtime": 4,
+    "training synthesis": 5,
+    "phases": 6,
+    "loop lab": 7,
+    "cli": 8,
+    "__init__ __main__": 9,
 }
 FLOOR_OF = {unit: floor for units, floor in FLOORS.items() for unit in units.split()}
 FILES = {

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfplay.config.tree import Gate
-from selfplay.phases.gate import SCORE, Ruling, best_round, gate
+from selfplay.loop.gate import SCORE, Ruling, best_round, gate
 from selfplay.store import Commit
 
 Row = dict[str, Any]

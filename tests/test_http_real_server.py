@@ -245,7 +245,7 @@ def test_judge_on_a_real_server_passes_right_and_fails_wrong_solutions(server: t
     ]
     sampling = Sampling(temperature=0.7, max_new_tokens=40)
     with Http(url, str(folder / "judge"), privacy="none", patience=PATIENCE, max_concurrency=2) as backend:
-        judge = Judge(backend, RUBRIC, lineage=["tiny"], student_lineage=["other"], samples=2, sampling=sampling)
+        judge = Judge(backend, RUBRIC, model_family=["tiny"], student_family=["other"], samples=2, sampling=sampling)
         verdicts = judge.grade([task] * 12, attempts, seed=1)
     decided = [v.outcome for v in verdicts]
     expected = [Outcome.PASS if good else Outcome.FAIL for good in truth]
@@ -262,7 +262,7 @@ def test_judge_on_a_real_server_that_writes_noise_is_out_of_order_and_never_fail
     sampling = Sampling(temperature=0.7, max_new_tokens=16)
     with Http(url, model, privacy="none", patience=PATIENCE, max_concurrency=2) as backend:
         judge = Judge(
-            backend, "Right or wrong.", lineage=["tiny"], student_lineage=["other"], samples=2, sampling=sampling
+            backend, "Right or wrong.", model_family=["tiny"], student_family=["other"], samples=2, sampling=sampling
         )
         verdicts = judge.grade([task] * 2, attempts, seed=1)
         assert backend.spent.requests == 10, "two samples each and one of a harmless solution, each asked again once"

@@ -15,7 +15,7 @@ from selfplay.verify.judge import Judge
 from selfplay.verify.judge_prompt import messages, quote
 
 RUBRIC = "Full score for a proof without gaps."
-KIN = {"lineage": ["other-family"], "student_lineage": ["our-family"]}
+KIN = {"model_family": ["other-family"], "student_family": ["our-family"]}
 
 
 def grade(score: float, sure: bool = True, reason: str = "because") -> str:
@@ -223,14 +223,14 @@ def test_judge_takes_its_place_among_other_verifiers() -> None:
 @pytest.mark.parametrize(
     ("ours", "theirs", "says"),
     [
-        (["Qwen3"], ["llama", " qwen3 "], "shares the lineage qwen3"),
-        ([], ["llama"], "the judge declares no lineage"),
-        (["qwen3"], [""], "the student declares no lineage"),
+        (["Qwen3"], ["llama", " qwen3 "], "shares the model_family qwen3"),
+        ([], ["llama"], "the judge declares no model_family"),
+        (["qwen3"], [""], "the student declares no model_family"),
     ],
 )
 def test_judge_of_the_students_lineage_is_refused(ours: list[str], theirs: list[str], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        judge(lambda request, index, seed: grade(9), lineage=ours, student_lineage=theirs)
+        judge(lambda request, index, seed: grade(9), model_family=ours, student_family=theirs)
 
 
 def test_judge_does_not_judge_what_it_wrote_itself() -> None:

@@ -13,7 +13,7 @@ from test_kill import CONFIG, end_state, play
 
 from selfplay import open_run
 from selfplay.errors import ConfigError
-from selfplay.ranks import Ranks, join
+from selfplay.runtime.distributed import Ranks, join
 
 
 def free_port() -> int:
@@ -117,5 +117,5 @@ def test_launches_that_the_loop_cannot_train_under_are_refused() -> None:
 
 def test_tickets_of_one_process_are_never_given_twice() -> None:
     ranks = Ranks()
-    assert [ranks.claim("a"), ranks.claim("b"), ranks.claim("a")] == [0, 0, 1]
-    assert ranks.tell("x", {"k": 1}) == {"k": 1} and ranks.is_main
+    assert [ranks.next_ticket("a"), ranks.next_ticket("b"), ranks.next_ticket("a")] == [0, 0, 1]
+    assert ranks.broadcast("x", {"k": 1}) == {"k": 1} and ranks.is_main

@@ -8,7 +8,7 @@ from tiny_models import make_tiny
 from transformers import AutoModelForCausalLM
 
 from selfplay import fork, load_config, open_run, run
-from selfplay.cli.reading import export_command
+from selfplay.cli.results import export_command
 
 CONFIG = """\
 name: lora

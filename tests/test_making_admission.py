@@ -9,12 +9,12 @@ import pytest
 from conftest import ROOT
 
 from selfplay.models.scripted import Scripted
-from selfplay.phases.making import mutants as mutating
-from selfplay.phases.making.admission import Rules, faults_of
-from selfplay.phases.making.evolve import CodeProblem, evolve, task_of
-from selfplay.phases.making.mutants import mutants, probes
 from selfplay.records import Attempt, Outcome, Request, Sampling, Task, Verdict
 from selfplay.sandbox import CheckTests, Executor, IOTests, Limits
+from selfplay.synthesis import mutants as mutating
+from selfplay.synthesis.admission import Rules, faults_of
+from selfplay.synthesis.evolve import CodeProblem, evolve, task_of
+from selfplay.synthesis.mutants import mutants, probes
 from selfplay.verify import Verifier, verify
 from selfplay.verify import code as code_verifier
 from selfplay.verify.code import CodeTests

@@ -13,9 +13,9 @@ import pytest
 from conftest import ROOT
 from servers import Act, Body, ScriptedServer, prompt_of, reply
 
-from selfplay.cli.make import make
+from selfplay.cli.synthesize import make
 from selfplay.config.load import load_tree
-from selfplay.config.making import Make
+from selfplay.config.synthesis_dataset import Make
 from selfplay.errors import ConfigError, OutageError
 from selfplay.store import sha256_of
 from selfplay.store.traces import read_traces
@@ -110,7 +110,7 @@ def test_an_outage_stops_the_command_and_nothing_is_written(tmp_path: Path) -> N
 
 
 def test_killed_it_starts_again_and_ends_the_same(tmp_path: Path) -> None:
-    code = "import sys; from pathlib import Path; from selfplay.cli.make import make; make(Path(sys.argv[1]), [], Path(sys.argv[2]))"
+    code = "import sys; from pathlib import Path; from selfplay.cli.synthesize import make; make(Path(sys.argv[1]), [], Path(sys.argv[2]))"
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
 
     def slow(body: Body, number: int) -> Act:

@@ -13,8 +13,8 @@ from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfplay.phases.making import faults, formulas, lessons, translation
-from selfplay.phases.making.mutants import mutants, probes
+from selfplay.synthesis import faults, formulas, lessons, translation
+from selfplay.synthesis.mutants import mutants, probes
 
 
 def benchmark() -> ModuleType:

@@ -1,4 +1,4 @@
-"""Makers with a scripted teacher: lineage, checks, and hostile replies that are named, counted and never obeyed."""
+"""Makers with a scripted teacher: model_family, checks, and hostile replies that are named, counted and never obeyed."""
 
 import json
 from collections import Counter
@@ -8,16 +8,16 @@ import pytest
 
 from selfplay.errors import ConfigError
 from selfplay.models.scripted import Scripted
-from selfplay.phases.making.admission import Rules, admit_made
-from selfplay.phases.making.backtranslate import backtranslate
-from selfplay.phases.making.batch import Batch
-from selfplay.phases.making.evolve import evolve
-from selfplay.phases.making.instruct import instruct
-from selfplay.phases.making.rare import Gap, check_taxonomy, draw, rare
-from selfplay.phases.making.solve import teacher_traces
-from selfplay.phases.making.textbook import leaves_of, textbook
-from selfplay.phases.making.vary import renumber, vary
 from selfplay.records import Completion, Outcome, Request, Sampling, Task
+from selfplay.synthesis.admission import Rules, admit_made
+from selfplay.synthesis.backtranslate import backtranslate
+from selfplay.synthesis.batch import Batch
+from selfplay.synthesis.evolve import evolve
+from selfplay.synthesis.instruct import instruct
+from selfplay.synthesis.rare import Gap, check_taxonomy, draw, rare
+from selfplay.synthesis.solve import teacher_traces
+from selfplay.synthesis.textbook import leaves_of, textbook
+from selfplay.synthesis.vary import renumber, vary
 from selfplay.verify.answer import MathAnswer
 
 SAMPLING = Sampling(temperature=0.0)

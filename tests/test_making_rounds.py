@@ -15,12 +15,12 @@ from test_kill import end_state
 
 from selfplay import load_config, open_run
 from selfplay import run as start
-from selfplay.config.made import MakeTasks, QuotaWish
+from selfplay.config.synthesis import MakeTasks, QuotaWish
 from selfplay.errors import ConfigError, OutageError
-from selfplay.phases.making.rare import Gap, covered, measured, weights
-from selfplay.phases.making.rounds import SHARPNESS
-from selfplay.phases.shares import held_to
+from selfplay.phases.curate.quotas import apply_quotas
 from selfplay.records import Attempt, Decision, Task, Trace
+from selfplay.synthesis.rare import Gap, covered, measured, weights
+from selfplay.synthesis.rounds import SHARPNESS
 from selfplay.tasks import listprograms as lp
 from selfplay.tasks.listprograms.evolving import Drawing, evolve
 from selfplay.tasks.procedural import ArithmeticSource, arithmetic_task, solve
@@ -190,7 +190,7 @@ def test_quotas_of_a_round_take_back_what_was_dropped_for_rank_alone_whatever_th
         QuotaWish(tag="kind:*", maximum=0.34),
         QuotaWish(tag="none", minimum=0.1),
     ]
-    shares = held_to(wishes, groups)
+    shares = apply_quotas(wishes, groups)
     said = {name: (decision, reason) for name, (decision, reason, _) in shares.decisions.items()}
     assert said["r1/a/1"] == ("accepted", "quota:rare"), "the best of what was dropped for rank"
     assert said["r1/a/3"] == ("dropped", "failed"), "what failed is never taken back"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from selfplay.config.tree import Curate
 from selfplay.phases.curate import rules_of
-from selfplay.phases.mixing import ANCHOR_FLOOR, FULL_BEYOND, Frontier, mix
+from selfplay.phases.curate.mixing import ANCHOR_FLOOR, FULL_BEYOND, Frontier, mix
 from selfplay.records import Row
 
 

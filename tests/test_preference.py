@@ -20,16 +20,16 @@ from selfplay.config.tree import Curate
 from selfplay.curate import Archive
 from selfplay.errors import ConfigError, DataError
 from selfplay.phases.curate import Group, curate
-from selfplay.phases.preferring import mix_pairs
-from selfplay.phases.rows import anchor_row
-from selfplay.phases.train import TrainReport, train
-from selfplay.phases.train.disk import good_checkpoint, read_curve
-from selfplay.phases.train.pairing import pair_plan
-from selfplay.phases.train.plan import micro_rows
-from selfplay.ranks import Ranks
+from selfplay.phases.curate.pairs import mix_pairs
 from selfplay.records import Attempt, Outcome, Preference, Request, Task, Verdict
+from selfplay.runtime.distributed import Ranks
 from selfplay.store import read_json
 from selfplay.store.traces import read_pairs, write_rows, writing_pairs
+from selfplay.training import TrainReport, train
+from selfplay.training.checkpoints import good_checkpoint, read_curve
+from selfplay.training.pair_schedule import pair_plan
+from selfplay.training.rows import anchor_row
+from selfplay.training.schedule import micro_rows
 from selfplay.verify import Judged
 
 BASIC: dict[str, Any] = {"steps": 4, "batch_rows": 8, "learning_rate": 2e-3, "precision": "fp32", "method": "dpo"}
@@ -406,13 +406,13 @@ train: {method: dpo, epochs: 1}
 
 
 def test_round_without_pairs_keeps_the_students_weights_and_says_so(tiny: Path, tmp_path: Path) -> None:
-    from selfplay.phases.hands import Hands
-    from selfplay.phases.learn import learn
-    from selfplay.phases.watch import Watch
+    from selfplay.phases.train import learn
+    from selfplay.runtime.progress import Progress
+    from selfplay.runtime.resources import RunResources
 
     (tmp_path / "run.yaml").write_text(RUN.replace("epochs: 1", "epochs: 1, max_length: 200"))
     config = load_config(tmp_path / "run.yaml").config
-    hands = Hands(config, tmp_path, Ranks(), tmp_path)
+    resources = RunResources(config, tmp_path, Ranks(), tmp_path)
     long = random_pairs(1)[0].model_copy(update={"chosen_ids": (5,) * 300})
     for name, pairs in (("none", []), ("too long", [long])):
         folder = tmp_path / name
@@ -428,8 +428,8 @@ def test_round_without_pairs_keeps_the_students_weights_and_says_so(tiny: Path, 
             seed=1,
             round=3,
             step_offset=0,
-            hands=hands,
-            watch=Watch(),
+            resources=resources,
+            progress=Progress(),
         )
         counts = {"train/pairs": 0, "train/rows_left_out": len(pairs)}
         assert figures == {"train/steps": 0, "train/weights_kept": 1, **counts}
@@ -464,7 +464,7 @@ def test_settings_without_effect_under_a_method_are_refused(tmp_path: Path, chan
 
 
 def test_validate_reads_the_argument_names_of_the_method(tmp_path: Path) -> None:
-    from selfplay.cli.inspect import check_trainer_arguments
+    from selfplay.cli.validate import check_trainer_arguments
 
     (tmp_path / "run.yaml").write_text(RUN)
     check_trainer_arguments(load_config(tmp_path / "run.yaml", ["train.args={loss_type: ipo, label_smoothing: 0.1}"]))
@@ -473,7 +473,7 @@ def test_validate_reads_the_argument_names_of_the_method(tmp_path: Path) -> None
 
 
 def test_warm_up_before_dpo_is_sft_without_its_arguments(tiny: Path, tmp_path: Path) -> None:
-    from selfplay.phases.learn import warmup_of
+    from selfplay.phases.train import warmup_of
 
     section = Train(
         method="dpo",

@@ -13,8 +13,8 @@ from selfplay.errors import DataError
 from selfplay.report import write_compare, write_report
 from selfplay.report.compare import group
 from selfplay.report.glossary import ENTRIES, define, entry, title
-from selfplay.report.reading import read_run
-from selfplay.report.tally import tally
+from selfplay.report.run_data import read_run
+from selfplay.report.trace_stats import tally
 from selfplay.store.traces import read_traces
 
 

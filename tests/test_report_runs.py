@@ -11,7 +11,7 @@ import yaml
 
 from selfplay.errors import DataError
 from selfplay.records import Attempt, Decision, Outcome, Task, Trace, Verdict
-from selfplay.report.reading import best_round, read_run
+from selfplay.report.run_data import best_round, read_run
 from selfplay.store import Commit, RunFolder
 from selfplay.store.traces import write_traces
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfplay.report import svg
-from selfplay.report.ink import DARK, LIGHT, apart, say, shorten, text_width, ticks
+from selfplay.report.svg_primitives import DARK, LIGHT, apart, say, shorten, text_width, ticks
 
 SVG = "{http://www.w3.org/2000/svg}"
 BAD = "<script>&\"'\x00\ud800"

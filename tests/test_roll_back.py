@@ -15,9 +15,9 @@ from selfplay import fork, load_config, open_run
 from selfplay import run as start
 from selfplay.errors import GateStopped
 from selfplay.loop import session
-from selfplay.loop.reading import OpenRun
+from selfplay.loop.run_view import OpenRun
 from selfplay.models.student import open_student
-from selfplay.phases import hands
+from selfplay.runtime import resources
 from selfplay.store.traces import read_rows
 
 CONFIG = """\
@@ -139,7 +139,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], list[str]]:
             yield backend
         held.remove(place)
 
-    monkeypatch.setattr(hands, "open_student", counted)
+    monkeypatch.setattr(resources, "open_student", counted)
     return all_, held
 
 

@@ -12,7 +12,7 @@ from selfplay.errors import DataError
 from selfplay.models.recorded import Recorded
 from selfplay.records import Attempt, Outcome
 from selfplay.tasks import Source, open_source
-from selfplay.tasks.reading import read_table
+from selfplay.tasks.table_files import read_table
 from selfplay.tasks.tables import recorded_gsm8k
 from selfplay.verify import admit, code, verify
 from selfplay.verify.answer import MathAnswer

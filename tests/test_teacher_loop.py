@@ -26,7 +26,7 @@ train: {epochs: 1, start: continue}
 eval: {samples: 0}
 tracking: {mode: disabled}
 """
-JUDGED = 'judge: {{backend: {{kind: http, url: "{url}", model: teacher, lineage: [other], retries: 1, wait_seconds: 0.01}}, rubric: right}}\n'
+JUDGED = 'judge: {{backend: {{kind: http, url: "{url}", model: teacher, model_family: [other], retries: 1, wait_seconds: 0.01}}, rubric: right}}\n'
 
 
 def weak(task: Task, text: str) -> bool:
@@ -124,8 +124,8 @@ def test_used_up_budget_stops_and_a_raised_one_goes_on_from_the_cache(tmp_path: 
 
 def test_judge_of_the_students_lineage_is_refused_before_anything_starts(tmp_path: Path) -> None:
     path = judged_sums(tmp_path, "http://127.0.0.1:9/v1")
-    with pytest.raises(ConfigError, match="shares the lineage scripted"):
-        play(path, tmp_path, "judge.backend.lineage=[scripted]")
+    with pytest.raises(ConfigError, match="shares the model_family scripted"):
+        play(path, tmp_path, "judge.backend.model_family=[scripted]")
     with pytest.raises(ConfigError, match="no judge is configured"):
         play(written(tmp_path, SUMS + "verify: {check: {type: judge}}\n"), tmp_path)
 
@@ -153,7 +153,7 @@ def test_attempts_over_http_are_retokenised_and_name_their_writer(
 
 def test_teacher_in_this_process_writes_for_a_student_with_other_tokens(tmp_path: Path) -> None:
     teacher = make_tiny(tmp_path / "teacher", chat=True)
-    backend = f'{{kind: pretrained, model: "{teacher}", lineage: [other]}}'
+    backend = f'{{kind: pretrained, model: "{teacher}", model_family: [other]}}'
     text = SUMS.replace("samples: 2,", f"samples: 2, max_new_tokens: 6, backend: {backend},")
     play(written(tmp_path, text + "launch: {device: cpu, threads: 1}\n"), tmp_path)
     traces = list(open_run(tmp_path / "runs/a").traces())

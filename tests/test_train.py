@@ -17,11 +17,11 @@ from tiny_models import make_tiny, random_rows
 
 from selfplay.config.tree import Lora, Train
 from selfplay.errors import ConfigError, DataError, Interrupted, StoreError
-from selfplay.phases.train import TrainReport, plan, train
-from selfplay.phases.train.disk import good_checkpoint, read_curve, truncate_curve
-from selfplay.phases.train.plan import halved, micro_rows
-from selfplay.ranks import Ranks
 from selfplay.records import Row
+from selfplay.runtime.distributed import Ranks
+from selfplay.training import TrainReport, schedule, train
+from selfplay.training.checkpoints import good_checkpoint, read_curve, truncate_curve
+from selfplay.training.schedule import halved, micro_rows
 
 BASIC: dict[str, Any] = {"steps": 5, "batch_rows": 8, "learning_rate": 2e-3, "precision": "fp32"}
 WORKER = Path(__file__).with_name("train_worker.py")
@@ -56,36 +56,36 @@ def weights(folder: Path) -> str:
 @settings(derandomize=True, deadline=None, max_examples=50)
 def test_every_step_has_its_rows_and_every_row_its_turn(count: int, batch: int, steps: int, seed: int) -> None:
     rows = random_rows(count)
-    made = plan(Train(steps=steps, batch_rows=batch), rows, seed=seed)
+    made = schedule(Train(steps=steps, batch_rows=batch), rows, seed=seed)
     assert [len(step) for step in made.order] == [batch] * steps
     drawn = [r for step in made.order for r in step]
     times = [drawn.count(r) for r in range(count)]
     assert max(times) - min(times) <= 1
     assert made.tokens == sum(len(rows[r].input_ids) for r in drawn)
-    assert plan(Train(steps=steps, batch_rows=batch), rows, seed=seed) == made
+    assert schedule(Train(steps=steps, batch_rows=batch), rows, seed=seed) == made
 
 
 def test_order_of_rows_follows_the_seed() -> None:
-    made = [plan(Train(steps=4, batch_rows=8), random_rows(30), seed=s).order for s in (1, 1, 2)]
+    made = [schedule(Train(steps=4, batch_rows=8), random_rows(30), seed=s).order for s in (1, 1, 2)]
     assert made[0] == made[1] != made[2]
 
 
 def test_epochs_are_turned_into_steps() -> None:
-    assert plan(Train(epochs=2.5, batch_rows=8), random_rows(30), seed=1).steps == 10
+    assert schedule(Train(epochs=2.5, batch_rows=8), random_rows(30), seed=1).steps == 10
 
 
 def test_rows_too_long_or_without_a_label_are_left_out_and_counted() -> None:
     rows = [*random_rows(20), Row(input_ids=(1, 2, 3), labels=(-100, -100, -100))]
     limit = sorted(len(r.input_ids) for r in rows)[10]
-    made = plan(Train(steps=1, batch_rows=4, max_length=limit), rows, seed=1)
+    made = schedule(Train(steps=1, batch_rows=4, max_length=limit), rows, seed=1)
     assert all(len(r.input_ids) <= limit for r in made.rows)
     assert made.left_out == sum(len(r.input_ids) > limit for r in rows) + 1
     with pytest.raises(DataError, match="nothing to train on"):
-        plan(Train(steps=1, max_length=1), rows, seed=1)
+        schedule(Train(steps=1, max_length=1), rows, seed=1)
 
 
 def test_batch_that_ranks_cannot_share_is_refused_with_the_next_number() -> None:
-    made = plan(Train(steps=1, batch_rows=10), random_rows(30), seed=1)
+    made = schedule(Train(steps=1, batch_rows=10), random_rows(30), seed=1)
     with pytest.raises(ConfigError, match=r"train\.batch_rows is 10, which 3 ranks cannot share evenly; use 9"):
         micro_rows(Train(steps=1, batch_rows=10), made, world_size=3, on_cpu=False)
     with pytest.raises(ConfigError, match=r"micro_batch_rows is 4, which does not divide .* 5 rows .*; use 1"):
@@ -144,7 +144,7 @@ def test_losses_are_those_of_a_bare_loop_on_each_row_alone(tiny: Path, tmp_path:
 
     go(tiny, tmp_path, steps=1)
     rows = random_rows(30)
-    (batch,) = plan(Train(**(BASIC | {"steps": 1})), rows, seed=7).order
+    (batch,) = schedule(Train(**(BASIC | {"steps": 1})), rows, seed=7).order
     model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32).eval()
     total, count = 0.0, 0
     for row in (rows[r] for r in batch):
@@ -249,7 +249,7 @@ def test_arguments_that_cannot_be_are_refused_with_what_to_do(
 def test_trainer_and_model_are_freed(tiny: Path, tmp_path: Path) -> None:
     from transformers import PreTrainedModel
 
-    from selfplay.phases.train.sft import RowTrainer
+    from selfplay.training.methods.sft import RowTrainer
 
     go(tiny, tmp_path)
     kinds = (RowTrainer, PreTrainedModel)

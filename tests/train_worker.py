@@ -19,8 +19,8 @@ from pathlib import Path
 from tiny_models import random_pairs, random_rows
 
 from selfplay.config.tree import Train
-from selfplay.phases.train import train
-from selfplay.ranks import Ranks, join
+from selfplay.runtime.distributed import Ranks, join
+from selfplay.training import train
 
 
 def kill_at(curve: Path, lines: int) -> None:

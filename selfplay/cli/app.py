@@ -1,4 +1,4 @@
-"""Floor 6: the commands. Each is thin: it reads its arguments, calls one function, and ends with an honest exit code.
+"""Floor 7: the commands. Each is thin: it reads its arguments, calls one function, and ends with an honest exit code.
 
 Heavy imports stand inside the commands: `selfplay --help` must not load torch. The only file that imports typer.
 """
@@ -92,7 +92,7 @@ def validate(
     debug: Debug = False,
 ) -> None:
     """Check a configuration, all faults at once as file:line:col, in under a second and without torch."""
-    from selfplay.cli.inspect import validate_command
+    from selfplay.cli.validate import validate_command
 
     validate_command(config, overrides or [], tasks)
 
@@ -100,7 +100,7 @@ def validate(
 @app.command()
 def check(config: Config, overrides: Overrides = None, as_json: Json = False, debug: Debug = False) -> None:
     """Hold every task to its own verifier before any model is loaded: gold answers pass, near misses fail."""
-    from selfplay.cli.inspect import check_command
+    from selfplay.cli.validate import check_command
 
     raise typer.Exit(check_command(config, overrides or [], as_json))
 
@@ -108,7 +108,7 @@ def check(config: Config, overrides: Overrides = None, as_json: Json = False, de
 @app.command()
 def report(run: Run, debug: Debug = False) -> None:
     """Write report.html and report.json of a run anew, and print where they are."""
-    from selfplay.cli.reading import report_command
+    from selfplay.cli.results import report_command
 
     report_command(run)
 
@@ -120,7 +120,7 @@ def compare(
     debug: Debug = False,
 ) -> None:
     """Put runs (and the seeds of one setting) side by side in one page, and in a table here."""
-    from selfplay.cli.reading import compare_command
+    from selfplay.cli.results import compare_command
 
     compare_command(runs, out)
 
@@ -128,7 +128,7 @@ def compare(
 @app.command()
 def status(run: Run, as_json: Json = False, debug: Debug = False) -> None:
     """Say where a run is, what is done of its round in hand, and why it stopped."""
-    from selfplay.cli.reading import status_command
+    from selfplay.cli.results import status_command
 
     status_command(run, as_json)
 
@@ -148,7 +148,7 @@ def traces(
     debug: Debug = False,
 ) -> None:
     """Show the traces of a round, filtered: prompt, reply, verdicts, decision."""
-    from selfplay.cli.reading import traces_command
+    from selfplay.cli.results import traces_command
 
     traces_command(run, round, {"outcome": outcome, "decision": decision, "reason": reason}, task, limit, as_json)
 
@@ -161,7 +161,7 @@ def export(
     debug: Debug = False,
 ) -> None:
     """Write a model folder that from_pretrained loads, with nothing else needed (an adapter is merged into its base)."""
-    from selfplay.cli.reading import export_command
+    from selfplay.cli.results import export_command
 
     export_command(run, round, out)
 
@@ -209,7 +209,7 @@ def make(
     debug: Debug = False,
 ) -> None:
     """Make a dataset without any training: evolve, vary, backtranslate; every row verified, every refusal named."""
-    from selfplay.cli.make import make as build
+    from selfplay.cli.synthesize import make as build
 
     raise typer.Exit(build(config, overrides or [], out))
 

@@ -1,4 +1,4 @@
-"""Floor 6: `selfplay collapse FILE`: metrics and alarms of any file of texts by round; no run and no model needed."""
+"""Floor 7: `selfplay collapse FILE`: metrics and alarms of any file of texts by round; no run and no model needed."""
 
 import html as escaping
 import json

@@ -1,4 +1,4 @@
-"""Floor 6: `selfplay lab LEVEL`: runs a level of the collapse lab, prints its bars, writes curves and pictures."""
+"""Floor 7: `selfplay lab LEVEL`: runs a level of the collapse lab, prints its bars, writes curves and pictures."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Floor 6: `selfplay run`: shows the run's progress, a line a round, and where its report lies."""
+"""Floor 7: `selfplay run`: shows the run's progress, a line a round, and where its report lies."""
 
 import os
 from pathlib import Path

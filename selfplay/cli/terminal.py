@@ -1,4 +1,4 @@
-"""Floor 6: what a person sees in a terminal: tables, progress, a line a round. The only file that imports rich.
+"""Floor 7: what a person sees in a terminal: tables, progress, a line a round. The only file that imports rich.
 
 Plain text where the output is no terminal or NO_COLOR is set; then progress is one line in 30 seconds.
 """
@@ -33,7 +33,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 
 class Display:
-    """Shows the events of a run (see `selfplay.phases.watch.Listener`); a context manager."""
+    """Shows the events of a run (see `selfplay.runtime.progress.Listener`); a context manager."""
 
     def __init__(self) -> None:
         self._console = console()

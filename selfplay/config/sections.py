@@ -160,7 +160,7 @@ class TinyStudent(Section):
 
     kind: Literal["tiny"]
     template: Literal["plain"] = "plain"
-    lineage: tuple[str, ...] = ("tiny",)
+    model_family: tuple[str, ...] = ("tiny",)
     """Words for the family of its base model; a judge that shares one is refused. Rounds inherit it."""
     vocab_size: Annotated[int, Field(ge=280, le=100_000)] = 430
     hidden_size: Count = 128
@@ -181,7 +181,7 @@ class PretrainedStudent(Section):
     revision: str | None = None
     template: Literal["chat", "plain"] = "chat"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    lineage: tuple[str, ...] = ()
+    model_family: tuple[str, ...] = ()
     """Words for the family of its base model, such as [qwen3]; needed where a judge grades it. Rounds inherit it."""
 
 
@@ -193,7 +193,7 @@ class ScriptedStudent(Section):
     skill: Share = 0.3
     gain: Share = 0.3
     """How much of the distance to 1 a round of accepted rows closes."""
-    lineage: tuple[str, ...] = ("scripted",)
+    model_family: tuple[str, ...] = ("scripted",)
 
 
 Student = Annotated[TinyStudent | PretrainedStudent | ScriptedStudent, Field(discriminator="kind")]
@@ -227,7 +227,7 @@ class HttpBackend(Section):
     served (`transformers serve` loads a model by its path)."""
     identity: str | None = None
     """Stands in attempts and cache keys for the weights behind the name; None: the name. Change it when they change."""
-    lineage: tuple[str, ...] = ()
+    model_family: tuple[str, ...] = ()
     """Words for the family of its base model; `{student}` has the student's own."""
     mode: Literal["chat", "text"] = "chat"
     """Messages, or bare prompts (`student.template: plain` goes with text)."""
@@ -282,7 +282,7 @@ class PretrainedBackend(Section):
     revision: str | None = None
     template: Literal["chat", "plain"] = "chat"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    lineage: tuple[str, ...] = ()
+    model_family: tuple[str, ...] = ()
     """Words for the family of its base model."""
 
 

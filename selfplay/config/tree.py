@@ -7,8 +7,8 @@ from pydantic import Field, model_validator
 
 from selfplay.config.judging import Audit, Judge
 from selfplay.config.leaks import Decontaminate
-from selfplay.config.made import MakeTasks, QuotaWish, making_faults
 from selfplay.config.sections import Count, Sampler, Section, Share, Student, StudentBackend, Tasks, operation
+from selfplay.config.synthesis import MakeTasks, QuotaWish, making_faults
 from selfplay.config.training import Lora as Lora
 from selfplay.config.training import Train as Train
 from selfplay.config.training import Warmup as Warmup

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from selfplay.config import leaks
 from selfplay.curate.canonical import canonical_functions
-from selfplay.curate.protected import (
+from selfplay.curate.eval_index import (
     Part,
     Protected,
     function_blocks,

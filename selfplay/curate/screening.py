@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from selfplay.curate import decontaminate, privacy
-from selfplay.curate.protected import Protected
+from selfplay.curate.eval_index import Protected
 from selfplay.records import Trace
 
 PRIVATE_RULES = tuple(rule for rule in privacy.RULES if rule not in {"url", "date", "age", "zip", "street", "name"})

@@ -1,4 +1,4 @@
-"""Floor 5: the loop. The file to read first: `run` plays rounds, and a round is its phases in order, then its COMMIT.
+"""Floor 6: the loop. The file to read first: `run` plays rounds, and a round is its phases in order, then its COMMIT.
 
 All state is on disk: a phase that is DONE is not played again, a round is committed whole or not at all, and the same
 command resumes. Rank 0 alone decides what comes next and writes what is not a chunk.
@@ -13,14 +13,14 @@ from pathlib import Path
 from selfplay.config import Loaded
 from selfplay.config.resolved import resolved_text, science_of
 from selfplay.errors import ConfigError, GateStopped
+from selfplay.loop import gate
 from selfplay.loop.beside import Beside
-from selfplay.loop.closing import commit_round
+from selfplay.loop.commit import commit_round
 from selfplay.loop.round import Round
-from selfplay.loop.steps import PHASES, phases_of, play_phase
-from selfplay.phases import gate
-from selfplay.phases.hands import Hands
-from selfplay.phases.watch import Watch
-from selfplay.ranks import join
+from selfplay.loop.steps import PHASES, phases_of, run_phase
+from selfplay.runtime.distributed import join
+from selfplay.runtime.progress import Progress
+from selfplay.runtime.resources import RunResources
 from selfplay.store import Commit, Lease, RunFolder
 
 LOG = logging.getLogger("selfplay")
@@ -44,7 +44,7 @@ class Finished:
 def run(
     loaded: Loaded,
     *,
-    watch: Watch | None = None,
+    progress: Progress | None = None,
     opened: Opened | None = None,
     on_commit: Committed | None = None,
     beside: Beside | None = None,
@@ -57,40 +57,40 @@ def run(
     Raises GateStopped (exit 4) where the gate ended the run, OutageError (3) where the same command will go on,
     Interrupted (130), ConfigError (2), StoreError (1).
     """
-    config, watch = loaded.config, watch or Watch()
+    config, progress = loaded.config, progress or Progress()
     ranks = join(config.launch.ranks, config.launch.device)
     if config.isolate and ranks.world_size > 1:
         raise ConfigError(
             f"isolate is true under a launcher with {ranks.world_size} ranks; set isolate=false, or use plain selfplay run"
         )
     folder = RunFolder(Path(config.runs_dir) / config.name)
-    note = watch.note if ranks.is_main else LOG.warning
-    with contextlib.closing(Hands(config, loaded.path.resolve().parent, ranks, folder.path, note)) as hands:
+    note = progress.note if ranks.is_main else LOG.warning
+    with contextlib.closing(RunResources(config, loaded.path.resolve().parent, ranks, folder.path, note)) as resources:
         if not ranks.is_main:
-            return _rounds(loaded, folder, hands, watch, None, None)
+            return _rounds(loaded, folder, resources, progress, None, None)
         with Lease(folder.path):
-            hands.check_set_up()
-            folder.open(science_of(config), hands.fingerprint_files(), resolved_text(loaded))
+            resources.check_set_up()
+            folder.open(science_of(config), resources.fingerprint_files(), resolved_text(loaded))
             folder.rebuild_metrics()
             if opened:
                 opened(folder)
-            return _rounds(loaded, folder, hands, watch, on_commit, beside)
+            return _rounds(loaded, folder, resources, progress, on_commit, beside)
 
 
 def _rounds(
     loaded: Loaded,
     folder: RunFolder,
-    hands: Hands,
-    watch: Watch,
+    resources: RunResources,
+    progress: Progress,
     on_commit: Committed | None,
     beside: Beside | None,
 ) -> Finished:
     """Plays what is owed, round by round, as rank 0 reads it from the folder."""
-    config, ranks = loaded.config, hands.ranks
+    config, ranks = loaded.config, resources.ranks
     while True:
         commits = [
             Commit.model_validate(c)
-            for c in ranks.tell(
+            for c in ranks.broadcast(
                 "commits", [c.model_dump(mode="json") for c in folder.commits()] if ranks.is_main else None
             )
         ]
@@ -101,27 +101,27 @@ def _rounds(
         if len(commits) > config.rounds:
             return Finished(folder.path, commits)
         parent = commits[-1].next_parent if commits else None
-        watch.round(len(commits))
-        this = Round(len(commits), parent, config, folder, hands, ranks, watch, commits, beside)
+        progress.round(len(commits))
+        this = Round(len(commits), parent, config, folder, resources, ranks, progress, commits, beside)
         if ranks.is_main and this.run.round(this.number).exists():
-            watch.note(
+            progress.note(
                 f"resuming round {this.number}: {', '.join(p for p in PHASES if (this.at(p) / 'DONE').is_file()) or 'nothing'} done"
             )
-        play_round(this, loaded)
+        run_round(this, loaded)
         if ranks.is_main:
             commit = commit_round(this)
             if on_commit:
                 on_commit(folder, commit)
         ranks.barrier("committed")
-        watch.check_stop()
+        progress.check_stop()
 
 
-def play_round(this: Round, loaded: Loaded) -> None:
+def run_round(this: Round, loaded: Loaded) -> None:
     """The phases of a round, each once: what is DONE is passed over."""
     for name in phases_of(this.config, this.number):
         if this.config.isolate:
-            from selfplay.phases.isolated import play_apart
+            from selfplay.loop.phase_subprocess import play_apart
 
-            play_apart(loaded.path, loaded.overrides, this.number, name, this.watch)
+            play_apart(loaded.path, loaded.overrides, this.number, name, this.progress)
         else:
-            play_phase(this, name)
+            run_phase(this, name)

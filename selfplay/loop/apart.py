@@ -1,4 +1,4 @@
-"""Floor 5: the child process of `isolate: true`: plays one phase of one round and ends. Started by the driver alone."""
+"""Floor 6: the child process of `isolate: true`: plays one phase of one round and ends. Started by the driver alone."""
 
 import os
 import sys
@@ -7,12 +7,12 @@ from typing import Any
 
 from selfplay.config import load_config
 from selfplay.errors import SelfplayError
+from selfplay.loop.phase_subprocess import NOTE, VARIABLE
 from selfplay.loop.round import Round
-from selfplay.loop.steps import play_phase
-from selfplay.phases.hands import Hands
-from selfplay.phases.isolated import NOTE, VARIABLE
-from selfplay.phases.watch import Watch
-from selfplay.ranks import join
+from selfplay.loop.steps import run_phase
+from selfplay.runtime.distributed import join
+from selfplay.runtime.progress import Progress
+from selfplay.runtime.resources import RunResources
 from selfplay.store import RunFolder
 
 
@@ -23,16 +23,16 @@ def main() -> int:
     config = loaded.config
     run = RunFolder(Path(config.runs_dir) / config.name)
     ranks, commits = join(None, config.launch.device), run.commits()
-    watch = Watch(_tell)
-    hands = Hands(config, loaded.path.resolve().parent, ranks, run.path, watch.note)
+    progress = Progress(_tell)
+    resources = RunResources(config, loaded.path.resolve().parent, ranks, run.path, progress.note)
     parent = commits[-1].next_parent if commits else None
     try:
-        play_phase(Round(int(number), parent, config, run, hands, ranks, watch, commits), phase)
+        run_phase(Round(int(number), parent, config, run, resources, ranks, progress, commits), phase)
     except SelfplayError as error:
         print(error, file=sys.stderr)
         return error.exit_code
     finally:
-        hands.close()
+        resources.close()
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Floor 5: a process beside the loop, for what no phase waits for: the next round's tasks while this one trains, the report.
+"""Floor 6: a process beside the loop, for what no phase waits for: the next round's tasks while this one trains, the report.
 
 What it draws follows from settings and seed alone, so a round is the same with it and without it. It is begun where draws
 take long, and whatever goes wrong with it, the loop does the work itself.

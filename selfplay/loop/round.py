@@ -1,4 +1,4 @@
-"""Floor 5: one round in hand: where it lies, what it stands on, and what it works with."""
+"""Floor 6: one round in hand: where it lies, what it stands on, and what it works with."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,13 +8,13 @@ from typing import Any
 from selfplay.config import Config
 from selfplay.loop.beside import Beside
 from selfplay.phases import propose
-from selfplay.phases.hands import Hands
-from selfplay.phases.making.rounds import read_made
-from selfplay.phases.watch import Watch
-from selfplay.ranks import Ranks
+from selfplay.runtime.distributed import Ranks
+from selfplay.runtime.progress import Progress
+from selfplay.runtime.resources import RunResources
 from selfplay.seeds import seed_of
 from selfplay.store import Commit, RunFolder, read_json
 from selfplay.store.run import chain
+from selfplay.synthesis.rounds import read_made
 from selfplay.tasks.book import TaskBook
 
 
@@ -26,9 +26,9 @@ class Round:
     parent: int | None
     config: Config
     run: RunFolder
-    hands: Hands
+    resources: RunResources
     ranks: Ranks
-    watch: Watch
+    progress: Progress
     commits: list[Commit]
     """The rounds committed before it."""
     beside: Beside | None = None
@@ -51,7 +51,7 @@ class Round:
     @cached_property
     def tasks(self) -> TaskBook:
         """The round's tasks, once proposed and made, as they are judged."""
-        return self.proposed if self.config.verify.check is None else self.proposed.changed(self.hands.routed)
+        return self.proposed if self.config.verify.check is None else self.proposed.changed(self.resources.routed)
 
     @cached_property
     def proposed(self) -> TaskBook:

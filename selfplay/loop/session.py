@@ -1,4 +1,4 @@
-"""Floor 5: a run with everything around it: log files, signals, W&B, the report. What `selfplay run` and Python call.
+"""Floor 6: a run with everything around it: log files, signals, W&B, the report. What `selfplay run` and Python call.
 
 Tracking and report follow what is committed and decide nothing: a run without them is the same run.
 """
@@ -16,10 +16,9 @@ from typing import Any
 from selfplay.config import Loaded
 from selfplay.curate import privacy
 from selfplay.errors import GateStopped, SelfplayError
-from selfplay.loop import Finished, run
+from selfplay.loop import Finished, gate, run
 from selfplay.loop.beside import Beside
-from selfplay.phases import gate
-from selfplay.phases.watch import Listener, Watch
+from selfplay.runtime.progress import Listener, Progress
 from selfplay.store import Commit, RunFolder
 from selfplay.store.traces import skim_traces
 
@@ -41,7 +40,7 @@ Committed = Callable[[RunFolder, Commit], None]
 def start(loaded: Loaded, *, listener: Listener | None = None, on_commit: Committed | None = None) -> Finished:
     """Runs or resumes `loaded` with logs, W&B and report; see `selfplay.loop.run` for what it raises.
 
-    `listener` hears progress events (see `selfplay.phases.watch.Listener`), `on_commit` each committed round.
+    `listener` hears progress events (see `selfplay.runtime.progress.Listener`), `on_commit` each committed round.
     """
     path = Path(loaded.config.runs_dir) / loaded.config.name
     for name, value in QUIET.items():
@@ -49,11 +48,13 @@ def start(loaded: Loaded, *, listener: Listener | None = None, on_commit: Commit
     with ExitStack() as stack:
         beside = stack.enter_context(Beside(loaded))
         observer = Observer(loaded, path, listener, on_commit, stack, beside)
-        watch = Watch(observer.hear)
-        stack.enter_context(stopping(watch))
+        progress = Progress(observer.hear)
+        stack.enter_context(stopping(progress))
         stack.enter_context(collecting_rarely())
         try:
-            finished = run(loaded, watch=watch, opened=observer.opened, on_commit=observer.committed, beside=beside)
+            finished = run(
+                loaded, progress=progress, opened=observer.opened, on_commit=observer.committed, beside=beside
+            )
         except GateStopped:
             observer.finish()
             raise
@@ -199,7 +200,7 @@ def collecting_rarely() -> Iterator[None]:
 
 
 @contextmanager
-def stopping(watch: Watch) -> Iterator[None]:
+def stopping(progress: Progress) -> Iterator[None]:
     """SIGINT or SIGTERM once: the chunk in hand is finished, or training saved; twice: at once. Only where signals can be had."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -207,8 +208,8 @@ def stopping(watch: Watch) -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def handle(number: int, frame: Any) -> None:
-        watch.stop_requested = True
-        watch.note("stopping after the work in hand; once more to stop at once")
+        progress.stop_requested = True
+        progress.note("stopping after the work in hand; once more to stop at once")
         signal.signal(number, before[signal.Signals(number)])
 
     for number in before:

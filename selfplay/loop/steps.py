@@ -1,4 +1,4 @@
-"""Floor 5: hands each phase its section, its inputs and its folder. Phases know none of this, nor one another."""
+"""Floor 6: hands each phase its section, its inputs and its folder. Phases know none of this, nor one another."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -6,18 +6,17 @@ from typing import Literal
 
 from selfplay.config import Config
 from selfplay.curate import Archive
-from selfplay.loop import made
 from selfplay.loop.round import Round
 from selfplay.models import Backend
-from selfplay.phases import audit, correct, curate, evaluate, generate, propose, verify
+from selfplay.phases import audit, correct, curate, evaluate, generate, propose, synthesize, verify
+from selfplay.phases.curate.mixing import Frontier
 from selfplay.phases.evaluate import measures
-from selfplay.phases.learn import learn
-from selfplay.phases.mixing import Frontier
-from selfplay.phases.rows import operations_of
-from selfplay.phases.timing import timed
+from selfplay.phases.train import train_student
 from selfplay.records import Sampling
+from selfplay.runtime.timing import timed
 from selfplay.seeds import seed_of
 from selfplay.store import ChunkFolder, read_json, sha256_of, write_json
+from selfplay.training.rows import operations_of
 
 PHASES = ("propose", "make", "generate", "verify", "correct", "audit", "curate", "train", "evaluate")
 """In order; `phases_of` says which of them a round has."""
@@ -35,11 +34,11 @@ def phases_of(config: Config, number: int) -> tuple[str, ...]:
     return tuple(name for name in PHASES if asked.get(name, True))
 
 
-def play_phase(this: Round, name: str) -> None:
+def run_phase(this: Round, name: str) -> None:
     """One phase of a round in this process."""
     steps: dict[str, Callable[[Round], None]] = {
         "propose": _propose,
-        "make": lambda this: made.make(this, _edge(this)),
+        "make": lambda this: synthesize.make(this, _edge(this)),
         "generate": _generate,
         "verify": _verify,
         "correct": _correct,
@@ -48,19 +47,19 @@ def play_phase(this: Round, name: str) -> None:
         "train": _train,
         "evaluate": _evaluate,
     }
-    with timed(this.at(name), this.watch, write=this.ranks.is_main):
+    with timed(this.at(name), this.progress, write=this.ranks.is_main):
         if name not in ("propose", "generate"):  # the student that was evaluated writes the next round's attempts
-            this.hands.release()
+            this.resources.release()
         steps[name](this)
-    this.watch.check_stop()
+    this.progress.check_stop()
 
 
 def _whole(this: Round, name: str, action: Callable[[], None]) -> None:
     """A phase that rank 0 plays alone."""
     if this.ranks.is_main and not (this.at(name) / "DONE").is_file():
-        this.watch.phase(name, 1)
+        this.progress.phase(name, 1)
         action()
-        this.watch.end(name)
+        this.progress.end(name)
     this.ranks.barrier(name)
 
 
@@ -69,10 +68,10 @@ def _propose(this: Round) -> None:
 
     def action() -> None:
         foreseen = this.beside.drawn(edge, seed) if this.beside else None
-        drawn = propose.draw(section, this.hands.source, edge, seed) if foreseen is None else foreseen
+        drawn = propose.draw(section, this.resources.source, edge, seed) if foreseen is None else foreseen
         propose.propose(drawn, this.at("propose"))
         for notice in read_json(this.at("propose") / "DONE")["notices"]:
-            this.watch.note(f"round {this.number}: {notice}")
+            this.progress.note(f"round {this.number}: {notice}")
 
     _whole(this, "propose", action)
 
@@ -84,7 +83,7 @@ def _foresee(this: Round) -> None:
     curriculum, later = this.config.propose.curriculum, this.number + 1
     knobs = {**this.knobs, **edge_after(this, read_json(this.at("curate") / "DONE")["by_operations"])}
     edge = None if curriculum is None else propose.edge_in(curriculum, later, knobs)
-    this.beside.foresee(this.hands.source, edge, seed_of(this.config.seed, later, "propose"))
+    this.beside.foresee(this.resources.source, edge, seed_of(this.config.seed, later, "propose"))
 
 
 def edge_after(this: Round, by_operations: Mapping[str, Sequence[int]]) -> dict[str, int]:
@@ -105,13 +104,13 @@ def _generate(this: Round) -> None:
         sampling=_sampling(this),
         student=this.identity("generate"),
         open_backend=_sampler(this),
-        origin=this.hands.origin,
+        origin=this.resources.origin,
         max_error_share=this.config.verify.max_error_share,
         seed=this.config.seed,
         round=this.number,
         out=this.at("generate"),
         ranks=this.ranks,
-        watch=this.watch,
+        progress=this.progress,
         mastered=_mastered(this),
     )
 
@@ -148,7 +147,7 @@ def _sampling(this: Round) -> Sampling:
 
 def _sampler(this: Round) -> Callable[[], AbstractContextManager[Backend]]:
     identity = this.identity("generate")
-    return lambda: this.hands.sampler(this.student, identity)
+    return lambda: this.resources.sampler(this.student, identity)
 
 
 def _attempts(this: Round) -> ChunkFolder:
@@ -162,10 +161,10 @@ def _verify(this: Round) -> None:
         this.config.verify,
         this.tasks,
         _attempts(this),
-        open_verifiers=this.hands.verifiers,
+        open_verifiers=this.resources.verifiers,
         out=this.at("verify"),
         ranks=this.ranks,
-        watch=this.watch,
+        progress=this.progress,
     )
 
 
@@ -188,14 +187,14 @@ def _correct(this: Round) -> None:
         template=_template(this.config),
         student=this.identity("correct"),
         open_backend=_sampler(this),
-        origin=this.hands.origin,
-        open_verifiers=this.hands.verifiers,
+        origin=this.resources.origin,
+        open_verifiers=this.resources.verifiers,
         max_error_share=this.config.verify.max_error_share,
         seed=this.config.seed,
         round=this.number,
         out=this.at("correct"),
         ranks=this.ranks,
-        watch=this.watch,
+        progress=this.progress,
     )
 
 
@@ -207,14 +206,14 @@ def _audit(this: Round) -> None:
             this.tasks,
             _attempts(this),
             _judged(this),
-            source=this.hands.source,
-            route=this.hands.routed,
-            open_auditors=this.hands.auditors,
+            source=this.resources.source,
+            route=this.resources.routed,
+            open_auditors=this.resources.auditors,
             max_error_share=this.config.verify.max_error_share,
             seed=this.config.seed,
             round=this.number,
             out=this.at("audit"),
-            watch=this.watch,
+            progress=this.progress,
         )
 
     _whole(this, "audit", action)
@@ -224,9 +223,11 @@ def _corrections(this: Round) -> ChunkFolder | None:
     section = this.config.correct
     if not section.attempts:
         return None
-    made, said, identity = _attempts(this), _judged(this), this.identity("correct")
+    synthesize, said, identity = _attempts(this), _judged(this), this.identity("correct")
     out, template = this.at("correct"), _template(this.config)
-    return correct.folder_of(section, this.tasks, made, said, template, identity, this.config.seed, this.number, out)
+    return correct.folder_of(
+        section, this.tasks, synthesize, said, template, identity, this.config.seed, this.number, out
+    )
 
 
 def _template(config: Config) -> Literal["chat", "plain"]:
@@ -242,11 +243,11 @@ def _template(config: Config) -> Literal["chat", "plain"]:
 def _curate_anchor(this: Round) -> None:
     from selfplay.models.student import make_initial
 
-    fixed, initial = this.hands.source.fixed, this.run.round(0) / "initial"
+    fixed, initial = this.resources.source.fixed, this.run.round(0) / "initial"
 
     def action() -> None:
-        make_initial(this.hands.student_section, fixed.anchor, initial, seed_of(this.config.seed, "student"))
-        curate.curate_anchor(fixed.anchor, this.hands.encoder(initial), this.at("curate"))
+        make_initial(this.resources.student_section, fixed.anchor, initial, seed_of(this.config.seed, "student"))
+        curate.curate_anchor(fixed.anchor, this.resources.encoder(initial), this.at("curate"))
 
     _whole(this, "curate", action)
 
@@ -265,9 +266,9 @@ def _curate(this: Round) -> None:
         curate.curate(
             section.model_copy(update=grown),
             curate.grouped(this.tasks, _attempts(this), _judged(this), _corrections(this)),
-            encoder=lambda: this.hands.encoder(this.student),
+            encoder=lambda: this.resources.encoder(this.student),
             archive=_archive(this, rounds) if section.across_rounds else None,
-            screen=this.hands.screen,
+            screen=this.resources.screen,
             older=[this.run.phase(number, "curate") / "new.parquet" for number in rounds],
             anchor=this.run.phase(0, "curate") / "anchor.parquet",
             refused=int(read_json(this.at("propose") / "DONE")["refused"]),
@@ -276,9 +277,9 @@ def _curate(this: Round) -> None:
             out=this.at("curate"),
             corrections=this.config.correct.format,
         )
-        made.note_quotas(this)
+        synthesize.note_quotas(this)
         for notice in read_json(this.at("curate") / "DONE")["notices"]:
-            this.watch.note(f"round {this.number}: {notice}")
+            this.progress.note(f"round {this.number}: {notice}")
 
     _whole(this, "curate", action)
 
@@ -289,16 +290,16 @@ def _archive(this: Round, rounds: list[int]) -> Archive:
 
 
 def _train(this: Round) -> None:
-    if this.ranks.tell("train/done", (this.at("train") / "DONE").is_file()):
+    if this.ranks.broadcast("train/done", (this.at("train") / "DONE").is_file()):
         return
     first = this.run.round(0) / "initial"
     base = this.run.model(0) if this.config.train.warmup and this.number else first
     start = first if this.number == 0 else (this.student if this.config.train.start == "continue" else base)
     offset = this.commits[-1].train_steps if this.commits else 0
-    this.watch.phase("train", 1)
+    this.progress.phase("train", 1)
     this.forget_tasks()
     curated = read_json(this.at("curate") / "DONE")["metrics"]
-    report = learn(
+    report = train_student(
         this.config,
         this.run.round(this.number) / "train.parquet",
         accepted=int(curated.get("data/accepted", 0)),
@@ -308,18 +309,18 @@ def _train(this: Round) -> None:
         seed=this.seed("train"),
         round=this.number,
         step_offset=offset,
-        hands=this.hands,
-        watch=this.watch,
+        resources=this.resources,
+        progress=this.progress,
         meanwhile=lambda: _foresee(this),
     )
     if this.ranks.is_main:
         write_json(this.at("train") / "DONE", {"metrics": report, "weights": sha256_of(this.at("train") / "model")})
     this.ranks.barrier("train")
-    this.watch.end("train")
+    this.progress.end("train")
 
 
 def _evaluate(this: Round) -> None:
-    section, fixed, model = this.config.eval, this.hands.source.fixed, this.run.model(this.number)
+    section, fixed, model = this.config.eval, this.resources.source.fixed, this.run.model(this.number)
     identity = this.identity("evaluate")
     evaluate.evaluate(
         section,
@@ -327,14 +328,14 @@ def _evaluate(this: Round) -> None:
         student=identity,
         max_new_tokens=section.max_new_tokens or this.config.generate.max_new_tokens,
         stop=this.config.generate.stop,
-        open_backend=lambda: this.hands.student(model, identity, keep=True),
-        open_verifiers=this.hands.verifiers,
-        open_encoder=lambda: this.hands.encoder(model),
+        open_backend=lambda: this.resources.student(model, identity, keep=True),
+        open_verifiers=this.resources.verifiers,
+        open_encoder=lambda: this.resources.encoder(model),
         max_error_share=this.config.verify.max_error_share,
         round=this.number,
         out=this.at("evaluate"),
         ranks=this.ranks,
-        watch=this.watch,
+        progress=this.progress,
         first=this.run.phase(0, "evaluate") / "panel.json" if this.number else None,
     )
     if this.ranks.is_main:
@@ -345,7 +346,7 @@ def _evaluate(this: Round) -> None:
         write_json(this.at("evaluate") / "panel.json", frozen)
         write_json(this.at("evaluate") / "metrics.json", figures)
         if lost := [f"{figures[key]} of {key.partition('_')[0]}" for key in measures.ERRORS if figures.get(key)]:
-            this.watch.note(
+            this.progress.note(
                 f"round {this.number}: evaluation could not judge {', '.join(lost)}; they are left out, and above "
                 f"verify.max_error_share = {this.config.verify.max_error_share} there is no figure"
             )

@@ -1,4 +1,4 @@
-"""Floor 4: how far this round's verifiers may be trusted: canaries of known truth, and a share judged again more strongly.
+"""Floor 5: how far this round's verifiers may be trusted: canaries of known truth, and a share judged again more strongly.
 
 Rank 0 alone, idempotent until its DONE. Nothing of it is trained on: canaries stand in `canaries.jsonl` of the phase's
 folder, second verdicts in `rechecked.jsonl`, and only figures leave.
@@ -12,10 +12,10 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from selfplay.config.judging import Audit
 from selfplay.errors import OutageError
-from selfplay.phases.chunked import Json
-from selfplay.phases.judging import Said, is_outage, judge_all, row_of
-from selfplay.phases.watch import Watch
 from selfplay.records import Attempt, Outcome, Record, Task, Verdict
+from selfplay.runtime.chunk_runner import Json
+from selfplay.runtime.progress import Progress
+from selfplay.runtime.verified import VerifiedAttempt, is_outage, row_of, verify_with_retry
 from selfplay.seeds import rng_of
 from selfplay.store import ChunkFolder, write_json, write_whole
 from selfplay.tasks import Source
@@ -23,8 +23,8 @@ from selfplay.tasks.book import TaskBook
 from selfplay.verify import Judged, Verifier
 from selfplay.verify.audit import audit as rates
 from selfplay.verify.audit import canaries, sample, stratum
-from selfplay.verify.opening import Opened
 from selfplay.verify.routing import leaves
+from selfplay.verify.verifier_set import Opened
 
 PREFIX = "collapse_quality"
 Kind = TypeVar("Kind", bound=Record)
@@ -67,7 +67,7 @@ def audit(
     seed: int,
     round: int,
     out: Path,
-    watch: Watch,
+    progress: Progress,
 ) -> None:
     """Writes the evidence and DONE with the figures. `proposed`: tasks of the round, drawn and made; `tasks`: the same as
     `route` has them judged."""
@@ -76,9 +76,9 @@ def audit(
     if not drawn and not again:
         write_json(out / "DONE", {"metrics": {}})
         return
-    with open_auditors() as opened, watch.inside("audit"):
+    with open_auditors() as opened, progress.timed("audit"):
         known = proven(section.canaries, drawn, opened.plain, max_error_share)
-        found = judge_all([one.task for one in known], [one.attempt for one in known], opened.plain)
+        found = verify_with_retry([one.task for one in known], [one.attempt for one in known], opened.plain)
         second = _second(section, again, opened, source, seed)
     for what, words in (("canaries", found), ("second verdicts", second)):
         _refuse_errors(what, words, max_error_share)
@@ -150,7 +150,7 @@ def proven(
     is what the canaries are to test, and replies to its tasks are wrong because a person says so.
     """
     asked = [one for one in drawn if one.truth == "wrong" and _kinds(one.own) <= verifiers.keys() - {"judge"}]
-    words = judge_all([one.own for one in asked], [one.attempt for one in asked], verifiers)
+    words = verify_with_retry([one.own for one in asked], [one.attempt for one in asked], verifiers)
     _refuse_errors("near misses", words, max_error_share)
     refused = {Outcome.FAIL, Outcome.INVALID}
     doubtful = {one.attempt.id for one, said in zip(asked, words, strict=True) if said.outcome not in refused}
@@ -197,7 +197,7 @@ def _drawn(
         return {}, []
     able = {task.id for task in tasks if can_be_stronger(task, section, source)}
     places: dict[Side, list[int]] = {"accepted": [], "rejected": []}
-    for place, said in enumerate(_every(judged, Said)):
+    for place, said in enumerate(_every(judged, VerifiedAttempt)):
         side = _SIDES.get(said.outcome.value)
         if side and said.task_id in able and said.finish_reason == "stop":
             places[side].append(place)
@@ -206,7 +206,7 @@ def _drawn(
         share = min(section.share, section.most / max(1, len(all_)))
         taken = sample(len(all_), share, seed, kind, number, least=min(section.least, section.most))
         chosen |= {all_[i] for i in taken}
-    rows = zip(_every(attempts, Attempt), _every(judged, Said), strict=True)
+    rows = zip(_every(attempts, Attempt), _every(judged, VerifiedAttempt), strict=True)
     again = [
         Again(tasks.named(attempt.task_id), attempt, said.outcome)
         for place, (attempt, said) in enumerate(rows)
@@ -245,7 +245,7 @@ def _second(section: Audit, again: Sequence[Again], opened: Opened, source: Sour
     checks = [_stronger(one.task.check, more.get(one.task.id, [])) for one in again]
     asked = [n for n, check in enumerate(checks) if check is not None or section.judge is not None]
     changed = [again[n].task.model_copy(update={"check": checks[n] or again[n].task.check}) for n in asked]
-    words = iter(judge_all(changed, [again[n].attempt for n in asked], opened.stronger))
+    words = iter(verify_with_retry(changed, [again[n].attempt for n in asked], opened.stronger))
     silent = Judged(
         (Verdict(verifier="audit/1", outcome=Outcome.ABSTAIN, reason="no stronger check"),), Outcome.ABSTAIN
     )

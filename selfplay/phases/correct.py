@@ -1,4 +1,4 @@
-"""Floor 4: failed attempts tried once more with the evidence of their failure, and the new attempts verified afresh.
+"""Floor 5: failed attempts tried once more with the evidence of their failure, and the new attempts verified afresh.
 
 Chunk i holds the corrections of generation's chunk i, attempts and verdicts together, so that it is there whole or owed.
 What was cut off or lost to an outage is not tried again: nothing is known to be wrong with it. A correction that repeats
@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Literal
 
 from selfplay.config.tree import Correct
-from selfplay.curate.signature import canonical_code, exact_key
+from selfplay.curate.solution_key import canonical_code, exact_key
 from selfplay.models import Backend
-from selfplay.phases.attempts import Origin, attempt_of, complete_all
-from selfplay.phases.chunked import Json, refuse_outage, run_chunks
-from selfplay.phases.judging import COPY, Verifiers, is_outage, judge_all, row_of
-from selfplay.phases.watch import Watch
 from selfplay.prompts.correction import evidence_of, request_of
-from selfplay.ranks import Ranks
 from selfplay.records import Attempt, Outcome, Request, Sampling, Task, Verdict, digest
+from selfplay.runtime.chunk_runner import Json, refuse_outage, run_chunks
+from selfplay.runtime.distributed import Ranks
+from selfplay.runtime.progress import Progress
+from selfplay.runtime.sampling import Origin, attempt_of, complete_all
+from selfplay.runtime.verified import COPY, Verifiers, is_outage, row_of, verify_with_retry
 from selfplay.seeds import seed_of
 from selfplay.store import Chunk, ChunkFolder
 from selfplay.tasks.book import TaskBook
@@ -62,7 +62,7 @@ def correct(
     round: int,
     out: Path,
     ranks: Ranks,
-    watch: Watch,
+    progress: Progress,
     origin: Origin = "student",
 ) -> None:
     """Writes one row a correction: the attempt (turn 1, its parent's number) with its verdicts and outcome."""
@@ -76,7 +76,7 @@ def correct(
         source = attempts.chunks[chunk.id]
         rows = zip(attempts.read(source) or [], judged.read(judged.chunks[chunk.id]) or [], strict=True)
         failed = failed_of(section, tasks, list(rows), template)
-        with watch.inside("correct"):
+        with progress.timed("correct"):
             made = _second(tools[0], failed, sampling, chunk, round, max_error_share, origin)
             words = judge_second(failed, made, tools[1])
         broken = sum(map(is_outage, words))
@@ -94,7 +94,7 @@ def correct(
         open_both,
         work,
         ranks=ranks,
-        watch=watch,
+        progress=progress,
         accepted=lambda row: bool(row["outcome"] == passed),
     )
 
@@ -171,7 +171,7 @@ def judge_second(failed: Sequence[Failed], made: Sequence[Attempt], verifiers: V
         for one, attempt in zip(failed, made, strict=True)
     ]
     fresh = [i for i, copy in enumerate(copies) if not copy]
-    words = iter(judge_all([failed[i].task for i in fresh], [made[i] for i in fresh], verifiers))
+    words = iter(verify_with_retry([failed[i].task for i in fresh], [made[i] for i in fresh], verifiers))
     return [_kept(one) if copy else next(words) for one, copy in zip(failed, copies, strict=True)]
 
 

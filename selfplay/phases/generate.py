@@ -1,4 +1,4 @@
-"""Floor 4: the student's attempts, k a task, in chunks of tasks sharded over the ranks."""
+"""Floor 5: the student's attempts, k a task, in chunks of tasks sharded over the ranks."""
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
@@ -6,11 +6,11 @@ from pathlib import Path
 
 from selfplay.config.tree import Generate
 from selfplay.models import Backend
-from selfplay.phases.attempts import Origin, attempt_of, complete_all
-from selfplay.phases.chunked import plan, refuse_outage, run_chunks
-from selfplay.phases.watch import Watch
-from selfplay.ranks import Ranks
 from selfplay.records import Attempt, Completion, Request, Sampling
+from selfplay.runtime.chunk_runner import plan, refuse_outage, run_chunks
+from selfplay.runtime.distributed import Ranks
+from selfplay.runtime.progress import Progress
+from selfplay.runtime.sampling import Origin, attempt_of, complete_all
 from selfplay.seeds import seed_of
 from selfplay.store import Chunk, ChunkFolder
 from selfplay.tasks.book import TaskBook
@@ -28,7 +28,7 @@ def generate(
     round: int,
     out: Path,
     ranks: Ranks,
-    watch: Watch,
+    progress: Progress,
     mastered: Collection[str] = (),
     origin: Origin = "student",
 ) -> None:
@@ -42,7 +42,7 @@ def generate(
         return few if name in mastered else section.samples
 
     def work(backend: Backend, chunk: Chunk) -> list[Attempt]:
-        with watch.inside("generate"):
+        with progress.timed("generate"):
             asked = [(Request.of(tasks.named(name)), count(name)) for name in chunk.members]
             found = _drawn(backend, asked, sampling, chunk.seed)
         lost = [c for row in found for c in row if c.finish_reason == "error"]
@@ -56,7 +56,12 @@ def generate(
         ]
 
     run_chunks(
-        "generate", folder_of(section, tasks, student, seed, round, out), open_backend, work, ranks=ranks, watch=watch
+        "generate",
+        folder_of(section, tasks, student, seed, round, out),
+        open_backend,
+        work,
+        ranks=ranks,
+        progress=progress,
     )
 
 

@@ -1,4 +1,4 @@
-"""Floor 4: the tasks of a round, by the source and the curriculum's edge."""
+"""Floor 5: the tasks of a round, by the source and the curriculum's edge."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Floor 4: a verdict for every attempt, in the chunks that generation made."""
+"""Floor 5: a verdict for every attempt, in the chunks that generation made."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -7,11 +7,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from selfplay.config.tree import Verify
-from selfplay.phases.chunked import refuse_outage, run_chunks
-from selfplay.phases.judging import Said, Verifiers, is_outage, judge_all
-from selfplay.phases.watch import Watch
-from selfplay.ranks import Ranks
 from selfplay.records import Attempt, Outcome
+from selfplay.runtime.chunk_runner import refuse_outage, run_chunks
+from selfplay.runtime.distributed import Ranks
+from selfplay.runtime.progress import Progress
+from selfplay.runtime.verified import VerifiedAttempt, Verifiers, is_outage, verify_with_retry
 from selfplay.store import Chunk, ChunkFolder
 from selfplay.tasks.book import TaskBook
 from selfplay.verify import Judged
@@ -28,18 +28,18 @@ def verify_attempts(
     open_verifiers: Callable[[], AbstractContextManager[Verifiers]],
     out: Path,
     ranks: Ranks,
-    watch: Watch,
+    progress: Progress,
 ) -> None:
     """Writes one row an attempt, a `Said`."""
 
-    def work(verifiers: Verifiers, chunk: Chunk) -> list[Said]:
+    def work(verifiers: Verifiers, chunk: Chunk) -> list[VerifiedAttempt]:
         body = attempts.body(attempts.chunks[chunk.id])
         rows = body.records(Attempt) if body else []
-        with watch.inside("verify"):
-            judged = judge_all([tasks.named(a.task_id) for a in rows], rows, verifiers)
+        with progress.timed("verify"):
+            judged = verify_with_retry([tasks.named(a.task_id) for a in rows], rows, verifiers)
         broken = [j for j in judged if is_outage(j)]
         refuse_outage("verify", chunk, len(broken), len(judged), section.max_error_share, _why(broken))
-        return [Said.of(attempt, one) for attempt, one in zip(rows, judged, strict=True)]
+        return [VerifiedAttempt.of(attempt, one) for attempt, one in zip(rows, judged, strict=True)]
 
     folder = folder_of(attempts, out)
     was_done = folder.done() is not None
@@ -49,12 +49,12 @@ def verify_attempts(
         open_verifiers,
         work,
         ranks=ranks,
-        watch=watch,
+        progress=progress,
         accepted=lambda said: said.outcome is Outcome.PASS,
     )
     if ranks.is_main and not was_done:
         for line in raised_in(folder):
-            watch.note(line)
+            progress.note(line)
 
 
 def raised_in(folder: ChunkFolder) -> list[str]:
@@ -62,7 +62,7 @@ def raised_in(folder: ChunkFolder) -> list[str]:
     counts: Counter[tuple[str, str, str]] = Counter()
     # as good as all lines hold no such word, and are not parsed
     marked = (line for _, body in folder.bodies() for line in body.lines if _MARK in line)
-    for said in map(Said.from_line, marked):
+    for said in map(VerifiedAttempt.from_line, marked):
         raised = [verdict for verdict in said.verdicts if RAISED in verdict.details]
         for verdict in raised if said.outcome is Outcome.ERROR else ():
             name, place = str(verdict.details[RAISED]), str(verdict.details.get(AT, ""))

@@ -11,10 +11,10 @@ from selfplay.errors import DataError
 from selfplay.report import html
 from selfplay.report.glossary import title
 from selfplay.report.headline import headline
-from selfplay.report.ink import say
-from selfplay.report.parts import PANEL, TEST, Chart, Panel, Table, cell, counted, interval, listed, signed
-from selfplay.report.reading import Point, RunData, best_round, flatten, number, read_run, spread, triple
+from selfplay.report.page_model import PANEL, TEST, Chart, Panel, Table, cell, counted, interval, listed, signed
+from selfplay.report.run_data import Point, RunData, best_round, flatten, number, read_run, spread, triple
 from selfplay.report.svg import line_chart
+from selfplay.report.svg_primitives import say
 
 _OPERATION = ("name", "runs_dir", "seed", "rounds", "launch.", "tracking.", "keep.", "isolate")
 """Config keys in which seeds of one setting, or a run and a longer one, may differ."""

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from selfplay.report.ink import say
-from selfplay.report.parts import PANEL, TEST, counted, signed
-from selfplay.report.reading import RunData, best_round, number, setting, triple
+from selfplay.report.page_model import PANEL, TEST, counted, signed
+from selfplay.report.run_data import RunData, best_round, number, setting, triple
+from selfplay.report.svg_primitives import say
 from selfplay.report.times import clock, round_seconds
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from selfplay import __version__
 from selfplay.report.glossary import define
-from selfplay.report.parts import Panel
+from selfplay.report.page_model import Panel
 from selfplay.report.svg import STYLE
 
 SCHEMA_VERSION = 1

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from selfplay.report import html, panels, profile, times
 from selfplay.report.headline import headline
-from selfplay.report.parts import Panel
-from selfplay.report.reading import RunData, read_run
-from selfplay.report.tally import Tally, TraceReader, tally
+from selfplay.report.page_model import Panel
+from selfplay.report.run_data import RunData, read_run
+from selfplay.report.trace_stats import Tally, TraceReader, tally
 
 
 def write_report(run: Path, read_traces: TraceReader | None = None) -> Path:

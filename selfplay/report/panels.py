@@ -4,8 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from selfplay.report.ink import say
-from selfplay.report.parts import (
+from selfplay.report.page_model import (
     PANEL,
     TEST,
     Chart,
@@ -16,9 +15,10 @@ from selfplay.report.parts import (
     listed,
     without_twins,
 )
-from selfplay.report.reading import Point, RunData, flatten, number, setting
+from selfplay.report.run_data import Point, RunData, flatten, number, setting
 from selfplay.report.svg import bar_chart, funnel, line_chart
-from selfplay.report.tally import Tally
+from selfplay.report.svg_primitives import say
+from selfplay.report.trace_stats import Tally
 
 
 def accuracy(run: RunData) -> Panel:
@@ -196,12 +196,12 @@ def examples(tallies: Mapping[int, Tally]) -> Panel:
 
 
 def setup(run: RunData) -> Panel:
-    """The configuration, versions and lineage of rounds."""
+    """The configuration, versions and model_family of rounds."""
     flat = flatten(run.config)
     tables = []
     if flat:
         tables.append(Table("Configuration", ["key", "value"], [[k, str(v)] for k, v in flat.items()], folded=True))
-    lineage = [
+    model_family = [
         [
             str(n),
             say(number(c, "parent")),
@@ -211,11 +211,13 @@ def setup(run: RunData) -> Panel:
         ]
         for n, c in run.commits.items()
     ]
-    if lineage:
+    if model_family:
         tables.insert(
             0,
             Table(
-                "Rounds and their parents", ["round", "parent", "action", "optimizer steps so far", "ranks"], lineage
+                "Rounds and their parents",
+                ["round", "parent", "action", "optimizer steps so far", "ranks"],
+                model_family,
             ),
         )
     versions = run.commits[max(run.commits)].get("versions") if run.commits else None

@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from selfplay.report.glossary import entry, title
-from selfplay.report.ink import say
+from selfplay.report.page_model import PANEL, Chart, Panel, Table, cell, interval, pick, signed, without_twins
 from selfplay.report.panels import rows_by_kind
-from selfplay.report.parts import PANEL, Chart, Panel, Table, cell, interval, pick, signed, without_twins
-from selfplay.report.reading import Point, RunData, number, triple
+from selfplay.report.run_data import Point, RunData, number, triple
 from selfplay.report.svg import bar_chart, bar_matrix, line_chart, scatter
-from selfplay.report.tally import LENGTHS, Tally
+from selfplay.report.svg_primitives import say
+from selfplay.report.trace_stats import LENGTHS, Tally
 
 FAMILIES = {
     "collapse_tails": "Tails",

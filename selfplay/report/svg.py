@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
-from selfplay.report.blocks import bar_matrix, funnel, histogram
-from selfplay.report.ink import (
+from selfplay.report.svg_blocks import bar_matrix, funnel, histogram
+from selfplay.report.svg_primitives import (
     DASHES,
     INK,
     LIGHT,

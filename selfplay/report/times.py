@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from selfplay.report.ink import say
-from selfplay.report.parts import Chart, Panel, Table, cell, counted
-from selfplay.report.reading import Point, RunData, number
+from selfplay.report.page_model import Chart, Panel, Table, cell, counted
+from selfplay.report.run_data import Point, RunData, number
 from selfplay.report.svg import bar_chart, line_chart
+from selfplay.report.svg_primitives import say
 
 _SUMS = ("round", "total", "all", "wall", "work")
 """Time keys that start so hold a sum of the others."""

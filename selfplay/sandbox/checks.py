@@ -151,7 +151,7 @@ class Inside(NamedTuple):
     canaries: set[int]
 
 
-def inside(source: str, entry_point: str) -> Inside:
+def timed(source: str, entry_point: str) -> Inside:
     """Give each assert a word to report, and put asserts that are known to be false between them, at random places.
 
     The source is one that `Prepared` took.

@@ -307,7 +307,7 @@ class Worker(written.WrittenTests):
 
     def _inside(self, code: str, prepared: checks.Prepared, limits: Limits, flavour: str) -> Verdict:
         """Program and tests in one process, the tests with canaries in them: such a verdict can be forged."""
-        inside = checks.inside(prepared.source, prepared.entry_point)
+        inside = checks.timed(prepared.source, prepared.entry_point)
         more = {"tests": inside.source, "entry_point": prepared.entry_point}
         end = self._once(judge.message(code, "inside", limits, 64, **more), flavour)
         with self._bounds.reading(limits):

@@ -134,12 +134,12 @@ def score(place: int, index: int, mark: str, answer: str) -> float:
     names = SYMBOLS if any(letter.isalpha() for letter in str(entry["answer"])) else NUMBERS
     refused: list[str] = []
 
-    def watch(event: str, args: tuple[Any, ...]) -> None:
+    def progress(event: str, args: tuple[Any, ...]) -> None:
         if event == "exec" and _foreign(args[0]) and not is_data(args[0], names):
             refused.append(event)
             raise PermissionError("the answer is a program")
 
-    sys.addaudithook(watch)
+    sys.addaudithook(progress)
     value = float(_data[place].score_answer(answer, entry))
     if refused:
         raise PermissionError("the answer is a program")

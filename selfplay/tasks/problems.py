@@ -10,8 +10,8 @@ from selfplay.errors import DataError
 from selfplay.records import Task
 from selfplay.seeds import rng_of
 from selfplay.tasks import Fixed
-from selfplay.tasks.reading import Table
 from selfplay.tasks.rows import FaultOf, TaskRows, task_of
+from selfplay.tasks.table_files import Table
 from selfplay.tasks.tables import TableSource
 
 _LETTER = re.compile(r"\(?([A-E])\)?\s*[).:]?\s*(.*)", re.DOTALL)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from selfplay.errors import DataError
 from selfplay.records import Task
-from selfplay.tasks.reading import Table, read_table
+from selfplay.tasks.table_files import Table, read_table
 
 MOST_SHOWN = 50
 """Faults told one by one; of the others the number."""

@@ -14,8 +14,8 @@ from selfplay.errors import DataError
 from selfplay.records import Task
 from selfplay.seeds import rng_of
 from selfplay.tasks import Fixed, Proposal, draw
-from selfplay.tasks.reading import Table
 from selfplay.tasks.rows import FaultOf, TaskRows, task_of
+from selfplay.tasks.table_files import Table
 
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
 _MBPP_SLOW = {"123": 12.0}

@@ -3,7 +3,7 @@
 A judge is asked several times, with the solution once last and once first; it passes or fails only where the samples
 agree, and abstains where they do not. An outage is `error`, never `fail`. Replies that cannot be read are `error` too where the judge
 cannot grade a plain answer either, else `abstain`: a solution that confuses the judge neither passes, nor stops the run.
-It refuses to judge models of its own lineage, whose mistakes it shares and whose style it likes.
+It refuses to judge models of its own model_family, whose mistakes it shares and whose style it likes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -60,7 +60,7 @@ class Judge:
     `rubric`: what earns the full score; a check's own rubric replaces it. `samples` m >= 1 are asked for, half of them with the
     solution placed first. `threshold` in (0, 1]: a mean score (of 1) from there on passes. `agreement` in (0.5, 1]: share
     of samples that must be sure and on one side of the threshold. `margin`: means closer to it than this are undecided.
-    `lineage` and `student_lineage`: words for the families of models that judge and student come from, such as
+    `model_family` and `student_family`: words for the families of models that judge and student come from, such as
     `qwen3`; one in common, or none given, is a ConfigError. A solution above `max_chars` is not judged.
     """
 
@@ -69,8 +69,8 @@ class Judge:
         backend: Backend,
         rubric: str,
         *,
-        lineage: Sequence[str],
-        student_lineage: Sequence[str],
+        model_family: Sequence[str],
+        student_family: Sequence[str],
         samples: int = 3,
         threshold: float = 0.7,
         agreement: float = 0.75,
@@ -84,7 +84,7 @@ class Judge:
                 f"judge: samples {samples}, threshold {threshold}, agreement {agreement}, margin {margin}; give "
                 "samples >= 1, threshold in (0, 1], agreement in (0.5, 1] and margin in [0, 1)"
             )
-        refuse_kin(backend.identity, lineage, student_lineage)
+        require_unrelated_judge(backend.identity, model_family, student_family)
         self.backend = backend
         self.rubric = rubric
         self.samples = samples
@@ -231,18 +231,18 @@ class Judge:
         return Verdict(verifier=NAME, outcome=outcome, reason=text, evidence=evidence, score=score, details=details)
 
 
-def refuse_kin(judge: str, lineage: Sequence[str], student_lineage: Sequence[str]) -> None:
-    """Raises ConfigError where judge and student share a lineage word (case aside), or either has none."""
-    ours, theirs = ({word.strip().casefold() for word in words} - {""} for words in (lineage, student_lineage))
+def require_unrelated_judge(judge: str, model_family: Sequence[str], student_family: Sequence[str]) -> None:
+    """Raises ConfigError where judge and student share a model_family word (case aside), or either has none."""
+    ours, theirs = ({word.strip().casefold() for word in words} - {""} for words in (model_family, student_family))
     if not ours or not theirs:
         missing = "judge" if not ours else "student"
         raise ConfigError(
-            f"judge {judge}: the {missing} declares no lineage, so nobody can say that the two are not kin; "
+            f"judge {judge}: the {missing} declares no model_family, so nobody can say that the two are not kin; "
             "give the family of its base model, such as [qwen3]"
         )
     if kin := sorted(ours & theirs):
         raise ConfigError(
-            f"judge {judge}: it shares the lineage {', '.join(kin)} with the student, and models favour their own "
+            f"judge {judge}: it shares the model_family {', '.join(kin)} with the student, and models favour their own "
             "kind; name a judge of another family"
         )
 

@@ -1,4 +1,4 @@
-"""Floor 4: decides on every attempt and makes the training rows. Rank 0 alone; idempotent until its DONE."""
+"""Floor 5: decides on every attempt and makes the training rows. Rank 0 alone; idempotent until its DONE."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -13,19 +13,19 @@ from selfplay.config.tree import Curate
 from selfplay.curate import Archive, SelectRules, archive_entries, select
 from selfplay.curate.screening import Screening
 from selfplay.models.student import Encoder
-from selfplay.phases.judging import COPY, Corrected, read_attempts, read_corrections, read_said
-from selfplay.phases.mixing import Frontier, mix
-from selfplay.phases.preferring import FILE as PAIRS
-from selfplay.phases.preferring import PairBook, mix_pairs
-from selfplay.phases.rows import anchor_row, row_of_trace
-from selfplay.phases.screens import Screen
-from selfplay.phases.shares import REASON as QUOTA
-from selfplay.phases.shares import held_to
+from selfplay.phases.curate.mixing import Frontier, mix
+from selfplay.phases.curate.pairs import FILE as PAIRS
+from selfplay.phases.curate.pairs import PairWriter, mix_pairs
+from selfplay.phases.curate.quotas import REASON as QUOTA
+from selfplay.phases.curate.quotas import apply_quotas
 from selfplay.records import Attempt, Decision, Request, Row, Task, Trace
+from selfplay.runtime.screens import Screen
+from selfplay.runtime.verified import COPY, Corrected, read_attempts, read_corrections, read_verified
 from selfplay.store import ChunkFolder, write_json
 from selfplay.store.files import writing_text
 from selfplay.store.traces import ROWS, Stacked, write_rows, write_traces, writing_pairs, writing_rows
 from selfplay.tasks.book import TaskBook
+from selfplay.training.rows import anchor_row, row_of_trace
 from selfplay.verify import Judged
 
 
@@ -127,10 +127,10 @@ def curate(
         tally.screened(found)
         return traces, select(traces, rules, earlier, found.flags)
 
-    shares = held_to(section.quotas, map(chosen, groups)) if section.quotas else None
+    shares = apply_quotas(section.quotas, map(chosen, groups)) if section.quotas else None
 
     def decided(
-        book: PairBook, keep: Callable[[Sequence[Row]], None], archived: TextIO | None
+        book: PairWriter, keep: Callable[[Sequence[Row]], None], archived: TextIO | None
     ) -> Iterator[list[Trace]]:
         for group in groups:
             traces, decisions = chosen(group) if shares is None else shares.over(source.traces(group))
@@ -149,7 +149,7 @@ def curate(
         writing_rows(out / "new.parquet") as keep,
         nullcontext() if archive is None else writing_text(out / "archive.jsonl") as archived,
     ):
-        book = PairBook(write, corrections)
+        book = PairWriter(write, corrections)
         write_traces(out.parent / "traces.parquet", decided(book, keep, archived))
     pairs = mix_pairs(section, out / PAIRS, [p.with_name(PAIRS) for p in older], out.parent / PAIRS, seed)
     with Stacked([out / "new.parquet", *older, anchor], ROWS) as stack:
@@ -243,7 +243,7 @@ def grouped(
 
     def read() -> Iterator[Group]:
         second = read_corrections(corrected) if corrected else repeat(list[Corrected]())
-        for first, words, more in zip(read_attempts(attempts), read_said(judged), second, strict=False):
+        for first, words, more in zip(read_attempts(attempts), read_verified(judged), second, strict=False):
             made = [*first, *(one.attempt for one in more)]
             said = [*(Judged(one.verdicts, one.outcome) for one in words), *(one.judged for one in more)]
             asked = {one.attempt.id: one.asked for one in more}

@@ -1,4 +1,4 @@
-"""Floor 4: the panel and the test set under the round's weights: greedy, sampled, and likelihood, in chunks.
+"""Floor 5: the panel and the test set under the round's weights: greedy, sampled, and likelihood, in chunks.
 
 Panel tasks are sampled at temperature 1, top-p 1, with the same seeds every round, apart from the training sampler.
 What the rows come to is computed in `measures`.
@@ -13,17 +13,17 @@ from pathlib import Path
 from selfplay.config.tree import Evaluate
 from selfplay.models import Backend
 from selfplay.models.student import Encoder
-from selfplay.phases.attempts import attempt_of, complete_all
-from selfplay.phases.chunked import Json, refuse_outage, run_chunks
 from selfplay.phases.evaluate import drift
-from selfplay.phases.judging import Verifiers, is_outage, judge_all
-from selfplay.phases.rows import anchor_row
-from selfplay.phases.watch import Watch
-from selfplay.ranks import Ranks
 from selfplay.records import Outcome, Request, Sampling, Task
+from selfplay.runtime.chunk_runner import Json, refuse_outage, run_chunks
+from selfplay.runtime.distributed import Ranks
+from selfplay.runtime.progress import Progress
+from selfplay.runtime.sampling import attempt_of, complete_all
+from selfplay.runtime.verified import Verifiers, is_outage, verify_with_retry
 from selfplay.seeds import seed_of
 from selfplay.store import Chunk, ChunkFolder
 from selfplay.tasks import Fixed
+from selfplay.training.rows import anchor_row
 
 Tools = tuple[Backend, Verifiers, Callable[[], Encoder]]
 
@@ -53,7 +53,7 @@ def evaluate(
     round: int,
     out: Path,
     ranks: Ranks,
-    watch: Watch,
+    progress: Progress,
     first: Path | None = None,
 ) -> None:
     """Writes chunks with one row a completion, or a text scored; `student` is the identity of the weights.
@@ -71,11 +71,11 @@ def evaluate(
         part = parts[chunk.members[0].partition("/")[0]]
         chosen = [tasks_by_member[member] for member in chunk.members]
         if part.name == "likelihood":
-            return _score(tools, chosen, watch)
+            return _score(tools, chosen, progress)
         sampling = Sampling(temperature=part.temperature, max_new_tokens=max_new_tokens, stop=stop)
-        rows = _answer(tools, chosen, part, sampling, chunk, round, watch, max_error_share)
+        rows = _answer(tools, chosen, part, sampling, chunk, round, progress, max_error_share)
         if part.name == "samples":
-            with watch.inside("evaluate"):
+            with progress.timed("evaluate"):
                 rows += drift.score(tools[0], frozen() if first else drift.freeze(rows), [t.id for t in chosen])
         return [{k: v for k, v in row.items() if k not in drift.IDS or row["part"] == drift.PART} for row in rows]
 
@@ -91,7 +91,7 @@ def evaluate(
         open_tools,
         work,
         ranks=ranks,
-        watch=watch,
+        progress=progress,
         accepted=lambda row: bool(row.get("outcome") == passed),
     )
 
@@ -133,12 +133,12 @@ def _answer(
     sampling: Sampling,
     chunk: Chunk,
     round: int,
-    watch: Watch,
+    progress: Progress,
     max_error_share: float,
 ) -> list[Json]:
     backend, verifiers, _ = tools
     sampler = sampling.model_dump(mode="json")
-    with watch.inside("evaluate"):
+    with progress.timed("evaluate"):
         found = complete_all(backend, [Request.of(task) for task in tasks], part.samples, sampling, chunk.seed)
         flat = [
             (
@@ -149,7 +149,7 @@ def _answer(
             for task, row in zip(tasks, found, strict=True)
             for n, completion in enumerate(row)
         ]
-        judged = judge_all([task for task, _, _ in flat], [attempt for _, attempt, _ in flat], verifiers)
+        judged = verify_with_retry([task for task, _, _ in flat], [attempt for _, attempt, _ in flat], verifiers)
     lost = sum(map(is_outage, judged))
     refuse_outage("evaluate", chunk, lost, len(judged), max_error_share, "error verdicts or failed completions")
     return [
@@ -169,7 +169,7 @@ def _answer(
     ]
 
 
-def _score(tools: Tools, tasks: Sequence[Task], watch: Watch) -> list[Json]:
+def _score(tools: Tools, tasks: Sequence[Task], progress: Progress) -> list[Json]:
     """Log-likelihood of human text; nothing from backends that cannot score."""
     backend, _, open_encoder = tools
     score = getattr(backend, "likelihood", None)
@@ -177,7 +177,7 @@ def _score(tools: Tools, tasks: Sequence[Task], watch: Watch) -> list[Json]:
         return []
     encoder = open_encoder()
     rows = [anchor_row(encoder, task) for task in tasks]
-    with watch.inside("evaluate"):
+    with progress.timed("evaluate"):
         scored = score(rows)
     return [
         {"part": "likelihood", "task_id": task.id, "nats": -float(total), "tokens": int(count)}

@@ -1,4 +1,4 @@
-"""Floor 4: how far the student is from round 0, told on round 0's own samples: forward KL, and entropy on frozen prefixes.
+"""Floor 5: how far the student is from round 0, told on round 0's own samples: forward KL, and entropy on frozen prefixes.
 
 Round 0 keeps a sample of each sampled panel task, with its token ids; every later round scores them in one pass. Forward
 KL is the direction that sees modes dropped. The reverse one needs round 0's weights in memory beside the round's own, for
@@ -14,8 +14,8 @@ from selfplay.collapse import bootstrap_mean, paired_delta, ratio_of_sums
 from selfplay.config.tree import Evaluate
 from selfplay.models import Backend
 from selfplay.models.encode import row_of
-from selfplay.phases.chunked import Json
 from selfplay.records import Outcome
+from selfplay.runtime.chunk_runner import Json
 from selfplay.store import read_json
 
 PART = "drift"

@@ -1,4 +1,4 @@
-"""Floor 4: from evaluation rows to the round's flat metrics, with intervals and paired changes to round 0.
+"""Floor 5: from evaluation rows to the round's flat metrics, with intervals and paired changes to round 0.
 
 Greedy accuracy is a mean over tasks. An `error` outcome is left out, never counted as wrong: `..._n` says how many tasks
 the mean is over, `..._errors` how many are missing, and where more than `max_error_share` are there is no accuracy at all.
@@ -21,7 +21,7 @@ from selfplay.collapse import (
     wilson,
 )
 from selfplay.config.tree import Evaluate
-from selfplay.curate.signature import solution_signature
+from selfplay.curate.solution_key import solution_signature
 from selfplay.phases.evaluate import drift, wording
 from selfplay.records import Outcome, Task
 from selfplay.tasks import Fixed

@@ -1,4 +1,4 @@
-"""Floor 4: what the wording of the panel's samples says: variety and repetition at one draw, frozen at round 0."""
+"""Floor 5: what the wording of the panel's samples says: variety and repetition at one draw, frozen at round 0."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -8,8 +8,8 @@ import numpy as np
 
 from selfplay.collapse import Budget, budget_of, drawn, reference_of
 from selfplay.collapse.stream import units_of
-from selfplay.phases.chunked import Json
 from selfplay.records import Outcome
+from selfplay.runtime.chunk_runner import Json
 
 FROZEN = "wording"
 SPARE = 0.8

@@ -1,0 +1,116 @@
+"""Floor 7: the commands that read a run: report, compare, status, traces, export."""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from selfplay.cli.terminal import print_table, round_line
+from selfplay.errors import DataError
+from selfplay.loop.run_view import OpenRun, open_run
+from selfplay.store.traces import skim_traces
+
+
+def report_command(run: Path) -> None:
+    """Writes the report and prints its path."""
+    from selfplay.report import write_report
+
+    print(write_report(open_run(run).path, skim_traces))
+
+
+def compare_command(runs: list[Path], out: Path) -> None:
+    """Writes the page, and prints a table of all runs' rounds."""
+    from selfplay.report import write_compare
+
+    opened = [open_run(run) for run in runs]
+    rows = [[o.path.name, *_short(row)] for o in opened for row in o.metrics()]
+    print_table("Rounds", ["run", "round", "panel", "test", "pass@8", "unique@8", "rare items", "alarm"], rows)
+    print(write_compare([o.path for o in opened], out))
+
+
+_COLUMNS = (
+    "eval/greedy_accuracy",
+    "test/greedy_accuracy",
+    "eval/pass_at_8",
+    "collapse_diversity/unique_correct_at_8",
+    "collapse_tails/rare_item_coverage",
+)
+
+
+def _short(row: Mapping[str, Any]) -> list[str]:
+    figures = (f"{row[key]:.3f}" if key in row else "-" for key in _COLUMNS)
+    return [str(row["round"]), *figures, str(row.get("collapse_alarm/level", "-"))]
+
+
+def status_command(run: Path, as_json: bool) -> None:
+    """Prints where the run stands."""
+    status = open_run(run).status()
+    if as_json:
+        print(json.dumps(status))
+        return
+    for row in open_run(run).metrics():
+        print(round_line(row, header=row["round"] == 0))
+    print(f"{run}: {status['state']}" + (f" ({status['reason']})" if status["reason"] else ""))
+    if status["phases_done"]:
+        print(f"round {status['round']} in hand: {', '.join(status['phases_done'])} done; {status['chunks']}")
+
+
+def traces_command(
+    run: Path, number: int | None, wanted: Mapping[str, str | None], task: str | None, limit: int, as_json: bool
+) -> None:
+    """Prints the traces of a round that match."""
+    shown = 0
+    for row in _matching(open_run(run), number, wanted, task):
+        if shown == limit:
+            print(f"... more match; raise --limit (now {limit})")
+            return
+        shown += 1
+        if as_json:
+            print(json.dumps(row))
+            continue
+        head = f"--- {row['task_id']} attempt {row['attempt']}: {row['outcome']}, {row['decision']} ({row['reason']})"
+        print(_safe(head))
+        print(_safe(row["prompt"]).rstrip())
+        print(_safe(row["text"]).rstrip())
+        for verdict in row["verdicts"]:
+            print(
+                f"    {verdict['verifier']}: {verdict['outcome']} {_safe(verdict['reason'])} {_safe(verdict['evidence'])}"
+            )
+    if not shown:
+        print("no trace matches")
+
+
+def _matching(
+    run: OpenRun, number: int | None, wanted: Mapping[str, str | None], task: str | None
+) -> Iterator[dict[str, Any]]:
+    for row in run.traces(number):
+        fits = all(value is None or row[key] == value for key, value in wanted.items())
+        if fits and (task is None or row["task_id"].startswith(task)):
+            yield row
+
+
+def _safe(text: str) -> str:
+    """Text that a model wrote, without what could drive a terminal."""
+    return "".join(c if c in "\n\t" or (c.isprintable()) else "?" for c in text)
+
+
+def export_command(run: Path, which: str, out: Path) -> None:
+    """Writes the model folder."""
+    from selfplay.models.student import export_model
+
+    opened = open_run(run)
+    number = opened.round_named(which)
+    if out.exists() and any(out.iterdir()):
+        raise DataError(f"{out}: is not empty; give --out a new folder")
+    source = opened.folder.model(number)
+    if not source.exists():
+        raise DataError(
+            f"{run}: the weights of round {number} are gone (keep removed them); kept: {opened.rounds_with_weights()}"
+        )
+    temporary = out.with_name(f".{out.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    export_model(source, temporary)
+    shutil.rmtree(out, ignore_errors=True)
+    temporary.rename(out)
+    print(out)

@@ -1,0 +1,206 @@
+"""Floor 7: `validate` and `check`: what can be said of a configuration before any model is loaded."""
+
+import ast
+import importlib.util
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from selfplay.config import Loaded, load_config
+from selfplay.errors import ConfigError
+from selfplay.training.schedule import taken
+
+if TYPE_CHECKING:
+    from selfplay.records import Task
+    from selfplay.tasks import Source
+    from selfplay.verify.admit import Admission
+    from selfplay.verify.trying import Tried
+    from selfplay.verify.verifier_set import Opened
+
+
+def validate_command(config: Path, overrides: list[str], tasks: bool = False) -> None:
+    """Prints that the file is sound, or raises with every fault. `tasks`: reads the files that it names too."""
+    loaded = load_config(config, overrides)
+    check_trainer_arguments(loaded)
+    if tasks:
+        from selfplay.runtime.distributed import Ranks
+        from selfplay.runtime.resources import RunResources
+
+        with closing(
+            RunResources(loaded.config, loaded.path.resolve().parent, Ranks(), Path(loaded.config.runs_dir))
+        ) as resources:
+            if untried := resources.check_tasks():
+                print(f"{untried} answers of the tasks were not tried with the symbolic worker: it took too long")
+            resources.check_replies()
+    print(
+        f"{config}: sound ({loaded.config.tasks.source}, {loaded.config.student.kind} student, {loaded.config.rounds} rounds)"
+    )
+
+
+def check_trainer_arguments(loaded: Loaded) -> None:
+    """Raises ConfigError on a key of train.args that TRL does not have, or that a key of ours sets."""
+    given = loaded.config.train.args
+    if not given:
+        return
+    method = loaded.config.train.method
+    known, elsewhere = set(trainer_arguments(method)), taken(method)
+    faults = []
+    for key in given:
+        where = loaded.origins.get(("train", "args", key), str(loaded.path))
+        if key in elsewhere:
+            faults.append(f"{where}: train.args.{key} is {given[key]!r}, which is not free; {elsewhere[key]}")
+        elif known and key not in known:
+            import difflib
+
+            near = difflib.get_close_matches(key, known, n=1)
+            advice = f"did you mean {near[0]!r}?" if near else "remove it"
+            faults.append(
+                f"{where}: train.args.{key} is {given[key]!r}, but TRL's {method.upper()}Config has no such argument; {advice}"
+            )
+    if faults:
+        raise ConfigError("\n".join(faults))
+
+
+def trainer_arguments(method: str) -> Iterator[str]:
+    """Argument names of TRL's config for a method, read from the installed source: importing it would load torch."""
+    for package, part in (
+        ("trl", f"trainer/{method}_config.py"),
+        ("trl", "trainer/base_config.py"),
+        ("transformers", "training_args.py"),
+    ):
+        spec = importlib.util.find_spec(package)
+        path = Path(spec.submodule_search_locations[0], part) if spec and spec.submodule_search_locations else None
+        if path is None or not path.is_file():
+            continue
+        classes = (node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef))
+        for field in (item for node in classes for item in node.body):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                yield field.target.id
+
+
+def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
+    """Holds the tasks to their verifiers; 0 where all are admitted, 1 where one is not, or a function of yours never judges.
+
+    Raises DataError on rows that are no tasks.
+    """
+    from selfplay.runtime.distributed import Ranks
+    from selfplay.runtime.resources import RunResources
+    from selfplay.seeds import seed_of
+    from selfplay.tasks.tables import stub_of
+    from selfplay.verify import admit
+    from selfplay.verify.admit import try_answers
+    from selfplay.verify.routing import leaves
+    from selfplay.verify.trying import try_functions
+
+    loaded = load_config(config, overrides)
+    place = loaded.path.resolve().parent
+    resources = RunResources(
+        loaded.config, place, Ranks(), Path(loaded.config.runs_dir), note=lambda text: None
+    )  # said below
+    unread = resources.check_tasks()
+    fixed, source = resources.source.fixed, resources.source
+    drawn = 100 if loaded.config.tasks.source in ("list_programs", "arithmetic") else None
+    sample = source.propose(drawn, None, seed_of("check")).tasks
+    everything = {task.id: task for task in (*fixed.anchor, *fixed.panel, *fixed.test, *sample)}
+    tasks = [task for task in everything.values() if all(part["type"] != "judge" for part in leaves(task.check))]
+    misses = [source.near_misses(task) or stub_of(task.check) for task in tasks]
+    with closing(resources), resources.checkers() as opened:
+        tried = try_functions(tasks, misses, opened.plain["python"])
+        found = admit(tasks, misses, opened.plain)
+        answers = try_answers(tasks, opened.plain)
+        tests = _strength(tasks, source, opened) if as_json else {}
+    bad = [
+        one if one.problem else replace(one, admitted=False, problem=why)
+        for one, (_, why) in zip(found, answers, strict=True)
+        if one.problem or why
+    ]
+    untried = {
+        "left_to_a_judge": len(everything) - len(tasks),
+        "without_right_reply": sum(not one.gold_checked and not n for one, (n, _) in zip(found, answers, strict=True)),
+        "without_near_miss": sum(not one.near_misses_checked for one in found),
+        "answers_not_parsed": unread,
+    }
+    figures: dict[str, Any] = {
+        "tasks": len(found),
+        "gold": sum(one.gold_checked for one in found),
+        "answers": sum(n > 0 for n, _ in answers),
+        "near_misses": sum(one.near_misses_checked for one in found),
+        **untried,
+    }
+    if as_json:
+        functions = [vars(one) for one in tried]
+        print(json.dumps({**figures, "tests": tests, "functions": functions, "bad": [vars(one) for one in bad]}))
+    else:
+        for line in _told(tried):
+            print(line, file=sys.stderr)
+        _tell(figures, bad, fixed.places)
+    return int(bool(bad) or any(one.broken for one in tried))
+
+
+def _told(tried: "Sequence[Tried]") -> Iterator[str]:
+    """What functions of the user's own did not judge, each kind of exception once."""
+    for one in tried:
+        for reason, count in one.failures.items():
+            yield f"{one.kind}: no verdict in {count} of {one.tries} tries: {reason}"
+        if one.broken:
+            yield f"{one.kind} is not sound: it gave no verdict in any try; mend the function"
+
+
+def _tell(figures: Mapping[str, int], bad: "Sequence[Admission]", places: Mapping[str, str]) -> None:
+    """What `check` found, for a person."""
+    for one in bad[:MOST_SHOWN]:
+        name = f"{places[one.task_id]}: task {one.task_id!r}" if one.task_id in places else one.task_id
+        print(f"{name}: {one.problem}", file=sys.stderr)
+    if len(bad) > MOST_SHOWN:
+        print(f"and {len(bad) - MOST_SHOWN} more", file=sys.stderr)
+    for line in _not_tried(figures):
+        print(line)
+    tried = (
+        f"{figures['gold']} gold answers, {figures['answers']} answers as replies, {figures['near_misses']} near misses"
+    )
+    print(
+        f"{figures['tasks']} tasks, {tried}: {'all as they should be' if not bad else f'{len(bad)} tasks are not sound'}"
+    )
+
+
+MOST_SHOWN = 50
+
+
+def _not_tried(counts: Mapping[str, int]) -> Iterator[str]:
+    """What `check` says nothing about, a sentence a kind."""
+    sentences = {
+        "left_to_a_judge": "{} tasks are left to a judge, which is not asked here",
+        "without_right_reply": "{} tasks have no reference and no answer: nothing shows that a right reply passes them",
+        "without_near_miss": "{} tasks have no near miss: nothing shows that a wrong reply fails them; give near_misses",
+        "answers_not_parsed": "{} answers were not tried with the symbolic worker: it took too long",
+    }
+    for name, sentence in sentences.items():
+        if counts[name]:
+            yield sentence.format(counts[name])
+
+
+STRENGTH_TASKS = 24
+"""Tasks whose tests are tried with broken programs: some hundred sandbox jobs."""
+
+
+def _strength(tasks: "Sequence[Task]", source: "Source", opened: "Opened") -> dict[str, int]:
+    """How many broken versions of right programs the tests let through, over a spread of the tasks; {} without such tests."""
+    if opened.executor is None or opened.limits is None:
+        return {}
+    from selfplay.verify.strengthen import strength
+
+    known = [(task, task.check, source.solution(task)) for task in tasks if task.check["type"] == "code_tests"]
+    items = [(task, check, reply) for task, check, reply in known if reply is not None and "entry_point" in check]
+    items = items[:: max(1, len(items) // STRENGTH_TASKS)][:STRENGTH_TASKS]
+    found = strength(items, opened.executor, opened.limits)
+    return {
+        "tasks": len(found),
+        "mutants": sum(one.mutants for one in found),
+        "survivors": sum(one.survivors for one in found),
+        "proven_survivors": sum(one.proven for one in found),
+        "weak_tasks": sum(one.proven > 0 for one in found),
+    }

@@ -1,0 +1,135 @@
+"""Floor 6: what is done about a round: continue, warn, roll back or stop. Reads panel metrics, never the test set."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from selfplay.collapse import Rules, alarms, half_life_rounds, load_rules, slope
+from selfplay.config.tree import Gate
+from selfplay.store import Commit
+from selfplay.store.run import chain
+
+SCORE = "eval/greedy_accuracy"
+"""What `best` and plateau go by: the panel, never the test set."""
+
+KL = "collapse_drift/kl_fwd_seq"
+
+Action = Literal["continue", "warn", "roll_back", "stop"]
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """The gate's decision on one round."""
+
+    action: Action
+    reason: str
+    next_parent: int
+    figures: dict[str, Any] = field(default_factory=dict)
+    """`collapse_alarm/...` keys of the round's row."""
+    knobs: dict[str, Any] = field(default_factory=dict)
+    """Changes for the next round: temperature_add, anchor_add, cap_scale, summed over all roll-backs."""
+
+
+def gate(
+    section: Gate,
+    number: int,
+    parent: int | None,
+    row: Mapping[str, Any],
+    commits: Sequence[Commit],
+    knobs: Mapping[str, Any],
+) -> Ruling:
+    """Rules on round `number`, whose row of metrics is `row`; `commits` are the rounds before it."""
+    rows = [_visible(commit.row(), commit.parent, commit.action) for commit in commits]
+    alarm = alarms([*rows, _visible(row, parent, "")], rules=rules_of(section))[-1]
+    level, reasons = int(alarm["level"]), list(alarm["reasons"])
+    figures = {
+        "collapse_alarm/level": level,
+        "collapse_alarm/n_active": alarm["n_active"],
+        "collapse_alarm/first_metric": alarm["first_metric"],
+        **half_life([*commits], row, parent),
+    }
+    if section.action == "observe" or level < 2:
+        plateau = _plateau(section, number, row, commits)
+        kept = bool(row.get("train/weights_kept"))
+        if kept:
+            reasons.append("the weights stayed as they were: there was too little to train on")
+        action: Action = "stop" if plateau else ("warn" if level or kept else "continue")
+        return Ruling(action, plateau or "; ".join(reasons), number, figures)
+    why = f"collapse alarm level {level}: {'; '.join(reasons)}"
+    if level >= 3 or section.action == "stop" or parent is None:
+        return Ruling("stop", why, number, figures)
+    back = section.roll_back
+    changed = {
+        "temperature_add": float(knobs.get("temperature_add", 0.0)) + back.temperature_add,
+        "anchor_add": float(knobs.get("anchor_add", 0.0)) + back.anchor_add,
+        "cap_scale": float(knobs.get("cap_scale", 1.0)) * back.cap_scale,
+    }
+    return Ruling("roll_back", why, parent, figures, changed)
+
+
+def rules_of(section: Gate) -> Rules:
+    """The package's rules, and the KL budget as a hard rule where there is one."""
+    rules = load_rules()
+    if section.kl_budget is None:
+        return rules
+    say = f"forward KL to round 0 above the budget of {section.kl_budget} nats a sequence"
+    return replace(rules, hard=(*rules.hard, {"key": KL, "above": section.kl_budget, "say": say}))
+
+
+VARIETY = "collapse_diversity/heterozygosity"
+FEWEST = 4
+"""Rounds before a rate of loss is fitted: with three its interval would rest on one degree of freedom."""
+
+
+def half_life(commits: Sequence[Commit], row: Mapping[str, Any], parent: int | None) -> dict[str, float]:
+    """How fast variety goes along the rounds that this one stands on: slope of log heterozygosity (1/N_e a round).
+
+    `collapse_diversity/half_life_rounds` only where its interval is finite: where no loss is shown it is left out.
+    """
+    rows = [commit.metrics for commit in chain(list(commits), parent)] + [row]
+    seen = [float(r[VARIETY]) for r in rows if isinstance(r.get(VARIETY), int | float)]
+    if len(seen) < FEWEST or min(seen) <= 0:
+        return {}
+    rate = slope([math.log(h) for h in seen])
+    out = {
+        f"collapse_diversity/loss_rate{end}": -x for end, x in (("", rate.value), ("_lo", rate.hi), ("_hi", rate.lo))
+    }
+    life = half_life_rounds(seen)
+    if rate.hi < 0:
+        out |= {
+            f"collapse_diversity/half_life_rounds{end}": x
+            for end, x in (("", life.value), ("_lo", life.lo), ("_hi", life.hi))
+        }
+    return {key: round(value, 6) for key, value in out.items()}
+
+
+def best_round(commits: Sequence[Commit]) -> int:
+    """The round with the best panel accuracy; the earlier one of equals. Round 0 where nothing was measured.
+
+    A round that was rolled back is never the best: accuracy often rises while a student narrows.
+    """
+    scored = [(commit.metrics.get(SCORE), commit.round) for commit in commits if commit.action != "roll_back"]
+    known = [(score, -number) for score, number in scored if isinstance(score, int | float)]
+    return -max(known)[1] if known else 0
+
+
+def _visible(row: Mapping[str, Any], parent: int | None, action: str) -> dict[str, Any]:
+    """What decisions may see: no key of the test set."""
+    kept = {key: value for key, value in row.items() if not key.startswith("test")}
+    return {**kept, "parent": parent, "gate/action": action}
+
+
+def _plateau(section: Gate, number: int, row: Mapping[str, Any], commits: Sequence[Commit]) -> str:
+    """Why the run has stopped getting better, or ""."""
+    patience = section.plateau_rounds
+    score = row.get(SCORE)
+    if patience is None or score is None or not commits:
+        return ""
+    scores = [(commit.metrics.get(SCORE, 0.0), -commit.round) for commit in commits]
+    best, at = max([*scores, (score, -number)])
+    return (
+        f"plateau: no better panel accuracy than {best:.3f} of round {-at} in {patience} rounds"
+        if number + at >= patience
+        else ""
+    )

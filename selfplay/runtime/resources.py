@@ -1,0 +1,349 @@
+"""Floor 4: opens what phases work with, as the configuration names it: source, student, sampler, verifiers, screen."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from selfplay.config.judging import Audit
+from selfplay.config.sections import (
+    HttpBackend,
+    PretrainedBackend,
+    PretrainedStudent,
+    RecordedBackend,
+    Student,
+    StudentBackend,
+)
+from selfplay.config.tree import Config
+from selfplay.errors import ConfigError, DataError
+from selfplay.models import Backend
+from selfplay.models.student import Encoder, open_encoder, open_student, served_name
+from selfplay.models.teachers import ForeignTokens, Served, open_teacher
+from selfplay.records import Request, Task, digest
+from selfplay.runtime.distributed import Ranks
+from selfplay.runtime.screens import Screen, screen_of
+from selfplay.seeds import seed_of
+from selfplay.tasks import Source, open_source
+from selfplay.tasks.rows import MOST_SHOWN
+from selfplay.verify import Verifier, check_types, routed
+from selfplay.verify.verifier_set import KINDS, Opened, Setting, check_judges, open_verifiers
+
+if TYPE_CHECKING:
+    from selfplay.sandbox import Executor
+    from selfplay.tasks.table_files import Table
+    from selfplay.verify.custom import PythonFunction
+
+LOG = logging.getLogger("selfplay")
+
+
+class RunResources:
+    """What a run needs from outside, opened when first asked for. `folder` is where relative paths count from.
+
+    `note`: told of what a person should read, such as an exception of a verifier of theirs.
+    """
+
+    def __init__(
+        self, config: Config, folder: Path, ranks: Ranks, run: Path, note: Callable[[str], None] = LOG.warning
+    ) -> None:
+        self.config, self.folder, self.ranks, self.run = config, folder, ranks, run
+        self._note = note
+        self._executor: Executor | None = None
+        self._kept: tuple[str, Backend, ExitStack] | None = None
+        self._encoder: Encoder | None = None
+        self._fault_of: Callable[[Mapping[str, Any]], str] | None = None
+
+    @cached_property
+    def source(self) -> Source:
+        """The task source."""
+        config = self.config
+        return open_source(
+            config.tasks, seed=config.seed, eval_seed=config.eval.seed, folder=self.folder, fault_of=self._fault_of
+        )
+
+    @cached_property
+    def student_section(self) -> Student:
+        """How the student is made: a model folder beside the config is found from any directory."""
+        section = self.config.student
+        if isinstance(section, PretrainedStudent) and (beside := self.folder / section.model).is_dir():
+            return section.model_copy(update={"model": str(beside.resolve())})
+        return section
+
+    @property
+    def threads(self) -> int | None:
+        """CPU threads of this rank."""
+        if self.config.launch.threads is not None:
+            return self.config.launch.threads
+        return max(1, cores() // self.ranks.local_world_size) if self.ranks.world_size > 1 else None
+
+    @contextmanager
+    def student(self, model: Path, identity: str, *, keep: bool = False) -> Iterator[Backend]:
+        """The student with the weights of a model folder, whose hash is `identity`.
+
+        With `keep` it stays in memory for whoever asks for the same weights next, until `release`.
+        """
+        known, self._kept = self._kept, None
+        if known is not None and known[0] == identity:
+            _, backend, stack = known
+        else:
+            if known is not None:
+                known[2].close()
+            stack = ExitStack()
+            backend = stack.enter_context(
+                open_student(self.config.student, model, self.config.launch.device, self.threads)
+            )
+        with stack:
+            yield backend
+            if keep:
+                self._kept = identity, backend, stack.pop_all()
+
+    def release(self) -> None:
+        """Frees the memory of a student that was kept; safe to call twice."""
+        known, self._kept = self._kept, None
+        if known is not None:
+            known[2].close()
+
+    def encoder(self, model: Path) -> Encoder:
+        """Text to the student's token ids. Opened once a run: training changes weights, never the tokenizer."""
+        if self._encoder is None:
+            self._encoder = open_encoder(self.config.student, model)
+        return self._encoder
+
+    def sampler(self, model: Path, identity: str) -> AbstractContextManager[Backend]:
+        """Who writes the training attempts: the student itself, or what generate.backend names. `identity`: of the weights."""
+        section = self.config.generate.backend
+        if isinstance(section, StudentBackend):
+            return self.student(model, identity)
+        if isinstance(section, RecordedBackend):
+            return _recorded(section, self.folder)
+        if isinstance(section, HttpBackend) and section.served_student:
+            return self._teacher(section, Served(served_name(model), identity))
+        return ForeignTokens(self._teacher(section))
+
+    @property
+    def origin(self) -> Literal["student", "teacher"]:
+        """Who writes the training attempts, in a word."""
+        section = self.config.generate.backend
+        ours = isinstance(section, StudentBackend) or (isinstance(section, HttpBackend) and section.served_student)
+        return "student" if ours or isinstance(section, RecordedBackend) else "teacher"
+
+    def _teacher(self, section: HttpBackend | PretrainedBackend, served: Served | None = None) -> Backend:
+        launch = self.config.launch
+        cache = self.run / "replies.db"
+        return open_teacher(section, cache=cache, device=launch.device, threads=self.threads, served=served)
+
+    def spent(self) -> dict[str, float]:
+        """All that servers were paid by this run so far, as `cost/` keys; {} where none was asked."""
+        place = self.run / "replies.db"
+        if not place.is_file():
+            return {}
+        from selfplay.models.cache import ReplyCache
+
+        cache = ReplyCache(place)
+        total = cache.spent_in_all()
+        cache.close()
+        return {
+            "cost/prompt_tokens": float(total.prompt_tokens),
+            "cost/completion_tokens": float(total.completion_tokens),
+            "cost/money": round(total.money, 6),
+            "cost/requests": float(total.requests),
+        }
+
+    def routed(self, task: Task) -> Task:
+        """A training task as it is judged: by its own check, or as verify.check says."""
+        return routed(task, self.config.verify.check)
+
+    @cached_property
+    def kinds(self) -> set[str]:
+        """Types of verifiers that the run's tasks name."""
+        fixed = self.source.fixed
+        own, made = [*fixed.anchor, *self.source.pool], self.config.propose.make
+        kinds = check_types([*map(self.routed, own), *fixed.panel, *fixed.test])
+        return kinds if made is None else kinds | made.kinds(check_types([*own, *fixed.panel]))
+
+    def check_tasks(self) -> int:
+        """Raises DataError where a row of the task files is no sound task, all at once; needs neither model nor sandbox.
+
+        Returns how many golds were left untried, since reading them with the symbolic worker took too long. To be called before
+        anything else that opens the source. Raises ConfigError where verify.check is not sound, or a judge is needed and missing.
+        """
+        from selfplay.verify.faults import fault_of, golds_of, unparsed_golds
+
+        if self.config.verify.check is not None and (fault := fault_of(self.config.verify.check, own=True)):
+            raise ConfigError(f"verify.check: {fault}")
+        self._fault_of = fault_of
+        fixed, first = self.source.fixed, dict[str, str]()
+        for task in (*fixed.anchor, *fixed.panel, *fixed.test, *self.source.pool):
+            for gold in golds_of(task.check) if task.id in fixed.places else ():
+                first.setdefault(gold, f"{fixed.places[task.id]}: task {task.id!r}: verifier: answer")
+        unread, untried = unparsed_golds(first)
+        if unread:
+            shown = [f"{first[gold]}: {why}" for gold, why in unread.items()]
+            more = [f"and {len(shown) - MOST_SHOWN} more"] if len(shown) > MOST_SHOWN else []
+            raise DataError("\n".join([*shown[:MOST_SHOWN], *more]))
+        check_judges(self.kinds, self.config.judge, self._setting, self.config.audit)
+        return untried
+
+    def check_set_up(self) -> None:
+        """Raises before any model is loaded where a task is not sound, or needs a verifier that cannot be had."""
+        if untried := self.check_tasks():
+            LOG.warning("%d answers of the tasks were not tried with the symbolic worker: it took too long", untried)
+        if self.config.tasks.source == "humaneval":
+            raise ConfigError(
+                "tasks.source is humaneval, an evaluation set: it is for `selfplay check`, never trained on; use mbpp"
+            )
+        for kind in sorted(self.kinds - set(KINDS)):
+            if not kind.startswith("python:"):
+                raise ConfigError(
+                    f"tasks: a verifier has type {kind!r}; known: {', '.join(KINDS)}, python:package.module:function, all, any, first"
+                )
+            self.functions.load(kind)
+        if self.config.isolate:  # each phase has a process of its own for them
+            self.functions.close()
+        self.check_replies()
+        if "code_tests" in self.kinds:  # a judge's model is not loaded for this
+            with self.checkers():
+                pass
+
+    def check_replies(self) -> None:
+        """Raises DataError where recorded attempts, or texts to start from, cannot be read."""
+        section = self.config.generate.backend
+        if isinstance(section, RecordedBackend):
+            with _recorded(section, self.folder):
+                pass
+        _ = self._texts
+
+    @contextmanager
+    def verifiers(self) -> Iterator[Mapping[str, Verifier]]:
+        """All verifiers by type; the sandbox is started only where a task of the source runs code."""
+        with self._opened(None) as opened:
+            yield opened.plain
+
+    @cached_property
+    def texts(self) -> list[tuple[str, str]]:
+        """(id, text) of the good texts that `instruct` starts from; empty where there are none."""
+        rows = self._texts.rows if self._texts is not None else ()
+        return [(str(row.get("id", where)), str(row.get("text", ""))) for where, row in rows]
+
+    @cached_property
+    def _texts(self) -> "Table | None":
+        from selfplay.tasks.table_files import read_table
+
+        made = self.config.propose.make
+        return None if made is None or made.texts is None else read_table(made.texts, self.folder)
+
+    def teacher(self) -> AbstractContextManager[Backend | None]:
+        """Who the makers of a round ask; None where nobody is."""
+        made = self.config.propose.make
+        return nullcontext() if made is None or made.teacher is None else self._teacher(made.teacher.backend)
+
+    def checkers(self) -> AbstractContextManager[Opened]:
+        """All verifiers but the judge, whose model is not loaded and whose server is not asked."""
+        kinds = self.kinds - {"judge"}
+        return open_verifiers(kinds, self.config.verify.sandbox, None, self._setting, self.config.audit)
+
+    def auditors(self) -> AbstractContextManager[Opened]:
+        """The verifiers, and the stronger ones that the audit checks them with."""
+        return self._opened(self.config.audit)
+
+    def _opened(self, audit: Audit | None) -> AbstractContextManager[Opened]:
+        return open_verifiers(self.kinds, self.config.verify.sandbox, self.config.judge, self._setting, audit)
+
+    @property
+    def _setting(self) -> Setting:
+        config = self.config
+        writer = config.generate.backend
+        written = writer.model_family if isinstance(writer, HttpBackend | PretrainedBackend) else ()
+        return Setting(
+            workers=config.verify.sandbox.workers or max(1, cores() // self.ranks.local_world_size),
+            student_family=(*config.student.model_family, *written),
+            seed=seed_of(config.seed, "judge"),
+            open_backend=self._teacher,
+            open_executor=self._sandbox,
+            open_functions=lambda: nullcontext(self.functions),
+        )
+
+    @cached_property
+    def functions(self) -> "PythonFunction":
+        """The one process of this rank in which the user's functions judge: what they keep lives as long as the run."""
+        from selfplay.verify.custom import PythonFunction
+
+        return PythonFunction(self.folder, self.config.verify.custom_seconds, self._say)
+
+    def _say(self, kind: str, text: str) -> None:
+        """Says what a function of the user's raised, once a kind and launch: the rank that meets a kind first says it."""
+        if self.ranks.next_ticket(f"raised/{digest(kind)}") == 0:
+            self._note(text)
+
+    def _sandbox(self) -> "AbstractContextManager[Executor]":
+        """The one sandbox of this process: starting it costs more than a small phase's work in it."""
+        from selfplay.sandbox import Executor
+
+        if self._executor is None:
+            section = self.config.verify.sandbox
+            workers = section.workers or max(1, cores() // self.ranks.local_world_size)
+            self._executor = Executor(workers=workers, require_tier=section.require_tier).__enter__()
+        return nullcontext(self._executor)
+
+    def close(self) -> None:
+        """Ends the sandbox and the process of the user's functions, and frees the student; safe to call twice."""
+        self.release()
+        self.functions.close()
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.close()
+
+    @cached_property
+    def screen(self) -> Screen | None:
+        """Flags attempts that repeat an evaluation task or hold personal data; None where there is nothing to look for."""
+        section, fixed = self.config.curate, self.source.fixed
+        held_out, training = (*fixed.panel, *fixed.test), (*fixed.anchor, *self.source.pool)
+        return screen_of(self.config.tasks.source, section.decontaminate, section.privacy, held_out, training)
+
+    def fingerprint_files(self) -> dict[str, str]:
+        """Content hashes of every file that the run's results depend on."""
+        files = dict(self.source.fixed.files)
+        backend = self.config.generate.backend
+        if isinstance(backend, RecordedBackend):
+            files |= _recorded_table(backend, self.folder).files
+        if self._texts is not None:
+            files |= self._texts.files
+        student = self.student_section
+        if isinstance(student, PretrainedStudent) and Path(student.model).is_dir():
+            from selfplay.store import sha256_of
+
+            files["student.model"] = sha256_of(Path(student.model))
+        return files
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _recorded_table(section: RecordedBackend, folder: Path) -> Any:
+    from selfplay.tasks.table_files import read_table
+
+    return read_table(section.path, folder)
+
+
+def _recorded(section: RecordedBackend, folder: Path) -> AbstractContextManager[Backend]:
+    if section.layout == "rows":
+        from selfplay.models.recorded import Recorded
+
+        return Recorded(_recorded_table(section, folder).name, section.id_field, section.text_field)
+    from selfplay.models.scripted import Scripted
+    from selfplay.tasks.tables import recorded_gsm8k
+
+    graded = recorded_gsm8k(_recorded_table(section, folder))
+
+    def play(request: Request, sample: int, seed: int) -> str:
+        if request.task_id not in graded or sample >= len(graded[request.task_id]):
+            raise ConfigError(
+                f"generate.backend: {section.path} has no attempt {sample} of task {request.task_id}; use generate.samples: 4"
+            )
+        return graded[request.task_id][sample][0]
+
+    return Scripted(play, identity=f"recorded-{digest(sorted(graded))}")

@@ -1,0 +1,42 @@
+"""Floor 4: the screen of a run or a dataset: held-out tasks and personal data looked for in its attempts."""
+
+from collections.abc import Callable, Sequence
+
+from selfplay.config.leaks import Decontaminate
+from selfplay.config.synthesis import PROCEDURAL_SOURCES
+from selfplay.curate.screening import Screening
+from selfplay.records import Task, Trace
+
+Screen = Callable[[Sequence[Trace]], Screening]
+"""Flags attempts by id: `contaminated` or `privacy`, with a note on each that repeats a held-out task."""
+
+
+def screen_of(
+    source: str,
+    section: Decontaminate,
+    privacy: str,
+    held_out: Sequence[Task],
+    training: Sequence[Task],
+) -> Screen | None:
+    """The screen; None where there is nothing to look for. `source`: the kind of task source; `privacy`: off or drop.
+
+    Procedural sources keep their held-out tasks apart themselves: their prompts share every phrase, and so do ours.
+    """
+    procedural = source in PROCEDURAL_SOURCES
+    searched = bool(section.wanted) and not procedural
+    private = privacy != "off" and not procedural
+    if not searched and not private:
+        return None
+    from selfplay.curate.eval_index import Protected
+    from selfplay.curate.screening import PRIVATE_RULES, screen
+
+    benchmarks = {}
+    if searched:
+        benchmarks["held_out"] = Protected.of(
+            [{"id": task.id, "prompt": task.text, "answer": task.reference or ""} for task in held_out],
+            [task.text for task in training],
+            common_tasks=section.common_tasks,
+            common_training=section.common_training,
+        )
+    rules = PRIVATE_RULES if private else ()
+    return lambda traces: screen(traces, benchmarks, rules, section.wanted)
