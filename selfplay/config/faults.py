@@ -7,6 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from selfplay.config.registry import PartOf
 
 _REMEDIES = {
     "missing": "add it",
@@ -123,9 +126,15 @@ def _walk(loc: tuple[Any, ...], tree: type[BaseModel]) -> tuple[tuple[str, ...],
             sections = tagged
             continue
         place.append(part)
-        inner = [m for s in known for m in _models(s.model_fields[part].annotation)]
+        inner = [m for s in known for m in _sections(s.model_fields[part])]
         sections = inner or sections
     return tuple(place), sections
+
+
+def _sections(field: FieldInfo) -> list[type[BaseModel]]:
+    """The section classes that may stand in a field."""
+    parts = [mark for mark in field.metadata if isinstance(mark, PartOf)]
+    return [part.registry.settings(word) for part in parts for word in part.words] or _models(field.annotation)
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

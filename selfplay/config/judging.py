@@ -1,16 +1,15 @@
 """Floor 0: the sections of the judge and of the audit."""
 
-from typing import Annotated
 
 from pydantic import Field
 
-from selfplay.config.sections import Count, HttpBackend, PretrainedBackend, Section, Share
+from selfplay.config.sections import Count, Section, Share, TeacherEngine
 
 
 class Judge(Section):
     """A language model that grades attempts by a rubric: the verifier of type `judge`."""
 
-    backend: Annotated[HttpBackend | PretrainedBackend, Field(discriminator="kind")]
+    backend: TeacherEngine
     rubric: str = ""
     """What earns the full score; a task's own rubric replaces it."""
     samples: Count = 3

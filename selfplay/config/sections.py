@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from selfplay.config.registry import ENGINES, STUDENTS, TASK_SOURCES, PartOf
+
 
 def operation(default: Any, **limits: Any) -> Any:
     """A field that may change between two starts of one run without making its rounds incomparable."""
@@ -24,10 +26,35 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 
 
+# ---- what all parts of one kind have ----
+
+
+class TaskSettings(Section):
+    """Base of the settings of a task source; each kind's own stand in its file."""
+
+    source: str
+
+
+class StudentSettings(Section):
+    """Base of the settings of a student."""
+
+    kind: str
+    model_family: tuple[str, ...] = ()
+    """Words for the family of its base model; a judge that shares one is refused. Rounds inherit it."""
+
+
+class EngineSettings(Section):
+    """Base of the settings of an engine: something that completes prompts."""
+
+    kind: str
+    model_family: tuple[str, ...] = ()
+    """Words for the family of its base model."""
+
+
 # ---- where tasks come from ----
 
 
-class ListPrograms(Section):
+class ListPrograms(TaskSettings):
     """Procedural: write a Python function from a chain of list operations in English; endless, with tests."""
 
     source: Literal["list_programs"]
@@ -42,7 +69,7 @@ class ListPrograms(Section):
     small student knows the form of a second try; useful with `correct.attempts: 1`."""
 
 
-class Arithmetic(Section):
+class Arithmetic(TaskSettings):
     """Procedural: compute a chain of additions and subtractions; checked as mathematics, needs no sandbox."""
 
     source: Literal["arithmetic"]
@@ -52,7 +79,7 @@ class Arithmetic(Section):
     max_operations: Count = 4
 
 
-class JsonlTasks(Section):
+class JsonlTasks(TaskSettings):
     """Your own files, one task a line: id, prompt or messages, verifier, reference, tags, split."""
 
     source: Literal["jsonl"]
@@ -65,7 +92,7 @@ class JsonlTasks(Section):
     """Path of tasks with a reference; None takes the training tasks that have one."""
 
 
-class Gsm8k(Section):
+class Gsm8k(TaskSettings):
     """Grade-school word problems (Cobbe et al. 2021): `question`, `answer` with `#### N` at the end."""
 
     source: Literal["gsm8k"]
@@ -81,7 +108,7 @@ class Gsm8k(Section):
     train_rows: int | None = Field(None, ge=1)
 
 
-class Gsm8kRecorded(Section):
+class Gsm8kRecorded(TaskSettings):
     """The problems of OpenAI's release of graded model solutions, for the recorded backend with layout gsm8k_models.
 
     They are problems of GSM8K's test split: what learns from them must not be evaluated on it, so panel and anchor
@@ -97,7 +124,7 @@ class Gsm8kRecorded(Section):
     panel: Count = 50
 
 
-class Mbpp(Section):
+class Mbpp(TaskSettings):
     """Short Python tasks with asserts (Austin et al. 2021), as `text`/`prompt`, `code`, `test_list`."""
 
     source: Literal["mbpp"]
@@ -108,14 +135,14 @@ class Mbpp(Section):
     """Tasks held out when the rows carry no split of their own."""
 
 
-class HumanEval(Section):
+class HumanEval(TaskSettings):
     """Function completion with hidden tests (Chen et al. 2021): evaluation only, never trained on."""
 
     source: Literal["humaneval"]
     path: str
 
 
-class WordProblems(Section):
+class WordProblems(TaskSettings):
     """Problems with one short answer, in the layouts of SVAMP, AQuA-RAT (multiple choice) and GSM-Hard."""
 
     source: Literal["svamp", "aqua", "gsm_hard"]
@@ -130,7 +157,7 @@ class WordProblems(Section):
     """Problems held out as the test set, where it has no file of its own."""
 
 
-class ReasoningGym(Section):
+class ReasoningGym(TaskSettings):
     """Procedural tasks of reasoning-gym (extra `tasks`), by data set name; scored in the sandbox."""
 
     source: Literal["reasoning_gym"]
@@ -146,16 +173,13 @@ class ReasoningGym(Section):
     """Data set name -> its own settings, such as {chain_sum: {max_terms: 4}}."""
 
 
-Tasks = Annotated[
-    ListPrograms | Arithmetic | JsonlTasks | Gsm8k | Gsm8kRecorded | Mbpp | HumanEval | WordProblems | ReasoningGym,
-    Field(discriminator="source"),
-]
+Tasks = Annotated[TaskSettings, PartOf(TASK_SOURCES)]
 
 
 # ---- who writes ----
 
 
-class TinyStudent(Section):
+class TinyStudent(StudentSettings):
     """A decoder from random weights, its tokenizer trained on the anchor: made by the run, no download."""
 
     kind: Literal["tiny"]
@@ -173,7 +197,7 @@ class TinyStudent(Section):
     in length on the quick start's tasks (docs/quickstart-recipe.md)."""
 
 
-class PretrainedStudent(Section):
+class PretrainedStudent(StudentSettings):
     """A causal language model by hub name or path."""
 
     kind: Literal["pretrained"]
@@ -185,7 +209,7 @@ class PretrainedStudent(Section):
     """Words for the family of its base model, such as [qwen3]; needed where a judge grades it. Rounds inherit it."""
 
 
-class ScriptedStudent(Section):
+class ScriptedStudent(StudentSettings):
     """No network at all: solves arithmetic with probability `skill`, and learns from accepted rows. For trying a
     loop, its resume and its speed in seconds."""
 
@@ -196,16 +220,16 @@ class ScriptedStudent(Section):
     model_family: tuple[str, ...] = ("scripted",)
 
 
-Student = Annotated[TinyStudent | PretrainedStudent | ScriptedStudent, Field(discriminator="kind")]
+Student = Annotated[StudentSettings, PartOf(STUDENTS)]
 
 
-class StudentBackend(Section):
+class StudentBackend(EngineSettings):
     """The student itself, in this process."""
 
     kind: Literal["student"]
 
 
-class RecordedBackend(Section):
+class RecordedBackend(EngineSettings):
     """Attempts played from a JSONL(.gz) file, so that real outputs of other models run through the loop."""
 
     kind: Literal["recorded"]
@@ -216,7 +240,7 @@ class RecordedBackend(Section):
     """`rows`: one attempt a line; `gsm8k_models`: the four graded solutions a problem of OpenAI's release."""
 
 
-class HttpBackend(Section):
+class HttpBackend(EngineSettings):
     """Any OpenAI-compatible server."""
 
     kind: Literal["http"]
@@ -274,7 +298,7 @@ class HttpBackend(Section):
 SERVED_STUDENT = "{student}"
 
 
-class PretrainedBackend(Section):
+class PretrainedBackend(EngineSettings):
     """Another causal language model, by hub name or path, in this process: a teacher or judge without a server."""
 
     kind: Literal["pretrained"]
@@ -286,4 +310,6 @@ class PretrainedBackend(Section):
     """Words for the family of its base model."""
 
 
-Sampler = Annotated[StudentBackend | RecordedBackend | HttpBackend | PretrainedBackend, Field(discriminator="kind")]
+Sampler = Annotated[EngineSettings, PartOf(ENGINES)]
+TeacherEngine = Annotated[EngineSettings, PartOf(ENGINES, only=("http", "pretrained"))]
+"""A model beside the student: a teacher or a judge."""

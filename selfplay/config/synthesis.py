@@ -1,11 +1,11 @@
 """Floor 0: the sections on data that is made: teacher, taxonomy, topics, which maker makes how much each round; shares by tag."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from selfplay.config.sections import Count, HttpBackend, PretrainedBackend, Section, Share
+from selfplay.config.sections import Count, Section, Share, TeacherEngine
 
 RoundMaker = Literal["procedural", "evolve", "rare", "textbook", "variants", "backtranslate", "instruct"]
 PROCEDURAL_SOURCES = ("list_programs", "arithmetic")
@@ -26,7 +26,7 @@ _READERS: dict[str, RoundMaker] = {
 class Teacher(Section):
     """Who writes: any chat server, or a model in this process."""
 
-    backend: Annotated[HttpBackend | PretrainedBackend, Field(discriminator="kind")]
+    backend: TeacherEngine
     temperature: float = Field(0.8, ge=0)
     max_new_tokens: Count = 1024
 
