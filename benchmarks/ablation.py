@@ -9,7 +9,7 @@
 - `defaults-correction`: the same with a third of the samples spent on second tries at failed attempts.
 - `defaults-no-curriculum`: the defaults on tasks of all lengths alike.
 
-Runs that are in --runs-dir already are resumed. The rows of every arm and the panel's sampler are the same for a seed.
+Runs that are in --runs-dir already are resumed. The rows of every arm and the dev set's sampler are the same for a seed.
 """
 
 import argparse

@@ -90,7 +90,7 @@ class Task(Record):
     """Ids of the tasks this one was made from."""
     tags: tuple[str, ...] = ()
     """Words such as `operations:3` or `rare`; strata and quotas go by them. A mapping {k: v} is read as `k:v`."""
-    split: Literal["train", "anchor", "panel", "test"] = "train"
+    split: Literal["train", "anchor", "dev", "test"] = "train"
 
     @field_validator("tags", mode="before")
     @classmethod

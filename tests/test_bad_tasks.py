@@ -245,7 +245,7 @@ def test_faults_of_all_rows_are_told_at_once_with_their_lines(tmp_path: Path, wa
         task("e", promt="x"),
         task("f", {**MATH, "answer": "nan"}),
         task("s1"),
-        {"id": 7, "prompt": "x", "verifier": MATH, "split": "dev"},
+        {"id": 7, "prompt": "x", "verifier": MATH, "split": "panel"},
         {"id": "h", "messages": [], "verifier": MATH},
         {"id": "i", "prompt": "x", "verifier": {"type": "all", "of": [{"type": "maths"}]}},
     ]
@@ -261,7 +261,7 @@ def test_faults_of_all_rows_are_told_at_once_with_their_lines(tmp_path: Path, wa
         "tasks.jsonl:18: task 'f': verifier: math: answer: the reference 'nan' is no value but a missing one; give the answer, or leave the task out",
         f"tasks.jsonl:19: the id 's1' is used twice, first at {tmp_path}/tasks.jsonl:2; ids must be unique",
         "tasks.jsonl:20: id is 7, should be a valid string; mend it",
-        "tasks.jsonl:20: split is 'dev', should be 'train', 'anchor', 'panel' or 'test'; mend it",
+        "tasks.jsonl:20: split is 'panel', should be 'train', 'anchor', 'dev' or 'test'; mend it",
         "tasks.jsonl:21: messages is empty; write what the student is asked",
         "tasks.jsonl:22: task 'i': verifier: all: of[0]: maths: there is no such type of verifier; did you mean math?",
     ]  # fmt: skip
@@ -279,7 +279,7 @@ def test_gold_that_cannot_be_parsed_is_refused_with_its_line(tmp_path: Path, way
 
 @WAYS
 def test_missing_files_are_all_named_at_once(tmp_path: Path, way: Callable[[Path], None]) -> None:
-    tasks = "{source: jsonl, train: tasks.jsonl, panel: p.jsonl, test: t.jsonl}"
+    tasks = "{source: jsonl, train: tasks.jsonl, dev: p.jsonl, test: t.jsonl}"
     text = CONFIG.replace("{source: jsonl, train: tasks.jsonl}", tasks)
     config = folder_of(tmp_path, *SOUND, task("b", {"type": "math"}), config=text)
     with pytest.raises(DataError) as refused:
@@ -318,7 +318,7 @@ def test_validate_says_that_sound_tasks_are_sound(tmp_path: Path, capsys: pytest
 def test_golds_of_published_layouts_are_held_to_the_same(tmp_path: Path) -> None:
     rows = [{"question": f"Q{n}?", "answer": f"So.\n#### {gold}"} for n, gold in enumerate(["4", "1,000", "", "nan"])]
     (tmp_path / "g.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    section = Gsm8k(source="gsm8k", train="g.jsonl", test="g.jsonl", panel=1)
+    section = Gsm8k(source="gsm8k", train="g.jsonl", test="g.jsonl", dev=1)
     with pytest.raises(DataError) as refused:
         open_source(section, seed=0, eval_seed=1, folder=tmp_path, fault_of=fault_of)
     told = [line.split(": ")[0].rpartition(":")[2] for line in str(refused.value).splitlines()]

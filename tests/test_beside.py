@@ -98,7 +98,7 @@ def test_nothing_is_begun_for_short_draws_or_for_a_source_with_an_end(
         one.foresee(source, 2, 5)
         assert one._process is None and one.drawn(2, 5) is None and not one.report(Path("nowhere"))
     monkeypatch.setattr(module, "LONG", 0.0)
-    monkeypatch.setattr(source, "pool", list(source.fixed.panel))
+    monkeypatch.setattr(source, "pool", list(source.fixed.dev))
     with Beside(loaded) as one:
         one.foresee(source, 2, 5)
         assert one._process is None

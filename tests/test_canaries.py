@@ -111,7 +111,7 @@ class Source(TableSource):
     """A table without held-out parts, whose near misses of one task pass."""
 
     def __init__(self, pool: list[Task]) -> None:
-        super().__init__(pool, Fixed(anchor=[], panel=[], test=[]))
+        super().__init__(pool, Fixed(anchor=[], dev=[], test=[]))
 
     def near_misses(self, task: Task) -> list[str]:
         """Of the task in place the one that passes."""

@@ -1,4 +1,4 @@
-"""The gate: what is done about a round, by the panel alone."""
+"""The gate: what is done about a round, by the dev set alone."""
 
 from typing import Any
 
@@ -120,7 +120,7 @@ def test_known_wrong_trace_accepted_stops_at_once_unless_observed() -> None:
 def test_plateau_stops_after_so_many_rounds_without_a_better_panel() -> None:
     rulings = rule(Gate(plateau_rounds=2), [row(0.5), row(0.6), row(0.6), row(0.6)])
     assert [r.action for r in rulings] == ["continue", "continue", "continue", "stop"]
-    assert rulings[-1].reason == "plateau: no better panel accuracy than 0.600 of round 1 in 2 rounds"
+    assert rulings[-1].reason == "plateau: no better dev accuracy than 0.600 of round 1 in 2 rounds"
     assert actions(Gate(plateau_rounds=2), *[row(0.5 + n / 10) for n in range(5)]) == ["continue"] * 5
 
 

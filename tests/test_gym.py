@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.prove,
     pytest.mark.skipif(importlib.util.find_spec("reasoning_gym") is None, reason="needs reasoning-gym (extra: tasks)"),
 ]
-SECTION = ReasoningGym(source="reasoning_gym", datasets=("countdown", "n_queens", "string_insertion"), size=3, panel=1)
+SECTION = ReasoningGym(source="reasoning_gym", datasets=("countdown", "n_queens", "string_insertion"), size=3, dev=1)
 QUICK = Limits(cpu_seconds=1.0, wall_seconds=3.0, memory_bytes=2**28, output_bytes=2**16)
 
 

@@ -98,14 +98,14 @@ def test_no_reference_output_is_empty_or_constant() -> None:
 
 def test_panel_and_test_have_100_a_length_and_share_no_sequence() -> None:
     counts = Counter((task.split, task.tag("operations")) for task in HELD_OUT)
-    assert counts == {(split, str(n)): 100 for split in ("panel", "test") for n in range(2, 7)}
+    assert counts == {(split, str(n)): 100 for split in ("dev", "test") for n in range(2, 7)}
     assert len(EXCLUDE) == len(HELD_OUT) == 1000
     assert len({task.id for task in HELD_OUT}) == 1000
     assert all(task.reference is None for task in HELD_OUT)
 
 
 def test_held_out_tasks_use_every_operation_equally_often() -> None:
-    for split in ("panel", "test"):
+    for split in ("dev", "test"):
         for n in lp.HELD_OUT_LENGTHS:
             rows = [t for t in HELD_OUT if t.split == split and t.tag("operations") == str(n)]
             used = Counter(name for task in rows for name in lp.sequence_of(task))

@@ -29,7 +29,7 @@ TASKS = [
         "prompt": f"Tom has {n + 3} boxes with 12 pencils each. He gives away 7 pencils. How many pencils are left?\n",
         "verifier": {"type": "math", "answer": str(12 * (n + 3) - 7)},
         "reference": f"{n + 3} * 12 = {12 * (n + 3)}\n{12 * (n + 3)} - 7 = {12 * (n + 3) - 7}\nA: {12 * (n + 3) - 7}",
-        "split": "train" if n < 8 else "panel",
+        "split": "train" if n < 8 else "dev",
     }
     for n in range(12)
 ]

@@ -313,12 +313,12 @@ def test_measured_gaps_draw_at_least_twice_as_many_rare_operations_as_uniform_dr
 
 def test_coverage_is_the_mean_share_of_what_the_panel_asks_for() -> None:
     axes = {"topic": ("sets", "time"), "edge": ("zero", "none")}
-    panel = [("topic:sets",), ("topic:time",)]
-    gaps = measured(axes, {"topic:sets": 9, "topic:time": 1}, panel)
+    dev = [("topic:sets",), ("topic:time",)]
+    gaps = measured(axes, {"topic:sets": 9, "topic:time": 1}, dev)
     assert gaps == [Gap("topic", "sets", 9, 5.0), Gap("topic", "time", 1, 5.0)], "of edge nothing is known yet"
     assert covered(gaps) == pytest.approx(0.6) and covered([]) == 0.0
-    more = measured(axes, {"edge:zero": 3}, panel)
-    assert [gap.share for gap in more] == [1.0, 0.0], "without panel tasks every value is wanted equally often"
+    more = measured(axes, {"edge:zero": 3}, dev)
+    assert [gap.share for gap in more] == [1.0, 0.0], "without dev tasks every value is wanted equally often"
 
 
 def test_evolved_sums_are_new_and_never_held_out() -> None:
@@ -327,7 +327,7 @@ def test_evolved_sums_are_new_and_never_held_out() -> None:
     source = ArithmeticSource(Arithmetic(source="arithmetic"), 1, 1)
     parents = source.propose(60, None, 1).tasks
     found = source.evolve(parents, weights=None, longest=4, seed=1)
-    held = {task.id for task in (*source.fixed.panel, *source.fixed.test)}
+    held = {task.id for task in (*source.fixed.dev, *source.fixed.test)}
     for one in found:
         if one.task is not None:
             assert one.task.id not in held and one.task.parents == (one.parent.id,)

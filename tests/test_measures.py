@@ -25,7 +25,7 @@ def task(name: str, *tags: str) -> Task:
 PANEL = [task(f"p{n}", f"operations:{2 + n % 2}", "uses:zip" if n % 4 == 0 else "uses:sum") for n in range(8)]
 TEST = [*(task(f"t{n}", "operations:2") for n in range(4)), task("t4", "operations:1", "apart")]
 ANCHOR = [task(f"a{n}", "uses:zip" if n == 0 else "uses:sum") for n in range(40)]
-FIXED = Fixed(anchor=ANCHOR, panel=PANEL, test=TEST, human_text=ANCHOR[:3])
+FIXED = Fixed(anchor=ANCHOR, dev=PANEL, test=TEST, human_text=ANCHOR[:3])
 
 
 def row(part: str, name: str, outcome: str, sample: int = 0, text: str = "A: 1") -> dict[str, Any]:
@@ -40,20 +40,20 @@ def row(part: str, name: str, outcome: str, sample: int = 0, text: str = "A: 1")
     }
 
 
-def panel(outcomes: Sequence[str]) -> list[dict[str, Any]]:
-    return [row("panel", t.id, outcome) for t, outcome in zip(PANEL, outcomes, strict=False)]
+def dev(outcomes: Sequence[str]) -> list[dict[str, Any]]:
+    return [row("dev", t.id, outcome) for t, outcome in zip(PANEL, outcomes, strict=False)]
 
 
 def test_error_outcomes_are_left_out_and_invalid_ones_are_wrong() -> None:
     outcomes = ["pass", "error", "fail", "invalid", *["error"] * 4]
-    figures, frozen = measure(SECTION, FIXED, panel(outcomes), None, max_error_share=0.7)
+    figures, frozen = measure(SECTION, FIXED, dev(outcomes), None, max_error_share=0.7)
     assert figures["eval/greedy_accuracy"] == pytest.approx(1 / 3, abs=1e-6)
     assert (figures["eval/greedy_accuracy_n"], figures["eval/greedy_accuracy_errors"]) == (3, 5)
-    assert frozen["panel"] == {"p0": 1.0, "p2": 0.0, "p3": 0.0}
+    assert frozen["dev"] == {"p0": 1.0, "p2": 0.0, "p3": 0.0}
 
 
 def test_nothing_judged_is_no_figure_rather_than_zero() -> None:
-    figures, _ = measure(SECTION, FIXED, panel(["error"] * 8), None)
+    figures, _ = measure(SECTION, FIXED, dev(["error"] * 8), None)
     assert {key: value for key, value in figures.items() if key.startswith("eval")} == {
         "eval/greedy_accuracy_n": 0,
         "eval/greedy_accuracy_errors": 8,
@@ -62,9 +62,7 @@ def test_nothing_judged_is_no_figure_rather_than_zero() -> None:
 
 @pytest.mark.parametrize(("errors", "said"), [(0, True), (1, True), (2, False)])
 def test_above_the_share_of_errors_there_is_no_accuracy(errors: int, said: bool) -> None:
-    figures, _ = measure(
-        SECTION, FIXED, panel(["error"] * errors + ["pass"] * (8 - errors)), None, max_error_share=0.15
-    )
+    figures, _ = measure(SECTION, FIXED, dev(["error"] * errors + ["pass"] * (8 - errors)), None, max_error_share=0.15)
     assert ("eval/greedy_accuracy" in figures) == said
     assert figures["eval/greedy_accuracy_errors"] == errors
 
@@ -76,16 +74,16 @@ def test_above_the_share_of_errors_samples_give_no_pass_at_k() -> None:
 
 
 def test_changes_are_paired_over_the_tasks_that_both_rounds_have() -> None:
-    first = {"panel": {"p0": 1.0, "p1": 0.0, "p2": 0.0, "gone": 1.0}}
-    figures, _ = measure(SECTION, FIXED, panel(["pass", "pass", "fail", "pass"]), first)
+    first = {"dev": {"p0": 1.0, "p1": 0.0, "p2": 0.0, "gone": 1.0}}
+    figures, _ = measure(SECTION, FIXED, dev(["pass", "pass", "fail", "pass"]), first)
     assert figures["eval/greedy_accuracy"] == 0.75
     assert figures["eval/greedy_accuracy_delta"] == pytest.approx(1 / 3, abs=1e-6), "p3 has no round 0, and p0..p2 do"
 
 
 def test_round_that_answers_the_same_tasks_right_has_changed_by_nothing_at_all() -> None:
     outcomes = ["pass", "fail"] * 4
-    _, frozen = measure(SECTION, FIXED, panel(outcomes), None)
-    figures, _ = measure(SECTION, FIXED, panel(outcomes), frozen)
+    _, frozen = measure(SECTION, FIXED, dev(outcomes), None)
+    figures, _ = measure(SECTION, FIXED, dev(outcomes), frozen)
     ends = [figures[f"eval/greedy_accuracy_delta{end}"] for end in ("", "_lo", "_hi")]
     assert ends == [0.0, 0.0, 0.0], "an unpaired interval would have width"
     assert figures["eval/greedy_accuracy_lo"] < 0.5 < figures["eval/greedy_accuracy_hi"]
@@ -151,7 +149,7 @@ def test_test_set_changes_no_other_figure_and_the_order_of_rows_none(
 ) -> None:
     def rows(test: list[str]) -> list[dict[str, Any]]:
         samples = [row("samples", t.id, w) for t, w in zip(PANEL, reversed(words), strict=False)]
-        return [*panel(words), *samples, *(row("test", t.id, w) for t, w in zip(TEST, test, strict=False))]
+        return [*dev(words), *samples, *(row("test", t.id, w) for t, w in zip(TEST, test, strict=False))]
 
     figures, frozen = measure(SECTION, FIXED, rows(words), None)
     mixed = rows(words)
@@ -174,5 +172,5 @@ def test_sampled_tasks_are_spread_evenly_and_none_is_taken_twice(total: int, cou
 
 
 def test_parts_without_tasks_are_not_played() -> None:
-    assert [part.name for part in parts_of(SECTION, FIXED)] == ["panel", "samples", "test", "likelihood"]
-    assert [part.name for part in parts_of(Evaluate(samples=0, test=False), Fixed([], PANEL, []))] == ["panel"]
+    assert [part.name for part in parts_of(SECTION, FIXED)] == ["dev", "samples", "test", "likelihood"]
+    assert [part.name for part in parts_of(Evaluate(samples=0, test=False), Fixed([], PANEL, []))] == ["dev"]

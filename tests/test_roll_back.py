@@ -1,4 +1,4 @@
-"""Whole runs that go wrong: a careless verifier teaches the student errors, and the gate sees it on the panel."""
+"""Whole runs that go wrong: a careless verifier teaches the student errors, and the gate sees it on the dev set."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ from selfplay.runtime import resources
 from selfplay.store.traces import read_rows
 
 CONFIG = """\
-# training tasks are judged by a function that likes any answer that comes at once; panel and test by mathematics
+# training tasks are judged by a function that likes any answer that comes at once; dev set and test set by mathematics
 rounds: 6
 tasks: {source: arithmetic, anchor: 20, held_out: 30}
 student: {kind: scripted, skill: 0.9, gain: 1.0}

@@ -60,7 +60,7 @@ def without(key: str) -> bytes:
         (b"[1]\n", r"t\.jsonl:1: is a list, not an object"),
         (lines(LINE, LINE), r"t\.jsonl:2: the id 'a' is used twice, first at .*t\.jsonl:1; ids must be unique"),
         (numbered(30) + b'{"id": "\xff"}\n', r"t\.jsonl:31: is no UTF-8 .*convert the file"),
-        (numbered(1), r"t\.jsonl: leaves no training task beside the panel; add tasks"),
+        (numbered(1), r"t\.jsonl: leaves no training task beside the dev set; add tasks"),
         (
             numbered(20, reference=None) + lines({**LINE, "split": "anchor", "reference": None}),
             "anchor task 'a' has no reference",
@@ -90,21 +90,21 @@ def test_text_may_hold_odd_line_ends(tmp_path: Path) -> None:
     row = {**LINE, "prompt": "a\u2028b\x85c\n"}
     content = json.dumps(row, ensure_ascii=False).encode() + b"\r\n" + numbered(3)
     assert opened(tmp_path, content).propose(None, None, 0).tasks[0].text in ("a\u2028b\x85c\n", "2 + 2\n")
-    assert len(opened(tmp_path, content).fixed.panel) == 1
+    assert len(opened(tmp_path, content).fixed.dev) == 1
 
 
 def test_every_tenth_line_is_the_panel_unless_the_lines_say_so(tmp_path: Path) -> None:
     source = opened(tmp_path, numbered(25))
-    assert [task.id for task in source.fixed.panel] == ["t0", "t10", "t20"]
+    assert [task.id for task in source.fixed.dev] == ["t0", "t10", "t20"]
     assert len(source.propose(None, None, 0).tasks) == 22
-    marked = opened(tmp_path, numbered(5) + lines({**LINE, "split": "panel"}, {**LINE, "id": "b", "split": "test"}))
-    assert [task.id for task in marked.fixed.panel] == ["a"] and [task.id for task in marked.fixed.test] == ["b"]
-    assert {task.split for task in (*marked.fixed.panel, *marked.fixed.test)} == {"panel", "test"}
+    marked = opened(tmp_path, numbered(5) + lines({**LINE, "split": "dev"}, {**LINE, "id": "b", "split": "test"}))
+    assert [task.id for task in marked.fixed.dev] == ["a"] and [task.id for task in marked.fixed.test] == ["b"]
+    assert {task.split for task in (*marked.fixed.dev, *marked.fixed.test)} == {"dev", "test"}
 
 
 def test_task_of_the_panel_file_is_never_trained_on(tmp_path: Path) -> None:
     (tmp_path / "p.jsonl").write_bytes(numbered(2))
-    source = opened(tmp_path, numbered(6), panel="p.jsonl")
+    source = opened(tmp_path, numbered(6), dev="p.jsonl")
     assert [task.id for task in source.propose(None, None, 0).tasks] == ["t2", "t3", "t4", "t5"]
     assert {task.id for task in source.fixed.anchor} == {"t2", "t3", "t4", "t5"}
     assert set(source.fixed.files) == {"t.jsonl", "p.jsonl"}
@@ -130,13 +130,13 @@ def arithmetic(seed: int = 0, eval_seed: int = 1, **more: int) -> Source:
 def test_arithmetic_is_deterministic_and_its_held_out_tasks_hang_on_the_eval_seed_alone() -> None:
     one, same, other = arithmetic(), arithmetic(), arithmetic(seed=5)
     assert one.fixed == same.fixed and one.propose(30, None, 9) == same.propose(30, None, 9)
-    assert (one.fixed.panel, one.fixed.test) == (other.fixed.panel, other.fixed.test)
-    assert one.fixed.anchor != other.fixed.anchor and one.fixed.panel != arithmetic(eval_seed=2).fixed.panel
+    assert (one.fixed.dev, one.fixed.test) == (other.fixed.dev, other.fixed.test)
+    assert one.fixed.anchor != other.fixed.anchor and one.fixed.dev != arithmetic(eval_seed=2).fixed.dev
 
 
 def test_arithmetic_held_out_tasks_are_never_trained_on_and_refusals_are_counted() -> None:
     source = arithmetic(max_operations=1, held_out=1500, anchor=300)
-    held = {task.id for task in (*source.fixed.panel, *source.fixed.test)}
+    held = {task.id for task in (*source.fixed.dev, *source.fixed.test)}
     proposal = source.propose(400, None, 3)
     assert len(held) == 3000
     assert not held & {task.id for task in (*proposal.tasks, *source.fixed.anchor)}
@@ -151,19 +151,19 @@ def test_arithmetic_shares_by_operation_count_are_met() -> None:
 
 def test_arithmetic_tasks_hold_to_their_own_verifier() -> None:
     source = arithmetic()
-    tasks = [*source.fixed.anchor, *source.fixed.panel]
+    tasks = [*source.fixed.anchor, *source.fixed.dev]
     assert all(a.admitted for a in admit(tasks, [source.near_misses(t) for t in tasks], {"math": MathAnswer()}))
 
 
 def test_gsm8k_is_read_as_published_and_its_parts_are_disjoint(shared_data: Path) -> None:
     section = Gsm8k(
-        source="gsm8k", train="gsm8k/train.jsonl.gz", test="gsm8k/test_first500.jsonl.gz", anchor=100, panel=50
+        source="gsm8k", train="gsm8k/train.jsonl.gz", test="gsm8k/test_first500.jsonl.gz", anchor=100, dev=50
     )
     source = open_source(section, seed=0, eval_seed=1, folder=shared_data)
     train = source.propose(None, None, 0).tasks
-    assert (len(train), len(source.fixed.panel), len(source.fixed.test)) == (7473 - 50, 50, 500)
-    assert not {t.text for t in train} & {t.text for t in source.fixed.panel}
-    assert all(task.reference is None for task in (*train, *source.fixed.panel))
+    assert (len(train), len(source.fixed.dev), len(source.fixed.test)) == (7473 - 50, 50, 500)
+    assert not {t.text for t in train} & {t.text for t in source.fixed.dev}
+    assert all(task.reference is None for task in (*train, *source.fixed.dev))
     assert not any("<<" in (task.reference or "") for task in (*source.fixed.anchor, *source.fixed.test))
     some = [*source.fixed.anchor[:60], *source.fixed.test]
     verdicts = admit(some, [source.near_misses(task) for task in some], {"math": MathAnswer()})
@@ -190,9 +190,9 @@ def test_recorded_gsm8k_solutions_are_judged_as_their_graders_did(shared_data: P
 def test_mbpp_is_read_as_published_with_held_out_parts(shared_data: Path) -> None:
     section = Mbpp(source="mbpp", path="mbpp/prompt_train_validation.jsonl.gz")
     source = open_source(section, seed=0, eval_seed=1, folder=shared_data)
-    parts = [{t.id for t in part} for part in (source.fixed.anchor, source.fixed.panel, source.fixed.test)]
+    parts = [{t.id for t in part} for part in (source.fixed.anchor, source.fixed.dev, source.fixed.test)]
     assert all(parts) and not any(a & b for n, a in enumerate(parts) for b in parts[n + 1 :])
-    for task in (*source.fixed.anchor, *source.fixed.panel, *source.fixed.test):
+    for task in (*source.fixed.anchor, *source.fixed.dev, *source.fixed.test):
         assert code.tests_of(task.check, task.id) and task.check["entry_point"] in (task.reference or "")
         assert all(test in task.text for test in str(task.check["source"]).splitlines() if test.startswith("assert "))
         assert len(source.near_misses(task)) == 2
@@ -202,7 +202,7 @@ def test_humaneval_is_only_ever_a_test_set(shared_data: Path) -> None:
     section = HumanEval(source="humaneval", path="humaneval/HumanEval_000-099.jsonl.gz")
     source = open_source(section, seed=0, eval_seed=1, folder=shared_data)
     assert source.propose(None, None, 0).tasks == [] and len(source.fixed.test) == 100
-    assert not source.fixed.anchor and not source.fixed.panel
+    assert not source.fixed.anchor and not source.fixed.dev
     assert all(t.check["prefix"] == t.text and "def check(" in t.check["source"] for t in source.fixed.test)
 
 

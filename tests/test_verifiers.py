@@ -225,12 +225,12 @@ def test_svamp_aqua_and_gsm_hard_rows_become_tasks_that_their_own_answers_pass(t
     hard = [{"input": f"What is {n} tenths?", "target": n / 10, "code": "import os"} for n in range(3, 9)]
     for name, rows in (("svamp", svamp), ("aqua", aqua), ("gsm_hard", hard)):
         section = WordProblems.model_validate(
-            {"source": name, "path": lines(tmp_path / f"{name}.jsonl", *rows), "panel": 2, "test_rows": 1}
+            {"source": name, "path": lines(tmp_path / f"{name}.jsonl", *rows), "dev": 2, "test_rows": 1}
         )
         source = open_source(section, seed=0, eval_seed=0, folder=tmp_path)
         fixed = source.fixed
-        assert (len(fixed.panel), len(fixed.test), len(source.pool)) == (2, 1, 3)
-        tasks = [*fixed.panel, *source.pool]
+        assert (len(fixed.dev), len(fixed.test), len(source.pool)) == (2, 1, 3)
+        tasks = [*fixed.dev, *source.pool]
         gold = [task.model_copy(update={"reference": f"A: {task.check['answer']}"}) for task in tasks]
         found = admit(gold, [source.near_misses(task) for task in tasks], LEAVES)
         assert [one.problem for one in found] == [""] * len(tasks)
@@ -248,9 +248,9 @@ def test_svamp_is_read_as_its_publisher_has_it_one_indented_array(tmp_path: Path
     }
     rows = [{**row, "ID": f"chal-{n}", "Answer": answer} for n, answer in enumerate([51.0, "51.0", 12.5, 7])]
     (tmp_path / "SVAMP.json").write_text(json.dumps(rows, indent=4))
-    section = WordProblems(source="svamp", path="SVAMP.json", panel=1, test_rows=1)
+    section = WordProblems(source="svamp", path="SVAMP.json", dev=1, test_rows=1)
     source = open_source(section, seed=0, eval_seed=0, folder=tmp_path)
-    tasks = [*source.pool, *source.fixed.panel, *source.fixed.test]
+    tasks = [*source.pool, *source.fixed.dev, *source.fixed.test]
     assert sorted(str(task.check["answer"]) for task in tasks) == ["12.5", "51", "51", "7"]
     assert tasks[0].text.startswith("Each pack of dvds") and "each pack. How much" in tasks[0].text
     assert tasks[0].tags == ("topic:Subtraction",)
@@ -272,7 +272,7 @@ def test_real_rows_are_all_read_and_told_from_their_near_misses(shared_data: Pat
         assert sum(1 for _ in file) == rows
     section = WordProblems.model_validate({"source": name, "path": str(path)})
     source = open_source(section, seed=0, eval_seed=0, folder=shared_data)
-    tasks = [*source.fixed.panel, *source.fixed.test, *source.pool]
+    tasks = [*source.fixed.dev, *source.fixed.test, *source.pool]
     assert len(tasks) == rows
     gold = [task.model_copy(update={"reference": f"A: {task.check['answer']}"}) for task in tasks]
     found = admit(gold, [source.near_misses(task) for task in tasks], LEAVES)

@@ -25,7 +25,7 @@ def compare_command(runs: list[Path], out: Path) -> None:
 
     opened = [open_run(run) for run in runs]
     rows = [[o.path.name, *_short(row)] for o in opened for row in o.metrics()]
-    print_table("Rounds", ["run", "round", "panel", "test", "pass@8", "unique@8", "rare items", "alarm"], rows)
+    print_table("Rounds", ["run", "round", "dev", "test", "pass@8", "unique@8", "rare items", "alarm"], rows)
     print(write_compare([o.path for o in opened], out))
 
 

@@ -27,5 +27,5 @@ def run_command(config: Path, overrides: list[str]) -> None:
         for commit in finished.commits:
             print(round_line(commit.row(), header=commit.round == 0))
     best = finished.commits[finished.best]
-    print(f"best round on the panel: {best.round}")
+    print(f"best round on the dev set: {best.round}")
     print(f"report: {finished.path / 'report.html'}")

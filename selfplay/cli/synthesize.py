@@ -60,7 +60,7 @@ def open_tools(section: Make, folder: Path, out: Path) -> Iterator[Tools]:
     source = open_source(
         section.tasks, seed=section.seed, eval_seed=section.eval_seed, folder=folder, fault_of=fault_of
     )
-    kinds = check_types([*source.fixed.anchor, *source.fixed.panel, *source.fixed.test])
+    kinds = check_types([*source.fixed.anchor, *source.fixed.dev, *source.fixed.test])
     kinds |= {"judge"} if section.judge else set()
     kinds |= {"code_tests"} if section.rare and section.rare.kind == "code" else set()
     setting = Setting(
@@ -79,7 +79,7 @@ def open_tools(section: Make, folder: Path, out: Path) -> Iterator[Tools]:
     with ExitStack() as stack:
         opened = stack.enter_context(open_verifiers(kinds, section.sandbox, section.judge, setting))
         teacher = stack.enter_context(setting.open_backend(section.teacher.backend)) if section.teacher else None
-        held_out, training = (*source.fixed.panel, *source.fixed.test), (*source.fixed.anchor, *source.pool)
+        held_out, training = (*source.fixed.dev, *source.fixed.test), (*source.fixed.anchor, *source.pool)
         screen = screen_of(section.tasks.source, section.decontaminate, section.privacy, held_out, training)
         yield Tools(source, opened.plain, teacher, texts, screen)
 

@@ -122,7 +122,7 @@ def round_line(row: dict[str, Any], header: bool) -> str:
     """A committed round as one line of a table, with its header above where `header` is set."""
     cells = [
         ("round", 5, str(row["round"])),
-        ("panel", 21, _interval(row, "eval/greedy_accuracy")),
+        ("dev", 21, _interval(row, "eval/greedy_accuracy")),
         ("test", 21, _interval(row, "test/greedy_accuracy")),
         ("pass@8", 7, _number(row, "eval/pass_at_8")),
         ("unique@8", 8, _number(row, "collapse_diversity/unique_correct_at_8")),

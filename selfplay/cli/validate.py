@@ -105,7 +105,7 @@ def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
     fixed, source = resources.source.fixed, resources.source
     drawn = 100 if loaded.config.tasks.source in ("list_programs", "arithmetic") else None
     sample = source.propose(drawn, None, seed_of("check")).tasks
-    everything = {task.id: task for task in (*fixed.anchor, *fixed.panel, *fixed.test, *sample)}
+    everything = {task.id: task for task in (*fixed.anchor, *fixed.dev, *fixed.test, *sample)}
     tasks = [task for task in everything.values() if all(part["type"] != "judge" for part in leaves(task.check))]
     misses = [source.near_misses(task) or stub_of(task.check) for task in tasks]
     with closing(resources), resources.checkers() as opened:

@@ -1,6 +1,5 @@
 """Floor 0: the sections of the judge and of the audit."""
 
-
 from pydantic import Field
 
 from selfplay.config.sections import Count, Section, Share, TeacherEngine

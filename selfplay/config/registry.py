@@ -115,6 +115,4 @@ def _dumped(value: BaseModel, info: core_schema.SerializationInfo) -> Any:
 
 def _below(word: str, item: dict[str, Any]) -> InitErrorDetails:
     """A finding with the part's word before its place, as the tag of a union stands there."""
-    return InitErrorDetails(
-        type=item["type"], loc=(word, *item["loc"]), input=item["input"], ctx=item.get("ctx") or {}
-    )
+    return InitErrorDetails(type=item["type"], loc=(word, *item["loc"]), input=item["input"], ctx=item.get("ctx") or {})

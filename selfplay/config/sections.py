@@ -61,7 +61,7 @@ class ListPrograms(TaskSettings):
     anchor: Count = 400
     """Seed tasks with a solution: the data of round 0."""
     per_length: Count = 100
-    """Held-out tasks for each operation count, once for the panel and once for the test set."""
+    """Held-out tasks for each operation count, once for the dev set and once for the test set."""
     human_text: Count = 100
     """Further seed solutions, never trained on, whose likelihood is followed."""
     correction_rows: int = Field(0, ge=0)
@@ -75,7 +75,7 @@ class Arithmetic(TaskSettings):
     source: Literal["arithmetic"]
     anchor: Count = 64
     held_out: Count = 40
-    """Tasks in the panel, and as many in the test set."""
+    """Tasks in the dev set, and as many in the test set."""
     max_operations: Count = 4
 
 
@@ -85,8 +85,8 @@ class JsonlTasks(TaskSettings):
     source: Literal["jsonl"]
     train: str
     """Path; a task's own `split` wins. A relative path counts from the config file."""
-    panel: str | None = None
-    """Path of the dev tasks; None takes the lines of `train` with `split: panel`, or every 10th line."""
+    dev: str | None = None
+    """Path of the dev tasks; None takes the lines of `train` with `split: dev`, or every 10th line."""
     test: str | None = None
     anchor: str | None = None
     """Path of tasks with a reference; None takes the training tasks that have one."""
@@ -101,8 +101,8 @@ class Gsm8k(TaskSettings):
     test: str
     anchor: int = Field(200, ge=0)
     """Training problems whose written solution is the anchor."""
-    panel: Count = 200
-    """Training problems held out as the dev panel."""
+    dev: Count = 200
+    """Training problems held out as the dev set."""
     test_rows: int | None = Field(None, ge=1)
     """None: all of them."""
     train_rows: int | None = Field(None, ge=1)
@@ -111,7 +111,7 @@ class Gsm8k(TaskSettings):
 class Gsm8kRecorded(TaskSettings):
     """The problems of OpenAI's release of graded model solutions, for the recorded backend with layout gsm8k_models.
 
-    They are problems of GSM8K's test split: what learns from them must not be evaluated on it, so panel and anchor
+    They are problems of GSM8K's test split: what learns from them must not be evaluated on it, so dev set and anchor
     come from the training split, and there is no test set.
     """
 
@@ -121,7 +121,7 @@ class Gsm8kRecorded(TaskSettings):
     train: str
     """GSM8K's training split."""
     anchor: Count = 200
-    panel: Count = 50
+    dev: Count = 50
 
 
 class Mbpp(TaskSettings):
@@ -130,7 +130,7 @@ class Mbpp(TaskSettings):
     source: Literal["mbpp"]
     path: str
     """A JSONL(.gz) file, or a hub data set such as google-research-datasets/mbpp."""
-    panel: Count = 50
+    dev: Count = 50
     test: Count = 50
     """Tasks held out when the rows carry no split of their own."""
 
@@ -152,7 +152,7 @@ class WordProblems(TaskSettings):
     """The same, for the test set; of a hub data set its test split. None: a part of `path`."""
     anchor: int = Field(200, ge=0)
     """Most problems with a written solution (AQuA alone has these) that are the anchor."""
-    panel: Count = 50
+    dev: Count = 50
     test_rows: Count = 50
     """Problems held out as the test set, where it has no file of its own."""
 
@@ -165,7 +165,7 @@ class ReasoningGym(TaskSettings):
     """Names such as [chain_sum, countdown]."""
     size: Count = 200
     """Training tasks of each."""
-    panel: Count = 20
+    dev: Count = 20
     """Of each, and as many for the test set."""
     threshold: float = Field(1.0, gt=0, le=1)
     """Score that passes."""

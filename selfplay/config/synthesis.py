@@ -87,7 +87,7 @@ class MakeTasks(MakerSettings):
     rare: Scenarios | None = None
     """None, for list programs: `rare` draws operations, without a teacher."""
     boost: float = Field(40.0, ge=0)
-    """A stratum covered to a share c of what the panel asks for is drawn with weight 1 + boost (1 - c)^4."""
+    """A stratum covered to a share c of what the dev set asks for is drawn with weight 1 + boost (1 - c)^4."""
     chunk_tasks: Count = 32
     """Items a chunk: what one rank takes at once, and the most that a crash costs."""
 

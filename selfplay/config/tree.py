@@ -95,7 +95,7 @@ class Verify(Section):
     """Above this share of `error` verdicts in a chunk the phase stops (exit 3) instead of scoring an outage."""
     check: dict[str, Any] | None = None
     """How training tasks are judged instead of by their own verifier, such as {type: judge}, or a combination in which
-    `{type: task}` stands for it. Panel and test keep their own. Where the task's own is left out, the audit uses it."""
+    `{type: task}` stands for it. Dev set and test set keep their own. Where the task's own is left out, the audit uses it."""
     custom_seconds: float = operation(10.0, gt=0, le=86_400)
     """Wall clock that a `python:` function has for one attempt, import not counted; beyond it the attempt is `error`."""
 
@@ -178,14 +178,14 @@ class Curate(Section):
 
 
 class Evaluate(Section):
-    """The panel that rounds are compared on, and the test set that is only reported."""
+    """The dev set that rounds are compared on, and the test set that is only reported."""
 
     seed: int = Field(1, ge=0)
     """Draws the held-out tasks and the evaluation's samples."""
     samples: Annotated[int, Field(ge=0)] = 8
-    """Samples a panel task at temperature 1, top-p 1, for pass@k and diversity; 0: greedy alone."""
+    """Samples a dev task at temperature 1, top-p 1, for pass@k and diversity; 0: greedy alone."""
     sample_tasks: Count | None = 100
-    """Panel tasks that are sampled, spread over the strata; None: all."""
+    """Dev tasks that are sampled, spread over the strata; None: all."""
     max_new_tokens: Count | None = None
     """None: as in generate."""
     bootstrap: Count = 1000
@@ -212,7 +212,7 @@ class Gate(Section):
     """Alarm at once where the forward KL to round 0 is above so many nats a sequence; None: no budget. A student that learns
     from little moves far, so that no number fits all."""
     plateau_rounds: Count | None = None
-    """Stop after this many rounds without a better panel accuracy; None: never."""
+    """Stop after this many rounds without a better dev accuracy; None: never."""
 
 
 class Tracking(Section):

@@ -37,7 +37,7 @@ class Finished:
 
     @property
     def best(self) -> int:
-        """The round with the best panel accuracy."""
+        """The round with the best dev accuracy."""
         return gate.best_round(self.commits)
 
 

@@ -1,4 +1,4 @@
-"""Floor 6: what is done about a round: continue, warn, roll back or stop. Reads panel metrics, never the test set."""
+"""Floor 6: what is done about a round: continue, warn, roll back or stop. Reads dev metrics, never the test set."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from selfplay.store import Commit
 from selfplay.store.run import chain
 
 SCORE = "eval/greedy_accuracy"
-"""What `best` and plateau go by: the panel, never the test set."""
+"""What `best` and plateau go by: the dev set, never the test set."""
 
 KL = "collapse_drift/kl_fwd_seq"
 
@@ -105,7 +105,7 @@ def half_life(commits: Sequence[Commit], row: Mapping[str, Any], parent: int | N
 
 
 def best_round(commits: Sequence[Commit]) -> int:
-    """The round with the best panel accuracy; the earlier one of equals. Round 0 where nothing was measured.
+    """The round with the best dev accuracy; the earlier one of equals. Round 0 where nothing was measured.
 
     A round that was rolled back is never the best: accuracy often rises while a student narrows.
     """
@@ -129,7 +129,7 @@ def _plateau(section: Gate, number: int, row: Mapping[str, Any], commits: Sequen
     scores = [(commit.metrics.get(SCORE, 0.0), -commit.round) for commit in commits]
     best, at = max([*scores, (score, -number)])
     return (
-        f"plateau: no better panel accuracy than {best:.3f} of round {-at} in {patience} rounds"
+        f"plateau: no better dev accuracy than {best:.3f} of round {-at} in {patience} rounds"
         if number + at >= patience
         else ""
     )

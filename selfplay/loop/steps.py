@@ -336,14 +336,14 @@ def _evaluate(this: Round) -> None:
         out=this.at("evaluate"),
         ranks=this.ranks,
         progress=this.progress,
-        first=this.run.phase(0, "evaluate") / "panel.json" if this.number else None,
+        first=this.run.phase(0, "evaluate") / "dev.json" if this.number else None,
     )
     if this.ranks.is_main:
         folder = evaluate.folder_of(section, fixed, identity, this.at("evaluate"))
-        first = read_json(this.run.phase(0, "evaluate") / "panel.json") if this.number else None
+        first = read_json(this.run.phase(0, "evaluate") / "dev.json") if this.number else None
         rows = (row for _, chunk in folder.each() for row in chunk)
         figures, frozen = measures.measure(section, fixed, rows, first, this.config.verify.max_error_share)
-        write_json(this.at("evaluate") / "panel.json", frozen)
+        write_json(this.at("evaluate") / "dev.json", frozen)
         write_json(this.at("evaluate") / "metrics.json", figures)
         if lost := [f"{figures[key]} of {key.partition('_')[0]}" for key in measures.ERRORS if figures.get(key)]:
             this.progress.note(

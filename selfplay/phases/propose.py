@@ -49,7 +49,7 @@ def notices(head: Head) -> list[str]:
     if 2 * head.refused <= drawn:
         return []
     return [
-        f"{head.refused} of {drawn} drawn tasks were refused, as they are held out for the panel or the test set; widen the source "
+        f"{head.refused} of {drawn} drawn tasks were refused, as they are held out for the dev set or the test set; widen the source "
         "(more operation counts), hold out fewer tasks, or lower propose.tasks_per_round"
     ]
 
@@ -94,7 +94,7 @@ def edge_shares(curriculum: Curriculum, edge: int) -> dict[int, float]:
 def next_edge(curriculum: Curriculum, edge: int, right: Mapping[int, tuple[int, int]]) -> int:
     """The edge of the next round: on while `advance_at` of the attempts at the next count were right.
 
-    `right` maps operation counts to (right attempts, attempts) of this round's training tasks; panel and test have no
+    `right` maps operation counts to (right attempts, attempts) of this round's training tasks; dev set and test set have no
     say.
     """
     edge = min(max(edge, curriculum.start), curriculum.end)

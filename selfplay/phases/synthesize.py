@@ -92,8 +92,8 @@ def axes_of(this: Round) -> dict[str, tuple[str, ...]]:
 
 
 def gaps_of(this: Round, strata: Mapping[str, float]) -> list[rare.Gap]:
-    """How well the tail is covered, against the panel's shares, which are fixed at round 0."""
-    return rare.measured(axes_of(this), strata, [task.tags for task in this.resources.source.fixed.panel])
+    """How well the tail is covered, against the dev set's shares, which are fixed at round 0."""
+    return rare.measured(axes_of(this), strata, [task.tags for task in this.resources.source.fixed.dev])
 
 
 def note_quotas(this: Round) -> None:

@@ -160,8 +160,8 @@ class RunResources:
         """Types of verifiers that the run's tasks name."""
         fixed = self.source.fixed
         own, made = [*fixed.anchor, *self.source.pool], self.config.propose.make
-        kinds = check_types([*map(self.routed, own), *fixed.panel, *fixed.test])
-        return kinds if made is None else kinds | made.kinds(check_types([*own, *fixed.panel]))
+        kinds = check_types([*map(self.routed, own), *fixed.dev, *fixed.test])
+        return kinds if made is None else kinds | made.kinds(check_types([*own, *fixed.dev]))
 
     def check_tasks(self) -> int:
         """Raises DataError where a row of the task files is no sound task, all at once; needs neither model nor sandbox.
@@ -175,7 +175,7 @@ class RunResources:
             raise ConfigError(f"verify.check: {fault}")
         self._fault_of = fault_of
         fixed, first = self.source.fixed, dict[str, str]()
-        for task in (*fixed.anchor, *fixed.panel, *fixed.test, *self.source.pool):
+        for task in (*fixed.anchor, *fixed.dev, *fixed.test, *self.source.pool):
             for gold in golds_of(task.check) if task.id in fixed.places else ():
                 first.setdefault(gold, f"{fixed.places[task.id]}: task {task.id!r}: verifier: answer")
         unread, untried = unparsed_golds(first)
@@ -299,7 +299,7 @@ class RunResources:
     def screen(self) -> Screen | None:
         """Flags attempts that repeat an evaluation task or hold personal data; None where there is nothing to look for."""
         section, fixed = self.config.curate, self.source.fixed
-        held_out, training = (*fixed.panel, *fixed.test), (*fixed.anchor, *self.source.pool)
+        held_out, training = (*fixed.dev, *fixed.test), (*fixed.anchor, *self.source.pool)
         return screen_of(self.config.tasks.source, section.decontaminate, section.privacy, held_out, training)
 
     def fingerprint_files(self) -> dict[str, str]:

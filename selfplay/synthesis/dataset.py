@@ -80,7 +80,7 @@ def procedural(make: Make, source: Source, seeds: Sequence[Task]) -> Batch:
     from selfplay.tasks import listprograms
     from selfplay.tasks.listprograms.evolving import evolve as evolve_steps
 
-    held = {listprograms.sequence_of(task) for task in (*source.fixed.panel, *source.fixed.test)}
+    held = {listprograms.sequence_of(task) for task in (*source.fixed.dev, *source.fixed.test)}
     batch, generation, known = Batch(PROCEDURAL), list(seeds), {task.id for task in seeds}
     for depth in range(make.depth):
         found = evolve_steps(generation, seed=seed_of(make.seed, "making/procedural", depth), exclude=held)

@@ -38,13 +38,13 @@ class Gap:
         return 1.0 if self.wanted <= 0 else min(1.0, max(0.0, self.have / self.wanted))
 
 
-def measured(taxonomy: Taxonomy, counts: Mapping[str, float], panel: Sequence[Sequence[str]]) -> list[Gap]:
-    """One gap for every value of every axis: `counts` (by `axis:value`) against the shares that the panel has.
+def measured(taxonomy: Taxonomy, counts: Mapping[str, float], dev: Sequence[Sequence[str]]) -> list[Gap]:
+    """One gap for every value of every axis: `counts` (by `axis:value`) against the shares that the dev set has.
 
-    `panel`: tags of its tasks, which never change in a run. An axis that no panel task carries wants its values equally
+    `dev`: tags of its tasks, which never change in a run. An axis that no dev task carries wants its values equally
     often. An axis of which nothing was counted has no gaps: nothing is known of it.
     """
-    wanted, found = coverage(panel, taxonomy), list[Gap]()
+    wanted, found = coverage(dev, taxonomy), list[Gap]()
     for axis, values in taxonomy.items():
         total = sum(counts.get(f"{axis}:{value}", 0) for value in values)
         asked = {value: wanted[f"{axis}:{value}"] for value in values}

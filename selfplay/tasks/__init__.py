@@ -1,4 +1,4 @@
-"""Floor 2: where tasks come from. A source gives the anchor, the panel, the test set, and each round's tasks.
+"""Floor 2: where tasks come from. A source gives the anchor, the dev set, the test set, and each round's tasks.
 
 `open_source(section, ...)` opens the one a configuration names; adding a source is one file and one line there.
 """
@@ -38,7 +38,7 @@ class Fixed:
 
     anchor: Sequence[Task]
     """With references: the data of round 0."""
-    panel: Sequence[Task]
+    dev: Sequence[Task]
     test: Sequence[Task]
     human_text: Sequence[Task] = ()
     """Tasks with references that are never trained on: their likelihood is followed."""

@@ -102,20 +102,20 @@ def spec_of(section: ReasoningGym, name: str, seed: int, size: int) -> dict[str,
 
 
 def open_gym(section: ReasoningGym, seed: int, eval_seed: int) -> TableSource:
-    """Training tasks by the run's seed; panel and test by the evaluation's; what they share is left out of training.
+    """Training tasks by the run's seed; dev set and test set by the evaluation's; what they share is left out of training.
 
     The anchor is empty where answers are bare: the student starts from a pretrained model.
     """
     wanted = [
         ("train", section.size, seed_of("reasoning_gym", seed) % 2**31),
-        ("panel", section.panel, seed_of("reasoning_gym/panel", eval_seed) % 2**31),
-        ("test", section.panel, seed_of("reasoning_gym/test", eval_seed) % 2**31),
+        ("dev", section.dev, seed_of("reasoning_gym/panel", eval_seed) % 2**31),
+        ("test", section.dev, seed_of("reasoning_gym/test", eval_seed) % 2**31),
     ]
     if unknown := sorted(set(section.settings) - set(section.datasets)):
         raise ConfigError(
             f"tasks.settings names {', '.join(unknown)}, not among tasks.datasets; remove it or add it there"
         )
-    parts: dict[str, list[Task]] = {"train": [], "panel": [], "test": []}
+    parts: dict[str, list[Task]] = {"train": [], "dev": [], "test": []}
     specs = [(split, spec_of(section, name, s, size)) for split, size, s in wanted for name in section.datasets]
     made = entries([spec for _, spec in specs])
     with contextlib.closing(made):
@@ -123,12 +123,12 @@ def open_gym(section: ReasoningGym, seed: int, eval_seed: int) -> TableSource:
             parts[split] += [
                 _task(next(made, None), spec, split, index, section.threshold) for index in range(spec["size"])
             ]
-    held = {task.text for split in ("panel", "test") for task in parts[split]}
+    held = {task.text for split in ("dev", "test") for task in parts[split]}
     pool = [task for task in parts["train"] if task.text not in held]
     anchor = [task.model_copy(update={"split": "anchor"}) for task in pool if task.reference is not None]
     return TableSource(
         pool,
-        Fixed(anchor, parts["panel"], parts["test"], files={"reasoning_gym": metadata.version("reasoning-gym")}),
+        Fixed(anchor, parts["dev"], parts["test"], files={"reasoning_gym": metadata.version("reasoning-gym")}),
     )
 
 

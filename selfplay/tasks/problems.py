@@ -21,7 +21,7 @@ _CONFIGURATION = {"svamp": "default", "aqua": "raw", "gsm_hard": "default"}
 
 
 def open_problems(section: WordProblems, eval_seed: int, folder: Path, fault_of: FaultOf | None = None) -> TableSource:
-    """The problems of one file, shuffled by the evaluation's seed: panel, test (its own file, or a part) and the rest.
+    """The problems of one file, shuffled by the evaluation's seed: dev, test (its own file, or a part) and the rest.
 
     Only AQuA has written solutions: its anchor. Raises DataError where a row has another layout, or nothing is left.
     """
@@ -33,12 +33,12 @@ def open_problems(section: WordProblems, eval_seed: int, folder: Path, fault_of:
         test = _read(section, rows.table(section.test, (_CONFIGURATION[section.source], "test")), "test", rows)
     rows.settle()
     rng_of(section.source, eval_seed).shuffle(tasks)
-    panel, rest = tasks[: section.panel], tasks[section.panel :]
+    dev, rest = tasks[: section.dev], tasks[section.dev :]
     if section.test is None:
         test, rest = rest[: section.test_rows], rest[section.test_rows :]
     if not rest:
         raise DataError(
-            f"{table.name}: has {len(tasks)} problems, all taken by tasks.panel = {section.panel} and tasks.test_rows = "
+            f"{table.name}: has {len(tasks)} problems, all taken by tasks.dev = {section.dev} and tasks.test_rows = "
             f"{section.test_rows}; lower them"
         )
     anchor = [task for task in rest if task.reference is not None][: section.anchor]
@@ -46,7 +46,7 @@ def open_problems(section: WordProblems, eval_seed: int, folder: Path, fault_of:
         rest,
         Fixed(
             anchor=[task.model_copy(update={"split": "anchor"}) for task in anchor],
-            panel=[task.model_copy(update={"split": "panel"}) for task in panel],
+            dev=[task.model_copy(update={"split": "dev"}) for task in dev],
             test=[task.model_copy(update={"split": "test"}) for task in test],
             files=rows.files,
             places=rows.places,

@@ -56,7 +56,7 @@ class ListProgramsSource:
         self._singles = {task.id for task in single}
         self.fixed = Fixed(
             anchor=[*anchor, *mended],
-            panel=[task for task in held_out if task.split == "panel"],
+            dev=[task for task in held_out if task.split == "dev"],
             test=[*(task for task in held_out if task.split == "test"), *single],
             human_text=human,
         )
@@ -113,7 +113,7 @@ class ArithmeticSource:
     def __init__(self, section: Arithmetic, seed: int, eval_seed: int) -> None:
         lengths = range(1, section.max_operations + 1)
         held: dict[str, Task] = {}
-        for split in ("panel", "test"):
+        for split in ("dev", "test"):
             rng, target = rng_of("arithmetic", split, eval_seed), len(held) + section.held_out
             while len(held) < target:
                 task = arithmetic_task(
@@ -126,7 +126,7 @@ class ArithmeticSource:
         with_reference = [task.model_copy(update={"reference": solve(task.text)}) for task in anchor.tasks]
         self.fixed = Fixed(
             anchor=with_reference,
-            panel=[task for task in held.values() if task.split == "panel"],
+            dev=[task for task in held.values() if task.split == "dev"],
             test=[task for task in held.values() if task.split == "test"],
         )
 

@@ -20,8 +20,8 @@ from selfplay.tasks.table_files import Table
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
 _MBPP_SLOW = {"123": 12.0}
 """CPU seconds for problems whose own solutions take more than the configuration's two: this one takes three."""
-PANEL_EVERY = 10
-"""Without a panel of their own, JSON Lines give every 10th training task to it."""
+DEV_EVERY = 10
+"""Without a dev set of their own, JSON Lines give every 10th training task to it."""
 
 
 class TableSource:
@@ -79,22 +79,22 @@ def open_table(
 
 def _jsonl(section: JsonlTasks, rows: TaskRows) -> TableSource:
     table = rows.table(section.train)
-    parts: dict[str, list[Task]] = {"train": [], "anchor": [], "panel": [], "test": []}
+    parts: dict[str, list[Task]] = {"train": [], "anchor": [], "dev": [], "test": []}
     for task in rows.tasks(table, lambda row, where, n: task_of(row, where)):
         parts[task.split].append(task)
-    for split, path in (("panel", section.panel), ("test", section.test), ("anchor", section.anchor)):
+    for split, path in (("dev", section.dev), ("test", section.test), ("anchor", section.anchor)):
         if path is not None:
             own = rows.tasks(rows.table(path), lambda row, where, n: task_of(row, where))
             parts[split] = [task.model_copy(update={"split": split}) for task in own]
     rows.settle()
-    if not parts["panel"]:
-        parts["panel"] = [task.model_copy(update={"split": "panel"}) for task in parts["train"][::PANEL_EVERY]]
-        parts["train"] = [task for place, task in enumerate(parts["train"]) if place % PANEL_EVERY]
+    if not parts["dev"]:
+        parts["dev"] = [task.model_copy(update={"split": "dev"}) for task in parts["train"][::DEV_EVERY]]
+        parts["train"] = [task for place, task in enumerate(parts["train"]) if place % DEV_EVERY]
     if not parts["train"]:
         raise DataError(
-            f"{table.name}: leaves no training task beside the panel; add tasks, or give panel its own file"
+            f"{table.name}: leaves no training task beside the dev set; add tasks, or give dev its own file"
         )
-    held = {task.id for split in ("panel", "test") for task in parts[split]}
+    held = {task.id for split in ("dev", "test") for task in parts[split]}
     pool = [task for task in parts["train"] if task.id not in held]
     anchor = parts["anchor"] or [task for task in pool if task.reference is not None]
     missing = [task.id for task in anchor if task.reference is None]
@@ -102,7 +102,7 @@ def _jsonl(section: JsonlTasks, rows: TaskRows) -> TableSource:
         raise DataError(
             f"{rows.places[missing[0]]}: anchor task {missing[0]!r} has no reference; the anchor is trained on, add it"
         )
-    return TableSource(pool, Fixed(anchor, parts["panel"], parts["test"], files=rows.files, places=rows.places))
+    return TableSource(pool, Fixed(anchor, parts["dev"], parts["test"], files=rows.files, places=rows.places))
 
 
 def _gsm8k(section: Gsm8k, eval_seed: int, rows: TaskRows) -> TableSource:
@@ -111,18 +111,16 @@ def _gsm8k(section: Gsm8k, eval_seed: int, rows: TaskRows) -> TableSource:
     held = rows.tasks(test, lambda row, where, n: _gsm8k_task(row, where, f"gsm8k-test-{n}", "test"))
     rows.settle()
     rng_of("gsm8k/panel", eval_seed).shuffle(tasks)
-    panel, rest = tasks[: section.panel], tasks[section.panel :]
+    dev, rest = tasks[: section.dev], tasks[section.dev :]
     if not rest:
-        raise DataError(
-            f"{train.name}: has {len(tasks)} problems, all taken by tasks.panel = {section.panel}; lower it"
-        )
+        raise DataError(f"{train.name}: has {len(tasks)} problems, all taken by tasks.dev = {section.dev}; lower it")
     return TableSource(
         [task.model_copy(update={"reference": None}) for task in rest],
         Fixed(
             anchor=[task.model_copy(update={"split": "anchor"}) for task in rest[: section.anchor]],
-            panel=[task.model_copy(update={"split": "panel", "reference": None}) for task in panel],
+            dev=[task.model_copy(update={"split": "dev", "reference": None}) for task in dev],
             test=held[: section.test_rows],
-            human_text=panel,
+            human_text=dev,
             files=rows.files,
             places=rows.places,
         ),
@@ -141,18 +139,16 @@ def _gsm8k_recorded(section: Gsm8kRecorded, eval_seed: int, rows: TaskRows) -> T
     human = rows.tasks(train, lambda row, where, n: _gsm8k_task(row, where, f"gsm8k-{n}"))
     rows.settle()
     rng_of("gsm8k/panel", eval_seed).shuffle(human)
-    panel, anchor = human[: section.panel], human[section.panel : section.panel + section.anchor]
+    dev, anchor = human[: section.dev], human[section.dev : section.dev + section.anchor]
     if not anchor:
-        raise DataError(
-            f"{train.name}: has {len(human)} problems, all taken by tasks.panel = {section.panel}; lower it"
-        )
+        raise DataError(f"{train.name}: has {len(human)} problems, all taken by tasks.dev = {section.dev}; lower it")
     return TableSource(
         pool,
         Fixed(
             anchor=[task.model_copy(update={"split": "anchor"}) for task in anchor],
-            panel=[task.model_copy(update={"split": "panel", "reference": None}) for task in panel],
+            dev=[task.model_copy(update={"split": "dev", "reference": None}) for task in dev],
             test=[],
-            human_text=panel,
+            human_text=dev,
             files=rows.files,
             places=rows.places,
         ),
@@ -184,24 +180,22 @@ def _mbpp(section: Mbpp, eval_seed: int, rows: TaskRows) -> TableSource:
     table = rows.table(section.path, ("full", "train+validation+test"))
     tasks = rows.tasks(table, lambda row, where, n: _mbpp_task(row, where))
     rows.settle()
-    parts: dict[str, list[Task]] = {
-        split: [t for t in tasks if t.split == split] for split in ("train", "panel", "test")
-    }
+    parts: dict[str, list[Task]] = {split: [t for t in tasks if t.split == split] for split in ("train", "dev", "test")}
     rng_of("mbpp/held_out", eval_seed).shuffle(parts["train"])
-    for split, count in (("panel", section.panel), ("test", section.test)):
+    for split, count in (("dev", section.dev), ("test", section.test)):
         if not parts[split]:
             parts[split] = [t.model_copy(update={"split": split}) for t in parts["train"][:count]]
             parts["train"] = parts["train"][count:]
         parts[split] = parts[split][:count]
     if not parts["train"]:
         raise DataError(
-            f"{table.name}: leaves no training task beside panel and test; lower tasks.panel and tasks.test"
+            f"{table.name}: leaves no training task beside dev set and test set; lower tasks.dev and tasks.test"
         )
     return TableSource(
         parts["train"],
         Fixed(
             anchor=[task.model_copy(update={"split": "anchor"}) for task in parts["train"]],
-            panel=parts["panel"],
+            dev=parts["dev"],
             test=parts["test"],
             files=rows.files,
             places=rows.places,
@@ -217,7 +211,7 @@ def _mbpp_task(row: Mapping[str, Any], where: str) -> Task:
     entry = _tested_function(code, tests)
     if entry is None:
         raise DataError(f"{where}: no test calls a function that the code defines; mend test_list or code")
-    split = {"validation": "panel", "test": "test"}.get(str(row.get("split", "train")), "train")
+    split = {"validation": "dev", "test": "test"}.get(str(row.get("split", "train")), "train")
     return task_of(
         {
             "id": f"mbpp-{_needed(row, 'task_id', where)}",
@@ -240,7 +234,7 @@ def _humaneval(section: HumanEval, rows: TaskRows) -> TableSource:
     table = rows.table(section.path, ("openai_humaneval", "test"))
     tasks = rows.tasks(table, lambda row, where, n: _humaneval_task(row, where))
     rows.settle()
-    return TableSource([], Fixed(anchor=[], panel=[], test=tasks, files=rows.files, places=rows.places))
+    return TableSource([], Fixed(anchor=[], dev=[], test=tasks, files=rows.files, places=rows.places))
 
 
 def _humaneval_task(row: Mapping[str, Any], where: str) -> Task:

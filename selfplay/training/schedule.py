@@ -42,7 +42,7 @@ TAKEN = {
     "save_steps": "use train.save_steps",
     "save_total_limit": "the last two checkpoints are kept",
     "save_only_model": "a resume needs the optimizer",
-    "load_best_model_at_end": "the gate compares rounds on the panel",
+    "load_best_model_at_end": "the gate compares rounds on the dev set",
     "resume_from_checkpoint": "the same command resumes",
     "report_to": "use tracking",
     "run_name": "use name",

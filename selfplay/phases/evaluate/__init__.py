@@ -1,6 +1,6 @@
-"""Floor 5: the panel and the test set under the round's weights: greedy, sampled, and likelihood, in chunks.
+"""Floor 5: the dev set and the test set under the round's weights: greedy, sampled, and likelihood, in chunks.
 
-Panel tasks are sampled at temperature 1, top-p 1, with the same seeds every round, apart from the training sampler.
+Dev tasks are sampled at temperature 1, top-p 1, with the same seeds every round, apart from the training sampler.
 What the rows come to is computed in `measures`.
 """
 
@@ -33,7 +33,7 @@ class Part:
     """One pass over some tasks."""
 
     name: str
-    """`panel`, `test`, `samples` (of the panel) or `likelihood` (of human text)."""
+    """`dev`, `test`, `samples` (of the dev set) or `likelihood` (of human text)."""
     tasks: tuple[Task, ...]
     samples: int
     temperature: float
@@ -58,7 +58,7 @@ def evaluate(
 ) -> None:
     """Writes chunks with one row a completion, or a text scored; `student` is the identity of the weights.
 
-    `first`: round 0's panel.json, whose frozen samples are scored as well; None in round 0, which freezes them.
+    `first`: round 0's dev.json, whose frozen samples are scored as well; None in round 0, which freezes them.
     """
     parts = {part.name: part for part in parts_of(section, fixed)}
 
@@ -98,9 +98,9 @@ def evaluate(
 
 def parts_of(section: Evaluate, fixed: Fixed) -> list[Part]:
     """What is evaluated, in order."""
-    parts = [Part("panel", tuple(fixed.panel), 1, 0.0)]
+    parts = [Part("dev", tuple(fixed.dev), 1, 0.0)]
     if section.samples:
-        parts.append(Part("samples", tuple(spread(fixed.panel, section.sample_tasks)), section.samples, 1.0))
+        parts.append(Part("samples", tuple(spread(fixed.dev, section.sample_tasks)), section.samples, 1.0))
     if section.test:
         parts.append(Part("test", tuple(fixed.test), 1, 0.0))
     parts.append(Part("likelihood", tuple(fixed.human_text), 0, 1.0))
@@ -108,7 +108,7 @@ def parts_of(section: Evaluate, fixed: Fixed) -> list[Part]:
 
 
 def spread(tasks: Sequence[Task], count: int | None) -> list[Task]:
-    """`count` tasks at even distances: sources lay the panel out by stratum, so every stratum keeps its share."""
+    """`count` tasks at even distances: sources lay the dev set out by stratum, so every stratum keeps its share."""
     if count is None or count >= len(tasks):
         return list(tasks)
     return [tasks[i * len(tasks) // count] for i in range(count)]

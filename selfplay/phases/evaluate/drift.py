@@ -1,6 +1,6 @@
 """Floor 5: how far the student is from round 0, told on round 0's own samples: forward KL, and entropy on frozen prefixes.
 
-Round 0 keeps a sample of each sampled panel task, with its token ids; every later round scores them in one pass. Forward
+Round 0 keeps a sample of each sampled dev task, with its token ids; every later round scores them in one pass. Forward
 KL is the direction that sees modes dropped. The reverse one needs round 0's weights in memory beside the round's own, for
 every round and rank, and is not computed here (`selfplay.collapse.kl_metrics` does it from log-probabilities).
 """
@@ -38,9 +38,9 @@ def freeze(rows: Sequence[Json]) -> Frozen:
     return {task: kept[:PER_TASK] for task, kept in found.items()}
 
 
-def read(panel: Path) -> Frozen:
+def read(dev: Path) -> Frozen:
     """What round 0 froze; nothing where its backend gave no token ids."""
-    kept: Frozen = read_json(panel).get(PART, {})
+    kept: Frozen = read_json(dev).get(PART, {})
     return kept
 
 

@@ -47,7 +47,7 @@ def measure(
     first: Mapping[str, Any] | None,
     max_error_share: float = 0.05,
 ) -> tuple[Json, Json]:
-    """The flat metrics of a round, and what later rounds are compared with (kept by round 0 as `panel.json`).
+    """The flat metrics of a round, and what later rounds are compared with (kept by round 0 as `dev.json`).
 
     `first`: round 0's second value; None in round 0 itself. `max_error_share`: see the module; in [0, 1].
     """
@@ -56,7 +56,7 @@ def measure(
         by_part[row["part"]].append(row)
     frozen: Json = {}
     figures: Json = {}
-    for part, tasks, name in (("panel", fixed.panel, "eval"), ("test", fixed.test, "test")):
+    for part, tasks, name in (("dev", fixed.dev, "eval"), ("test", fixed.test, "test")):
         known = _without_errors(by_part[part])
         right = {r["task_id"]: float(r["outcome"] == Outcome.PASS.value) for r in known}
         frozen[part] = right
@@ -118,13 +118,13 @@ def accuracy(
 
 
 def _samples(section: Evaluate, fixed: Fixed, rows: list[Json], first: Mapping[str, Any] | None, frozen: Json) -> Json:
-    """pass@k, unique-correct@k, support and tails from the panel's samples."""
+    """pass@k, unique-correct@k, support and tails from the dev set's samples."""
     if not rows:
         return {}
     by_task: dict[str, list[Json]] = defaultdict(list)
     for row in rows:
         by_task[row["task_id"]].append(row)
-    tasks = [task for task in fixed.panel if task.id in by_task]
+    tasks = [task for task in fixed.dev if task.id in by_task]
     right = [[row["outcome"] == Outcome.PASS.value for row in by_task[task.id]] for task in tasks]
     labels: list[list[Hashable]] = [
         [solution_signature(task, row["text"]) for row in by_task[task.id]] for task in tasks
@@ -164,12 +164,12 @@ def _likelihood(section: Evaluate, rows: list[Json], first: Mapping[str, Any] | 
 
 
 def rare_items(fixed: Fixed) -> set[str]:
-    """Tag values of panel tasks that fewer than RARE_SHARE of the anchor's tasks carry; the anchor never changes."""
+    """Tag values of dev tasks that fewer than RARE_SHARE of the anchor's tasks carry; the anchor never changes."""
     counts: dict[str, int] = defaultdict(int)
     for task in fixed.anchor:
         for tag in set(task.tags):
             counts[tag] += 1
-    offered = {tag for task in fixed.panel for tag in task.tags if ":" in tag and tag.partition(":")[0] not in STRATA}
+    offered = {tag for task in fixed.dev for tag in task.tags if ":" in tag and tag.partition(":")[0] not in STRATA}
     return {tag for tag in offered if counts[tag] < RARE_SHARE * len(fixed.anchor)}
 
 

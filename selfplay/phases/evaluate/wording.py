@@ -1,4 +1,4 @@
-"""Floor 5: what the wording of the panel's samples says: variety and repetition at one draw, frozen at round 0."""
+"""Floor 5: what the wording of the dev set's samples says: variety and repetition at one draw, frozen at round 0."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict

@@ -2,7 +2,7 @@
 
 A task is a function of its steps alone: prompt, hidden inputs and id follow from them, so the same chain is the same
 task in every round and split. Three draws, each deterministic by its seed: `anchor` (with solutions, operations by
-Zipf's law), `held_out` (panel and test, operations equally often) and `propose` (unlimited, no solutions, never an
+Zipf's law), `held_out` (dev set and test set, operations equally often) and `propose` (unlimited, no solutions, never an
 operation sequence that is held out). No operation stands twice in one chain.
 """
 
@@ -51,7 +51,7 @@ __all__ = [
 
 Sequence_ = tuple[str, ...]
 """Operation names in order, arguments left out: the unit in which held-out tasks are kept apart."""
-Split = Literal["train", "anchor", "panel", "test"]
+Split = Literal["train", "anchor", "dev", "test"]
 
 CASES = 8
 """Hidden inputs a task."""
@@ -177,14 +177,14 @@ def anchor(seed: int, n: int = 400, exclude: Collection[Sequence_] = frozenset()
 
 
 def held_out(eval_seed: int, per_length: int = 100, lengths: Sequence[int] = HELD_OUT_LENGTHS) -> list[Task]:
-    """Panel and test: `per_length` tasks each of every length, no sequence twice in either, operations equally often.
+    """Dev set and test set: `per_length` tasks each of every length, no sequence twice in either, operations equally often.
 
     No task has a reference. One-operation tasks cannot be kept apart from the anchor: see `one_operation`.
     """
     rng = rng_of("listprograms/held_out", eval_seed)
     taken: set[Sequence_] = set()
     out: list[Task] = []
-    splits: tuple[Split, Split] = ("panel", "test")
+    splits: tuple[Split, Split] = ("dev", "test")
     for split in splits:
         for length in lengths:
             out += _balanced(length, per_length, split, taken, rng)
