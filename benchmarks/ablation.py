@@ -38,7 +38,7 @@ ARMS = {
         *EVENLY,
         "curate.regime=replace",
         "curate.dedup=[]",
-        "curate.cap=null",
+        "curate.max_per_task=null",
         "train.start=from_base",
     ],
     "defaults": DEFAULTS,

@@ -19,7 +19,7 @@ RULES = """\
 rounds: 1
 tasks: {{source: jsonl, train: t.jsonl, anchor: a.jsonl}}
 student: {{kind: tiny, hidden_size: 32, layers: 1, vocab_size: 300}}
-generate: {{samples: 2, max_new_tokens: 16, backend: {{kind: http, url: "{writer}", model: big}}}}
+generate: {{samples_per_task: 2, max_new_tokens: 16, backend: {{kind: http, url: "{writer}", model: big}}}}
 curate: {{privacy: "off", decontaminate: false, dedup: [exact]}}
 train: {{steps: 1, warmup: {{steps: 1}}, start: continue}}
 eval: {{samples: 0}}

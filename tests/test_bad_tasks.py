@@ -196,7 +196,7 @@ name: own
 rounds: 1
 tasks: {source: jsonl, train: tasks.jsonl}
 student: {kind: tiny}
-generate: {samples: 2}
+generate: {samples_per_task: 2}
 verify: {sandbox: {require_tier: best}}
 train: {steps: 1, warmup: {steps: 1}}
 launch: {device: cpu, threads: 1}
@@ -454,7 +454,7 @@ def test_command_names_all_faults_without_a_traceback(tmp_path: Path) -> None:
 
 def test_failed_start_does_not_keep_its_name(tmp_path: Path) -> None:
     folder = strangers.folder_of(tmp_path / "own", SOUND, {f"s{number}": "A: 4" for number in range(12)})
-    failed = strangers.played(folder, "run", "student.model=nowhere-at-all", "generate.samples=1")
+    failed = strangers.played(folder, "run", "student.model=nowhere-at-all", "generate.samples_per_task=1")
     assert failed.code not in (0, None) and (folder / "runs/own/fingerprint.json").is_file(), failed.said
     mended = strangers.played(folder)
     assert mended.code == 0, mended.said

@@ -69,9 +69,11 @@ def test_finished_run_ends_with_0_and_names_its_report(folder: Path) -> None:
 
 def test_run_under_another_science_ends_with_1_and_the_changed_keys(folder: Path) -> None:
     before = end_state(folder)
-    done = command("run", folder / "c.yaml", f"runs_dir={folder / 'runs'}", "seed=9", "generate.samples=5", "rounds=9")
+    done = command(
+        "run", folder / "c.yaml", f"runs_dir={folder / 'runs'}", "seed=9", "generate.samples_per_task=5", "rounds=9"
+    )
     assert done.returncode == 1
-    assert "started with another config (generate.samples 3 -> 5; seed 0 -> 9)" in done.stderr
+    assert "started with another config (generate.samples_per_task 3 -> 5; seed 0 -> 9)" in done.stderr
     assert "new --name" in done.stderr and "Traceback" not in done.stderr
     assert end_state(folder) == before
 

@@ -116,7 +116,7 @@ def test_unset_variable_is_a_fault_and_a_set_one_is_read(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("curate: {rows: 5}", "rows goes with accumulate_subsample"),
+        ("curate: {max_rows: 5}", "rows goes with accumulate_subsample"),
         ("curate: {regime: accumulate_subsample}", "needs rows"),
         ("curate: {regime: replace, newest_share: 0.5}", "newest_share is 0.5, but regime replace"),
         ("train: {start: continue}", "give exactly one of them"),
@@ -135,7 +135,7 @@ def test_operation_keys_are_no_science(tmp_path: Path) -> None:
     free = [
         "rounds=9",
         "name=other",
-        "isolate=true",
+        "phase_subprocess=true",
         "verify.sandbox.workers=3",
         "tracking.mode=disabled",
         "keep.last=5",

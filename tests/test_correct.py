@@ -392,7 +392,7 @@ def test_killed_at_any_rename_a_correcting_run_ends_the_same(
 
 
 def test_isolated_correction_ends_the_same(straight: tuple[dict[str, Any], Path, int], tmp_path: Path) -> None:
-    done = play(tmp_path, "never", "isolate=true", "correct.attempts=1", "correct.format=whole")
+    done = play(tmp_path, "never", "phase_subprocess=true", "correct.attempts=1", "correct.format=whole")
     assert done.returncode == 0, done.stderr
     assert end_state(tmp_path) == straight[0]
 

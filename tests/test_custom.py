@@ -420,7 +420,7 @@ def tasks_of(count: int = 8) -> list[dict[str, Any]]:
 REPLIES = {f"t{n}": f"{n + 90}" for n in range(8)} | {"t6": "96.", "t7": "97."}
 
 
-@pytest.mark.parametrize("more", ["", pytest.param("isolate: true\n", marks=pytest.mark.prove)])
+@pytest.mark.parametrize("more", ["", pytest.param("phase_subprocess: true\n", marks=pytest.mark.prove)])
 def test_run_with_a_careless_verifier_ends_and_says_task_function_and_line_once(tmp_path: Path, more: str) -> None:
     folder = folder_of(tmp_path / "own", tasks_of(), REPLIES, config=CONFIG + more)
     (folder / "my_checks.py").write_text(CHECKS)

@@ -21,7 +21,7 @@ rounds: 2
 tasks: {source: arithmetic, anchor: 20, held_out: 12}
 student: {kind: scripted}
 propose: {tasks_per_round: 24, curriculum: {start: 1, end: 4, advance_at: 0.2, next_share: 0.4}}
-generate: {samples: 3, samples_mastered: 2, chunk_tasks: 8}
+generate: {samples_per_task: 3, samples_mastered: 2, chunk_tasks: 8}
 curate: {across_rounds: true}
 train: {epochs: 1, start: continue}
 eval: {sample_tasks: 8, samples: 4, chunk_tasks: 12, bootstrap: 50}
@@ -116,7 +116,7 @@ def test_killed_again_and_again_the_run_ends_the_same(
 
 
 def test_isolated_phases_end_the_same(straight: tuple[dict[str, Any], int, int], tmp_path: Path) -> None:
-    assert play(tmp_path, "never", "isolate=true").returncode == 0
+    assert play(tmp_path, "never", "phase_subprocess=true").returncode == 0
     assert end_state(tmp_path) == straight[0]
 
 

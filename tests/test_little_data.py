@@ -20,7 +20,7 @@ rounds: 2
 tasks: {source: arithmetic, anchor: 6, held_out: 6}
 student: {kind: scripted, skill: 0.0}
 propose: {tasks_per_round: 12}
-generate: {samples: 2, chunk_tasks: 8}
+generate: {samples_per_task: 2, chunk_tasks: 8}
 train: {epochs: 1, start: START}
 eval: {sample_tasks: 4, samples: 2, bootstrap: 50}
 tracking: {mode: disabled}

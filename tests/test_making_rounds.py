@@ -34,7 +34,7 @@ propose:
   tasks_per_round: 20
   curriculum: {start: 2, end: 4}
   make: {makers: {procedural: 24, rare: 16}, chunk_tasks: 8}
-generate: {samples: 1, max_new_tokens: 12}
+generate: {samples_per_task: 1, max_new_tokens: 12}
 verify: {sandbox: {require_tier: best, workers: 1}}
 curate: {quotas: [{tag: "frequency:rare", minimum: 0.5}]}
 train: {start: continue, warmup: {steps: 1}, steps: 1, batch_rows: 4}
@@ -54,7 +54,7 @@ propose:
     makers: {{procedural: 6, evolve: 6, backtranslate: 6, variants: 3}}
     teacher: {{backend: {{kind: http, url: "{url}", model: m, privacy: none, retries: 0, wait_seconds: 0.01}}, temperature: 0}}
     chunk_tasks: 4
-generate: {{samples: 3, chunk_tasks: 8}}
+generate: {{samples_per_task: 3, chunk_tasks: 8}}
 correct: {{attempts: 1}}
 curate:
   decontaminate: false
@@ -237,7 +237,7 @@ def test_killed_at_every_rename_of_the_new_parts_the_run_ends_the_same(
 @pytest.mark.prove
 def test_isolated_phases_make_the_same(taught: tuple[ScriptedServer, Path], tmp_path: Path) -> None:
     server, straight = taught
-    done = test_kill.play(tmp_path, "never", "isolate=true", text=TAUGHT.format(url=server.url))
+    done = test_kill.play(tmp_path, "never", "phase_subprocess=true", text=TAUGHT.format(url=server.url))
     assert done.returncode == 0, done.stderr
     assert end_state(tmp_path) == end_state(straight)
 

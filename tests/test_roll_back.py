@@ -26,10 +26,10 @@ rounds: 6
 tasks: {source: arithmetic, anchor: 20, held_out: 30}
 student: {kind: scripted, skill: 0.9, gain: 1.0}
 propose: {tasks_per_round: 30, curriculum: {start: 1, end: 9, advance_at: 0.1, next_share: 0.4, after_share: 0.4}}
-generate: {samples: 4, chunk_tasks: 30}
+generate: {samples_per_task: 4, chunk_tasks: 30}
 verify: {check: {type: "python:verifiers_of_tests:short"}}
 audit: {canaries: 0, share: 0}
-curate: {drop_share: 0.0, cap: 2}
+curate: {drop_bottom_share: 0.0, max_per_task: 2}
 gate: {roll_back: {temperature_add: 0.25, cap_scale: 0.5}}
 train: {epochs: 1, start: continue}
 eval: {sample_tasks: null, samples: 8, chunk_tasks: 64, bootstrap: 100}

@@ -128,7 +128,7 @@ def test_exported_round_loads_with_transformers_alone(smoke: Path, tmp_path: Pat
 
 @pytest.mark.prove
 def test_another_process_and_isolated_phases_give_the_same_bytes(smoke: Path, tmp_path: Path) -> None:
-    for name, overrides in (("again", []), ("apart", ["isolate=true"])):
+    for name, overrides in (("again", []), ("apart", ["phase_subprocess=true"])):
         assert play(tmp_path / name, "never", *overrides).returncode == 0
         assert end_state(tmp_path / name / "smoke") == end_state(smoke), name
 

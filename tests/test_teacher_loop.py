@@ -21,7 +21,7 @@ rounds: 1
 tasks: {source: arithmetic, anchor: 20, held_out: 8}
 student: {kind: scripted, skill: 0.5}
 propose: {tasks_per_round: 16}
-generate: {samples: 2, chunk_tasks: 8}
+generate: {samples_per_task: 2, chunk_tasks: 8}
 train: {epochs: 1, start: continue}
 eval: {samples: 0}
 tracking: {mode: disabled}

@@ -83,7 +83,7 @@ student: {{kind: tiny, hidden_size: 64, layers: 2, vocab_size: 300, intermediate
 propose: {{tasks_per_round: 8}}
 generate:
   backend: {{kind: http, url: "{url}", model: "{{student}}", mode: text, concurrency: 1, privacy: none}}
-  samples: 1
+  samples_per_task: 1
   max_new_tokens: 32
 train: {{min_accepted: 0, start: continue, warmup: {{steps: 30}}, steps: 2, batch_rows: 8}}
 eval: {{samples: 0}}

@@ -37,6 +37,12 @@ class Curriculum(Section):
     edges: tuple[Count, ...] = ()
     """A fixed schedule: the edge of round 1, 2, ..., the last for all later ones. Empty: by what is mastered."""
 
+    def level_in(self, round: int, reached: int | None) -> int:
+        """The edge of a round: by the fixed schedule where there is one, else as the rounds before reached it."""
+        if self.edges:
+            return self.edges[min(round, len(self.edges)) - 1]
+        return self.start if reached is None else reached
+
     @model_validator(mode="after")
     def _shares_fit(self) -> "Curriculum":
         if self.start > self.end:
@@ -63,8 +69,8 @@ class Generate(Section):
     """How the student's attempts are drawn."""
 
     backend: Sampler = StudentBackend(kind="student")
-    samples: Count = 4
-    """Attempts a task."""
+    samples_per_task: Count = 4
+    """Attempts at each task."""
     samples_mastered: Count | None = None
     """Attempts at a task up to the curriculum's edge; None: as many."""
     temperature: float = Field(1.0, ge=0)
@@ -132,12 +138,12 @@ class Curate(Section):
     """False is the control arm: every complete attempt counts as accepted, unread."""
     regime: Literal["accumulate", "replace", "accumulate_subsample"] = "accumulate"
     """Rows of this round and all earlier ones; of this round alone, no anchor either; or a number drawn from all."""
-    drop_share: Share = 0.5
+    drop_bottom_share: Share = 0.5
     """Bottom share of each task's ranked attempts that is dropped; never the last accepted one."""
-    cap: Count | None = 8
+    max_per_task: Count | None = 8
     """Most accepted attempts a task and round, after dedup."""
     emphasis_floor: Annotated[float, Field(gt=0, le=1)] | None = None
-    """The cap of a task that is always solved, as a share of `cap`, which the hardest solved task has; None: equal caps."""
+    """The cap of a task that is always solved, as a share of `max_per_task`, which the hardest solved task has; None: equal caps."""
     dedup: tuple[Literal["exact", "signature", "near"], ...] = ("exact", "signature")
     across_rounds: bool = False
     """Also drop what repeats an accepted attempt of an earlier round."""
@@ -148,8 +154,8 @@ class Curate(Section):
     beyond_share: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share of the training rows beyond the curriculum's edge, by repetition; None: as they come. Needs train.steps; in
     `replace` rows stay as they come."""
-    rows: Count | None = None
-    """accumulate_subsample: rows drawn from the pool."""
+    max_rows: Count | None = None
+    """accumulate_subsample: how many rows are drawn from the pool."""
     quotas: tuple[QuotaWish, ...] = ()
     """Shares by tag that the round's accepted attempts are to have; what cannot be met is named and counted."""
     decontaminate: Decontaminate = Decontaminate()
@@ -158,16 +164,16 @@ class Curate(Section):
 
     @model_validator(mode="after")
     def _settings_act(self) -> "Curate":
-        if (self.rows is None) == (self.regime == "accumulate_subsample"):
-            need = "needs rows" if self.rows is None else f"has no use for rows (it is {self.rows})"
-            raise ValueError(f"regime {self.regime} {need}; rows goes with accumulate_subsample, and only with it")
+        if (self.max_rows is None) == (self.regime == "accumulate_subsample"):
+            need = "needs max_rows" if self.max_rows is None else f"does not use max_rows (it is {self.max_rows})"
+            raise ValueError(f"regime {self.regime} {need}; max_rows goes with accumulate_subsample, and only with it")
         if self.regime == "replace" and self.newest_share is not None:
             raise ValueError(
                 f"newest_share is {self.newest_share}, but regime replace has only the newest rows; remove it"
             )
-        if self.emphasis_floor is not None and self.cap is None:
+        if self.emphasis_floor is not None and self.max_per_task is None:
             raise ValueError(
-                f"emphasis_floor is {self.emphasis_floor}, without effect while cap is null; set cap, or remove it"
+                f"emphasis_floor is {self.emphasis_floor}, without effect while max_per_task is null; set max_per_task, or remove it"
             )
         if self.quotas and not self.verified_only:
             raise ValueError("quotas has no effect while verified_only is false, which keeps everything; remove one")
@@ -268,8 +274,8 @@ class Config(Section):
     tracking: Tracking = Tracking()
     keep: Keep = Keep()
     launch: Launch = Launch()
-    isolate: bool = operation(False)
-    """Each phase in a process of its own (plain `selfplay run` only)."""
+    phase_subprocess: bool = operation(False)
+    """Runs each phase in a process of its own (plain `selfplay run` only)."""
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "Config":
@@ -324,8 +330,8 @@ def _preference_misfits(config: Config) -> Iterator[str]:
         yield f"train.method is {method}, but a scripted student has no weights; use sft"
     if not curate.verified_only:
         yield f"train.method is {method}, but curate.verified_only is false: without a verdict no attempt is rejected; use sft"
-    if config.generate.samples == 1 and not config.correct.attempts:
-        yield f"train.method is {method}, but generate.samples is 1: a pair needs two attempts at a task; raise it"
+    if config.generate.samples_per_task == 1 and not config.correct.attempts:
+        yield f"train.method is {method}, but generate.samples_per_task is 1: a pair needs two attempts at a task; raise it"
     if config.correct.attempts and config.correct.format == "whole":
         yield f"train.method is {method}, but correct.format is whole: no other attempt has a correction's prompt; use final"
     for key, given in (

@@ -78,15 +78,15 @@ class SelectRules:
     def __post_init__(self) -> None:
         faults = []
         if not 0 <= self.drop_share < 1:
-            faults.append(f"curate.drop_share is {self.drop_share}, must be in [0, 1); 0 drops nothing")
+            faults.append(f"curate.drop_bottom_share is {self.drop_share}, must be in [0, 1); 0 drops nothing")
         if self.cap is not None and self.cap < 1:
-            faults.append(f"curate.cap is {self.cap}, must be >= 1; leave it empty for no cap")
+            faults.append(f"curate.max_per_task is {self.cap}, must be >= 1; leave it empty for no cap")
         if self.emphasis_floor is not None and not 0 < self.emphasis_floor <= 1:
             faults.append(
                 f"curate.emphasis_floor is {self.emphasis_floor}, must be in (0, 1]; leave it empty for equal caps"
             )
         if self.emphasis_floor is not None and self.cap is None:
-            faults.append("curate.emphasis_floor has no effect without curate.cap; give a cap or remove it")
+            faults.append("curate.emphasis_floor has no effect without curate.max_per_task; give a cap or remove it")
         if not 0 < self.near_threshold <= 1:
             faults.append(
                 f"curate.near_threshold is {self.near_threshold}, must be in (0, 1]; leave `near` out of order instead"

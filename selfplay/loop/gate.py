@@ -1,13 +1,17 @@
-"""Floor 6: what is done about a round: continue, warn, roll back or stop. Reads dev metrics, never the test set."""
+"""Floor 6: the last phase: rules on the round by its metrics: continue, warn, roll back or stop. The test set has no say."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from selfplay.collapse import Rules, alarms, half_life_rounds, load_rules, slope
 from selfplay.config.tree import Gate
-from selfplay.store import Commit
+from selfplay.phases.curate import provenance
+from selfplay.phases.propose import next_edge
+from selfplay.phases.synthesize import figures
+from selfplay.runtime.context import RoundContext
+from selfplay.store import Commit, RoundState, read_json, write_json
 from selfplay.store.run import chain
 
 SCORE = "eval/greedy_accuracy"
@@ -16,6 +20,46 @@ SCORE = "eval/greedy_accuracy"
 KL = "collapse_drift/kl_fwd_seq"
 
 Action = Literal["continue", "warn", "roll_back", "stop"]
+
+
+def gate(ctx: RoundContext) -> None:
+    """Gathers the round's metrics, rules on them, and writes both as DONE; rank 0 alone."""
+    ctx.on_main_rank("gate", lambda: _gate(ctx))
+
+
+def _gate(ctx: RoundContext) -> None:
+    metrics = metrics_of(ctx)
+    ruling = rule(ctx.config.gate, ctx.number, ctx.parent, metrics, ctx.commits, ctx.state)
+    summary = {**asdict(ruling), "state": _next_state(ctx, ruling).model_dump()}
+    write_json(ctx.at("gate") / "DONE", {**summary, "metrics": {**metrics, **ruling.figures}})
+
+
+def metrics_of(ctx: RoundContext) -> dict[str, Any]:
+    """The round's flat metrics, as its phases left them."""
+    found: dict[str, Any] = figures(ctx) if ctx.number else {}
+    for name in ("audit", "curate", "train"):
+        place = ctx.at(name) / "DONE"
+        found |= read_json(place)["metrics"] if place.is_file() else {}
+    human = [task.reference or "" for task in ctx.resources.source.fixed.anchor]
+    tasks = len(ctx.tasks) if ctx.number else 0
+    most = ctx.config.curate.max_per_task
+    found |= provenance.figures(ctx.run.round(ctx.number), ctx.number, tasks, most, human)
+    found |= read_json(ctx.at("evaluate") / "metrics.json")
+    return found
+
+
+def _next_state(ctx: RoundContext, ruling: "Ruling") -> RoundState:
+    """What the next round is told: after a roll-back the level stays where the abandoned round found it."""
+    if ruling.action == "roll_back":
+        return ruling.state
+    curriculum = ctx.config.propose.curriculum
+    if curriculum is None:
+        return ruling.state
+    level = curriculum.start if ctx.state.level is None else ctx.state.level
+    by_operations = read_json(ctx.at("curate") / "DONE")["by_operations"]
+    counts = {int(n): (right, of) for n, (right, of) in by_operations.items()}
+    level = next_edge(curriculum, level, counts) if ctx.number else curriculum.start
+    return ruling.state.model_copy(update={"level": level})
 
 
 @dataclass(frozen=True)
@@ -27,17 +71,17 @@ class Ruling:
     next_parent: int
     figures: dict[str, Any] = field(default_factory=dict)
     """`collapse_alarm/...` keys of the round's row."""
-    knobs: dict[str, Any] = field(default_factory=dict)
-    """Changes for the next round: temperature_add, anchor_add, cap_scale, summed over all roll-backs."""
+    state: RoundState = field(default_factory=RoundState)
+    """The state of the next round: this one's, and changed by a roll-back, on top of earlier ones."""
 
 
-def gate(
+def rule(
     section: Gate,
     number: int,
     parent: int | None,
     row: Mapping[str, Any],
     commits: Sequence[Commit],
-    knobs: Mapping[str, Any],
+    state: RoundState,
 ) -> Ruling:
     """Rules on round `number`, whose row of metrics is `row`; `commits` are the rounds before it."""
     rows = [_visible(commit.row(), commit.parent, commit.action) for commit in commits]
@@ -55,17 +99,17 @@ def gate(
         if kept:
             reasons.append("the weights stayed as they were: there was too little to train on")
         action: Action = "stop" if plateau else ("warn" if level or kept else "continue")
-        return Ruling(action, plateau or "; ".join(reasons), number, figures)
+        return Ruling(action, plateau or "; ".join(reasons), number, figures, state)
     why = f"collapse alarm level {level}: {'; '.join(reasons)}"
     if level >= 3 or section.action == "stop" or parent is None:
-        return Ruling("stop", why, number, figures)
+        return Ruling("stop", why, number, figures, state)
     back = section.roll_back
     changed = {
-        "temperature_add": float(knobs.get("temperature_add", 0.0)) + back.temperature_add,
-        "anchor_add": float(knobs.get("anchor_add", 0.0)) + back.anchor_add,
-        "cap_scale": float(knobs.get("cap_scale", 1.0)) * back.cap_scale,
+        "temperature_add": state.temperature_add + back.temperature_add,
+        "anchor_add": state.anchor_add + back.anchor_add,
+        "cap_scale": state.cap_scale * back.cap_scale,
     }
-    return Ruling("roll_back", why, parent, figures, changed)
+    return Ruling("roll_back", why, parent, figures, state.model_copy(update=changed))
 
 
 def rules_of(section: Gate) -> Rules:

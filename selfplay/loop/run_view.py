@@ -8,7 +8,7 @@ from typing import Any
 
 from selfplay.errors import DataError
 from selfplay.loop.gate import best_round
-from selfplay.loop.steps import PHASES
+from selfplay.loop.run import PHASES, name_of
 from selfplay.records import SCHEMA_VERSION
 from selfplay.store import Commit, RunFolder, sha256_of, write_json
 from selfplay.store.run import chain
@@ -64,8 +64,9 @@ class OpenRun:
         commits = self.rounds
         number = len(commits)
         folder = self.folder.round(number)
-        done = [name for name in PHASES if (folder / name / "DONE").is_file()]
-        open_phase = next((name for name in PHASES if (folder / name).is_dir() and name not in done), None)
+        names = [name_of(phase) for phase in PHASES]
+        done = [name for name in names if (folder / name / "DONE").is_file()]
+        open_phase = next((name for name in names if (folder / name).is_dir() and name not in done), None)
         chunks = len(list((folder / open_phase).glob("chunk-*.jsonl"))) if open_phase else 0
         stopped = bool(commits) and commits[-1].action == "stop"
         running = (self.path / "lease.json").is_file()

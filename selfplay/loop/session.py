@@ -3,7 +3,6 @@
 Tracking and report follow what is committed and decide nothing: a run without them is the same run.
 """
 
-import gc
 import logging
 import os
 import signal
@@ -16,14 +15,14 @@ from typing import Any
 from selfplay.config import Loaded
 from selfplay.curate import privacy
 from selfplay.errors import GateStopped, SelfplayError
-from selfplay.loop import Finished, gate, run
-from selfplay.loop.beside import Beside
+from selfplay.loop.gate import SCORE, best_round
+from selfplay.loop.run import Finished, run
 from selfplay.runtime.progress import Listener, Progress
 from selfplay.store import Commit, RunFolder
 from selfplay.store.traces import skim_traces
 
 LOG = logging.getLogger("selfplay")
-BEST_KEYS = (gate.SCORE, "test/greedy_accuracy", "eval/pass_at_1", "eval/pass_at_8")
+BEST_KEYS = (SCORE, "test/greedy_accuracy", "eval/pass_at_1", "eval/pass_at_8")
 """What W&B's summary says of the best round."""
 QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -32,8 +31,6 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 """Set where the user has not: no telemetry of a dependency, and no bars of theirs across ours."""
-YOUNG = 200_000
-"""New objects after which the collector looks at them (Python's own: 700): more than a small round keeps at once."""
 Committed = Callable[[RunFolder, Commit], None]
 
 
@@ -46,15 +43,11 @@ def start(loaded: Loaded, *, listener: Listener | None = None, on_commit: Commit
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     with ExitStack() as stack:
-        beside = stack.enter_context(Beside(loaded))
-        observer = Observer(loaded, path, listener, on_commit, stack, beside)
+        observer = Observer(loaded, path, listener, on_commit, stack)
         progress = Progress(observer.hear)
         stack.enter_context(stopping(progress))
-        stack.enter_context(collecting_rarely())
         try:
-            finished = run(
-                loaded, progress=progress, opened=observer.opened, on_commit=observer.committed, beside=beside
-            )
+            finished = run(loaded, progress=progress, opened=observer.opened, on_commit=observer.committed)
         except GateStopped:
             observer.finish()
             raise
@@ -72,19 +65,18 @@ class Observer:
         listener: Listener | None,
         on_commit: Committed | None,
         stack: ExitStack,
-        beside: Beside,
     ) -> None:
-        self._loaded, self._path, self._stack, self._beside = loaded, path, stack, beside
+        self._loaded, self._path, self._stack = loaded, path, stack
         self._listener, self._on_commit = listener, on_commit
         self._tracker: Any = None
         self._follower: Any = None
         self._round = 0
+        self._reported = False
 
     def opened(self, folder: RunFolder) -> None:
         """The run folder is ours: logs and W&B may be opened."""
         self._stack.enter_context(logging_to(folder.new_log_folder() / "log.txt"))
         self._stack.push(note_end)
-        self._stack.callback(self._settle)
         section = self._loaded.config.tracking
         if section.mode == "disabled":
             return
@@ -121,19 +113,14 @@ class Observer:
         if self._tracker is not None:
             traces = folder.round(commit.round) / "traces.parquet"
             self._tracker.log_round(commit.row(), skim_traces(traces) if traces.is_file() else ())
-        if not self._beside.report(self._path):
-            self._write_report()
+        self._write_report()
         if self._on_commit is not None:
             self._on_commit(folder, commit)
-
-    def _settle(self) -> None:
-        """However the run ends: the report of its last round is written, here where nobody beside it did."""
-        if not self._beside.settle():
-            self._write_report()
 
     def _write_report(self) -> None:
         from selfplay.report import write_report
 
+        self._reported = True
         try:
             write_report(self._path, skim_traces)
         except Exception as error:  # the one boundary: a page that cannot be drawn ends no run
@@ -145,10 +132,12 @@ class Observer:
             )
 
     def finish(self) -> None:
-        """The best round into W&B's summary."""
+        """The run is over: the report is of its last round, and W&B's summary names the best."""
         commits = RunFolder(self._path).commits()
+        if commits and not self._reported:  # a start that was killed after its last COMMIT left an old page
+            self._write_report()
         if self._tracker is not None and commits:
-            best = commits[gate.best_round(commits)]
+            best = commits[best_round(commits)]
             figures = {f"best/{key.replace('/', '_')}": best.metrics.get(key) for key in BEST_KEYS}
             self._tracker.finish({"best_round": best.round, **figures})
 
@@ -186,17 +175,6 @@ def note_end(kind: type[BaseException] | None, error: BaseException | None, trac
     if error is not None and kind is not None:
         text = " ".join(str(error).split())
         LOG.info("ended: %s", text if isinstance(error, SelfplayError) else f"{kind.__name__}: {text}")
-
-
-@contextmanager
-def collecting_rarely() -> Iterator[None]:
-    """The search for cyclic garbage every hundred thousands of new objects: a round makes records by the thousand, in no cycle."""
-    before = gc.get_threshold()
-    gc.set_threshold(max(before[0], YOUNG), *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 @contextmanager

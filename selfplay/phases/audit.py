@@ -6,20 +6,18 @@ folder, second verdicts in `rechecked.jsonl`, and only figures leave.
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
 from selfplay.config.judging import Audit
 from selfplay.errors import OutageError
-from selfplay.records import Attempt, Outcome, Record, Task, Verdict
+from selfplay.records import Attempt, Outcome, Task, Verdict
 from selfplay.runtime.chunk_runner import Json
-from selfplay.runtime.progress import Progress
+from selfplay.runtime.context import RoundContext
 from selfplay.runtime.verified import VerifiedAttempt, is_outage, row_of, verify_with_retry
 from selfplay.seeds import rng_of
-from selfplay.store import ChunkFolder, write_json, write_whole
+from selfplay.store import write_json, write_whole
 from selfplay.tasks import Source
-from selfplay.tasks.book import TaskBook
 from selfplay.verify import Judged, Verifier
 from selfplay.verify.audit import audit as rates
 from selfplay.verify.audit import canaries, sample, stratum
@@ -27,7 +25,6 @@ from selfplay.verify.routing import leaves
 from selfplay.verify.verifier_set import Opened
 
 PREFIX = "collapse_quality"
-Kind = TypeVar("Kind", bound=Record)
 Side = Literal["accepted", "rejected"]
 SPARE = 3
 """Replies that are to be wrong are drawn for so many times the tasks, as some may turn out right."""
@@ -53,35 +50,29 @@ class Again(NamedTuple):
     first: Outcome
 
 
-def audit(
-    section: Audit,
-    proposed: TaskBook,
-    tasks: TaskBook,
-    attempts: ChunkFolder,
-    judged: ChunkFolder,
-    *,
-    source: Source,
-    route: Callable[[Task], Task],
-    open_auditors: Callable[[], AbstractContextManager[Opened]],
-    max_error_share: float,
-    seed: int,
-    round: int,
-    out: Path,
-    progress: Progress,
-) -> None:
-    """Writes the evidence and DONE with the figures. `proposed`: tasks of the round, drawn and made; `tasks`: the same as
-    `route` has them judged."""
-    drawn = canaries_of(section.canaries, proposed, source, route, seed, round)
-    totals, again = _drawn(section, tasks, attempts, judged, source, seed, round)
+def audit(ctx: RoundContext) -> None:
+    """Writes the evidence, and DONE with the figures; rank 0 alone."""
+    ctx.on_main_rank("audit", lambda: _audit(ctx))
+
+
+def _audit(ctx: RoundContext) -> None:
+    section, source, out, most = (
+        ctx.config.audit,
+        ctx.resources.source,
+        ctx.at("audit"),
+        ctx.config.verify.max_error_share,
+    )
+    drawn = canaries_of(section.canaries, ctx.proposed, source, ctx.resources.routed, ctx.config.seed, ctx.number)
+    totals, again = _drawn(ctx)
     if not drawn and not again:
         write_json(out / "DONE", {"metrics": {}})
         return
-    with open_auditors() as opened, progress.timed("audit"):
-        known = proven(section.canaries, drawn, opened.plain, max_error_share)
+    with ctx.resources.auditors() as opened, ctx.progress.timed("audit"):
+        known = proven(section.canaries, drawn, opened.plain, most)
         found = verify_with_retry([one.task for one in known], [one.attempt for one in known], opened.plain)
-        second = _second(section, again, opened, source, seed)
-    for what, words in (("canaries", found), ("second verdicts", second)):
-        _refuse_errors(what, words, max_error_share)
+        second = _second(section, again, opened, source, ctx.config.seed)
+    for what, judged in (("canaries", found), ("second verdicts", second)):
+        _refuse_errors(what, judged, most)
     _write(
         out / "canaries.jsonl",
         ({"truth": c.truth, "text": c.attempt.text, **row_of(c.attempt, j)} for c, j in zip(known, found, strict=True)),
@@ -114,14 +105,14 @@ def round_(value: float) -> float:
 
 
 def canaries_of(
-    count: int, tasks: TaskBook, source: Source, route: Callable[[Task], Task], seed: int, number: int
+    count: int, tasks: Mapping[str, Task], source: Source, route: Callable[[Task], Task], seed: int, number: int
 ) -> list[Canary]:
     """Up to `count` known right solutions of drawn tasks and the anchor's, by seed and round, and some more replies that
     are to be wrong: see `proven`."""
     if not count:
         return []
     anchor = {task.id: task for task in source.fixed.anchor}
-    order = sorted({*(task.id for task in tasks if not task.tag("maker")), *anchor})
+    order = sorted({*(name for name, task in tasks.items() if not task.tag("maker")), *anchor})
     rng = rng_of(seed, "canaries", number)
     rng.shuffle(order)
     found: list[Canary] = []
@@ -130,7 +121,7 @@ def canaries_of(
         for name in order:
             if len(chosen) == (count if truth == "right" else SPARE * count):
                 break
-            task = anchor[name] if name in anchor else tasks.named(name)
+            task = anchor[name] if name in anchor else tasks[name]
             texts = [source.solution(task)] if truth == "right" else source.near_misses(task)
             known = [text for text in texts if text is not None]
             if known:
@@ -183,41 +174,30 @@ def canary_figures(known: Sequence[Canary], found: Sequence[Judged]) -> dict[str
 # ---- a share judged again ----
 
 
-def _drawn(
-    section: Audit,
-    tasks: TaskBook,
-    attempts: ChunkFolder,
-    judged: ChunkFolder,
-    source: Source,
-    seed: int,
-    number: int,
-) -> tuple[dict[Side, int], list[Again]]:
+def _drawn(ctx: RoundContext) -> tuple[dict[Side, int], list[Again]]:
     """How many attempts of either kind could be judged again, and those that are."""
+    section, source = ctx.config.audit, ctx.resources.source
     if not section.share:
         return {}, []
-    able = {task.id for task in tasks if can_be_stronger(task, section, source)}
+    able = {name for name, task in ctx.tasks.items() if can_be_stronger(task, section, source)}
+    verified = [one for rows in ctx.finished("verify").iter_records(VerifiedAttempt) for one in rows]
     places: dict[Side, list[int]] = {"accepted": [], "rejected": []}
-    for place, said in enumerate(_every(judged, VerifiedAttempt)):
-        side = _SIDES.get(said.outcome.value)
-        if side and said.task_id in able and said.finish_reason == "stop":
+    for place, one in enumerate(verified):
+        side = _SIDES.get(one.outcome.value)
+        if side and one.task_id in able and one.finish_reason == "stop":
             places[side].append(place)
     chosen: set[int] = set()
     for kind, all_ in places.items():
         share = min(section.share, section.most / max(1, len(all_)))
-        taken = sample(len(all_), share, seed, kind, number, least=min(section.least, section.most))
+        taken = sample(len(all_), share, ctx.config.seed, kind, ctx.number, least=min(section.least, section.most))
         chosen |= {all_[i] for i in taken}
-    rows = zip(_every(attempts, Attempt), _every(judged, VerifiedAttempt), strict=True)
+    attempts = (one for rows in ctx.finished("generate").iter_records(Attempt) for one in rows)
     again = [
-        Again(tasks.named(attempt.task_id), attempt, said.outcome)
-        for place, (attempt, said) in enumerate(rows)
+        Again(ctx.tasks[attempt.task_id], attempt, verified[place].outcome)
+        for place, attempt in enumerate(attempts)
         if place in chosen
     ]
     return {kind: len(all_) for kind, all_ in places.items()}, again
-
-
-def _every(folder: ChunkFolder, kind: type[Kind]) -> Iterator[Kind]:
-    """All rows, chunk by chunk."""
-    return (row for _, rows in folder.records(kind) for row in rows)
 
 
 def solution_of(task: Task, source: Source) -> str | None:

@@ -8,28 +8,28 @@ would let a flaky test in.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
+from selfplay.config import Config
+from selfplay.config.sections import HttpBackend, PretrainedBackend, PretrainedStudent
 from selfplay.config.tree import Correct
 from selfplay.curate.solution_key import canonical_code, exact_key
 from selfplay.models import Backend
 from selfplay.prompts.correction import evidence_of, request_of
 from selfplay.records import Attempt, Outcome, Request, Sampling, Task, Verdict, digest
 from selfplay.runtime.chunk_runner import Json, refuse_outage, run_chunks
-from selfplay.runtime.distributed import Ranks
-from selfplay.runtime.progress import Progress
-from selfplay.runtime.sampling import Origin, attempt_of, complete_all
-from selfplay.runtime.verified import COPY, Verifiers, is_outage, row_of, verify_with_retry
+from selfplay.runtime.context import RoundContext
+from selfplay.runtime.sampling import attempt_of, complete_all
+from selfplay.runtime.verified import COPY, VerifiedAttempt, Verifiers, is_outage, row_of, verify_with_retry
 from selfplay.seeds import seed_of
 from selfplay.store import Chunk, ChunkFolder
-from selfplay.tasks.book import TaskBook
 from selfplay.verify import Judged
 from selfplay.verify.math import StepOutcome, check_steps
 
+Template = Literal["chat", "plain"]
 _STEPS = 40
 _DEFINES = re.compile(r"^(?:async def|def|class) +(\w+)", re.MULTILINE)
 
@@ -46,102 +46,93 @@ class Failed:
     request: Request
 
 
-def correct(
-    section: Correct,
-    tasks: TaskBook,
-    attempts: ChunkFolder,
-    judged: ChunkFolder,
-    *,
-    sampling: Sampling,
-    template: Literal["chat", "plain"],
-    student: str,
-    open_backend: Callable[[], AbstractContextManager[Backend]],
-    open_verifiers: Callable[[], AbstractContextManager[Verifiers]],
-    max_error_share: float,
-    seed: int,
-    round: int,
-    out: Path,
-    ranks: Ranks,
-    progress: Progress,
-    origin: Origin = "student",
-) -> None:
+def correct(ctx: RoundContext) -> None:
     """Writes one row a correction: the attempt (turn 1, its parent's number) with its verdicts and outcome."""
+    section, student, template = ctx.config.correct, ctx.identity("correct"), template_of(ctx.config)
+    attempts, verified = ctx.finished("generate"), ctx.finished("verify")
+    most = ctx.config.verify.max_error_share
 
     @contextmanager
     def open_both() -> Iterator[tuple[Backend, Verifiers]]:
-        with open_backend() as backend, open_verifiers() as verifiers:
+        with ctx.resources.sampler(ctx.student, student) as backend, ctx.resources.verifiers() as verifiers:
             yield backend, verifiers
 
     def work(tools: tuple[Backend, Verifiers], chunk: Chunk) -> list[Json]:
-        source = attempts.chunks[chunk.id]
-        rows = zip(attempts.read(source) or [], judged.read(judged.chunks[chunk.id]) or [], strict=True)
-        failed = failed_of(section, tasks, list(rows), template)
-        with progress.timed("correct"):
-            made = _second(tools[0], failed, sampling, chunk, round, max_error_share, origin)
-            words = judge_second(failed, made, tools[1])
-        broken = sum(map(is_outage, words))
-        refuse_outage("correct", chunk, broken, len(words), max_error_share, "verdicts are error")
+        rows = zip(
+            attempts.read(chunk.id).records(Attempt), verified.read(chunk.id).records(VerifiedAttempt), strict=True
+        )
+        failed = failed_of(section, ctx.tasks, list(rows), template)
+        with ctx.progress.timed("correct"):
+            made = _second_attempts(ctx, tools[0], failed, chunk)
+            judged = verify_second(failed, made, tools[1])
+        refuse_outage("correct", chunk, sum(map(is_outage, judged)), len(judged), most, "verdicts are error")
         return [
             {"made": a.model_dump(mode="json"), "asked": f.request.model_dump(mode="json"), **row_of(a, one)}
-            for f, a, one in zip(failed, made, words, strict=True)
+            for f, a, one in zip(failed, made, judged, strict=True)
         ]
 
-    folder = folder_of(section, tasks, attempts, judged, template, student, seed, round, out)
-    passed = Outcome.PASS.value
+    # a chunk for each of generation's; its members are the attempts that it looks at, by their places
+    chunks = [
+        Chunk(
+            one.id,
+            tuple(map(str, range(one.rows))),
+            seed_of(ctx.config.seed, ctx.number, "correct", one.id),
+            digest([student, template, one.sha256, told.sha256]),
+        )
+        for one, told in zip(attempts.chunks, verified.chunks, strict=True)
+    ]
     run_chunks(
         "correct",
-        folder,
+        ChunkFolder(ctx.at("correct"), chunks),
         open_both,
         work,
-        ranks=ranks,
-        progress=progress,
-        accepted=lambda row: bool(row["outcome"] == passed),
+        ranks=ctx.ranks,
+        progress=ctx.progress,
+        accepted=lambda row: bool(row["outcome"] == Outcome.PASS.value),
     )
 
 
-def folder_of(
-    section: Correct,
-    tasks: TaskBook,
-    attempts: ChunkFolder,
-    judged: ChunkFolder,
-    template: Literal["chat", "plain"],
-    student: str,
-    seed: int,
-    round: int,
-    out: Path,
-) -> ChunkFolder:
-    """One chunk for each of generation's, made from the very prompts it asks; it may be empty."""
-    chunks = []
-    for (chunk, rows), (_, words) in zip(attempts.each(), judged.each(), strict=True):
-        failed = failed_of(section, tasks, list(zip(rows, words, strict=True)), template)
-        members = tuple(f"{f.task.id}/{f.number}" for f in failed)
-        asked = [student, [f.request.model_dump(mode="json") for f in failed]]
-        chunks.append(Chunk(chunk.id, members, seed_of(seed, round, "correct", chunk.id), digest(asked)))
-    return ChunkFolder(out, chunks)
+def template_of(config: Config) -> Template:
+    """How a second attempt is asked for: as its writer is spoken to."""
+    writer = config.generate.backend
+    if isinstance(writer, HttpBackend):
+        return "chat" if writer.mode == "chat" else "plain"
+    if isinstance(writer, PretrainedBackend):
+        return writer.template
+    return config.student.template if isinstance(config.student, PretrainedStudent) else "plain"
+
+
+def sampling_of(ctx: RoundContext) -> Sampling:
+    """How corrections are sampled: as attempts are, but for what `correct` sets."""
+    section, sampling = ctx.config.correct, ctx.sampling
+    changed = {
+        "temperature": section.temperature if section.temperature is not None else sampling.temperature,
+        "max_new_tokens": section.max_new_tokens or sampling.max_new_tokens,
+    }
+    return sampling.model_copy(update=changed)
 
 
 def failed_of(
     section: Correct,
-    tasks: TaskBook,
-    rows: Sequence[tuple[Json, Json]],
-    template: Literal["chat", "plain"] = "plain",
+    tasks: Mapping[str, Task],
+    rows: Sequence[tuple[Attempt, VerifiedAttempt]],
+    template: Template = "plain",
 ) -> list[Failed]:
-    """What is tried again, in order. `rows`: attempts of a chunk with their verdict rows; attempts of a task together."""
-    counts = Counter(row["task_id"] for row, _ in rows)
+    """What is tried again, in order. `rows`: the attempts of a chunk with their verdicts; attempts of a task stand together."""
+    counts = Counter(attempt.task_id for attempt, _ in rows)
     taken: Counter[str] = Counter()
     found = []
-    for row, said in rows:
-        task, outcome = tasks.named(row["task_id"]), Outcome(said["outcome"])
+    for attempt, verified in rows:
+        task = tasks[attempt.task_id]
         full = section.per_task is not None and taken[task.id] >= section.per_task
-        if full or outcome not in (Outcome.FAIL, Outcome.INVALID) or row["finish_reason"] != "stop":
+        wrong = verified.outcome in (Outcome.FAIL, Outcome.INVALID)
+        if full or not wrong or attempt.finish_reason != "stop":
             continue
-        attempt = Attempt.model_validate(row)
-        verdicts = [Verdict.model_validate(verdict) for verdict in said["verdicts"]]
-        math = any(verdict.verifier.startswith("math/") for verdict in verdicts)
+        math = any(verdict.verifier.startswith("math/") for verdict in verified.verdicts)
         step = wrong_step(attempt.text) if math else None
-        evidence = evidence_of(task, verdicts, step, section.evidence_chars)
+        evidence = evidence_of(task, verified.verdicts, step, section.evidence_chars)
         request = request_of(task, attempt.attempt, attempt.text, evidence, template)
-        found.append(Failed(task, attempt, outcome, counts[task.id] + taken[task.id], request))
+        found.append(Failed(task, attempt, verified.outcome, counts[task.id] + taken[task.id], request))
         taken[task.id] += 1
     return found
 
@@ -164,7 +155,7 @@ def is_copy(first: str, second: str) -> bool:
     return code is not None and code == canonical_code(second)
 
 
-def judge_second(failed: Sequence[Failed], made: Sequence[Attempt], verifiers: Verifiers) -> list[Judged]:
+def verify_second(failed: Sequence[Failed], made: Sequence[Attempt], verifiers: Verifiers) -> list[Judged]:
     """Verdicts of the corrections, in order; copies keep the failure of what they repeat."""
     copies = [
         attempt.finish_reason == "stop" and is_copy(one.attempt.text, attempt.text)
@@ -180,23 +171,16 @@ def _kept(failed: Failed) -> Judged:
     return Judged((Verdict(verifier=COPY, outcome=failed.outcome, reason=reason),), failed.outcome)
 
 
-def _second(
-    backend: Backend,
-    failed: Sequence[Failed],
-    sampling: Sampling,
-    chunk: Chunk,
-    round: int,
-    max_error_share: float,
-    origin: Origin,
-) -> list[Attempt]:
+def _second_attempts(ctx: RoundContext, backend: Backend, failed: Sequence[Failed], chunk: Chunk) -> list[Attempt]:
     if not failed:
         return []
-    sampler = sampling.model_dump(mode="json")
+    sampling, most = sampling_of(ctx), ctx.config.verify.max_error_share
+    sampler, origin = sampling.model_dump(mode="json"), ctx.resources.origin
     found = complete_all(backend, [one.request for one in failed], 1, sampling, chunk.seed)
     lost = [row[0] for row in found if row[0].finish_reason == "error"]
-    refuse_outage("correct", chunk, len(lost), len(found), max_error_share, (lost[0].error or "?") if lost else "")
+    refuse_outage("correct", chunk, len(lost), len(found), most, (lost[0].error or "?") if lost else "")
     return [
-        attempt_of(one.task.id, one.number, row[0], sampler, backend.identity, chunk.id, round, origin).model_copy(
+        attempt_of(one.task.id, one.number, row[0], sampler, backend.identity, chunk.id, ctx.number, origin).model_copy(
             update={"turn": 1, "parent": one.attempt.attempt}
         )
         for one, row in zip(failed, found, strict=True)

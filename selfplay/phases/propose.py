@@ -1,81 +1,42 @@
-"""Floor 5: the tasks of a round, by the source and the curriculum's edge."""
+"""Floor 5: the tasks of a round, as the source draws them, around the curriculum's level where there is one."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
-from pydantic import Field
+from selfplay.config.tree import Curriculum
+from selfplay.runtime.context import RoundContext
+from selfplay.runtime.round_tasks import write_tasks
+from selfplay.store import write_json
 
-from selfplay.config.tree import Curriculum, Propose
-from selfplay.records import SCHEMA_VERSION, Record
-from selfplay.store import read_lines, write_json, write_lines
-from selfplay.tasks import Source
-from selfplay.tasks.book import TaskBook
-
-FILE = "tasks.jsonl"
 EDGE_OF_KNOWN = 0.6
 """Share of the mastered tasks that lie at the edge itself: what was mastered last is forgotten first."""
 
 
-class Head(Record):
-    """First line of `tasks.jsonl`; the tasks follow, one a line, sorted by id."""
-
-    schema_version: int = SCHEMA_VERSION
-    tasks: int
-    refused: int = 0
-    shares: dict[str, float] = Field(default_factory=dict)
-    """By operation count, where there is a curriculum."""
+def propose(ctx: RoundContext) -> None:
+    """Writes the round's tasks, and DONE with what was filtered out and the shares by difficulty; rank 0 alone."""
+    ctx.on_main_rank("propose", lambda: _propose(ctx))
 
 
-def draw(section: Propose, source: Source, edge: int | None, seed: int) -> list[bytes]:
-    """The lines of `tasks.jsonl`: they follow from settings, source, edge and seed alone."""
-    lengths = edge_shares(section.curriculum, edge) if section.curriculum and edge is not None else None
-    found = source.propose(section.tasks_per_round, lengths, seed)
-    shares = {str(length): share for length, share in (lengths or {}).items()}
-    head = Head(tasks=len(found.tasks), refused=found.refused, shares=shares)
-    return [head.to_line().encode(), *TaskBook.of(found.tasks).lines]
+def _propose(ctx: RoundContext) -> None:
+    section, level = ctx.config.propose, ctx.level
+    shares = edge_shares(section.curriculum, level) if section.curriculum and level is not None else None
+    found = ctx.resources.source.propose(section.tasks_per_round, shares, ctx.seed("propose"))
+    write_tasks(ctx.at("propose"), found.tasks)
+    by_difficulty = {str(difficulty): share for difficulty, share in (shares or {}).items()}
+    summary = {"tasks": len(found.tasks), "filtered": found.refused, "shares": by_difficulty}
+    write_json(ctx.at("propose") / "DONE", summary)
+    if warning := too_many_filtered(len(found.tasks), found.refused):
+        ctx.note(warning)
 
 
-def propose(drawn: Sequence[bytes], out: Path) -> None:
-    """Writes what `draw` gave, and DONE with what was refused; rank 0 alone."""
-    head = Head.from_line(drawn[0])
-    write_lines(out / FILE, drawn)
-    write_json(out / "DONE", {"tasks": head.tasks, "refused": head.refused, "notices": notices(head)})
-
-
-def notices(head: Head) -> list[str]:
-    """A sentence where more than half of the draws were refused."""
-    drawn = head.tasks + head.refused
-    if 2 * head.refused <= drawn:
-        return []
-    return [
-        f"{head.refused} of {drawn} drawn tasks were refused, as they are held out for the dev set or the test set; widen the source "
+def too_many_filtered(tasks: int, filtered: int) -> str:
+    """A sentence where more than half of the draws were filtered out; else ""."""
+    drawn = tasks + filtered
+    if 2 * filtered <= drawn:
+        return ""
+    return (
+        f"{filtered} of {drawn} drawn tasks were filtered out, as they are held out for the dev set or the test set; widen the source "
         "(more operation counts), hold out fewer tasks, or lower propose.tasks_per_round"
-    ]
-
-
-def read_head(out: Path) -> Head:
-    """What `propose` wrote of the tasks as a whole. Raises StoreError where the file is missing or broken."""
-    return read_lines(out / FILE, lambda lines: Head.from_line(lines[0]))
-
-
-def read_tasks(out: Path) -> TaskBook:
-    """The tasks that `propose` wrote. Raises StoreError where the file is missing or broken."""
-    return read_lines(out / FILE, _tasks_in)
-
-
-def _tasks_in(lines: Sequence[bytes]) -> TaskBook:
-    head, book = Head.from_line(lines[0]), TaskBook.read(lines[1:])
-    if len(book) != head.tasks:
-        raise ValueError(f"{len(book)} tasks, its first line says {head.tasks}")
-    return book
-
-
-def edge_in(curriculum: Curriculum, round: int, knobs: Mapping[str, Any]) -> int:
-    """The edge of a round: by the fixed schedule where there is one, else as the rounds before left it."""
-    if curriculum.edges:
-        return curriculum.edges[min(round, len(curriculum.edges)) - 1]
-    return int(knobs.get("edge", curriculum.start))
+    )
 
 
 def edge_shares(curriculum: Curriculum, edge: int) -> dict[int, float]:

@@ -4,31 +4,31 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from selfplay.loop.round import Round
-from selfplay.phases import propose
 from selfplay.records import Task
+from selfplay.runtime.context import RoundContext
 from selfplay.runtime.resources import RunResources
+from selfplay.runtime.round_tasks import read_tasks
 from selfplay.store import read_json
 from selfplay.synthesis import rare, rounds
 from selfplay.synthesis.makers import Tools, gaps_in
 from selfplay.tasks import listprograms
 
 
-def make(this: Round, edge: int | None) -> None:
+def synthesize(ctx: RoundContext) -> None:
     """The makers' phase of a round."""
-    section = this.config.propose.make
+    section = ctx.config.propose.make
     if section is None:
         return
     rounds.make_tasks(
         section,
-        stock_of(this, edge),
-        open_tools=lambda: open_tools(this.resources),
-        max_error_share=this.config.verify.max_error_share,
-        seed=this.config.seed,
-        round=this.number,
-        out=this.at("make"),
-        ranks=this.ranks,
-        progress=this.progress,
+        stock_of(ctx),
+        open_tools=lambda: open_tools(ctx.resources),
+        max_error_share=ctx.config.verify.max_error_share,
+        seed=ctx.config.seed,
+        round=ctx.number,
+        out=ctx.at("synthesize"),
+        ranks=ctx.ranks,
+        progress=ctx.progress,
     )
 
 
@@ -39,77 +39,67 @@ def open_tools(resources: RunResources) -> Iterator[Tools]:
         yield Tools(resources.source, verifiers, teacher, resources.texts, resources.screen)
 
 
-def stock_of(this: Round, edge: int | None) -> rounds.Stock:
+def stock_of(ctx: RoundContext) -> rounds.Stock:
     """What this round's makers start from; the same at every start."""
-    section, curriculum = this.config.propose.make, this.config.propose.curriculum
-    head = propose.read_head(this.at("propose"))
-    gaps = gaps_of(this, strata_of(this))
+    section, curriculum = ctx.config.propose.make, ctx.config.propose.curriculum
+    edge, shares = ctx.level, read_json(ctx.at("propose") / "DONE")["shares"]
+    gaps = gaps_of(ctx, strata_of(ctx))
     if section is not None and section.rare is not None:
         known = {gap.axis for gap in gaps}
         gaps += [gap for gap in gaps_in(section.rare) if gap.axis not in known]
     return rounds.Stock(
-        parents=solved(this),
-        drawn=propose.read_tasks(this.at("propose")).ids,
+        parents=solved(ctx),
+        drawn=[task.id for task in read_tasks(ctx.at("propose"))],
         gaps=gaps,
-        texts=this.resources.texts,
-        lengths={int(length): share for length, share in head.shares.items()} or None,
+        texts=ctx.resources.texts,
+        lengths={int(length): share for length, share in shares.items()} or None,
         edge=edge,
         longest=None if edge is None or curriculum is None else min(edge + 2, curriculum.end),
     )
 
 
-def solved(this: Round) -> list[Task]:
+def solved(ctx: RoundContext) -> list[Task]:
     """Tasks of which an earlier round of the chain accepted an attempt, and the anchor; each once, the latest form."""
-    found = {task.id: task for task in this.resources.source.fixed.anchor}
-    for commit in this.chain:
+    found = {task.id: task for task in ctx.resources.source.fixed.anchor}
+    for commit in ctx.chain:
         if commit.round:
-            right = set(read_json(this.run.phase(commit.round, "curate") / "DONE").get("solved", ()))
-            for tasks in (
-                propose.read_tasks(this.run.phase(commit.round, "propose")),
-                rounds.read_made(this.run.phase(commit.round, "make")),
-            ):
-                found |= {name: tasks.named(name) for name in tasks.ids if name in right}
+            right = set(read_json(ctx.run.phase(commit.round, "curate") / "DONE").get("solved", ()))
+            for phase in ("propose", "synthesize"):
+                tasks = read_tasks(ctx.run.phase(commit.round, phase))
+                found |= {task.id: task for task in tasks if task.id in right}
     return [found[name] for name in sorted(found)]
 
 
-def strata_of(this: Round, own: bool = False) -> Counter[str]:
+def strata_of(ctx: RoundContext, own: bool = False) -> Counter[str]:
     """Solved tasks by tag, in the anchor and all rounds that this one stands on; with `own`, its own curated ones too."""
     total: Counter[str] = Counter()
-    for number in [commit.round for commit in this.chain] + [this.number] * own:
-        total.update(read_json(this.run.phase(number, "curate") / "DONE").get("strata", {}))
+    for number in [commit.round for commit in ctx.chain] + [ctx.number] * own:
+        total.update(read_json(ctx.run.phase(number, "curate") / "DONE").get("strata", {}))
     return total
 
 
-def axes_of(this: Round) -> dict[str, tuple[str, ...]]:
+def axes_of(ctx: RoundContext) -> dict[str, tuple[str, ...]]:
     """The axes on which this run's tail is measured: the taxonomy, and the operations of list programs."""
-    section = this.config.propose.make
+    section = ctx.config.propose.make
     if section is None:
         return {}
     taxonomy = dict(section.rare.taxonomy) if section.rare else {}
-    if this.config.tasks.source == "list_programs":
+    if ctx.config.tasks.source == "list_programs":
         taxonomy["operation"] = tuple(operation.name for operation in listprograms.OPERATIONS)
     return taxonomy
 
 
-def gaps_of(this: Round, strata: Mapping[str, float]) -> list[rare.Gap]:
+def gaps_of(ctx: RoundContext, strata: Mapping[str, float]) -> list[rare.Gap]:
     """How well the tail is covered, against the dev set's shares, which are fixed at round 0."""
-    return rare.measured(axes_of(this), strata, [task.tags for task in this.resources.source.fixed.dev])
+    return rare.measured(axes_of(ctx), strata, [task.tags for task in ctx.resources.source.fixed.dev])
 
 
-def note_quotas(this: Round) -> None:
-    """Says which shares were asked for and could not be reached, and why not."""
-    place = this.at("curate") / "quotas.json"
-    for line in read_json(place) if place.is_file() else ():
-        if not line["met"]:
-            this.progress.note(f"quota {line['tag']} {line['asked']}: reached {line['reached']:.3f}; {line['why']}")
-
-
-def figures(this: Round) -> dict[str, float]:
+def figures(ctx: RoundContext) -> dict[str, float]:
     """What the round made, and coverage of the tail before and after it; nothing in a round without makers."""
-    if not (this.at("make") / "metrics.json").is_file():
+    if not (ctx.at("synthesize") / "metrics.json").is_file():
         return {}
-    found: dict[str, float] = read_json(this.at("make") / "metrics.json")
-    before, after = gaps_of(this, strata_of(this)), gaps_of(this, strata_of(this, own=True))
+    found: dict[str, float] = read_json(ctx.at("synthesize") / "metrics.json")
+    before, after = gaps_of(ctx, strata_of(ctx)), gaps_of(ctx, strata_of(ctx, own=True))
     if after:
         found["data/rare_coverage_before"] = round(rare.covered(before), 6)
         found["data/rare_coverage_after"] = round(rare.covered(after), 6)

@@ -1,7 +1,7 @@
 """Floor 5: the train phase as the loop calls it: which trainer a student needs, and its warm-up in round 0."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +11,52 @@ from selfplay.config.tree import Config
 from selfplay.models.student import read_scripted, terms_of, weights_of, write_scripted
 from selfplay.phases.curate.pairs import FILE as PAIRS
 from selfplay.records import Preference, Row
+from selfplay.runtime.context import RoundContext
 from selfplay.runtime.progress import Progress
 from selfplay.runtime.resources import RunResources
+from selfplay.store import read_json, sha256_of, write_json
 from selfplay.store.traces import read_pairs, read_rows
 from selfplay.training.pair_schedule import fitting
 from selfplay.training.schedule import ONLY_FOR_PAIRS, fits
 
 if TYPE_CHECKING:
     from selfplay.training import TrainReport
+
+
+def train(ctx: RoundContext) -> None:
+    """Leaves the round's weights in the phase's folder, and DONE with the `train/` figures. On all ranks."""
+    if ctx.ranks.broadcast("train/done", (ctx.at("train") / "DONE").is_file()):
+        return
+    ctx.progress.phase("train", 1)
+    first = ctx.run.round(0) / "initial"
+    curated = read_json(ctx.at("curate") / "DONE")["metrics"]
+    report = train_student(
+        ctx.config,
+        ctx.run.round(ctx.number) / "train.parquet",
+        accepted=int(curated.get("data/accepted", 0)),
+        start=start_of(ctx),
+        student=ctx.student if ctx.number else first,
+        out=ctx.at("train"),
+        seed=ctx.seed("train"),
+        round=ctx.number,
+        step_offset=ctx.commits[-1].train_steps if ctx.commits else 0,
+        resources=ctx.resources,
+        progress=ctx.progress,
+    )
+    if ctx.ranks.is_main:
+        write_json(ctx.at("train") / "DONE", {"metrics": report, "weights": sha256_of(ctx.at("train") / "model")})
+    ctx.ranks.barrier("train")
+    ctx.progress.end("train")
+
+
+def start_of(ctx: RoundContext) -> Path:
+    """The weights that training starts from: as `train.start` says; in round 0 the initial ones."""
+    first = ctx.run.round(0) / "initial"
+    if ctx.number == 0:
+        return first
+    if ctx.config.train.start == "continue":
+        return ctx.student
+    return ctx.run.model(0) if ctx.config.train.warmup else first
 
 
 def train_student(
@@ -34,22 +72,18 @@ def train_student(
     step_offset: int,
     resources: RunResources,
     progress: Progress,
-    meanwhile: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Leaves the round's weights in `out/model`; the `train/` figures of its row. On all ranks.
 
     `rows`: train.parquet, pairs.parquet beside it. `accepted`: how many attempts of this round are among them. `student`: the
     parent's weights, which a round keeps where it has no pairs to train on, or too few rows (`train.min_accepted`).
-    `meanwhile` is called once training is under way.
     """
     section = config.train if round else warmup_of(config.train)
     if section is None:
-        meanwhile()
         return keep(start, out, resources)
     paired = section.method != "sft"
     pairs = _pairs(rows.with_name(PAIRS)) if paired else []
     if paired and not fitting(section, pairs):
-        meanwhile()
         progress.note(f"round {round}: the weights stay as they are: {len(pairs)} pairs, and none can be trained on")
         return {
             **keep(student, out, resources),
@@ -59,24 +93,18 @@ def train_student(
         }
     read = [] if paired else read_rows(rows)
     if round and not paired and (few := too_few(section, accepted, read)):
-        meanwhile()
         progress.note(f"round {round}: the weights stay as they are: {few}")
         return {**keep(student, out, resources), "train/weights_kept": 1}
     if isinstance(config.student, ScriptedStudent):
-        meanwhile()
         return train_scripted(config.student, read, start=start, out=out, resources=resources)
-    from selfplay.training import train
-
-    begun = iter([meanwhile])
+    from selfplay.training import train as train_rows
 
     def stepped(step: int, steps: int) -> None:
-        for begin in begun:
-            begin()
         progress.total(steps, step - 1)  # a resumed training begins anywhere, and a back-off begins again
         progress.advance(1)
 
     began = time.perf_counter()
-    report = train(
+    report = train_rows(
         section,
         pairs if paired else read,
         start=weights_of(start),

@@ -1,10 +1,15 @@
-"""Floor 4: drives a phase's chunks over the ranks. What is owed comes from the folder, who does it from a counter."""
+"""Floor 4: drives a phase's chunks over the ranks: what is pending comes from the folder, who does it from a counter.
+
+The seam for other ways of running chunks is three calls: `folder.pending()` says what is to be done, `work(tool, chunk)` makes the
+rows of one chunk and touches nothing else, `folder.write(chunk, rows)` puts them down, whole. Whoever does the work, the chunk
+files are the truth.
+"""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any, TypeVar
 
-from selfplay.errors import OutageError, StoreError
+from selfplay.errors import OutageError
 from selfplay.records import Record
 from selfplay.runtime.distributed import Ranks
 from selfplay.runtime.progress import Progress
@@ -26,15 +31,19 @@ def run_chunks(
     progress: Progress,
     accepted: Callable[[Made], bool] = lambda row: False,
 ) -> None:
-    """Makes every owed chunk, then DONE. Each rank opens the tool at its first chunk, and frees it before it waits."""
+    """Makes every pending chunk, then DONE. Each rank opens the tool at its first chunk, and frees it before it waits.
+
+    `accepted` says which rows count as accepted in the progress display.
+    """
     if ranks.broadcast(f"{name}/done", folder.done() is not None):
         return
     tickets = f"{folder.folder.parent.name}/{name}"  # a counter of its own in every round
-    ids: list[int] = ranks.broadcast(f"{name}/owed", [chunk.id for chunk in folder.owed()] if ranks.is_main else None)
+    ids: list[int] = ranks.broadcast(
+        f"{name}/pending", [chunk.id for chunk in folder.pending()] if ranks.is_main else None
+    )
     by_id = {chunk.id: chunk for chunk in folder.chunks}
-    members = {chunk.id: len(chunk.members) for chunk in folder.chunks}
-    total = sum(members.values())
-    progress.phase(name, total, total - sum(members[i] for i in ids))
+    total = sum(len(chunk.members) for chunk in folder.chunks)
+    progress.phase(name, total, total - sum(len(by_id[id].members) for id in ids))
     with ExitStack() as stack:
         tool: Tool | None = None
         while (ticket := ranks.next_ticket(tickets)) < len(ids):
@@ -47,10 +56,6 @@ def run_chunks(
             progress.check_stop()
     ranks.barrier(name)
     if ranks.is_main:
-        if owed := folder.owed():
-            raise StoreError(
-                f"{folder.path(owed[0])}: was written but cannot be read back; check the disk and run the same command"
-            )
         folder.finish({})
     ranks.barrier(f"{name}/finished")
     progress.end(name)
@@ -67,5 +72,5 @@ def refuse_outage(name: str, chunk: Chunk, errors: int, total: int, max_share: f
     if total and errors / total > max_share:
         raise OutageError(
             f"{name}, chunk {chunk.id}: {errors} of {total} items failed on our side ({example}), over verify.max_error_share = "
-            f"{max_share}; mend that and run the same command: the chunk is owed again, nothing else is lost"
+            f"{max_share}; fix this and rerun the same command; only this chunk is redone"
         )

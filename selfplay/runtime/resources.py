@@ -200,7 +200,7 @@ class RunResources:
                     f"tasks: a verifier has type {kind!r}; known: {', '.join(KINDS)}, python:package.module:function, all, any, first"
                 )
             self.functions.load(kind)
-        if self.config.isolate:  # each phase has a process of its own for them
+        if self.config.phase_subprocess:  # each phase has a process of its own for them
             self.functions.close()
         self.check_replies()
         if "code_tests" in self.kinds:  # a judge's model is not loaded for this
@@ -342,7 +342,7 @@ def _recorded(section: RecordedBackend, folder: Path) -> AbstractContextManager[
     def play(request: Request, sample: int, seed: int) -> str:
         if request.task_id not in graded or sample >= len(graded[request.task_id]):
             raise ConfigError(
-                f"generate.backend: {section.path} has no attempt {sample} of task {request.task_id}; use generate.samples: 4"
+                f"generate.backend: {section.path} has no attempt {sample} of task {request.task_id}; use generate.samples_per_task: 4"
             )
         return graded[request.task_id][sample][0]
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from selfplay.records import Attempt, Outcome, Record, Request, Task, Verdict
 from selfplay.runtime.chunk_runner import Json
-from selfplay.store import ChunkFolder
+from selfplay.store import FinishedChunks
 from selfplay.verify import Judged, Verifier, verify
 from selfplay.verify.custom import RAISED
 
@@ -69,16 +69,6 @@ def row_of(attempt: Attempt, judged: Judged) -> Json:
     return VerifiedAttempt.of(attempt, judged).model_dump(mode="json")
 
 
-def read_verified(folder: ChunkFolder) -> Iterator[list[VerifiedAttempt]]:
-    """Outcomes and verdicts, chunk by chunk, in the order of the attempts."""
-    return (rows for _, rows in folder.records(VerifiedAttempt))
-
-
-def read_attempts(folder: ChunkFolder) -> Iterator[list[Attempt]]:
-    """The attempts, chunk by chunk."""
-    return (rows for _, rows in folder.records(Attempt))
-
-
 @dataclass(frozen=True)
 class Corrected:
     """A correction as it was made: what was asked, what came, and what the verifiers say."""
@@ -88,9 +78,9 @@ class Corrected:
     judged: Judged
 
 
-def read_corrections(folder: ChunkFolder) -> Iterator[list[Corrected]]:
+def read_corrections(corrected: FinishedChunks) -> Iterator[list[Corrected]]:
     """The corrections, chunk by chunk."""
-    for _, rows in folder.each():
+    for rows in corrected.iter_json():
         yield [
             Corrected(
                 Request.model_validate(row["asked"]),

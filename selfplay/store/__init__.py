@@ -4,17 +4,19 @@
 and their COMMITs, `traces` the parquet files. Nothing here knows a phase.
 """
 
-from selfplay.store.chunks import Body, Chunk, ChunkFolder
+from selfplay.store.chunks import Chunk, ChunkFolder, ChunkRows, FinishedChunks
 from selfplay.store.files import read_json, read_lines, sha256_of, write_json, write_lines, write_whole
 from selfplay.store.lease import Lease
-from selfplay.store.run import Commit, RunFolder
+from selfplay.store.run import Commit, RoundState, RunFolder
 
 __all__ = [
-    "Body",
     "Chunk",
     "ChunkFolder",
+    "ChunkRows",
     "Commit",
+    "FinishedChunks",
     "Lease",
+    "RoundState",
     "RunFolder",
     "read_json",
     "read_lines",

@@ -19,6 +19,19 @@ from selfplay.store.files import read_json, sha256_of, write_json, write_whole
 LOG = logging.getLogger("selfplay")
 
 
+class RoundState(Record):
+    """What a round hands to the next one, beside weights and data."""
+
+    level: int | None = None
+    """The curriculum's level: the largest difficulty that is mastered; None: as the curriculum starts."""
+    temperature_add: float = 0.0
+    """Added to the sampling temperature since a roll-back."""
+    anchor_add: float = 0.0
+    """Added to the anchor's share of the training rows since a roll-back."""
+    cap_scale: float = 1.0
+    """Factor on `curate.max_per_task` since a roll-back."""
+
+
 class Commit(Record):
     """What stands in `rounds/NNN/COMMIT`: the round, whole."""
 
@@ -30,8 +43,8 @@ class Commit(Record):
     reason: str = ""
     next_parent: int
     """Where the next round starts from: this round, or an earlier one after a roll-back."""
-    knobs: dict[str, Any] = Field(default_factory=dict)
-    """State for the next round: the curriculum's edge, and what a roll-back changed."""
+    state: RoundState = RoundState()
+    """What the next round is told."""
     metrics: dict[str, Any] = Field(default_factory=dict)
     """The round's row of metrics.jsonl, `time/` and `cost/` left out."""
     inputs: dict[str, str] = Field(default_factory=dict)

@@ -19,19 +19,18 @@ from selfplay.records import Attempt, Task, Trace, digest
 from selfplay.runtime.chunk_runner import Json, refuse_outage, run_chunks
 from selfplay.runtime.distributed import Ranks
 from selfplay.runtime.progress import Progress
+from selfplay.runtime.round_tasks import write_tasks
 from selfplay.seeds import rng_of, seed_of
-from selfplay.store import Chunk, ChunkFolder, read_lines, write_json, write_lines
+from selfplay.store import Chunk, ChunkFolder, FinishedChunks, write_json
 from selfplay.synthesis import rare
 from selfplay.synthesis.admission import answer_of
 from selfplay.synthesis.batch import Batch
 from selfplay.synthesis.makers import SELF_CHECKED, Material, Tools, admitted, ask
 from selfplay.synthesis.textbook import leaves_of
 from selfplay.tasks import listprograms
-from selfplay.tasks.book import TaskBook
 from selfplay.tasks.procedural import Evolver, ListProgramsSource, is_procedural
 from selfplay.verify import admit
 
-FILE = "tasks.jsonl"
 MAKER = "maker"
 """Name of the tag that a made task carries."""
 SHARPNESS = 4.0
@@ -120,17 +119,14 @@ def make_tasks(
         for n, lot in enumerate(lots)
     ]
     folder = ChunkFolder(out, chunks)
-    run_chunks("make", folder, open_tools, work, ranks=ranks, progress=progress, accepted=lambda row: "task" in row)
+    run_chunks(
+        "synthesize", folder, open_tools, work, ranks=ranks, progress=progress, accepted=lambda row: "task" in row
+    )
     if ranks.is_main:
-        made = _collected(folder, {*stock.drawn, *known})
-        write_lines(out / FILE, TaskBook.of(made.tasks).lines)
+        made = _collected(FinishedChunks(out), {*stock.drawn, *known})
+        write_tasks(out, made.tasks)
         write_json(out / "metrics.json", made.figures())
     ranks.barrier("made")
-
-
-def read_made(out: Path) -> TaskBook:
-    """The tasks that `make_tasks` left; none where the round has no makers."""
-    return read_lines(out / FILE, TaskBook.read) if (out / FILE).is_file() else TaskBook((), ())
 
 
 # ---- what is worked on ----
@@ -279,10 +275,10 @@ def _tagged(task: Task, maker: str) -> Task:
     return task.model_copy(update={"tags": tags, "source": f"made/{maker}", "split": "train"})
 
 
-def _collected(folder: ChunkFolder, known: Collection[str]) -> Made:
+def _collected(folder: FinishedChunks, known: Collection[str]) -> Made:
     """All chunks together; a task that was drawn, made or solved already is refused as `known`."""
     made, met = Made(), set(known)
-    for _, rows in folder.each():
+    for rows in folder.iter_json():
         for row in rows:
             made.asked += 1
             if "task" not in row:

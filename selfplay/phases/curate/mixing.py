@@ -63,14 +63,14 @@ def mix(
 
 
 def by_regime(section: Curate, new: Sequence[T], older: Sequence[T], rng: random.Random) -> list[T]:
-    """What the regime, `newest_share` and `rows` take of this round's items and the older ones; no anchor."""
+    """What the regime, `newest_share` and `max_rows` take of this round's items and the older ones; no anchor."""
     if section.regime == "replace":
         return list(new)
     if section.newest_share is not None and new and older:
         kept = _shares(new, older, section.newest_share, rng)
     else:
         kept = [*new, *older]
-    return rng.sample(kept, section.rows) if section.rows is not None and len(kept) > section.rows else kept
+    return rng.sample(kept, section.max_rows) if section.max_rows is not None and len(kept) > section.max_rows else kept
 
 
 def _by_count(

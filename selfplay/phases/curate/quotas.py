@@ -33,6 +33,14 @@ class Shares:
         """The lines for `quotas.json`: asked, reached, and why not."""
         return [asdict(line) for line in self.lines]
 
+    def unmet(self) -> list[str]:
+        """A sentence for each share that was asked for and could not be reached."""
+        return [
+            f"quota {line.tag} {line.asked}: reached {line.reached:.3f}; {line.why}"
+            for line in self.lines
+            if not line.met
+        ]
+
     def figures(self) -> dict[str, float]:
         """Flat figures of the round; none without quotas."""
         if not self.lines:

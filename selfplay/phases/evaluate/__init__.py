@@ -5,7 +5,7 @@ What the rows come to is computed in `measures`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,15 +13,15 @@ from pathlib import Path
 from selfplay.config.tree import Evaluate
 from selfplay.models import Backend
 from selfplay.models.student import Encoder
-from selfplay.phases.evaluate import drift
+from selfplay.phases.evaluate import drift, measures
 from selfplay.records import Outcome, Request, Sampling, Task
 from selfplay.runtime.chunk_runner import Json, refuse_outage, run_chunks
-from selfplay.runtime.distributed import Ranks
+from selfplay.runtime.context import RoundContext
 from selfplay.runtime.progress import Progress
 from selfplay.runtime.sampling import attempt_of, complete_all
 from selfplay.runtime.verified import Verifiers, is_outage, verify_with_retry
 from selfplay.seeds import seed_of
-from selfplay.store import Chunk, ChunkFolder
+from selfplay.store import Chunk, ChunkFolder, read_json, write_json
 from selfplay.tasks import Fixed
 from selfplay.training.rows import anchor_row
 
@@ -39,33 +39,41 @@ class Part:
     temperature: float
 
 
-def evaluate(
-    section: Evaluate,
-    fixed: Fixed,
-    *,
-    student: str,
-    max_new_tokens: int,
-    stop: tuple[str, ...],
-    open_backend: Callable[[], AbstractContextManager[Backend]],
-    open_verifiers: Callable[[], AbstractContextManager[Verifiers]],
-    open_encoder: Callable[[], Encoder],
-    max_error_share: float,
-    round: int,
-    out: Path,
-    ranks: Ranks,
-    progress: Progress,
-    first: Path | None = None,
-) -> None:
-    """Writes chunks with one row a completion, or a text scored; `student` is the identity of the weights.
+def evaluate(ctx: RoundContext) -> None:
+    """Writes chunks with one row a completion, or a text scored; then the round's figures, and in round 0 what is frozen."""
+    _evaluate(ctx)
+    if ctx.ranks.is_main:
+        _measure(ctx)
+    ctx.ranks.barrier("measured")
 
-    `first`: round 0's dev.json, whose frozen samples are scored as well; None in round 0, which freezes them.
-    """
+
+def _measure(ctx: RoundContext) -> None:
+    most = ctx.config.verify.max_error_share
+    rows = (row for rows in ctx.finished("evaluate").iter_json() for row in rows)
+    first = read_json(ctx.run.phase(0, "evaluate") / "dev.json") if ctx.number else None
+    figures, frozen = measures.measure(ctx.config.eval, ctx.resources.source.fixed, rows, first, most)
+    write_json(ctx.at("evaluate") / "dev.json", frozen)
+    write_json(ctx.at("evaluate") / "metrics.json", figures)
+    if lost := [f"{figures[key]} of {key.partition('_')[0]}" for key in measures.ERRORS if figures.get(key)]:
+        ctx.note(
+            f"evaluation could not judge {', '.join(lost)}; they are left out, and above "
+            f"verify.max_error_share = {most} there is no figure"
+        )
+
+
+def _evaluate(ctx: RoundContext) -> None:
+    section, fixed, round, progress = ctx.config.eval, ctx.resources.source.fixed, ctx.number, ctx.progress
+    model, student, out = ctx.run.model(round), ctx.identity("evaluate"), ctx.at("evaluate")
+    max_new_tokens, stop = section.max_new_tokens or ctx.config.generate.max_new_tokens, ctx.config.generate.stop
+    max_error_share = ctx.config.verify.max_error_share
+    first = ctx.run.phase(0, "evaluate") / "dev.json" if round else None
     parts = {part.name: part for part in parts_of(section, fixed)}
 
     @contextmanager
     def open_tools() -> Iterator[Tools]:
         with ExitStack() as stack:
-            yield stack.enter_context(open_backend()), stack.enter_context(open_verifiers()), open_encoder
+            backend = stack.enter_context(ctx.resources.student(model, student, keep=True))
+            yield backend, stack.enter_context(ctx.resources.verifiers()), lambda: ctx.resources.encoder(model)
 
     def work(tools: Tools, chunk: Chunk) -> list[Json]:
         part = parts[chunk.members[0].partition("/")[0]]
@@ -90,7 +98,7 @@ def evaluate(
         folder_of(section, fixed, student, out),
         open_tools,
         work,
-        ranks=ranks,
+        ranks=ctx.ranks,
         progress=progress,
         accepted=lambda row: bool(row.get("outcome") == passed),
     )

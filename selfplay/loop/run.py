@@ -1,0 +1,187 @@
+"""Floor 6: the loop. The file to read first: a run plays rounds, and a round is the phases of PHASES in order, then its COMMIT.
+
+All state is on disk: a phase that is DONE is not played again, a round is committed whole or not at all, and the same
+command resumes. Rank 0 alone decides what comes next and writes what is not a chunk.
+"""
+
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from selfplay.config import Config, Loaded
+from selfplay.config.resolved import resolved_text, science_of
+from selfplay.errors import ConfigError, GateStopped
+from selfplay.loop.commit import commit_round
+from selfplay.loop.gate import best_round, gate
+from selfplay.loop.phase_subprocess import run_in_subprocess
+from selfplay.phases.audit import audit
+from selfplay.phases.correct import correct
+from selfplay.phases.curate import curate
+from selfplay.phases.evaluate import evaluate
+from selfplay.phases.generate import generate
+from selfplay.phases.propose import propose
+from selfplay.phases.synthesize import synthesize
+from selfplay.phases.train import train
+from selfplay.phases.verify import verify
+from selfplay.runtime.context import RoundContext
+from selfplay.runtime.distributed import Ranks, join
+from selfplay.runtime.progress import Progress
+from selfplay.runtime.resources import RunResources
+from selfplay.runtime.timing import timed
+from selfplay.store import Commit, Lease, RunFolder
+
+LOG = logging.getLogger("selfplay")
+Opened = Callable[[RunFolder], None]
+Committed = Callable[[RunFolder, Commit], None]
+Phase = Callable[[RoundContext], None]
+
+PHASES: tuple[Phase, ...] = (
+    propose,
+    synthesize,
+    generate,
+    verify,
+    correct,
+    audit,
+    curate,
+    train,
+    evaluate,
+    gate,
+)
+"""A round, in order. A phase's folder and its name in messages are the name of its function."""
+OF_ROUND_0 = ("curate", "train", "evaluate", "gate")
+KEEPS_STUDENT = ("propose", "generate")
+"""Phases before which the student stays in memory: the one that was evaluated writes the next round's attempts."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run came to."""
+
+    path: Path
+    commits: list[Commit] = field(default_factory=list)
+
+    @property
+    def best(self) -> int:
+        """The round with the best dev accuracy."""
+        return best_round(self.commits)
+
+
+def run(
+    loaded: Loaded,
+    *,
+    progress: Progress | None = None,
+    opened: Opened | None = None,
+    on_commit: Committed | None = None,
+) -> Finished:
+    """Runs or resumes; returns once all rounds are committed. On every rank of a launch alike.
+
+    `opened` is called once the folder is ours and checked, `on_commit` after each round; both on rank 0 alone.
+
+    Raises GateStopped (exit 4) where the gate ended the run, OutageError (3) where the same command will go on,
+    Interrupted (130), ConfigError (2), StoreError (1).
+    """
+    config, progress = loaded.config, progress or Progress()
+    ranks = join(config.launch.ranks, config.launch.device)
+    if config.phase_subprocess and ranks.world_size > 1:
+        raise ConfigError(
+            f"phase_subprocess is true under a launcher with {ranks.world_size} ranks; set it to false, or use plain selfplay run"
+        )
+    folder = RunFolder(Path(config.runs_dir) / config.name)
+    note = progress.note if ranks.is_main else LOG.warning
+    with contextlib.closing(RunResources(config, loaded.path.resolve().parent, ranks, folder.path, note)) as resources:
+        if not ranks.is_main:
+            return _rounds(loaded, folder, resources, progress, None)
+        with Lease(folder.path):
+            resources.check_set_up()
+            folder.open(science_of(config), resources.fingerprint_files(), resolved_text(loaded))
+            folder.rebuild_metrics()
+            if opened:
+                opened(folder)
+            return _rounds(loaded, folder, resources, progress, on_commit)
+
+
+def _rounds(
+    loaded: Loaded, folder: RunFolder, resources: RunResources, progress: Progress, on_commit: Committed | None
+) -> Finished:
+    """Plays the rounds that are not committed yet, as rank 0 reads them from the folder."""
+    config, ranks = loaded.config, resources.ranks
+    while True:
+        commits = _committed(folder, ranks)
+        if commits and commits[-1].action == "stop":
+            raise GateStopped(
+                f"{folder.path}: stopped by the gate after round {commits[-1].round}: {commits[-1].reason}"
+            )
+        if len(commits) > config.rounds:
+            return Finished(folder.path, commits)
+        ctx = context_of(config, folder, resources, progress, commits)
+        progress.round(ctx.number)
+        phases = phases_of(config, ctx.number)
+        if ranks.is_main and folder.round(ctx.number).exists():
+            done = ", ".join(name for name in map(name_of, phases) if (ctx.at(name) / "DONE").is_file())
+            progress.note(f"resuming round {ctx.number}: {done or 'nothing'} done")
+        for phase in phases:
+            if config.phase_subprocess:
+                run_in_subprocess(loaded.path, loaded.overrides, ctx.number, name_of(phase), progress)
+            else:
+                run_phase(ctx, phase)
+        if ranks.is_main:
+            commit = commit_round(ctx, tuple(map(name_of, phases)))
+            if on_commit:
+                on_commit(folder, commit)
+        ranks.barrier("committed")
+        progress.check_stop()
+
+
+def context_of(
+    config: Config, folder: RunFolder, resources: RunResources, progress: Progress, commits: list[Commit]
+) -> RoundContext:
+    """The round that comes after `commits`."""
+    parent = commits[-1].next_parent if commits else None
+    return RoundContext(len(commits), parent, config, folder, resources, resources.ranks, progress, commits)
+
+
+def phases_of(config: Config, number: int) -> list[Phase]:
+    """The phases of a round: round 0 samples nothing; some phases are there only where the configuration asks for them."""
+    asked = {
+        "synthesize": config.propose.make is not None,
+        "correct": config.correct.attempts > 0,
+        "audit": bool(config.audit.canaries or config.audit.share),
+    }
+    return [
+        phase for phase in PHASES if (name_of(phase) in OF_ROUND_0 if number == 0 else asked.get(name_of(phase), True))
+    ]
+
+
+def run_phase(ctx: RoundContext, phase: Phase) -> None:
+    """One phase of a round, in this process."""
+    name = name_of(phase)
+    with timed(ctx.at(name), ctx.progress, write=ctx.ranks.is_main):
+        if name not in KEEPS_STUDENT:
+            ctx.resources.release()
+        phase(ctx)
+    ctx.progress.check_stop()
+
+
+def play_one_phase(loaded: Loaded, number: int, name: str, progress: Progress) -> None:
+    """One phase of a round by its name: what the child process of `phase_subprocess: true` does."""
+    config = loaded.config
+    folder, ranks = RunFolder(Path(config.runs_dir) / config.name), join(None, config.launch.device)
+    with contextlib.closing(
+        RunResources(config, loaded.path.resolve().parent, ranks, folder.path, progress.note)
+    ) as resources:
+        ctx = context_of(config, folder, resources, progress, folder.commits()[:number])
+        run_phase(ctx, next(phase for phase in PHASES if name_of(phase) == name))
+
+
+def name_of(phase: Any) -> str:
+    """A phase's name: that of its function, its folder and its key in `time/`."""
+    return str(phase.__name__)
+
+
+def _committed(folder: RunFolder, ranks: Ranks) -> list[Commit]:
+    """The committed rounds, on every rank."""
+    rows = [commit.model_dump(mode="json") for commit in folder.commits()] if ranks.is_main else None
+    return [Commit.model_validate(row) for row in ranks.broadcast("commits", rows)]

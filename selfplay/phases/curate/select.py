@@ -1,0 +1,184 @@
+"""Floor 5: a round's attempts held against the rules: traces with decisions, training rows, preference pairs, and what was counted."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple, TextIO
+
+from selfplay.config.tree import Curate
+from selfplay.curate import Archive, SelectRules, archive_entries, select
+from selfplay.curate.screening import Screening
+from selfplay.models.student import Encoder
+from selfplay.phases.curate.groups import Encoding, Group
+from selfplay.phases.curate.mixing import Frontier, mix
+from selfplay.phases.curate.pairs import FILE as PAIRS
+from selfplay.phases.curate.pairs import PairWriter, mix_pairs
+from selfplay.phases.curate.quotas import Shares, apply_quotas
+from selfplay.phases.curate.tally import Tally, figures_of, notices, tally_up
+from selfplay.records import Decision, Row, Task, Trace
+from selfplay.runtime.screens import Screen
+from selfplay.store import write_json
+from selfplay.store.files import writing_text
+from selfplay.store.traces import ROWS, Stacked, write_rows, write_traces, writing_pairs, writing_rows
+from selfplay.training.rows import anchor_row, row_of_trace
+from selfplay.verify import Judged
+
+
+def curate_anchor(anchor: Sequence[Task], encoder: Encoder, out: Path) -> None:
+    """Round 0: the anchor's rows, which are the training rows of its warm-up."""
+    rows = [anchor_row(encoder, task) for task in anchor]
+    write_rows(out / "anchor.parquet", rows)
+    write_rows(out.parent / "train.parquet", rows)
+    with writing_pairs(out.parent / PAIRS):
+        pass  # a file without a pair: every round has one
+    figures = {"data/anchor_rows": len(rows), "data/train_rows": len(rows)}
+    strata = _counts(set(task.tags) for task in anchor)
+    write_json(out / "DONE", {"metrics": figures, "by_operations": {}, "strata": strata, "solved": []})
+
+
+class Selected(NamedTuple):
+    """A group of traces with the decision on each, and what the verifiers said."""
+
+    traces: list[Trace]
+    decisions: list[Decision]
+    judged: list[Judged]
+
+
+@dataclass
+class Curation:
+    """What the curation of one round works with. `run` does it, once."""
+
+    section: Curate
+    encoder: Callable[[], Encoder]
+    """Opens the student's encoder; asked only where an attempt has no token ids, or a correction gets another prompt."""
+    archive: Archive | None
+    """What earlier rounds accepted; None where rounds are not held against one another, and then none is written."""
+    screen: Screen | None
+    older: Sequence[Path]
+    """The new.parquet of the rounds that this one stands on, pairs.parquet beside each."""
+    anchor: Path
+    """Round 0's anchor.parquet."""
+    seed: int
+    out: Path
+    """The phase's folder; traces.parquet, train.parquet and pairs.parquet go beside it."""
+    corrections: Literal["final", "whole"] = "final"
+    """What an accepted correction teaches, see `correct.format`."""
+    frontier: Frontier | None = None
+    filtered: int = 0
+    """Drawn tasks that `propose` left out."""
+    tally: Tally = field(default_factory=Tally)
+
+    def __post_init__(self) -> None:
+        self._encoding = Encoding(self.encoder)
+
+    def run(self, groups: Iterable[Group]) -> list[str]:
+        """Writes traces, rows, pairs and DONE; the sentences that a person should read.
+
+        `groups`: whole tasks, one group in memory at a time; with quotas, which are shares of the whole round, all of them.
+        """
+        selected: Iterable[Selected] = map(self._select, groups)
+        shares: Shares | None = None
+        if self.section.quotas:
+            every = list(selected)
+            shares = apply_quotas(self.section.quotas, [(one.traces, one.decisions) for one in every])
+            selected = [Selected(*shares.over(one.traces), one.judged) for one in every]
+        pairs = self._write(selected)
+        trained = mix_pairs(
+            self.section, self.out / PAIRS, [p.with_name(PAIRS) for p in self.older], self._beside(PAIRS), self.seed
+        )
+        figures = {**figures_of(self.tally, self._mixed(), self.filtered), **pairs.figures(trained)}
+        told = notices(self.tally)
+        if shares is not None:
+            write_json(self.out / "quotas.json", shares.report())
+            figures |= shares.figures()
+            told = [*shares.unmet(), *told]
+        summary = {
+            "by_operations": self.tally.by_operations,
+            "strata": dict(sorted(self.tally.strata.items())),
+            "solved": sorted(self.tally.solved),
+        }
+        write_json(self.out / "DONE", {"metrics": figures, **summary})
+        return told
+
+    def _beside(self, name: str) -> Path:
+        return self.out.parent / name
+
+    def _select(self, group: Group) -> Selected:
+        traces = self._encoding.traces(group)
+        found = self.screen(traces) if self.screen else Screening()
+        self.tally.screened(found)
+        decisions = select(traces, rules_of(self.section), self.archive or Archive(), found.flags)
+        return Selected(traces, decisions, group.judged)
+
+    def _write(self, selected: Iterable[Selected]) -> PairWriter:
+        """Writes what this round alone gives: traces, new rows, new pairs, archive."""
+        with (
+            writing_pairs(self.out / PAIRS) as write,
+            writing_rows(self.out / "new.parquet") as keep,
+            nullcontext() if self.archive is None else writing_text(self.out / "archive.jsonl") as archived,
+        ):
+            pairs = PairWriter(write, self.corrections)
+            write_traces(self._beside("traces.parquet"), self._decided(selected, pairs, keep, archived))
+        return pairs
+
+    def _decided(
+        self,
+        selected: Iterable[Selected],
+        pairs: PairWriter,
+        keep: Callable[[Sequence[Row]], None],
+        archived: TextIO | None,
+    ) -> Iterator[list[Trace]]:
+        for traces, decisions, judged in selected:
+            done = [_decided(trace, decision) for trace, decision in zip(traces, decisions, strict=True)]
+            tally_up(self.tally, done, judged)
+            kept = [trace for trace in done if trace.decision and trace.decision.decision == "accepted"]
+            keep([row_of_trace(self._encoding.taught(trace, self.corrections)) for trace in kept])
+            if archived is not None:
+                lines = Archive(tuple(archive_entries(traces, decisions))).to_lines()
+                archived.writelines(f"{line}\n" for line in lines)
+            pairs.add(done)
+            yield sorted(done, key=lambda trace: (trace.task.id, trace.attempt.attempt))
+
+    def _mixed(self) -> Counter[str]:
+        """Mixes this round's rows, older ones and the anchor into train.parquet; how many of each kind."""
+        with Stacked([self.out / "new.parquet", *self.older, self.anchor], ROWS) as stack:
+            older = 1 + len(self.older)
+            new, past, human = stack.rows_of(0, 1), stack.rows_of(1, older), stack.rows_of(older, older + 1)
+            operations = stack.column("operations")
+            rows = mix(self.section, new, past, human, self.seed, self.frontier, operations.__getitem__)
+
+            def kind(row: int) -> str:
+                return "new" if row in new else "older" if row in past else "anchor"
+
+            stack.write(self._beside("train.parquet"), rows, kind)
+            return Counter(map(kind, rows))
+
+
+def _decided(trace: Trace, decision: Decision) -> Trace:
+    """The trace with its decision; the records that it joins are not checked again."""
+    return Trace.model_construct(
+        task=trace.task,
+        attempt=trace.attempt,
+        verdicts=trace.verdicts,
+        outcome=trace.outcome,
+        decision=decision,
+    )
+
+
+def _counts(tags: Iterable[Collection[str]]) -> dict[str, int]:
+    """In how many of the sets each tag is, in the order of the tags."""
+    return dict(sorted(Counter(tag for one in tags for tag in one).items()))
+
+
+def rules_of(section: Curate) -> SelectRules:
+    """The selection's rules of a config section."""
+    order = (*section.dedup, "bottom_share", "cap")
+    return SelectRules(
+        verified_only=section.verified_only,
+        drop_share=section.drop_bottom_share,
+        cap=section.max_per_task,
+        emphasis_floor=section.emphasis_floor,
+        order=order,
+    )
