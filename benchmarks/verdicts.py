@@ -25,10 +25,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from math_answers import worker_cpu  # noqa: E402  beside this file
-from tests.pairs import mathematics  # noqa: E402
 
 from selfplay.answers import extract_answer  # noqa: E402
 from selfplay.verify.math import equal, warm_up  # noqa: E402
+from tests.pairs import mathematics  # noqa: E402
 
 Rule = Callable[[str, str], bool]
 Pair = tuple[str, str, bool]
