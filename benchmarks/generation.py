@@ -20,14 +20,14 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 import transformers
-from tiny_models import make_tiny
 
 from selfplay.models.embedded import Embedded
 from selfplay.records import Request, Sampling
+from tests.support.tiny_models import make_tiny
 
 SHAPE = {
     "hidden_size": 128,

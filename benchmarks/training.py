@@ -19,14 +19,13 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import datasets
 import torch
 import transformers
 import trl
 from generation import SHAPE, round_to
-from tiny_models import make_tiny, random_rows
 
 from selfplay.config.tree import Train
 from selfplay.models.transformer import quiet_cpu
@@ -34,6 +33,7 @@ from selfplay.runtime.distributed import Ranks
 from selfplay.training import schedule, train
 from selfplay.training.methods.sft import RowCollator
 from selfplay.training.schedule import Plan, micro_rows
+from tests.support.tiny_models import make_tiny, random_rows
 
 Clock = tuple[float, float]
 Side = Callable[[Path, Train, Plan, int], Clock]

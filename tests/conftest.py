@@ -15,7 +15,7 @@ os.environ.update(
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.support import ROOT
 
 
 @pytest.fixture(scope="session")

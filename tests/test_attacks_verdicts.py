@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from attacks_verdicts import CARELESS, FLOODS, FOOLING, HEAVY, HIDDEN_PROGRAMS, NEVER_EQUAL, NO_TEN
 
 from selfplay.answers import extract_answer, extract_code
 from selfplay.models.structured import extract
@@ -14,6 +13,7 @@ from selfplay.records import Attempt, Outcome, Task, Verdict
 from selfplay.verify.custom import PythonFunction
 from selfplay.verify.judge import Grade
 from selfplay.verify.math import equal, warm_up
+from tests.support.attacks_verdicts import CARELESS, FLOODS, FOOLING, HEAVY, HIDDEN_PROGRAMS, NEVER_EQUAL, NO_TEN
 
 BOUND = 20.0
 """CPU seconds: ten times what the worst of them takes, for a scan that is not linear."""

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import Act, Body, ScriptedServer, failure, prompt_of, reply
-from test_kill import play as play_apart
-from test_launch import driver
-from test_teacher_loop import grades, play, written
 
 from selfplay import open_run
 from selfplay.errors import OutageError
+from tests.support.runs import play as play_apart
+from tests.support.runs import play_on_ranks
+from tests.support.servers import Act, Body, ScriptedServer, failure, prompt_of, reply
+from tests.support.teachers import grades, play, written
 
 RULES = """\
 rounds: 1
@@ -106,7 +106,7 @@ def test_dead_second_judge_stops_the_audit_and_the_same_command_goes_on(tmp_path
 @pytest.mark.prove
 def test_judges_in_this_process_judge_and_are_audited(tmp_path: Path) -> None:
     """Two real models, without a server: the second one is the first one's equal here, so nothing is overturned."""
-    import test_http_real_server as real
+    from tests.support import real_server as real
 
     real.train_judge(tmp_path / "judge")
     told = {"prompt": "Prove it.", "verifier": {"type": "judge"}}
@@ -138,7 +138,7 @@ def test_judges_in_this_process_judge_and_are_audited(tmp_path: Path) -> None:
 def test_audit_under_two_ranks_is_that_of_one(tmp_path: Path) -> None:
     """A verifier that says yes decides, and the answer, which it leaves out, is the stronger check."""
     overrides = (
-        "verify.check={type: 'python:verifiers_of_tests:yes'}",
+        "verify.check={type: 'python:tests.support.verifiers_of_tests:yes'}",
         "audit.share=1.0",
         "audit.canaries=4",
         "rounds=1",
@@ -148,7 +148,7 @@ def test_audit_under_two_ranks_is_that_of_one(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     alone = play_apart(tmp_path / "one", "never", *overrides)
     assert alone.returncode == 0, alone.stderr
-    both = driver(tmp_path / "two", 2, "never", "launch.ranks=2", *overrides)
+    both = play_on_ranks(tmp_path / "two", 2, "never", "launch.ranks=2", *overrides)
     assert both.returncode == 0, both.stderr
     assert again_of(tmp_path / "one") == again_of(tmp_path / "two") != []
     canaries = [(tmp_path / name / "runs/a/rounds/001/audit/canaries.jsonl").read_text() for name in ("one", "two")]

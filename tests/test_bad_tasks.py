@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import strangers
 
 from selfplay.cli.validate import check_command, validate_command
 from selfplay.config.sections import Gsm8k, JsonlTasks, Mbpp
@@ -15,6 +14,7 @@ from selfplay.runtime.resources import RunResources
 from selfplay.tasks import open_source
 from selfplay.verify import faults
 from selfplay.verify.faults import fault_of, golds_of, unparsed_golds
+from tests.support import strangers
 
 MATH = {"type": "math", "answer": "4"}
 CODE = {"type": "code_tests", "entry_point": "f", "cases": [[[4], 5]]}

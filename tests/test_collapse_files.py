@@ -13,13 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT
 
 import selfplay.collapse as c
 from selfplay.cli.collapse import collapse
 from selfplay.collapse.rounds import profile
 from selfplay.errors import ConfigError, DataError, EmptyMetric
 from selfplay.store.traces import READ_ROWS, read_parquet
+from tests.support import ROOT
 
 Row = dict[str, Any]
 

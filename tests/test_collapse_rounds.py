@@ -93,9 +93,8 @@ def test_backend_that_cannot_score_or_gives_no_ids_has_no_drift() -> None:
 
 
 def test_real_entropies_lie_between_nothing_and_a_uniform_law_and_likelihood_is_as_before(tmp_path: Path) -> None:
-    from tiny_models import make_tiny
-
     from selfplay.models.embedded import Embedded
+    from tests.support.tiny_models import make_tiny
 
     with Embedded(make_tiny(tmp_path / "m"), template="plain", device="cpu", threads=1) as model:
         rows = [row_of([1, 2, 3], [4, 5, 6, 7]), row_of([1], [9, 8])]

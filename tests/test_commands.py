@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
-from test_kill import CONFIG, end_state
 
 from selfplay import fork, load_config, open_run
 from selfplay import run as start
@@ -21,6 +19,8 @@ from selfplay.errors import DataError, StoreError
 from selfplay.records import Attempt, Decision, Outcome, Task, Trace, Verdict
 from selfplay.store import Lease, sha256_of
 from selfplay.store.traces import write_traces
+from tests.support import ROOT
+from tests.support.runs import CONFIG, end_state
 
 HOSTILE = "A: 1\x1b[2J\x1b]0;owned\x07\u202e\u2028<script>"
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from selfplay.config.load import load_tree
 from selfplay.config.resolved import resolved_text, science_of
 from selfplay.config.synthesis_dataset import Make
 from selfplay.errors import ConfigError
+from tests.support import ROOT
 
 SOUND = """\
 rounds: 2

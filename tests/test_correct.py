@@ -11,7 +11,6 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_kill import CONFIG, end_state, play, spread
 
 from selfplay import load_config, open_run
 from selfplay import run as start
@@ -36,6 +35,7 @@ from selfplay.tasks.book import TaskBook
 from selfplay.tasks.procedural import arithmetic_task, solve
 from selfplay.verify.answer import MathAnswer
 from selfplay.verify.routing import Judged
+from tests.support.runs import CONFIG, end_state, play, spread
 
 TASKS = TaskBook.of(arithmetic_task([50 + 9 * n, 7 * n + 1, 3], n % 2 == 0) for n in range(6))
 SAMPLING = Sampling(max_new_tokens=64)

@@ -11,9 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
-from strangers import CONFIG, folder_of, played
-from test_launch import launch
 
 from selfplay.errors import ConfigError, OutageError
 from selfplay.records import Attempt, Outcome, Task, Verdict
@@ -21,6 +18,9 @@ from selfplay.runtime.verified import is_outage
 from selfplay.verify import verify
 from selfplay.verify.custom import RAISED, PythonFunction
 from selfplay.verify.custom_worker import with_folder
+from tests.support import ROOT
+from tests.support.runs import launch
+from tests.support.strangers import CONFIG, folder_of, played
 
 MODULE = """\
 import fcntl, json, os, re, signal, stat, sys, time

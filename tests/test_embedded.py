@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_models import make_tiny
 
 from selfplay.config.sections import TinyStudent
 from selfplay.errors import ConfigError, DataError
@@ -20,6 +19,7 @@ from selfplay.models.embedded import Embedded
 from selfplay.models.encode import encode_completion, encode_prompt, row_of
 from selfplay.models.student import open_encoder
 from selfplay.records import Completion, Message, Request, Sampling
+from tests.support.tiny_models import make_tiny
 
 REQUESTS = [Request(task_id=str(i), prompt="sort the list " * (i % 6) + str(i)) for i in range(24)]
 GREEDY = Sampling(temperature=0, max_new_tokens=24)

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_models import CHAT, CHATML, NO_SYSTEM, STRIPPING, THINKING, WITH_BOS, chat_tokenizer
 
 from selfplay.errors import DataError
 from selfplay.models.encode import encode_completion, encode_prompt
 from selfplay.records import Message, Request
+from tests.support.tiny_models import CHAT, CHATML, NO_SYSTEM, STRIPPING, THINKING, WITH_BOS, chat_tokenizer
 
 TEMPLATES = {"plain words": CHAT, "chatml": CHATML, "thinking": THINKING, "bos": WITH_BOS, "stripping": STRIPPING}
 TOKENIZERS = {

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from strangers import folder_of, played
+from tests.support.strangers import folder_of, played
 
 INSTRUCTION = (
     "You are an expert Python programmer. Read the task below with care, think step by step, and answer with one Python code "

@@ -6,9 +6,8 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 
-from conftest import ROOT
-
 import selfplay
+from tests.support import ROOT
 
 FLOORS = {
     "records errors seeds config jsonlines": 0,

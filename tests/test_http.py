@@ -5,12 +5,12 @@ import logging
 from pathlib import Path
 
 import pytest
-from servers import Act, Body, ScriptedServer, echo, echo_one, failure, prompt_of, reply
 
 from selfplay.errors import ConfigError
 from selfplay.models.http import Http
 from selfplay.models.limits import Patience
 from selfplay.records import Completion, Message, Request, Sampling
+from tests.support.servers import Act, Body, ScriptedServer, echo, echo_one, failure, prompt_of, reply
 
 FAST = Patience(deadline_seconds=5, first_wait_seconds=0.01, max_wait_seconds=2)
 SAMPLING = Sampling(max_new_tokens=20)

@@ -11,13 +11,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from servers import Act, Body, ScriptedServer, echo, echo_one, failure, prompt_of, reply, wait_for
 
 from selfplay.errors import BudgetError, ConfigError
 from selfplay.models.budget import Budget, Prices
 from selfplay.models.http import Http
 from selfplay.models.limits import Patience
 from selfplay.records import Completion, Request, Sampling
+from tests.support.servers import Act, Body, ScriptedServer, echo, echo_one, failure, prompt_of, reply, wait_for
 
 FAST = Patience(deadline_seconds=5, first_wait_seconds=0.01, max_wait_seconds=2)
 SHORT = Patience(deadline_seconds=0.3, first_wait_seconds=0.01, retries=1)

@@ -5,13 +5,13 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from servers import Act, Body, ScriptedServer, echo, failure, reply
 
 from selfplay.models.http import Http
 from selfplay.models.limits import Patience
 from selfplay.models.structured import ask, extract
 from selfplay.records import Message, Request, Sampling
 from selfplay.verify.judge import Grade
+from tests.support.servers import Act, Body, ScriptedServer, echo, failure, reply
 
 NINE = '{"reason": "r", "score": 9, "sure": true}'
 ASKED = [Request(task_id="t", messages=(Message(role="user", content="JSON?"),))]

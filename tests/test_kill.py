@@ -1,8 +1,6 @@
 """SIGKILL anywhere costs at most the chunks in hand: the same command ends where an uninterrupted run ends, byte for byte."""
 
-import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -11,46 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
 
-from selfplay.store import sha256_of
-
-CONFIG = """\
-# the scripted student: the whole loop and its store, without torch
-rounds: 2
-tasks: {source: arithmetic, anchor: 20, held_out: 12}
-student: {kind: scripted}
-propose: {tasks_per_round: 24, curriculum: {start: 1, end: 4, advance_at: 0.2, next_share: 0.4}}
-generate: {samples_per_task: 3, samples_mastered: 2, chunk_tasks: 8}
-curate: {across_rounds: true}
-train: {epochs: 1, start: continue}
-eval: {sample_tasks: 8, samples: 4, chunk_tasks: 12, bootstrap: 50}
-tracking: {mode: disabled}
-name: a
-"""
-DRIVER = Path(__file__).with_name("driver.py")
-
-
-def play(folder: Path, kill: str = "never", *overrides: str, text: str = CONFIG) -> subprocess.CompletedProcess[str]:
-    """One start of the run in its own process."""
-    (folder / "c.yaml").write_text(text)
-    command = [sys.executable, str(DRIVER), str(folder / "c.yaml"), str(folder / "runs"), kill, *overrides]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
-
-
-def end_state(folder: Path, name: str = "a") -> dict[str, Any]:
-    """What must not depend on how often the run died: metrics without time and cost, selection, rows, weights."""
-    run = folder / "runs" / name
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    state: dict[str, Any] = {
-        "metrics": [{k: v for k, v in row.items() if not re.match("(time|cost)/", k)} for row in rows]
-    }
-    for number in range(3):
-        for part in ("traces.parquet", "train.parquet", "model", "curate/archive.jsonl"):
-            path = run / "rounds" / f"{number:03d}" / part
-            state[f"{number}/{part}"] = sha256_of(path) if path.exists() else None
-    return state
+from tests.support import ROOT
+from tests.support.runs import CONFIG, end_state, play, spread
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +30,6 @@ def assert_resumed(folder: Path, kill: str, wanted: dict[str, Any]) -> None:
     resumed = play(folder)
     assert resumed.returncode == 0, resumed.stderr
     assert end_state(folder) == wanted, kill
-
-
-def spread(total: int, count: int) -> list[int]:
-    return sorted({1 + i * (total - 1) // (count - 1) for i in range(count)})
 
 
 def test_killed_at_any_event_or_rename_the_run_ends_the_same(

@@ -1,52 +1,22 @@
 """The same loop on real ranks, through the shipped accelerate_config.yaml: same attempts, same end, killed or not."""
 
-import os
 import shutil
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
-from test_kill import CONFIG, end_state, play
 
 from selfplay import open_run
 from selfplay.errors import ConfigError
 from selfplay.runtime.distributed import Ranks, join
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def launch(folder: Path, ranks: int, script: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`accelerate launch` of a script with the shipped file on CPU ranks."""
-    command = [
-        sys.executable,
-        "-m",
-        "accelerate.commands.launch",
-        "--config_file",
-        str(ROOT / "accelerate_config.yaml"),
-    ]
-    command += ["--num_processes", str(ranks), "--main_process_port", str(free_port()), *script, *arguments]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=env, cwd=folder)
-
-
-def driver(folder: Path, ranks: int, kill: str, *overrides: str) -> subprocess.CompletedProcess[str]:
-    (folder / "c.yaml").write_text(CONFIG)
-    script = [str(ROOT / "tests" / "driver.py")]
-    return launch(folder, ranks, script, str(folder / "c.yaml"), str(folder / "runs"), kill, *overrides)
+from tests.support import ROOT
+from tests.support.runs import CONFIG, end_state, launch, play, play_on_ranks
 
 
 def test_one_and_two_ranks_and_a_plain_run_end_the_same(tmp_path: Path) -> None:
     for name in ("plain", "two"):
         (tmp_path / name).mkdir()
     assert play(tmp_path / "plain").returncode == 0
-    done = driver(tmp_path / "two", 2, "never", "launch.ranks=2")
+    done = play_on_ranks(tmp_path / "two", 2, "never", "launch.ranks=2")
     assert done.returncode == 0, done.stderr
     assert end_state(tmp_path / "two") == end_state(tmp_path / "plain")
 
@@ -55,9 +25,9 @@ def test_two_ranks_killed_inside_a_phase_end_the_same(tmp_path: Path) -> None:
     for name in ("plain", "killed"):
         (tmp_path / name).mkdir()
     assert play(tmp_path / "plain").returncode == 0
-    killed = driver(tmp_path / "killed", 2, "event:9@1")
+    killed = play_on_ranks(tmp_path / "killed", 2, "event:9@1")
     assert killed.returncode != 0
-    done = driver(tmp_path / "killed", 2, "never")
+    done = play_on_ranks(tmp_path / "killed", 2, "never")
     assert done.returncode == 0, done.stderr
     assert end_state(tmp_path / "killed") == end_state(tmp_path / "plain")
 
@@ -68,8 +38,8 @@ def test_two_ranks_killed_anywhere_end_the_same(tmp_path: Path, kill: str) -> No
     for name in ("plain", "killed"):
         (tmp_path / name).mkdir()
     assert play(tmp_path / "plain").returncode == 0
-    assert driver(tmp_path / "killed", 2, kill).returncode != 0
-    done = driver(tmp_path / "killed", 2, "never")
+    assert play_on_ranks(tmp_path / "killed", 2, kill).returncode != 0
+    done = play_on_ranks(tmp_path / "killed", 2, "never")
     assert done.returncode == 0, done.stderr
     assert end_state(tmp_path / "killed") == end_state(tmp_path / "plain")
 

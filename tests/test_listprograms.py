@@ -3,7 +3,6 @@
 import itertools
 import json
 from collections import Counter
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,16 +12,10 @@ from selfplay.errors import DataError
 from selfplay.records import Task
 from selfplay.tasks import listprograms as lp
 from selfplay.tasks.listprograms import operations as ops
+from tests.support.list_programs import passes
 
 HELD_OUT = lp.held_out(0)
 EXCLUDE = frozenset(lp.sequence_of(task) for task in HELD_OUT)
-
-
-def passes(code: str, task: Task) -> bool:
-    """Runs a program of ours (never a model's) on the task's hidden inputs."""
-    names: dict[str, Any] = {}
-    exec(code, names)
-    return all(names["f"](*[list(arg) for arg in args]) == expected for args, expected in task.check["cases"])
 
 
 @st.composite

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from strangers import folder_of, played
 
 from selfplay import load_config, open_run
 from selfplay import run as start
@@ -14,6 +13,7 @@ from selfplay.phases.curate import Tally, notices
 from selfplay.phases.train import too_few
 from selfplay.records import Row
 from selfplay.store import sha256_of
+from tests.support.strangers import folder_of, played
 
 HOPELESS = """\
 rounds: 2

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import torch
-from tiny_models import make_tiny
 from transformers import AutoModelForCausalLM
 
 from selfplay import fork, load_config, open_run, run
 from selfplay.cli.results import export_command
+from tests.support.tiny_models import make_tiny
 
 CONFIG = """\
 name: lora

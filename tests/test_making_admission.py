@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
 from selfplay.models.scripted import Scripted
 from selfplay.records import Attempt, Outcome, Request, Sampling, Task, Verdict
@@ -21,6 +20,7 @@ from selfplay.verify.code import CodeTests
 from selfplay.verify.plain import literal
 from selfplay.verify.shown import answers
 from selfplay.verify.strengthen import broken_programs, hidden_cases, inputs_of
+from tests.support import ROOT
 
 sys.path.append(str(ROOT / "tests" / "sandbox"))
 from hostile_tests import FORGING, HARM

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
-from servers import Act, Body, ScriptedServer, prompt_of, reply
 
 from selfplay.cli.synthesize import make
 from selfplay.config.load import load_tree
@@ -19,6 +17,8 @@ from selfplay.config.synthesis_dataset import Make
 from selfplay.errors import ConfigError, OutageError
 from selfplay.store import sha256_of
 from selfplay.store.traces import read_traces
+from tests.support import ROOT
+from tests.support.servers import Act, Body, ScriptedServer, prompt_of, reply
 
 OFFLINE = ["seeds=8", "tasks.anchor=30", "tasks.per_length=3", "depth=2"]
 FILES = ("data.parquet", "refused.jsonl", "summary.json", "README.md")

@@ -9,12 +9,12 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfplay.synthesis import faults, formulas, lessons, translation
 from selfplay.synthesis.mutants import mutants, probes
+from tests.support import ROOT
 
 
 def benchmark() -> ModuleType:

@@ -1,7 +1,6 @@
 """List programs without a model: correction rows for the anchor, and evolved tasks; both come from the steps alone."""
 
 import pytest
-from test_listprograms import passes
 
 from selfplay.config.sections import ListPrograms
 from selfplay.config.tree import Correct
@@ -13,6 +12,7 @@ from selfplay.tasks.book import TaskBook
 from selfplay.tasks.listprograms.correcting import corrections, wrong_of
 from selfplay.tasks.listprograms.evolving import WAYS, evolve
 from selfplay.tasks.procedural import ListProgramsSource
+from tests.support.list_programs import passes
 
 EXCLUDE = frozenset(lp.sequence_of(task) for task in lp.held_out(0, 30))
 MENDED = corrections(3, 80, EXCLUDE)

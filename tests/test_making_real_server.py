@@ -1,6 +1,6 @@
 """Makers of a round against a real server, `transformers serve`: a tiny teacher that knows its lessons by heart, killed and resumed.
 
-The lessons are what the scripted teacher of `test_making_rounds` was asked and said; the tiny model learns them in a minute or two.
+The lessons are what the scripted teacher of `tests.support.teachers` was asked and said; the tiny model learns them in a minute or two.
 What it makes is then held to filters and admission as anybody's.
 """
 
@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import test_http_real_server as real
-import test_kill
-from servers import Act, Body, ScriptedServer
-from test_kill import end_state
-from test_making_rounds import TAUGHT, made_of, play, teach
 
 from selfplay import open_run
+from tests.support import real_server as real
+from tests.support import runs
+from tests.support.runs import end_state
+from tests.support.servers import Act, Body, ScriptedServer
+from tests.support.teachers import TAUGHT, made_of, play_text, teach
 
 pytestmark = pytest.mark.prove
 SMALL = [
@@ -49,7 +49,7 @@ def lessons_of(folder: Path) -> list[Lesson]:
         return act
 
     with ScriptedServer(listen) as server:
-        play(folder, TAUGHT.format(url=server.url), *SMALL)
+        play_text(folder, TAUGHT.format(url=server.url), *SMALL)
     return list(heard.values())
 
 
@@ -88,7 +88,7 @@ def test_tasks_are_made_in_the_round_by_a_teacher_on_a_real_server_killed_or_not
         (tmp_path / name).mkdir()
     train_teacher(lessons_of(tmp_path / "lessons"), models / "teacher")
     text, changed = TAUGHT.format(url=url), [*SMALL, f"propose.make.teacher.backend.model={models}/teacher"]
-    play(tmp_path / "straight", text, *changed)
+    play_text(tmp_path / "straight", text, *changed)
     tasks = made_of(tmp_path / "straight", 1)
     assert {task.tag("maker") for task in tasks} == {"procedural", "evolve", "backtranslate", "variants"}
     assert tasks == made_of(tmp_path / "lessons", 1), "it says what it has learnt"
@@ -96,8 +96,8 @@ def test_tasks_are_made_in_the_round_by_a_teacher_on_a_real_server_killed_or_not
     assert any(t["turn"] == 1 for t in traces), "corrected"
     assert any(t["reason"].startswith("quota:") for t in traces), "quota-curated"
     assert any(t["decision"] == "accepted" and t["source"] == "made/backtranslate" for t in traces)
-    killed = test_kill.play(tmp_path / "killed", "rename/make:4", *changed, text=text)
+    killed = runs.play(tmp_path / "killed", "rename/make:4", *changed, text=text)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    again = test_kill.play(tmp_path / "killed", "never", *changed, text=text)
+    again = runs.play(tmp_path / "killed", "never", *changed, text=text)
     assert again.returncode == 0, again.stderr
     assert end_state(tmp_path / "killed") == end_state(tmp_path / "straight")

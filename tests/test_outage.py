@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
-from test_kill import CONFIG, end_state
 
 from selfplay import load_config, open_run
 from selfplay import run as start
 from selfplay.errors import OutageError
 from selfplay.store.traces import read_rows
+from tests.support import ROOT
+from tests.support.runs import CONFIG, end_state
 
-CHECK = 'verify: {check: {type: all, of: [{type: "python:verifiers_of_tests:up_while_the_flag_is_there", flag: FLAG}, {type: task}]}}\n'
+CHECK = 'verify: {check: {type: all, of: [{type: "python:tests.support.verifiers_of_tests:up_while_the_flag_is_there", flag: FLAG}, {type: task}]}}\n'
 
 
 def begin(folder: Path, *overrides: str) -> Any:

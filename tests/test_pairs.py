@@ -6,8 +6,9 @@ from fractions import Fraction
 from random import Random
 
 import pytest
-from pairs import code_replies, judge_replies, mathematics, subject, texts
-from pairs.measure import Tally, merged, tally, wilson_upper
+
+from tests.pairs import code_replies, judge_replies, mathematics, subject, texts
+from tests.pairs.measure import Tally, merged, tally, wilson_upper
 
 # seeds that nothing else uses: a fault is not to be mended for these cases alone
 PAIRS_SEED, CODE_SEED, JUDGE_SEED = 40961, 40962, 40963

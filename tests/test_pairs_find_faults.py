@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable
 from functools import cache
 
 import pytest
-from pairs import code_replies, judge_replies, mathematics, subject
-from pairs.code_replies import CodeCase
-from pairs.judge_replies import JudgeCase
-from pairs.mathematics import Pair
 
 from selfplay.verify.math import equal
+from tests.pairs import code_replies, judge_replies, mathematics, subject
+from tests.pairs.code_replies import CodeCase
+from tests.pairs.judge_replies import JudgeCase
+from tests.pairs.mathematics import Pair
 
 SEED = 51407
 # some faults show in few integers; relations cost a solver each

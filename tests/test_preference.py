@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_models import make_tiny, random_pairs, random_rows
 
 from selfplay.config.load import load_config
 from selfplay.config.training import Lora, Train
@@ -31,9 +30,10 @@ from selfplay.training.pair_schedule import pair_plan
 from selfplay.training.rows import anchor_row
 from selfplay.training.schedule import micro_rows
 from selfplay.verify import Judged
+from tests.support.runs import WORKER, train_on_ranks
+from tests.support.tiny_models import make_tiny, random_pairs, random_rows
 
 BASIC: dict[str, Any] = {"steps": 4, "batch_rows": 8, "learning_rate": 2e-3, "precision": "fp32", "method": "dpo"}
-WORKER = Path(__file__).with_name("train_worker.py")
 PAD = 2
 """The tiny model's padding token, which stands in no pair."""
 
@@ -382,16 +382,14 @@ def test_killed_dpo_run_goes_on_from_its_checkpoint_to_the_same_bytes(
 @pytest.mark.prove
 @pytest.mark.parametrize("method", ["dpo", "kto"])
 def test_two_ranks_train_on_pairs_as_one(tiny: Path, tmp_path: Path, method: str) -> None:
-    from test_train import launch
-
     long: dict[str, Any] = {"steps": 8, "save_steps": 4, "method": method, "micro_batch_rows": 2}
     go(tiny, tmp_path / "one", **long)
-    done = launch(tiny, tmp_path / "two", 2, {}, **(BASIC | long))
+    done = train_on_ranks(tiny, tmp_path / "two", 2, {}, **(BASIC | long))
     assert done.returncode == 0, done.stderr[-3000:]
     for name in ("loss", "rewards_margin", "rewards_accuracy"):
         assert curve_of(tmp_path / "two", name) == pytest.approx(curve_of(tmp_path / "one", name), abs=1e-4)
-    assert launch(tiny, tmp_path / "cut", 2, {"kill_at": 6}, **(BASIC | long)).returncode != 0
-    assert launch(tiny, tmp_path / "cut", 2, {}, **(BASIC | long)).returncode == 0
+    assert train_on_ranks(tiny, tmp_path / "cut", 2, {"kill_at": 6}, **(BASIC | long)).returncode != 0
+    assert train_on_ranks(tiny, tmp_path / "cut", 2, {}, **(BASIC | long)).returncode == 0
     assert weights(tmp_path / "cut" / "model") == weights(tmp_path / "two" / "model")
 
 

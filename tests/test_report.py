@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_report_runs import HOSTILE, write_run
 
 from selfplay.errors import DataError
 from selfplay.report import write_compare, write_report
@@ -16,6 +15,7 @@ from selfplay.report.glossary import ENTRIES, define, entry, title
 from selfplay.report.run_data import read_run
 from selfplay.report.trace_stats import tally
 from selfplay.store.traces import read_traces
+from tests.support.run_folders import HOSTILE, write_run
 
 
 class Page(HTMLParser):

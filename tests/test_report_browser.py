@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_report_runs import HOSTILE, write_run
 
 from selfplay.report import svg, write_compare, write_report
 from selfplay.store.traces import read_traces
+from tests.support.run_folders import HOSTILE, write_run
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 

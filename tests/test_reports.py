@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from reports import judged, read
 
 from selfplay.sandbox import Executor
+from tests.support.reports import judged, read
 
 
 @pytest.mark.parametrize(

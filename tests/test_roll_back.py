@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
 
 from selfplay import fork, load_config, open_run
 from selfplay import run as start
@@ -19,6 +18,7 @@ from selfplay.loop.run_view import OpenRun
 from selfplay.models.student import open_student
 from selfplay.runtime import resources
 from selfplay.store.traces import read_rows
+from tests.support import ROOT
 
 CONFIG = """\
 # training tasks are judged by a function that likes any answer that comes at once; dev set and test set by mathematics
@@ -27,7 +27,7 @@ tasks: {source: arithmetic, anchor: 20, held_out: 30}
 student: {kind: scripted, skill: 0.9, gain: 1.0}
 propose: {tasks_per_round: 30, curriculum: {start: 1, end: 9, advance_at: 0.1, next_share: 0.4, after_share: 0.4}}
 generate: {samples_per_task: 4, chunk_tasks: 30}
-verify: {check: {type: "python:verifiers_of_tests:short"}}
+verify: {check: {type: "python:tests.support.verifiers_of_tests:short"}}
 audit: {canaries: 0, share: 0}
 curate: {drop_bottom_share: 0.0, max_per_task: 2}
 gate: {roll_back: {temperature_add: 0.25, cap_scale: 0.5}}
@@ -121,7 +121,7 @@ def test_fork_of_a_later_round_takes_its_ancestors_alone(stopped: OpenRun) -> No
 
 def test_verifier_that_accepts_known_wrong_answers_stops_the_run_at_once(tmp_path: Path) -> None:
     with pytest.raises(GateStopped, match=r"after round 1: collapse alarm level 3: .*known-wrong trace was accepted"):
-        begin(tmp_path, "verify.check.type=python:verifiers_of_tests:yes", "audit.canaries=8")
+        begin(tmp_path, "verify.check.type=python:tests.support.verifiers_of_tests:yes", "audit.canaries=8")
     assert open_run(tmp_path / "a").rounds[1].action == "stop"
 
 

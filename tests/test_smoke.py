@@ -8,16 +8,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from conftest import ROOT
 
 from selfplay import open_run
 from selfplay.loop.session import collecting_rarely
 from selfplay.report.glossary import entry
-from selfplay.store import sha256_of
 from selfplay.tracking import history
+from tests.support import ROOT
+from tests.support.runs import DRIVER, end_state_of
 
 SMOKE = ROOT / "configs" / "smoke.yaml"
 SMALL = [
@@ -29,25 +28,12 @@ SMALL = [
     "tasks.per_length=2",
     "curate.verified_only=false",  # so little a student solves nothing, and a round without accepted attempts is not trained
 ]
-DRIVER = Path(__file__).with_name("driver.py")
 
 
 def play(runs: Path, kill: str = "never", *overrides: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "WANDB_MODE": "offline"}
     command = [sys.executable, str(DRIVER), str(SMOKE), str(runs), kill, *SMALL, *overrides]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
-
-
-def end_state(run: Path) -> dict[str, Any]:
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    state: dict[str, Any] = {
-        "metrics": [{k: v for k, v in row.items() if not re.match("(time|cost)/", k)} for row in rows]
-    }
-    for number in range(len(rows)):
-        for part in ("traces.parquet", "train.parquet", "model"):
-            path = run / "rounds" / f"{number:03d}" / part
-            state[f"{number}/{part}"] = sha256_of(path) if path.exists() else None
-    return state
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +116,7 @@ def test_exported_round_loads_with_transformers_alone(smoke: Path, tmp_path: Pat
 def test_another_process_and_isolated_phases_give_the_same_bytes(smoke: Path, tmp_path: Path) -> None:
     for name, overrides in (("again", []), ("apart", ["phase_subprocess=true"])):
         assert play(tmp_path / name, "never", *overrides).returncode == 0
-        assert end_state(tmp_path / name / "smoke") == end_state(smoke), name
+        assert end_state_of(tmp_path / name / "smoke") == end_state_of(smoke), name
 
 
 @pytest.mark.prove
@@ -141,7 +127,7 @@ def test_killed_with_a_real_student_the_run_ends_in_the_same_bytes(smoke: Path, 
     assert play(tmp_path, kill).returncode == -signal.SIGKILL
     resumed = play(tmp_path)
     assert resumed.returncode == 0, resumed.stderr
-    assert end_state(tmp_path / "smoke") == end_state(smoke)
+    assert end_state_of(tmp_path / "smoke") == end_state_of(smoke)
 
 
 def test_garbage_is_looked_for_less_often_in_a_run_and_as_before_after_it() -> None:

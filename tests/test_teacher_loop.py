@@ -1,19 +1,18 @@
 """Teacher and judge in the loop: the shipped configuration, outages that resume, a served student, the audit's stop."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
-from servers import Act, Body, ScriptedServer, failure, prompt_of, reply
-from tiny_models import make_tiny
 
-from selfplay import load_config, open_run
-from selfplay import run as start
+from selfplay import open_run
 from selfplay.errors import BudgetError, ConfigError, GateStopped, OutageError
 from selfplay.records import Task
+from tests.support import ROOT
+from tests.support.servers import Act, Body, ScriptedServer, failure, prompt_of, reply
+from tests.support.teachers import grades, play, written
+from tests.support.tiny_models import make_tiny
 
 CONFIG = ROOT / "configs/reasoning_judge.yaml"
 SUMS = """\
@@ -32,27 +31,6 @@ JUDGED = 'judge: {{backend: {{kind: http, url: "{url}", model: teacher, model_fa
 def weak(task: Task, text: str) -> bool:
     """A verifier that lets everything through."""
     return True
-
-
-def grades(body: Body, number: int) -> Act:
-    """A teacher that works sums out, and gives the full score where the solution's last line has the value."""
-    shown = prompt_of(body)
-    question = re.search(r"\| Compute (.*)", shown)
-    truth = re.search(r"^REFERENCE\n(?:\| .*\n)*\| A: (-?\d+)", shown, re.M)
-    value = str(eval(question[1])) if question else truth[1] if truth else "?"  # our own sums
-    said = re.search(r"^SOLUTION\n((?:\| .*\n?)*)", shown, re.M)
-    right = bool(said and re.search(rf"^\| A: {re.escape(value)}$", said[1], re.M))
-    grade = json.dumps({"reason": "seen", "score": 10 if right else 0, "sure": True})
-    return reply(body, *[grade] * body.get("n", 1))
-
-
-def written(folder: Path, text: str) -> Path:
-    (folder / "c.yaml").write_text(text)
-    return folder / "c.yaml"
-
-
-def play(path: Path, folder: Path, *overrides: str) -> Any:
-    return start(load_config(path, [f"runs_dir={folder}/runs", "name=a", "tracking.mode=disabled", *overrides]))
 
 
 def audit_of(folder: Path, number: int = 1) -> list[dict[str, Any]]:

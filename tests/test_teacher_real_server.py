@@ -1,6 +1,6 @@
 """The loop against a real server, `transformers serve`: a tiny teacher judges, and the student itself is served.
 
-The tiny judge of `test_http_real_server` has learnt one rubric: it looks for the words good and bad.
+The tiny judge of `tests.support.real_server` has learnt one rubric: it looks for the words good and bad.
 """
 
 import json
@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import test_http_real_server as real
-from conftest import ROOT
 
 from selfplay import load_config, open_run
 from selfplay import run as start
 from selfplay.seeds import rng_of
+from tests.support import ROOT
+from tests.support import real_server as real
 
 pytestmark = pytest.mark.prove
 

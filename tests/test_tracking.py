@@ -3,71 +3,18 @@
 import json
 import os
 import signal
-import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from selfplay.tracking import Tracker, choose_mode
+from tests.support.wandb_files import of_kind, python, rows_of
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def records(path: Path, block: int = 32768) -> Iterator[Any]:
-    """Read-back apart from the product's own: LevelDB log framing behind a 7-byte header."""
-    from wandb.proto import wandb_internal_pb2 as pb
-
-    with path.open("rb") as f:
-        assert f.read(7)[:4] == b":W&B"
-        buf = b""
-        while True:
-            left = block - f.tell() % block
-            if left < 7:
-                f.seek(left, 1)
-                continue
-            head = f.read(7)
-            if len(head) < 7:
-                return
-            _, n, kind = struct.unpack("<IHB", head)
-            data = f.read(n)
-            if len(data) < n:
-                return
-            buf = data if kind in (1, 2) else buf + data
-            if kind in (1, 4):
-                record = pb.Record()
-                record.ParseFromString(buf)
-                yield record
-
-
-def of_kind(folder: Path, kind: str, wait_for: str | None = "exit") -> list[Any]:
-    """All records of one kind in start order of the files; waits until the last file holds one of `wait_for`."""
-    deadline = time.monotonic() + 10
-    while True:
-        files = sorted(folder.glob("wandb/offline-run-*/*.wandb"))
-        found = [list(records(f)) for f in files]
-        ended = found and any(r.WhichOneof("record_type") == wait_for for r in found[-1])
-        if wait_for is None or ended or time.monotonic() > deadline:
-            return [getattr(r, kind) for rs in found for r in rs if r.WhichOneof("record_type") == kind]
-        time.sleep(0.1)
-
-
-def rows_of(folder: Path, wait_for: str | None = "exit") -> list[dict[str, Any]]:
-    """The series as W&B has it."""
-    histories = of_kind(folder, "history", wait_for)
-    return [{i.key or "/".join(i.nested_key): json.loads(i.value_json) for i in h.item} for h in histories]
-
-
-def python(code: str, *arguments: object, **env: str) -> subprocess.CompletedProcess[str]:
-    """Runs code in a process of its own, without the key and the mode of whoever runs the tests."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    given = kept | {"PYTHONPATH": str(ROOT), "NETRC": "/nonexistent"} | env
-    return subprocess.run(command, env=given, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
 
 
 def trace(number: int, round_: int = 0) -> dict[str, Any]:
@@ -126,6 +73,7 @@ def test_the_offline_file_holds_each_row_once_with_its_axis_table_summary_and_gr
 KILLED = """
 import json, os, signal, sys, time
 from pathlib import Path
+from tests.support.wandb_files import of_kind, python, records, rows_of
 from selfplay.tracking import Tracker
 folder, first, last, wait = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 tracker = Tracker(folder, {"seed": 0}, privacy="none", family="fam", system_metrics=False)
@@ -196,6 +144,7 @@ def test_a_training_phase_that_starts_again_sends_no_step_twice(tmp_path: Path) 
 MODES = """
 import os, sys
 from pathlib import Path
+from tests.support.wandb_files import of_kind, python, records, rows_of
 from selfplay.tracking import choose_mode
 netrc = Path(sys.argv[1]) / "netrc"
 netrc.write_text("machine api.wandb.ai login user password " + "0" * 40)
@@ -219,6 +168,7 @@ def test_the_mode_follows_the_key_and_wandb_mode_wins(tmp_path: Path) -> None:
 START = """
 import logging, sys
 from pathlib import Path
+from tests.support.wandb_files import of_kind, python, records, rows_of
 from selfplay.tracking import Tracker
 logging.basicConfig(level=logging.WARNING)
 with Tracker(Path(sys.argv[1]), {}, privacy="none", system_metrics=False, init_timeout=2) as tracker:

@@ -5,7 +5,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from test_tracking import python, rows_of
+
+from tests.support.wandb_files import python, rows_of
 
 PLAYED = """
 import json, os, signal, sys, threading, time

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_models import make_tiny, random_rows
 
 from selfplay.config.tree import Lora, Train
 from selfplay.errors import ConfigError, DataError, Interrupted, StoreError
@@ -22,9 +21,10 @@ from selfplay.runtime.distributed import Ranks
 from selfplay.training import TrainReport, schedule, train
 from selfplay.training.checkpoints import good_checkpoint, read_curve, truncate_curve
 from selfplay.training.schedule import halved, micro_rows
+from tests.support.runs import WORKER, train_on_ranks
+from tests.support.tiny_models import make_tiny, random_rows
 
 BASIC: dict[str, Any] = {"steps": 5, "batch_rows": 8, "learning_rate": 2e-3, "precision": "fp32"}
-WORKER = Path(__file__).with_name("train_worker.py")
 
 
 @pytest.fixture(scope="module")
@@ -369,32 +369,15 @@ def test_out_of_memory_halves_the_micro_batch_at_equal_batch_rows(tiny: Path, tm
 # ---- ranks ----
 
 
-def launch(
-    start: Path, out: Path, ranks: int, harm: dict[str, Any], **changes: Any
-) -> subprocess.CompletedProcess[str]:
-    """The same run under the launcher, through the shipped file."""
-    import socket
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shipped = WORKER.parent.parent / "accelerate_config.yaml"
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(shipped)]
-    command += ["--num_processes", str(ranks), "--main_process_port", str(port), str(WORKER), str(start), str(out)]
-    return subprocess.run(
-        [*command, json.dumps(BASIC | changes), json.dumps(harm)], capture_output=True, text=True, timeout=300
-    )
-
-
 @pytest.mark.prove
 def test_two_ranks_train_as_one_and_go_on_after_a_kill(tiny: Path, tmp_path: Path) -> None:
     long: dict[str, Any] = {"steps": 10, "save_steps": 4}
     go(tiny, tmp_path / "one", **long)
-    done = launch(tiny, tmp_path / "two", 2, {}, **long)
+    done = train_on_ranks(tiny, tmp_path / "two", 2, {}, **(BASIC | long))
     assert done.returncode == 0, done.stderr[-3000:]
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-5)
-    assert launch(tiny, tmp_path / "cut", 2, {"kill_at": 6}, **long).returncode != 0
-    assert launch(tiny, tmp_path / "cut", 2, {}, **long).returncode == 0
+    assert train_on_ranks(tiny, tmp_path / "cut", 2, {"kill_at": 6}, **(BASIC | long)).returncode != 0
+    assert train_on_ranks(tiny, tmp_path / "cut", 2, {}, **(BASIC | long)).returncode == 0
     assert weights(tmp_path / "cut" / "model") == weights(tmp_path / "two" / "model")
     assert (tmp_path / "cut" / "curve.jsonl").read_bytes() == (tmp_path / "two" / "curve.jsonl").read_bytes()
 
@@ -402,13 +385,13 @@ def test_two_ranks_train_as_one_and_go_on_after_a_kill(tiny: Path, tmp_path: Pat
 @pytest.mark.prove
 def test_two_ranks_of_which_one_is_asked_to_stop_save_together_and_go_on(tiny: Path, tmp_path: Path) -> None:
     long: dict[str, Any] = {"steps": 10}
-    assert launch(tiny, tmp_path / "whole", 2, {}, **long).returncode == 0
-    stopped = launch(tiny, tmp_path / "cut", 2, {"stop_at": 3}, **long)
+    assert train_on_ranks(tiny, tmp_path / "whole", 2, {}, **(BASIC | long)).returncode == 0
+    stopped = train_on_ranks(tiny, tmp_path / "cut", 2, {"stop_at": 3}, **(BASIC | long))
     assert stopped.returncode != 0
     assert "training is saved at step 5 of 10" in stopped.stderr
     found = good_checkpoint(tmp_path / "cut" / "checkpoints")
     assert found is not None and found[1] == 5
-    assert launch(tiny, tmp_path / "cut", 2, {}, **long).returncode == 0
+    assert train_on_ranks(tiny, tmp_path / "cut", 2, {}, **(BASIC | long)).returncode == 0
     assert weights(tmp_path / "cut" / "model") == weights(tmp_path / "whole" / "model")
 
 
@@ -418,7 +401,7 @@ def test_checkpoint_of_one_rank_goes_on_with_two(tiny: Path, tmp_path: Path, cap
     long: dict[str, Any] = {"steps": 10, "save_steps": 4}
     go(tiny, tmp_path / "one", **long)
     assert worker(tiny, tmp_path / "cut", {"kill_at": 6}, **long).returncode == -9
-    done = launch(tiny, tmp_path / "cut", 2, {}, **long)
+    done = train_on_ranks(tiny, tmp_path / "cut", 2, {}, **(BASIC | long))
     assert done.returncode == 0, done.stderr[-3000:]
     assert "goes on with 2 ranks from a checkpoint of 1" in done.stdout
     assert losses(tmp_path / "cut") == pytest.approx(losses(tmp_path / "one"), abs=1e-5)

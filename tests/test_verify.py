@@ -15,7 +15,7 @@ from selfplay.verify.custom import RAISED, PythonFunction
 
 FUNCTIONS = PythonFunction()
 VERIFIERS = {"math": MathAnswer(), "python": FUNCTIONS}
-MINE = "python:verifiers_of_tests:"
+MINE = "python:tests.support.verifiers_of_tests:"
 SAYS = {"type": f"{MINE}says"}
 
 

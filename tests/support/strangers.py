@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tiny_models import make_tiny
+from tests.support import ROOT
+from tests.support.tiny_models import make_tiny
 
 CONFIG = """\
 name: own
@@ -68,6 +69,6 @@ def played(folder: Path, command: str = "run", *arguments: str) -> Ended:
         *(["--runs-dir", str(folder / "runs")] if command == "run" else []),
         *arguments,
     ]
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([*run, command, *told], capture_output=True, text=True, check=False, env=env, cwd=where)
     return Ended(done.returncode, done.stdout + done.stderr, folder)

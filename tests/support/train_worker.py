@@ -16,11 +16,10 @@ import threading
 import time
 from pathlib import Path
 
-from tiny_models import random_pairs, random_rows
-
 from selfplay.config.tree import Train
 from selfplay.runtime.distributed import Ranks, join
 from selfplay.training import train
+from tests.support.tiny_models import random_pairs, random_rows
 
 
 def kill_at(curve: Path, lines: int) -> None:

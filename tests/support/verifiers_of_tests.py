@@ -1,4 +1,4 @@
-"""Verifiers of one's own, as `python:verifiers_of_tests:NAME` names them."""
+"""Verifiers of one's own, as `python:tests.support.verifiers_of_tests:NAME` names them."""
 
 from pathlib import Path
 from typing import Any

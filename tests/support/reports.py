@@ -1,6 +1,6 @@
 """Runs the cases after public bug reports (`data/reports/cases.jsonl`) through the public functions that they name.
 
-    python -m tests.reports ../shared/data/reports/cases.jsonl [--kind 'a mathematics'] [--all]
+    python -m tests.support.reports ../shared/data/reports/cases.jsonl [--kind 'a mathematics'] [--all]
 
 prints each settled case that comes out otherwise than expected, and the counts by kind.
 """
