@@ -13,7 +13,6 @@ from selfplay.phases.audit import Canary, canaries_of, proven
 from selfplay.records import Attempt, Outcome, Task, Verdict
 from selfplay.sandbox import Executor, Limits
 from selfplay.tasks import Fixed
-from selfplay.tasks.book import TaskBook
 from selfplay.tasks.tables import TableSource, code_near_misses, open_table
 from selfplay.verify.admit import admit
 from selfplay.verify.answer import MathAnswer
@@ -100,7 +99,7 @@ def test_check_shows_the_near_miss_that_passes_as_text(verifiers: dict[str, Veri
 def test_reply_that_its_own_check_accepts_is_no_canary(verifiers: dict[str, Verifier]) -> None:
     sound = [task(REFERENCES["fenced"], name=f"t{n}") for n in range(4)]
     source = Source([IN_PLACE, *sound])
-    drawn = canaries_of(4, TaskBook.of(source.pool), source, lambda one: one, 0, 1)
+    drawn = canaries_of(4, {one.id: one for one in source.pool}, source, lambda one: one, 0, 1)
     assert any(one.own.id == "in place" and one.truth == "wrong" for one in drawn)
     used = proven(4, drawn, verifiers, 0.1)
     wrong = [one.own.id for one in used if one.truth == "wrong"]

@@ -102,7 +102,7 @@ def test_raising_the_rounds_goes_on_and_leaving_out_the_test_set_changes_no_deci
     assert blind_rows == [{k: v for k, v in row.items() if not k.startswith("test")} for row in seen_rows]
     assert any(k.startswith("test") for k in seen_rows[0])
     rulings = [
-        [(c.action, c.next_parent, c.knobs) for c in open_run(copied / "runs" / n).rounds[:3]] for n in ("a", "blind")
+        [(c.action, c.next_parent, c.state) for c in open_run(copied / "runs" / n).rounds[:3]] for n in ("a", "blind")
     ]
     assert rulings[0] == rulings[1]
 

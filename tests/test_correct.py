@@ -2,8 +2,7 @@
 
 import json
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,31 +13,26 @@ from hypothesis import strategies as st
 
 from selfplay import load_config, open_run
 from selfplay import run as start
-from selfplay.config.tree import Correct, Curate, Generate, Verify
+from selfplay.config.tree import Correct, Curate
 from selfplay.curate import Archive
 from selfplay.errors import ConfigError, OutageError
 from selfplay.models.scripted import Scripted
-from selfplay.phases.correct import correct, failed_of, folder_of, is_copy, judge_second, wrong_step
-from selfplay.phases.curate import curate, curate_anchor, grouped
-from selfplay.phases.generate import folder_of as generated
+from selfplay.phases.correct import correct, failed_of, is_copy, verify_second, wrong_step
+from selfplay.phases.curate.groups import groups_of
+from selfplay.phases.curate.select import Curation, curate_anchor
 from selfplay.phases.generate import generate
-from selfplay.phases.verify import folder_of as judged_of
-from selfplay.phases.verify import verify_attempts
+from selfplay.phases.verify import verify
 from selfplay.prompts.correction import AGAIN, WRONG, evidence_of, plain, request_of
-from selfplay.records import Attempt, Completion, Message, Outcome, Request, Sampling, Task, Verdict
-from selfplay.runtime.distributed import join
-from selfplay.runtime.progress import Progress
-from selfplay.runtime.verified import read_corrections
-from selfplay.store import ChunkFolder
+from selfplay.records import Attempt, Completion, Message, Outcome, Request, Task, Verdict
+from selfplay.runtime.verified import VerifiedAttempt, read_corrections
 from selfplay.store.traces import read_rows, read_traces
-from selfplay.tasks.book import TaskBook
 from selfplay.tasks.procedural import arithmetic_task, solve
 from selfplay.verify.answer import MathAnswer
 from selfplay.verify.routing import Judged
+from tests.support.rounds import first_round
 from tests.support.runs import CONFIG, end_state, play, spread
 
-TASKS = TaskBook.of(arithmetic_task([50 + 9 * n, 7 * n + 1, 3], n % 2 == 0) for n in range(6))
-SAMPLING = Sampling(max_new_tokens=64)
+TASKS = sorted((arithmetic_task([50 + 9 * n, 7 * n + 1, 3], n % 2 == 0) for n in range(6)), key=lambda task: task.id)
 CODE = Task(
     id="code",
     prompt="Write f.\n",
@@ -68,9 +62,8 @@ class Workshop:
     """The phases up to curate on six sums, with a scripted student."""
 
     def __init__(self, folder: Path, first: First, second: Second, **settings: Any) -> None:
-        self.folder, self.section = folder, Correct(attempts=1, **settings)
+        self.folder = folder
         self.asked: list[Request] = []
-        self.ranks, self.progress = join(None, "cpu"), Progress()
 
         def reply(request: Request, sample: int, seed: int) -> str | Completion:
             if WRONG not in (request.prompt or ""):
@@ -78,83 +71,44 @@ class Workshop:
             self.asked.append(request)
             return second(next(t for t in TASKS if t.id == request.task_id.rpartition("/")[0]), request)
 
-        self.backend = Scripted(reply, identity="s")
-        self.section_generate = Generate(samples=2, chunk_tasks=4)
+        self.ctx = first_round(
+            folder,
+            TASKS,
+            Scripted(reply, identity="s"),
+            {"math": MathAnswer()},
+            generate={"samples_per_task": 2, "chunk_tasks": 4, "max_new_tokens": 64},
+            verify={"max_error_share": 0.0},
+            correct={"attempts": 1, **settings},
+        )
 
-    def attempts(self) -> ChunkFolder:
-        return generated(self.section_generate, TASKS, "s", 1, 1, self.folder / "1/generate")
-
-    def judged(self) -> ChunkFolder:
-        return judged_of(self.attempts(), self.folder / "1/verify")
-
-    def corrected(self) -> ChunkFolder:
-        out = self.folder / "1/correct"
-        return folder_of(self.section, TASKS, self.attempts(), self.judged(), "plain", "s", 1, 1, out)
-
-    @contextmanager
-    def verifiers(self) -> Iterator[dict[str, Any]]:
-        yield {"math": MathAnswer()}
+    @property
+    def round(self) -> Path:
+        """The round's folder."""
+        return self.ctx.run.round(1)
 
     def play(self) -> list[tuple[Attempt, Judged]]:
-        generate(
-            self.section_generate,
-            TASKS,
-            sampling=SAMPLING,
-            student="s",
-            open_backend=lambda: self.backend,
-            max_error_share=0.0,
-            seed=1,
-            round=1,
-            out=self.folder / "1/generate",
-            ranks=self.ranks,
-            progress=self.progress,
-        )
-        verify_attempts(
-            Verify(),
-            TASKS,
-            self.attempts(),
-            open_verifiers=self.verifiers,
-            out=self.folder / "1/verify",
-            ranks=self.ranks,
-            progress=self.progress,
-        )
-        correct(
-            self.section,
-            TASKS,
-            self.attempts(),
-            self.judged(),
-            sampling=SAMPLING,
-            template="plain",
-            student="s",
-            open_backend=lambda: self.backend,
-            open_verifiers=self.verifiers,
-            max_error_share=0.0,
-            seed=1,
-            round=1,
-            out=self.folder / "1/correct",
-            ranks=self.ranks,
-            progress=self.progress,
-        )
-        return [(one.attempt, one.judged) for chunk in read_corrections(self.corrected()) for one in chunk]
+        """What the corrections came to."""
+        for phase in (generate, verify, correct):
+            phase(self.ctx)
+        return [(one.attempt, one.judged) for chunk in read_corrections(self.ctx.finished("correct")) for one in chunk]
 
-    def curate(self, **settings: Any) -> dict[str, Any]:
+    def curate(self) -> dict[str, Any]:
+        """The figures of curation."""
         anchor = [TASKS[0].model_copy(update={"reference": solve(TASKS[0].text)})]
-        (self.folder / "0/curate").mkdir(parents=True, exist_ok=True)
-        curate_anchor(anchor, Bytes(), self.folder / "0/curate")
-        curate(
-            Curate(dedup=("exact",), drop_share=0.0, cap=None, **settings),
-            grouped(TASKS, self.attempts(), self.judged(), self.corrected()),
+        curate_anchor(anchor, Bytes(), self.ctx.run.phase(0, "curate"))
+        curation = Curation(
+            Curate(dedup=("exact",), drop_bottom_share=0.0, max_per_task=None),
             encoder=Bytes,
             archive=Archive(),
             screen=None,
             older=[],
-            anchor=self.folder / "0/curate/anchor.parquet",
-            refused=0,
+            anchor=self.ctx.run.phase(0, "curate") / "anchor.parquet",
             seed=1,
-            out=self.folder / "1/curate",
-            corrections=self.section.format,
+            out=self.ctx.at("curate"),
+            corrections=self.ctx.config.correct.format,
         )
-        metrics: dict[str, Any] = json.loads((self.folder / "1/curate/DONE").read_text())["metrics"]
+        curation.run(groups_of(self.ctx))
+        metrics: dict[str, Any] = json.loads((self.ctx.at("curate") / "DONE").read_text())["metrics"]
         return metrics
 
 
@@ -202,8 +156,8 @@ def test_copy_stays_failed_even_where_the_verifier_would_now_pass_it() -> None:
             return [Verdict(verifier="flaky/1", outcome=Outcome.PASS) for _ in attempts]
 
     first = Attempt(task_id="code", attempt=0, round=1, text="def f(xs):\n    return xs\n")
-    row, said = first.model_dump(mode="json"), {"outcome": "fail", "verdicts": []}
-    failed = failed_of(Correct(attempts=1), TaskBook.of([CODE]), [(row, said)])
+    verified = VerifiedAttempt.of(first, Judged((), Outcome.FAIL))
+    failed = failed_of(Correct(attempts=1), {CODE.id: CODE}, [(first, verified)])
     texts = {
         "def f(xs):\n    return xs\n": Outcome.FAIL,
         "def f(ys):  # mended!\n    return ys": Outcome.FAIL,
@@ -211,7 +165,7 @@ def test_copy_stays_failed_even_where_the_verifier_would_now_pass_it() -> None:
     }
     for text, wanted in texts.items():
         again = first.model_copy(update={"text": text, "turn": 1, "parent": 0, "attempt": 1})
-        assert judge_second(failed, [again], {"code_tests": AlwaysPasses()})[0].outcome is wanted, text
+        assert verify_second(failed, [again], {"code_tests": AlwaysPasses()})[0].outcome is wanted, text
 
 
 def test_another_entry_point_or_indentation_is_no_copy() -> None:
@@ -231,7 +185,7 @@ def test_figures_give_delta_pass_rate_and_copy_rate_and_the_edge_counts_first_tr
     assert figures["data/correction_pass_rate"] == 0.5
     assert figures["data/correction_pass_rate_lo"] < 0.5 < figures["data/correction_pass_rate_hi"]
     assert figures["data/correction_delta"] == 0.25, "3 of 12 first attempts became right"
-    counts = json.loads((tmp_path / "1/curate/DONE").read_text())["by_operations"]
+    counts = json.loads((shop.ctx.at("curate") / "DONE").read_text())["by_operations"]
     assert counts == {"2": [6, 12]}
 
 
@@ -245,13 +199,13 @@ def test_format_says_which_prompt_a_correction_is_taught_under(tmp_path: Path, f
     shop = Workshop(tmp_path, half_wrong, by_second_try, format=form)
     shop.play()
     shop.curate()
-    rows = [row for row in read_rows(tmp_path / "1/train.parquet") if labels_of(row).startswith(b"so ")]
+    rows = [row for row in read_rows(shop.round / "train.parquet") if labels_of(row).startswith(b"so ")]
     assert len(rows) == 6
     for row in rows:
         whole = bytes(x for x in row.input_ids if x < 256).decode()
         assert (WRONG in whole) == (form == "whole")
         assert b"1 + 1 = 3" not in labels_of(row), "no loss is ever taken on the failed attempt"
-    stored = list(read_traces(tmp_path / "1/traces.parquet"))
+    stored = list(read_traces(shop.round / "traces.parquet"))
     assert {row["parent"] for row in stored if row["turn"] == 1} == {0}, "traces keep both turns"
 
 

@@ -13,7 +13,7 @@ from selfplay.curate.screening import screen
 from selfplay.curate.templates import common_in_training, common_runs, runs_of, tasks_of, without_numbers
 from selfplay.curate.tokens import words
 from selfplay.errors import ConfigError
-from selfplay.phases.propose import Head, notices
+from selfplay.phases.propose import too_many_filtered
 from selfplay.records import Attempt, Task, Trace
 from selfplay.runtime.screens import screen_of
 
@@ -294,6 +294,6 @@ def test_note_on_a_leak_names_rule_task_and_characters():
 
 
 def test_draws_that_are_mostly_refused_are_said():
-    assert notices(Head(tasks=10, refused=10)) == []
-    [said] = notices(Head(tasks=10, refused=11))
-    assert said.startswith("11 of 21 drawn tasks were refused") and "propose.tasks_per_round" in said
+    assert too_many_filtered(10, 10) == ""
+    said = too_many_filtered(10, 11)
+    assert said.startswith("11 of 21 drawn tasks were filtered out") and "propose.tasks_per_round" in said

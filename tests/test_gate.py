@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfplay.config.tree import Gate
-from selfplay.loop.gate import SCORE, Ruling, best_round, gate
-from selfplay.store import Commit
+from selfplay.loop.gate import SCORE, Ruling, best_round, rule
+from selfplay.store import Commit, RoundState
 
 Row = dict[str, Any]
 
@@ -26,14 +26,14 @@ def row(score: float, width: float = 0.01, *, change: float | None = None, **mor
 GOOD, BAD = row(0.8), row(0.6)
 
 
-def rule(section: Gate, rows: list[Row]) -> list[Ruling]:
+def rulings_on(section: Gate, rows: list[Row]) -> list[Ruling]:
     """The rulings on these rows, each round starting where the ruling before says, until one stops."""
     commits: list[Commit] = []
     rulings: list[Ruling] = []
     parent: int | None = None
     for number, figures in enumerate(rows):
-        knobs = commits[-1].knobs if commits else {}
-        ruling = gate(section, number, parent, figures, commits, knobs)
+        state = commits[-1].state if commits else RoundState()
+        ruling = rule(section, number, parent, figures, commits, state)
         rulings.append(ruling)
         commits.append(
             Commit(
@@ -41,7 +41,7 @@ def rule(section: Gate, rows: list[Row]) -> list[Ruling]:
                 parent=parent,
                 action=ruling.action,
                 next_parent=ruling.next_parent,
-                knobs={**knobs, **ruling.knobs},
+                state=ruling.state,
                 metrics={**figures, **ruling.figures},
             )
         )
@@ -52,11 +52,11 @@ def rule(section: Gate, rows: list[Row]) -> list[Ruling]:
 
 
 def actions(section: Gate, *rows: Row) -> list[str]:
-    return [ruling.action for ruling in rule(section, list(rows))]
+    return [ruling.action for ruling in rulings_on(section, list(rows))]
 
 
 def test_one_bad_round_is_a_warning_and_two_running_roll_back() -> None:
-    rulings = rule(Gate(), [GOOD, BAD, BAD])
+    rulings = rulings_on(Gate(), [GOOD, BAD, BAD])
     assert [r.action for r in rulings] == ["continue", "warn", "roll_back"]
     assert [r.figures["collapse_alarm/level"] for r in rulings] == [0, 1, 2]
     assert [r.next_parent for r in rulings] == [0, 1, 1], "round 2 is abandoned, the next one starts from round 1"
@@ -77,20 +77,22 @@ def test_paired_change_counts_before_the_unpaired_one() -> None:
     assert actions(Gate(), row(0.8, 0.2), shown) == ["continue", "warn"]
 
 
-def test_roll_back_changes_the_knobs_by_its_section_and_again_on_top() -> None:
+def test_roll_back_changes_the_state_by_its_section_and_again_on_top() -> None:
     section = Gate.model_validate({"roll_back": {"temperature_add": 0.2, "anchor_add": 0.1, "cap_scale": 0.5}})
-    assert rule(section, [GOOD, BAD, BAD])[2].knobs == {"temperature_add": 0.2, "anchor_add": 0.1, "cap_scale": 0.5}
-    before = {"temperature_add": 0.2, "anchor_add": 0.1, "cap_scale": 0.5}
+    assert rulings_on(section, [GOOD, BAD, BAD])[2].state == RoundState(
+        temperature_add=0.2, anchor_add=0.1, cap_scale=0.5
+    )
+    before = RoundState(level=3, temperature_add=0.2, anchor_add=0.1, cap_scale=0.5)
     commits = [
         Commit(round=0, parent=None, next_parent=0, metrics=GOOD),
         Commit(round=1, parent=0, next_parent=1, metrics=BAD),
     ]
-    again = gate(section, 2, 1, BAD, commits, before)
-    assert again.knobs == {"temperature_add": 0.4, "anchor_add": 0.2, "cap_scale": 0.25}
+    again = rule(section, 2, 1, BAD, commits, before)
+    assert again.state == RoundState(level=3, temperature_add=0.4, anchor_add=0.2, cap_scale=0.25)
 
 
 def test_level_two_again_after_a_roll_back_is_level_three_and_stops() -> None:
-    rulings = rule(Gate(), [GOOD, BAD, BAD, BAD, BAD])
+    rulings = rulings_on(Gate(), [GOOD, BAD, BAD, BAD, BAD])
     assert [r.action for r in rulings] == ["continue", "warn", "roll_back", "warn", "stop"]
     assert rulings[-1].figures["collapse_alarm/level"] == 3
     assert "again after a roll-back" in rulings[-1].reason
@@ -105,7 +107,7 @@ def test_stop_stops_at_level_two() -> None:
 
 
 def test_observe_never_acts_and_still_tells() -> None:
-    rulings = rule(Gate(action="observe"), [GOOD, *[BAD] * 5])
+    rulings = rulings_on(Gate(action="observe"), [GOOD, *[BAD] * 5])
     assert [r.action for r in rulings] == ["continue", *["warn"] * 5]
     assert [r.figures["collapse_alarm/level"] for r in rulings] == [0, 1, 2, 2, 2, 2]
     assert [r.next_parent for r in rulings] == list(range(6))
@@ -118,7 +120,7 @@ def test_known_wrong_trace_accepted_stops_at_once_unless_observed() -> None:
 
 
 def test_plateau_stops_after_so_many_rounds_without_a_better_panel() -> None:
-    rulings = rule(Gate(plateau_rounds=2), [row(0.5), row(0.6), row(0.6), row(0.6)])
+    rulings = rulings_on(Gate(plateau_rounds=2), [row(0.5), row(0.6), row(0.6), row(0.6)])
     assert [r.action for r in rulings] == ["continue", "continue", "continue", "stop"]
     assert rulings[-1].reason == "plateau: no better dev accuracy than 0.600 of round 1 in 2 rounds"
     assert actions(Gate(plateau_rounds=2), *[row(0.5 + n / 10) for n in range(5)]) == ["continue"] * 5
@@ -150,19 +152,20 @@ TEST_KEYS = st.dictionaries(
 def test_figures_of_the_test_set_change_no_ruling(scores: list[float], tests: list[Row], action: Any) -> None:
     section = Gate(action=action, plateau_rounds=3)
     plain = [row(score, 0.02) for score in scores]
-    assert rule(section, plain) == rule(section, [{**r, **t} for r, t in zip(plain, tests, strict=False)])
+    assert rulings_on(section, plain) == rulings_on(section, [{**r, **t} for r, t in zip(plain, tests, strict=False)])
 
 
 @given(SCORES, st.sampled_from(["observe", "roll_back", "stop"]))
 @settings(derandomize=True, deadline=None)
-def test_next_parent_is_the_round_itself_or_its_parent_and_only_a_roll_back_changes_knobs(
+def test_next_parent_is_the_round_itself_or_its_parent_and_only_a_roll_back_changes_the_state(
     scores: list[float], action: Any
 ) -> None:
     parent: int | None = None
-    for number, ruling in enumerate(rule(Gate(action=action), [row(score, 0.02) for score in scores])):
+    before = RoundState()
+    for number, ruling in enumerate(rulings_on(Gate(action=action), [row(score, 0.02) for score in scores])):
         assert ruling.next_parent == (parent if ruling.action == "roll_back" else number)
-        assert bool(ruling.knobs) == (ruling.action == "roll_back")
-        parent = ruling.next_parent
+        assert (ruling.state != before) == (ruling.action == "roll_back")
+        parent, before = ruling.next_parent, ruling.state
 
 
 def test_round_that_was_rolled_back_is_never_the_best() -> None:

@@ -9,7 +9,7 @@ import pytest
 from selfplay import load_config, open_run
 from selfplay import run as start
 from selfplay.config.training import Train
-from selfplay.phases.curate import Tally, notices
+from selfplay.phases.curate.tally import Tally, notices
 from selfplay.phases.train import too_few
 from selfplay.records import Row
 from selfplay.store import sha256_of

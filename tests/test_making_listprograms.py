@@ -6,12 +6,13 @@ from selfplay.config.sections import ListPrograms
 from selfplay.config.tree import Correct
 from selfplay.phases.correct import failed_of, is_copy
 from selfplay.prompts.correction import AGAIN, WRONG
-from selfplay.records import Attempt, Task
+from selfplay.records import Attempt, Outcome, Task, Verdict
+from selfplay.runtime.verified import VerifiedAttempt
 from selfplay.tasks import listprograms as lp
-from selfplay.tasks.book import TaskBook
 from selfplay.tasks.listprograms.correcting import corrections, wrong_of
 from selfplay.tasks.listprograms.evolving import WAYS, evolve
 from selfplay.tasks.procedural import ListProgramsSource
+from selfplay.verify import Judged
 from tests.support.list_programs import passes
 
 EXCLUDE = frozenset(lp.sequence_of(task) for task in lp.held_out(0, 30))
@@ -40,19 +41,16 @@ def test_evidence_in_a_row_is_what_the_program_really_did_and_never_the_expected
 
 def test_a_row_has_the_very_form_that_the_correct_phase_asks_with() -> None:
     for row in MENDED[:20]:
-        first = Attempt(task_id="plain", attempt=0, round=1, text=wrong_of(row)).model_dump(mode="json")
+        first = Attempt(task_id="plain", attempt=0, round=1, text=wrong_of(row))
         said = row.text.partition(f"{WRONG}f(")[2]
         number = next(n for n, c in enumerate(row.check["cases"]) if said.startswith(str(c[0][0])))
         came = said.partition(" gave ")[2].partition("\n")[0]
-        verdict = {
-            "verifier": "code_tests/1",
-            "outcome": "fail",
-            "reason": "wrong_answer",
-            "evidence": f"case {number}: got {came}",
-        }
+        verdict = Verdict(
+            verifier="code_tests/1", outcome=Outcome.FAIL, reason="wrong_answer", evidence=f"case {number}: got {came}"
+        )
         plain_task = row.model_copy(update={"prompt": row.text.partition("def f(xs):")[0], "id": "plain"})
-        rows = [(first, {"outcome": "fail", "verdicts": [verdict]})]
-        [failed] = failed_of(Correct(attempts=1), TaskBook.of([plain_task]), rows)
+        rows = [(first, VerifiedAttempt.of(first, Judged((verdict,), Outcome.FAIL)))]
+        [failed] = failed_of(Correct(attempts=1), {"plain": plain_task}, rows)
         assert failed.request.prompt == row.text
 
 

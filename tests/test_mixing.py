@@ -8,8 +8,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from selfplay.config.tree import Curate
-from selfplay.phases.curate import rules_of
 from selfplay.phases.curate.mixing import ANCHOR_FLOOR, FULL_BEYOND, Frontier, mix
+from selfplay.phases.curate.select import rules_of
 from selfplay.records import Row
 
 
@@ -53,7 +53,7 @@ def test_anchor_share_is_met_or_the_whole_anchor_is_there_and_every_accepted_row
 )
 @PLAIN
 def test_same_seed_gives_the_same_rows(new: int, older: int, anchor: int, regime: Any, seed: int) -> None:
-    section = Curate(regime=regime, rows=20 if regime == "accumulate_subsample" else None)
+    section = Curate(regime=regime, max_rows=20 if regime == "accumulate_subsample" else None)
     parts = rows("new", new), rows("older", older), rows("anchor", anchor)
     assert mix(section, *parts, seed) == mix(section, *parts, seed)
 
@@ -70,7 +70,7 @@ def test_replace_is_the_newest_rows_alone(new: int, older: int, anchor: int) -> 
 def test_subsample_is_a_fixed_number_drawn_from_all_rounds_without_repeats(
     new: int, older: int, wanted: int, share: float
 ) -> None:
-    section = Curate(regime="accumulate_subsample", rows=wanted, anchor_share=share)
+    section = Curate(regime="accumulate_subsample", max_rows=wanted, anchor_share=share)
     found = mix(section, rows("new", new), rows("older", older), rows("anchor", 30), 3)
     drawn = [row.source for row in found if row.kind != "anchor"]
     assert len(drawn) == min(wanted, new + older) and len(set(drawn)) == len(drawn)
@@ -129,11 +129,11 @@ def test_shares_that_cannot_both_be_met_are_refused() -> None:
 
 
 def test_emphasis_is_handed_to_the_selection_and_refused_without_a_cap() -> None:
-    assert rules_of(Curate(cap=4, emphasis_floor=0.5)).emphasis_floor == 0.5
+    assert rules_of(Curate(max_per_task=4, emphasis_floor=0.5)).emphasis_floor == 0.5
     with pytest.raises(
-        ValueError, match=r"emphasis_floor is 0\.5, without effect while cap is null; set cap, or remove it"
+        ValueError, match=r"emphasis_floor is 0\.5, without effect while max_per_task is null; set max_per_task"
     ):
-        Curate(cap=None, emphasis_floor=0.5)
+        Curate(max_per_task=None, emphasis_floor=0.5)
 
 
 def test_one_accepted_row_does_not_shrink_the_anchor_to_a_share_of_one_row() -> None:

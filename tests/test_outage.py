@@ -48,7 +48,7 @@ def test_command_ends_with_3_at_an_outage(tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     assert done.returncode == 3, done.stderr
-    assert "run the same command: the chunk is owed again, nothing else is lost" in done.stderr
+    assert "fix this and rerun the same command; only this chunk is redone" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -1,16 +1,19 @@
 """The curriculum's edge: how tasks spread around it, and when it moves."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfplay.config.sections import Arithmetic
-from selfplay.config.tree import Curriculum, Propose
-from selfplay.phases.propose import draw, edge_in, edge_shares, next_edge, propose, read_head, read_tasks
+from selfplay.config.tree import Curriculum
+from selfplay.models.scripted import Scripted
+from selfplay.phases.propose import edge_shares, next_edge, propose
+from selfplay.runtime.context import RoundContext
+from selfplay.runtime.round_tasks import read_tasks
 from selfplay.store import read_json
-from selfplay.tasks import open_source
+from tests.support.rounds import first_round
 
 CURRICULA = st.builds(
     lambda start, more, shares: Curriculum(start=start, end=start + more, next_share=shares[0], after_share=shares[1]),
@@ -58,24 +61,29 @@ def test_edge_moves_on_over_what_is_mastered_and_never_back(
 
 
 def test_edge_of_a_round_is_what_the_rounds_before_left_or_the_schedule() -> None:
-    assert edge_in(Curriculum(start=2), 1, {}) == 2
-    assert edge_in(Curriculum(start=2), 3, {"edge": 4}) == 4
+    assert Curriculum(start=2).level_in(1, None) == 2
+    assert Curriculum(start=2).level_in(3, 4) == 4
     fixed = Curriculum(edges=(1, 3, 5))
-    assert [edge_in(fixed, number, {"edge": 6}) for number in (1, 2, 3, 4)] == [1, 3, 5, 5]
+    assert [fixed.level_in(number, 6) for number in (1, 2, 3, 4)] == [1, 3, 5, 5]
+
+
+def proposed(folder: Path, **settings: Any) -> RoundContext:
+    ctx = first_round(folder, [], Scripted(lambda *asked: "", identity="s"), {}, propose=settings)
+    (ctx.at("propose") / "DONE").unlink()
+    propose(ctx)
+    return ctx
 
 
 def test_round_without_a_curriculum_takes_what_the_source_gives(tmp_path: Path) -> None:
-    source = open_source(Arithmetic(source="arithmetic"), seed=0, eval_seed=1, folder=tmp_path)
-    drawn = draw(Propose(tasks_per_round=30), source, edge=None, seed=4)
-    assert drawn == draw(Propose(tasks_per_round=30), source, edge=None, seed=4)
-    propose(drawn, tmp_path / "a")
-    assert list(read_tasks(tmp_path / "a")) == list(source.propose(30, None, 4).tasks)
-    assert read_json(tmp_path / "a" / "DONE")["tasks"] == 30
+    ctx = proposed(tmp_path / "a", tasks_per_round=30)
+    tasks = read_tasks(ctx.at("propose"))
+    assert tasks == read_tasks(proposed(tmp_path / "b", tasks_per_round=30).at("propose"))
+    assert tasks == list(ctx.resources.source.propose(30, None, ctx.seed("propose")).tasks)
+    assert read_json(ctx.at("propose") / "DONE")["tasks"] == 30
 
 
 def test_round_with_a_curriculum_has_its_operation_counts(tmp_path: Path) -> None:
-    source = open_source(Arithmetic(source="arithmetic"), seed=0, eval_seed=1, folder=tmp_path)
-    section = Propose(tasks_per_round=60, curriculum=Curriculum(start=1, end=3, next_share=0.5, after_share=0.2))
-    propose(draw(section, source, edge=1, seed=4), tmp_path)
-    assert sum(read_head(tmp_path).shares.values()) == pytest.approx(1)
-    assert {task.tag("operations") for task in read_tasks(tmp_path)} == {"1", "2", "3"}
+    curriculum = {"start": 1, "end": 3, "next_share": 0.5, "after_share": 0.2}
+    ctx = proposed(tmp_path, tasks_per_round=60, curriculum=curriculum)
+    assert sum(read_json(ctx.at("propose") / "DONE")["shares"].values()) == pytest.approx(1)
+    assert {task.tag("operations") for task in read_tasks(ctx.at("propose"))} == {"1", "2", "3"}

@@ -77,7 +77,7 @@ def test_abandoned_rows_leave_the_data_and_stay_in_the_metrics(stopped: OpenRun)
     assert [row["round"] for row in stopped.metrics()] == [0, 1, 2, 3, 4, 5]
 
 
-def test_knobs_of_a_roll_back_act_in_the_rounds_after_it(stopped: OpenRun) -> None:
+def test_what_a_roll_back_changes_acts_in_the_rounds_after_it(stopped: OpenRun) -> None:
     def most_accepted(number: int) -> int:
         return max(Counter(row["task_id"] for row in stopped.traces(number) if row["decision"] == "accepted").values())
 
@@ -88,9 +88,9 @@ def test_knobs_of_a_roll_back_act_in_the_rounds_after_it(stopped: OpenRun) -> No
     assert [most_accepted(number) for number in (1, 2, 3, 4, 5)] == [2, 2, 2, 1, 1]
 
 
-def test_edge_of_the_curriculum_stays_where_the_abandoned_round_found_it(stopped: OpenRun) -> None:
-    edges = [c.knobs["edge"] for c in stopped.rounds]
-    assert edges[1] < edges[2] == edges[3] < edges[4], "round 3 was abandoned, and what it mastered with it"
+def test_level_of_the_curriculum_stays_where_the_abandoned_round_found_it(stopped: OpenRun) -> None:
+    levels = [c.state.level or 0 for c in stopped.rounds]
+    assert levels[1] < levels[2] == levels[3] < levels[4], "round 3 was abandoned, and what it mastered with it"
 
 
 def test_same_command_on_a_stopped_run_ends_with_4_and_the_reason_and_changes_nothing(stopped: OpenRun) -> None:

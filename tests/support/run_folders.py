@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from selfplay.records import Attempt, Decision, Outcome, Task, Trace, Verdict
-from selfplay.store import Commit, RunFolder
+from selfplay.store import Commit, RoundState, RunFolder
 from selfplay.store.traces import write_traces
 
 OPERATIONS = [
@@ -87,7 +87,7 @@ def write_run(folder: Path, rounds: int = 6, verified: bool = True, seed: int = 
                 versions={"selfplay": "0.1.0", "torch": "2.12.0"},
                 train_steps=steps,
                 time=_times(rng, number),
-                knobs={"edge": 3 if done else 2},
+                state=RoundState(level=3 if done else 2),
             )
         )
     return folder
