@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from selfplay.cores import usable_cores
 from selfplay.errors import ConfigError
 from selfplay.sandbox import layers, probe
 from selfplay.sandbox.batch import Batch
@@ -29,18 +30,6 @@ _BOOT = (
     "s=types.ModuleType('selfplay.sandbox');s.__path__=[{here!r}];sys.modules['selfplay.sandbox']=s;"
     "from selfplay.sandbox import worker;worker.main()"
 )
-
-
-def cores() -> int:
-    """CPU cores this process may use: affinity and the cgroup's quota, at least 1."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        if quota != "max":
-            count = min(count, -(-int(quota) // int(period)))
-    except (OSError, ValueError):
-        pass
-    return max(count, 1)
 
 
 class _Line:
@@ -150,7 +139,7 @@ class Executor:
             raise ConfigError(
                 f'Executor: require_tier must be 0, 1, 2, 3 or "best", not {require_tier!r}; 2 is the default'
             )
-        self.workers = workers or cores()
+        self.workers = workers or usable_cores()
         self.require_tier, self.at_most = require_tier, at_most
         self._how: layers.Plan | None = None
         self._lines: list[_Line] = []
