@@ -18,6 +18,7 @@ def usable_cores(root: Path = Path("/")) -> int:
 def _quotas(root: Path) -> list[tuple[int, int]]:
     """(microseconds of CPU time, period in microseconds) of every quota on the way from this process's group to the top."""
     found: list[tuple[int, int]] = []
+    places: list[tuple[Path, tuple[str, ...]]]
     for controllers, group in _groups(root):
         if controllers:  # version 1: a hierarchy for each set of controllers
             places = [

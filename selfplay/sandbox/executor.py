@@ -21,9 +21,10 @@ from typing import Any, Literal, Self
 
 from selfplay.cores import usable_cores
 from selfplay.errors import ConfigError
-from selfplay.sandbox import layers, probe
+from selfplay.sandbox import probe
 from selfplay.sandbox.batch import Batch
-from selfplay.sandbox.words import CheckTests, Job, Result
+from selfplay.sandbox.isolation_plan import IsolationPlan
+from selfplay.sandbox.jobs import CheckTests, Job, Result
 
 _BOOT = (
     "import sys,types;m=types.ModuleType('selfplay');m.__path__=[{package!r}];sys.modules['selfplay']=m;"
@@ -35,7 +36,7 @@ _BOOT = (
 class _Line:
     """One worker process: its socket, what it was given and has not answered yet, in order."""
 
-    def __init__(self, how: layers.Plan) -> None:
+    def __init__(self, how: IsolationPlan) -> None:
         ours, theirs = socket.socketpair()
         with Path(os.devnull).open("r+b") as null:
             here = Path(__file__).parent
@@ -141,7 +142,7 @@ class Executor:
             )
         self.workers = workers or usable_cores()
         self.require_tier, self.at_most = require_tier, at_most
-        self._how: layers.Plan | None = None
+        self._how: IsolationPlan | None = None
         self._lines: list[_Line] = []
 
     @property

@@ -24,7 +24,7 @@ from selfplay.sandbox import (
     Status,
     StdioTests,
     codec,
-    layers,
+    isolation_plan,
     syscalls,
 )
 from selfplay.sandbox.judge import message
@@ -207,8 +207,8 @@ def test_no_signal_leaves_the_program(executor: Executor, act: str) -> None:
 def test_no_signal_reaches_the_stub_where_landlock_bounds_none(abi: int, monkeypatch: pytest.MonkeyPatch) -> None:
     if not try_tier(3).holds:
         pytest.skip("the stub is part of tier 3")
-    monkeypatch.setattr(layers, "landlock_abi", lambda: abi)
-    zygote = Zygote(layers.plan(3), "bare")
+    monkeypatch.setattr(isolation_plan, "landlock_abi", lambda: abi)
+    zygote = Zygote(isolation_plan.plan_for(3), "bare")
     try:
         for act in GROUPS[:6]:
             code = f"import os\n{act}\n"
