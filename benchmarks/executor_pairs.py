@@ -23,15 +23,15 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks"), str(ROOT / "tests" / "sandbox")]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from arena import descendants  # noqa: E402
 from executor import programs  # noqa: E402
 
 from selfplay.cores import usable_cores  # noqa: E402
 from selfplay.sandbox import Executor, IOTests, Job, Limits  # noqa: E402
 from selfplay.sandbox.checks import Prepared  # noqa: E402
 from selfplay.verify.code import tests_of  # noqa: E402
+from tests.support.sandbox.processes import descendants  # noqa: E402
 
 
 def jobs(rows: list[dict[str, Any]], kind: str, mark: str) -> list[Job]:
