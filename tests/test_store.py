@@ -16,11 +16,10 @@ from hypothesis import strategies as st
 
 from selfplay import open_run
 from selfplay.errors import StoreError
-from selfplay.records import Attempt, Decision, Outcome, Record, Row, Task, Trace, Verdict
+from selfplay.records import SCHEMA_VERSION, Attempt, Decision, Outcome, Record, Row, Task, Trace, Verdict
 from selfplay.store import (
     Chunk,
     ChunkFolder,
-    ChunkSummary,
     Commit,
     Lease,
     RunFolder,
@@ -64,7 +63,8 @@ def test_chunk_gives_back_what_was_written(
 ) -> None:
     folder = folder_of(tmp_path_factory.mktemp("chunks"))
     folder.write(folder.chunks[1], rows)
-    assert folder.read(folder.chunks[1]) == rows
+    read = folder.read(folder.chunks[1])
+    assert read is not None and read.json() == rows
 
 
 @settings(derandomize=True, deadline=None, max_examples=120)
@@ -89,7 +89,8 @@ def test_edited_chunk_is_pending_again(tmp_path_factory: pytest.TempPathFactory,
     data = bytearray(folder.path(chunk).read_bytes())
     data[place % len(data)] = byte
     folder.path(chunk).write_bytes(data)
-    assert folder.read(chunk) in (None, rows)
+    read = folder.read(chunk)
+    assert read is None or read.json() == rows
 
 
 def test_chunk_of_other_inputs_or_another_seed_is_pending(tmp_path: Path) -> None:
@@ -99,62 +100,62 @@ def test_chunk_of_other_inputs_or_another_seed_is_pending(tmp_path: Path) -> Non
         assert ChunkFolder(tmp_path, [other]).pending() == [other]
 
 
-def test_done_counts_only_for_its_own_plan_and_lists_each_chunk(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path)
+def finished(path: Path) -> ChunkFolder:
+    """A phase that is done, with three chunks of two records each."""
+    folder = folder_of(path)
     for chunk in folder.chunks:
-        folder.write(chunk, [{"n": n} for n in range(chunk.id)])
+        folder.write(chunk, [Outcomes(id=2 * chunk.id + n, words=("a", "b")) for n in range(2)])
     folder.finish({"figure": 1})
-    found = folder.done()
-    assert found is not None and found["figure"] == 1 and found["plan"] == folder.plan
-    assert [one.rows for one in folder.summary()] == [0, 1, 2]
-    for chunk, listed in zip(folder.chunks, folder.summary(), strict=True):
-        rows = folder.rows(chunk)
-        assert rows is not None and listed == ChunkSummary(rows.sha256, len(rows.lines))
+    return folder
+
+
+def test_done_counts_only_for_its_own_plan(tmp_path: Path) -> None:
+    done = finished(tmp_path).done()
+    assert done is not None and done["figure"] == 1 and done["schema_version"] == SCHEMA_VERSION
     assert folder_of(tmp_path, 4).done() is None
 
 
-def test_what_done_lists_is_known_without_the_chunk_files(tmp_path: Path) -> None:
+def test_done_lists_number_and_hash_of_the_rows_without_the_chunk_files(tmp_path: Path) -> None:
     folder = finished(tmp_path)
-    before = folder.summary()
+    read = [folder.read(chunk) for chunk in folder.chunks]
     for chunk in folder.chunks:
         folder.path(chunk).unlink()
-    assert folder.summary() == before
+    listed = FinishedChunks(tmp_path)
+    assert listed.summary["figure"] == 1
+    assert [(one.id, one.rows, one.sha256) for one in listed.chunks] == [
+        (n, 2, rows.sha256) for n, rows in enumerate(read) if rows is not None
+    ]
 
 
-def test_a_phase_that_is_not_done_has_no_summary(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="DONE: is missing or of other work; rerun the same command"):
-        folder_of(tmp_path).summary()
+def test_a_phase_that_is_not_done_cannot_be_read(tmp_path: Path) -> None:
+    folder_of(tmp_path).write(folder_of(tmp_path).chunks[0], [])
+    with pytest.raises(StoreError, match=r"DONE: is missing"):
+        FinishedChunks(tmp_path)
 
 
 def test_a_phase_with_a_pending_chunk_does_not_become_done(tmp_path: Path) -> None:
     folder = folder_of(tmp_path)
     folder.write(folder.chunks[0], [])
     with pytest.raises(StoreError, match=r"chunk-00001\.jsonl: was written but cannot be read back; check the disk"):
-        folder.finish()
+        folder.finish({})
     assert folder.done() is None and folder.pending() == list(folder.chunks[1:])
 
 
-def finished(path: Path) -> ChunkFolder:
-    """A phase that is done, with three chunks of two records each."""
-    folder = folder_of(path)
-    for chunk in folder.chunks:
-        folder.write(chunk, [Outcomes(id=2 * chunk.id + n, words=("a", "b")) for n in range(2)])
-    folder.finish()
-    return folder
-
-
 def test_records_and_json_are_read_chunk_by_chunk_in_order(tmp_path: Path) -> None:
-    folder = finished(tmp_path)
-    assert [row.id for _, rows in folder.iter_records(Outcomes) for row in rows] == list(range(6))
-    assert [row for _, rows in folder.iter_json() for row in rows] == [{"id": n, "words": ["a", "b"]} for n in range(6)]
+    finished(tmp_path)
+    chunks = FinishedChunks(tmp_path)
+    assert [row.id for rows in chunks.iter_records(Outcomes) for row in rows] == list(range(6))
+    assert [row for rows in chunks.iter_json() for row in rows] == [{"id": n, "words": ["a", "b"]} for n in range(6)]
 
 
-@pytest.mark.parametrize("fault", ["missing", "edited", "of other content"])
+@pytest.mark.parametrize("fault", ["missing", "torn", "edited", "of other content"])
 def test_a_chunk_that_is_not_the_one_that_done_lists_is_an_error_with_the_remedy(tmp_path: Path, fault: str) -> None:
     folder = finished(tmp_path)
     path = folder.path(folder.chunks[2])
     if fault == "missing":
         path.unlink()
+    elif fault == "torn":
+        path.write_bytes(path.read_bytes()[:-20])
     elif fault == "edited":
         path.write_bytes(path.read_bytes().replace(b'"a"', b'"c"'))
     else:
@@ -162,7 +163,7 @@ def test_a_chunk_that_is_not_the_one_that_done_lists_is_an_error_with_the_remedy
     with pytest.raises(
         StoreError, match=r"chunk-00002\.jsonl: is missing or has changed .*remove .*DONE and rerun the same command"
     ):
-        list(folder.iter_records(Outcomes))
+        list(FinishedChunks(tmp_path).iter_records(Outcomes))
 
 
 def test_failed_write_keeps_the_old_content_and_leaves_no_temporary_file(tmp_path: Path) -> None:
@@ -459,6 +460,6 @@ def test_rows_and_records_stand_in_a_chunk_alike(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, 1)
     attempt = Attempt(task_id="t", attempt=0, round=1, text="\ud800 é")
     folder.write(folder.chunks[0], [attempt, {"text": "é"}])
-    assert folder.read(folder.chunks[0]) == [attempt.model_dump(mode="json"), {"text": "é"}]
-    rows = folder.rows(folder.chunks[0])
-    assert rows is not None and Attempt.from_line(rows.lines[0]) == attempt
+    rows = folder.read(folder.chunks[0])
+    assert rows is not None and rows.json() == [attempt.model_dump(mode="json"), {"text": "é"}]
+    assert Attempt.from_line(rows.lines[0]) == attempt

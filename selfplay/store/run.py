@@ -20,7 +20,7 @@ LOG = logging.getLogger("selfplay")
 
 
 class RoundState(Record):
-    """What a round hands to the next one, beside weights and data."""
+    """What a round hands to the next one beside weights and data."""
 
     level: int | None = None
     """The curriculum's level: the largest difficulty that is mastered; None: as the curriculum starts."""
@@ -44,7 +44,7 @@ class Commit(Record):
     next_parent: int
     """Where the next round starts from: this round, or an earlier one after a roll-back."""
     state: RoundState = RoundState()
-    """What the next round is told."""
+    """What the next round starts with."""
     metrics: dict[str, Any] = Field(default_factory=dict)
     """The round's row of metrics.jsonl without its `time/` and `cost/` figures."""
     inputs: dict[str, str] = Field(default_factory=dict)
