@@ -21,6 +21,7 @@ from selfplay.store import (
     Chunk,
     ChunkFolder,
     Commit,
+    FinishedChunks,
     Lease,
     RunFolder,
     read_json,
