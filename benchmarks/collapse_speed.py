@@ -12,7 +12,6 @@ same texts; CPU seconds, one process.
 
 import argparse
 import json
-import os
 import platform
 import resource
 import subprocess
@@ -21,6 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from selfplay.cores import usable_cores
 
 TOKENS = 300
 
@@ -164,7 +165,7 @@ def main() -> None:
         command = [sys.executable, __file__, "--one", str(size)]
         rows.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
         print({k: round(v, 4) for k, v in rows[-1].items()}, flush=True)
-    out: dict[str, Any] = {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(), "ours": rows}
+    out: dict[str, Any] = {"cpu": platform.processor() or platform.machine(), "cores": usable_cores(), "ours": rows}
     out["same_jobs"] = same_jobs()
     if args.peers:
         out |= peers(args.peers)

@@ -32,6 +32,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from selfplay.cores import usable_cores  # noqa: E402
+from selfplay.sandbox import Executor, IOTests, Job, Limits  # noqa: E402
+from selfplay.verify.code import tests_of  # noqa: E402
+
 Program = dict[str, Any]
 
 
@@ -76,10 +82,6 @@ def ours(tests: str, tier: int, workers: int = 1) -> Callable[[list[Program]], i
     """The sandbox at one tier, with `IOTests` or `CheckTests`."""
 
     def run(rows: list[Program]) -> int:
-        sys.path.insert(0, str(ROOT))
-        from selfplay.sandbox import Executor, IOTests, Job, Limits
-        from selfplay.verify.code import tests_of
-
         jobs = []
         for at, row in enumerate(rows):
             if tests == "io":
@@ -291,7 +293,7 @@ def main() -> None:
         "what": f"{len(rows)} HumanEval references x {given.copies}, {given.rounds} interleaved rounds, CPU of the whole tree",
         "python": platform.python_version(),
         "kernel": platform.release(),
-        "cores": os.cpu_count(),
+        "cores": usable_cores(),
         "load": os.getloadavg(),
         "skipped": missing,
         "rows": report(figures),

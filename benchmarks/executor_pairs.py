@@ -23,14 +23,15 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks"), str(ROOT / "tests" / "sandbox")]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from arena import descendants  # noqa: E402
 from executor import programs  # noqa: E402
 
+from selfplay.cores import usable_cores  # noqa: E402
 from selfplay.sandbox import Executor, IOTests, Job, Limits  # noqa: E402
 from selfplay.sandbox.checks import Prepared  # noqa: E402
 from selfplay.verify.code import tests_of  # noqa: E402
+from tests.support.sandbox.processes import descendants  # noqa: E402
 
 
 def jobs(rows: list[dict[str, Any]], kind: str, mark: str) -> list[Job]:
@@ -124,7 +125,7 @@ def main() -> None:
     given = parser.parse_args()
     rows = [row for row in programs(given.data) if row["task_id"] != "HumanEval/75"]  # 100 ms: it would hide the rest
     report: dict[str, Any] = {"programs": len(rows), "python": platform.python_version(), "kernel": platform.release()}
-    report |= {"cores": os.cpu_count(), "load": os.getloadavg(), "asked one by one": one_by_one(given.data)}
+    report |= {"cores": usable_cores(), "load": os.getloadavg(), "asked one by one": one_by_one(given.data)}
     for kind in ("io", "check"):
         with Executor(1, 3, 3) as walled, Executor(1, 0, 0) as bare:
             pairs = compared(rows, kind, given.blocks, walled, bare)

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "sandbox")]
-
-from arena import CORPUS, IO, descendants  # noqa: E402
+sys.path.insert(0, str(ROOT))
 
 from selfplay.sandbox import Executor, Job, Limits  # noqa: E402
+from tests.support.sandbox.arena import CORPUS, IO  # noqa: E402
+from tests.support.sandbox.processes import descendants  # noqa: E402
 
 LIMITS = Limits(cpu_seconds=0.1, wall_seconds=0.2)
 HOSTILE = [

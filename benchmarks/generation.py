@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 import transformers
 
+from selfplay.cores import usable_cores
 from selfplay.models.embedded import Embedded
 from selfplay.records import Request, Sampling
 from tests.support.tiny_models import make_tiny
@@ -157,7 +158,7 @@ def main() -> None:
             "transformers": transformers.__version__,
             "python": platform.python_version(),
         },
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
+        "machine": f"{platform.machine()}, {usable_cores()} cores, load {os.getloadavg()[0]:.1f}",
     }
     print(json.dumps(result, indent=1))
     if given.json:

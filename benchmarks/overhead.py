@@ -12,7 +12,6 @@ the drawing of tasks beside the loop go on as ever.
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -24,6 +23,8 @@ from datetime import date
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from selfplay.cores import usable_cores
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -138,7 +139,7 @@ def main() -> None:
     )
     if options.json:
         versions = {name: metadata.version(name) for name in ("torch", "transformers", "trl")}
-        whole = {"date": date.today().isoformat(), "cores": os.cpu_count(), "versions": versions, "runs": runs}
+        whole = {"date": date.today().isoformat(), "cores": usable_cores(), "versions": versions, "runs": runs}
         options.json.write_text(json.dumps(whole, indent=1) + "\n")
 
 

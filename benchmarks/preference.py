@@ -9,7 +9,6 @@ that every arm shows all rounds. CPU seconds are those of its whole process tree
 
 import argparse
 import json
-import os
 import platform
 from datetime import date
 from importlib import metadata
@@ -19,6 +18,7 @@ from typing import Any
 from quickstart import ROOT, played
 
 from selfplay import open_run
+from selfplay.cores import usable_cores
 
 CONFIG = ROOT / "configs" / "quickstart_dpo.yaml"
 ARMS = {
@@ -127,7 +127,7 @@ def main() -> None:
     print(table(runs))
     if options.json:
         versions = {name: metadata.version(name) for name in ("torch", "transformers", "trl")}
-        about = {"date": date.today().isoformat(), "cores": os.cpu_count(), "machine": platform.machine()}
+        about = {"date": date.today().isoformat(), "cores": usable_cores(), "machine": platform.machine()}
         options.json.write_text(
             json.dumps({**about, "versions": versions, "set": options.set, "runs": runs}, indent=1) + "\n"
         )

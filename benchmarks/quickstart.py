@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from selfplay import open_run
+from selfplay.cores import usable_cores
 from selfplay.report import svg
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -162,7 +163,7 @@ def main() -> None:
     versions = {name: metadata.version(name) for name in ("torch", "transformers", "trl")}
     found = {
         "date": date.today().isoformat(),
-        "cores": os.cpu_count(),
+        "cores": usable_cores(),
         "machine": platform.machine(),
         "versions": versions,
         "runs": flat,

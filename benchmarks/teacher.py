@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import importlib.metadata
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from typing import Any
 
 import httpx2
 
+from selfplay.cores import usable_cores
 from selfplay.models.http import Http
 from selfplay.models.limits import Patience
 from selfplay.records import Request, Sampling
@@ -183,7 +183,7 @@ def main() -> None:
         result = {
             "date": time.strftime("%Y-%m-%d"),
             "python": platform.python_version(),
-            "cores": os.cpu_count(),
+            "cores": usable_cores(),
             "versions": {"httpx2": importlib.metadata.version("httpx2")},
             "prompt_bytes": len(asked(1)[0].prompt or ""),
             "requests": options.requests,

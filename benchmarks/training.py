@@ -28,6 +28,7 @@ import trl
 from generation import SHAPE, round_to
 
 from selfplay.config.tree import Train
+from selfplay.cores import usable_cores
 from selfplay.models.transformer import quiet_cpu
 from selfplay.runtime.distributed import Ranks
 from selfplay.training import schedule, train
@@ -142,7 +143,7 @@ def main() -> None:
         "ratio": round_to(speed["train phase"] / speed["bare loop"]),
         "threads": threads,
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__, "trl": trl.__version__},
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
+        "machine": f"{platform.machine()}, {usable_cores()} cores, load {os.getloadavg()[0]:.1f}",
     }
     print(json.dumps(result, indent=1))
     if given.json:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from selfplay.loop.run_view import fork, open_run
     from selfplay.loop.session import start as run
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["__version__", "fork", "load_config", "open_run", "run"]
 
 _HOMES = {

@@ -9,7 +9,7 @@ import pytest
 
 from selfplay.prompts import correction
 from selfplay.records import Attempt, Outcome, Task, Verdict
-from selfplay.sandbox import Executor, Limits, words
+from selfplay.sandbox import Executor, Limits, jobs
 from selfplay.verify.code import CodeTests
 
 SECRET = "73261"
@@ -102,7 +102,7 @@ def test_no_form_of_evidence_keeps_what_was_expected(evidence: str, shown: str) 
 
 
 def test_the_mark_of_the_last_call_is_the_sandbox_s() -> None:
-    assert words.LAST_CALL == correction.LAST_CALL
+    assert jobs.LAST_CALL == correction.LAST_CALL
 
 
 def test_stdin_tasks_show_the_input_and_what_was_printed(executor: Executor) -> None:

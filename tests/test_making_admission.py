@@ -1,7 +1,6 @@
 """Admission of tasks whose tests a teacher wrote: none that lies is taken, and no line of them is run outside the sandbox."""
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,10 +19,7 @@ from selfplay.verify.code import CodeTests
 from selfplay.verify.plain import literal
 from selfplay.verify.shown import answers
 from selfplay.verify.strengthen import broken_programs, hidden_cases, inputs_of
-from tests.support import ROOT
-
-sys.path.append(str(ROOT / "tests" / "sandbox"))
-from hostile_tests import FORGING, HARM
+from tests.support.sandbox.hostile_tests import FORGING, HARM
 
 RIGHT = "def solve(n):\n    return n * n + 7\n"
 OTHER = "def solve(n):\n    total = 7\n    for _ in range(abs(n)):\n        total += abs(n)\n    return total\n"

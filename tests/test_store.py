@@ -1,4 +1,4 @@
-"""The store: files whole or not at all, chunks that are there or owed, one driver a folder, COMMITs that make rounds."""
+"""The store: whole files, chunks that are there or pending, one driver per run folder, and COMMITs that make rounds."""
 
 import json
 import os
@@ -14,17 +14,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from selfplay import open_run
 from selfplay.errors import StoreError
-from selfplay.records import Attempt, Decision, Outcome, Record, Row, Task, Trace, Verdict
-from selfplay.store import Chunk, ChunkFolder, Commit, Lease, RunFolder, read_json, sha256_of, write_json, write_whole
-from selfplay.store.chunks import BODIES, RECENT
+from selfplay.records import SCHEMA_VERSION, Attempt, Decision, Outcome, Record, Row, Task, Trace, Verdict
+from selfplay.store import (
+    Chunk,
+    ChunkFolder,
+    Commit,
+    FinishedChunks,
+    Lease,
+    RunFolder,
+    read_json,
+    sha256_of,
+    write_json,
+    write_whole,
+)
 from selfplay.store.run import chain
 from selfplay.store.traces import (
     ROWS,
     Stacked,
     read_rows,
     read_traces,
-    trace_of,
     write_rows,
     write_traces,
     writing_rows,
@@ -54,12 +64,13 @@ def test_chunk_gives_back_what_was_written(
 ) -> None:
     folder = folder_of(tmp_path_factory.mktemp("chunks"))
     folder.write(folder.chunks[1], rows)
-    assert folder.read(folder.chunks[1]) == rows
+    read = folder.read(folder.chunks[1])
+    assert read is not None and read.json() == rows
 
 
 @settings(derandomize=True, deadline=None, max_examples=120)
 @given(cut=st.integers(0, 400), rows=JSON_ROWS)
-def test_half_written_chunk_is_owed_again(
+def test_half_written_chunk_is_pending_again(
     tmp_path_factory: pytest.TempPathFactory, cut: int, rows: list[dict[str, object]]
 ) -> None:
     folder = folder_of(tmp_path_factory.mktemp("torn"), 1)
@@ -67,66 +78,93 @@ def test_half_written_chunk_is_owed_again(
     folder.write(chunk, rows)
     whole = folder.path(chunk).read_bytes()
     folder.path(chunk).write_bytes(whole[: min(cut, len(whole) - 1)])
-    assert folder.read(chunk) is None and folder.owed() == [chunk]
+    assert folder.read(chunk) is None and folder.pending() == [chunk]
 
 
 @settings(derandomize=True, deadline=None, max_examples=80)
 @given(place=st.integers(0, 10_000), byte=st.integers(0, 255))
-def test_edited_chunk_is_owed_again(tmp_path_factory: pytest.TempPathFactory, place: int, byte: int) -> None:
+def test_edited_chunk_is_pending_again(tmp_path_factory: pytest.TempPathFactory, place: int, byte: int) -> None:
     folder = folder_of(tmp_path_factory.mktemp("edited"), 1)
     chunk, rows = folder.chunks[0], [{"text": "abc", "n": 1}, {"text": "def", "n": 2}]
     folder.write(chunk, rows)
     data = bytearray(folder.path(chunk).read_bytes())
     data[place % len(data)] = byte
     folder.path(chunk).write_bytes(data)
-    assert folder.read(chunk) in (None, rows)
+    read = folder.read(chunk)
+    assert read is None or read.json() == rows
 
 
-def test_chunk_of_other_inputs_or_another_seed_is_owed(tmp_path: Path) -> None:
+def test_chunk_of_other_inputs_or_another_seed_is_pending(tmp_path: Path) -> None:
     folder = ChunkFolder(tmp_path, [Chunk(0, ("a",), 1, "x")])
     folder.write(folder.chunks[0], [])
     for other in (Chunk(0, ("a",), 1, "y"), Chunk(0, ("a",), 2, "x"), Chunk(0, ("b",), 1, "x")):
-        assert ChunkFolder(tmp_path, [other]).owed() == [other]
+        assert ChunkFolder(tmp_path, [other]).pending() == [other]
 
 
-def test_a_chunk_file_is_read_once_until_it_changes(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path)
-    chunk, path = folder.chunks[0], folder.path(folder.chunks[0])
-    folder.write(chunk, [{"a": 1}])
-    os.utime(path, ns=(10**18, 10**18))
-    body = folder.body(chunk)
-    assert body is not None and folder.body(chunk) is body and folder_of(tmp_path).body(chunk) is body
-    assert ChunkFolder(tmp_path, [Chunk(0, ("other",), 0)]).owed()  # the same file is no other chunk's
-    path.write_bytes(path.read_bytes().replace(b'{"a": 1}', b'{"a": 2}'))  # as many bytes, in place
-    assert folder.body(chunk) is None
-    folder.write(chunk, [{"a": 1}])
-    path.unlink()
-    assert folder.body(chunk) is None
-
-
-def test_what_is_kept_of_chunk_files_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BODIES, "MOST_BYTES", 700)
-    folder = folder_of(tmp_path, 3)
+def finished(path: Path) -> ChunkFolder:
+    """A phase that is done, with three chunks of two records each."""
+    folder = folder_of(path)
     for chunk in folder.chunks:
-        folder.write(chunk, [{"a": "x" * 100}])
-        os.utime(folder.path(chunk), ns=(10**18, 10**18))
-    bodies = [folder.body(chunk) for chunk in folder.chunks]
-    assert all(bodies) and folder.body(folder.chunks[2]) is bodies[2]
-    assert folder.body(folder.chunks[0]) is not bodies[0] and folder.body(folder.chunks[0]) == bodies[0]
+        folder.write(chunk, [Outcomes(id=2 * chunk.id + n, words=("a", "b")) for n in range(2)])
+    folder.finish({"figure": 1})
+    return folder
 
 
 def test_done_counts_only_for_its_own_plan(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path)
-    folder.finish({"figure": 1})
-    assert folder.done() == {"schema_version": 1, "plan": folder.plan, "figure": 1}
+    done = finished(tmp_path).done()
+    assert done is not None and done["figure"] == 1 and done["schema_version"] == SCHEMA_VERSION
     assert folder_of(tmp_path, 4).done() is None
 
 
-def test_missing_chunk_of_a_done_phase_is_an_error_with_the_remedy(tmp_path: Path) -> None:
+def test_done_lists_number_and_hash_of_the_rows_without_the_chunk_files(tmp_path: Path) -> None:
+    folder = finished(tmp_path)
+    read = [folder.read(chunk) for chunk in folder.chunks]
+    for chunk in folder.chunks:
+        folder.path(chunk).unlink()
+    listed = FinishedChunks(tmp_path)
+    assert listed.summary["figure"] == 1
+    assert [(one.id, one.rows, one.sha256) for one in listed.chunks] == [
+        (n, 2, rows.sha256) for n, rows in enumerate(read) if rows is not None
+    ]
+
+
+def test_a_phase_that_is_not_done_cannot_be_read(tmp_path: Path) -> None:
+    folder_of(tmp_path).write(folder_of(tmp_path).chunks[0], [])
+    with pytest.raises(StoreError, match=r"DONE: is missing"):
+        FinishedChunks(tmp_path)
+
+
+def test_a_phase_with_a_pending_chunk_does_not_become_done(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path)
+    folder.write(folder.chunks[0], [])
+    with pytest.raises(StoreError, match=r"chunk-00001\.jsonl: was written but cannot be read back; check the disk"):
+        folder.finish({})
+    assert folder.done() is None and folder.pending() == list(folder.chunks[1:])
+
+
+def test_records_and_json_are_read_chunk_by_chunk_in_order(tmp_path: Path) -> None:
+    finished(tmp_path)
+    chunks = FinishedChunks(tmp_path)
+    assert [row.id for rows in chunks.iter_records(Outcomes) for row in rows] == list(range(6))
+    assert [row for rows in chunks.iter_json() for row in rows] == [{"id": n, "words": ["a", "b"]} for n in range(6)]
+
+
+@pytest.mark.parametrize("fault", ["missing", "torn", "edited", "of other content"])
+def test_a_chunk_that_is_not_the_one_that_done_lists_is_an_error_with_the_remedy(tmp_path: Path, fault: str) -> None:
+    folder = finished(tmp_path)
+    path = folder.path(folder.chunks[2])
+    if fault == "missing":
+        path.unlink()
+    elif fault == "torn":
+        path.write_bytes(path.read_bytes()[:-20])
+    elif fault == "edited":
+        path.write_bytes(path.read_bytes().replace(b'"a"', b'"c"'))
+    else:
+        folder.write(folder.chunks[2], [Outcomes(id=9, words=())])
     with pytest.raises(
-        StoreError, match=r"chunk-00000\.jsonl: is missing or broken.*remove .*DONE and run the same command"
+        StoreError, match=r"chunk-00002\.jsonl: is missing or has changed .*remove .*DONE and rerun the same command"
     ):
-        list(folder_of(tmp_path).each())
+        list(FinishedChunks(tmp_path).iter_records(Outcomes))
 
 
 def test_failed_write_keeps_the_old_content_and_leaves_no_temporary_file(tmp_path: Path) -> None:
@@ -141,7 +179,7 @@ def test_failed_write_keeps_the_old_content_and_leaves_no_temporary_file(tmp_pat
         "except StoreError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
-    assert "cannot be written (File too large)" in done.stdout and "nothing that was committed is lost" in done.stdout
+    assert "cannot be written (File too large)" in done.stdout and "no committed round is lost" in done.stdout
     assert read_json(path) == {"old": True} and list(tmp_path.iterdir()) == [path]
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
 
@@ -216,15 +254,21 @@ def test_run_without_a_committed_round_is_started_anew_with_another_config(tmp_p
         run.open({"seed": 3}, {"tasks.jsonl": "b", "more.jsonl": "c"}, "x: 4\n")
 
 
-def test_newer_schema_is_refused_and_nothing_is_touched(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 99])
+def test_a_run_of_another_version_is_refused_and_nothing_is_touched(tmp_path: Path, version: int) -> None:
     run = RunFolder(tmp_path)
     run.open({}, {}, "")
     run.commit(commit(0, None))
-    value = read_json(run.round(0) / "COMMIT")
-    write_json(run.round(0) / "COMMIT", {**value, "schema_version": 99})
-    with pytest.raises(StoreError, match="has schema_version 99, this version reads up to 1; update selfplay"):
-        run.commits()
-    assert read_json(run.round(0) / "COMMIT")["schema_version"] == 99
+    for place in (run.round(0) / "COMMIT", tmp_path / "fingerprint.json"):
+        write_json(place, {**read_json(place), "schema_version": version})
+    before = sha256_of(tmp_path)
+    refusal = (
+        rf"another version of selfplay \(schema_version {version}, this version reads 2\); .* or start a new run under"
+    )
+    for use in (run.commits, lambda: run.open({}, {}, "x: 1"), lambda: open_run(tmp_path)):
+        with pytest.raises(StoreError, match=refusal):
+            use()
+    assert sha256_of(tmp_path) == before
 
 
 def test_metrics_are_rebuilt_from_the_commits(tmp_path: Path) -> None:
@@ -293,7 +337,16 @@ def test_trace_survives_parquet(
     )
     path = tmp_path_factory.mktemp("traces") / "traces.parquet"
     assert write_traces(path, [[trace], []]) == 1
-    assert trace_of(next(read_traces(path))) == trace
+    row = next(read_traces(path))
+    assert {name: row[name] for name in ("text", "completion_ids", "sampler", "outcome", "verdicts", "task")} == {
+        "text": text,
+        "completion_ids": ids,
+        "sampler": {"temperature": 1.0},
+        "outcome": "fail",
+        "verdicts": [verdict.model_dump(mode="json") for verdict in trace.verdicts],
+        "task": TASK.model_dump(mode="json", by_alias=True),
+    }
+    assert (row["decision"], row["reason"], row["rank"]) == (("dropped", "failed", 0) if decided else (None,) * 3)
 
 
 def test_lone_surrogates_and_odd_newlines_are_stored(tmp_path: Path) -> None:
@@ -349,33 +402,6 @@ def test_small_groups_of_rows_come_into_one_piece_of_the_file(tmp_path: Path) ->
     about = pq.ParquetFile(tmp_path / "rows.parquet").metadata
     assert [about.row_group(n).num_rows for n in range(about.num_row_groups)] == [6, 1]
     assert read_rows(tmp_path / "rows.parquet") == rows
-
-
-def test_records_that_were_written_last_are_not_parsed_again_and_others_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    parsed: list[bytes | str] = []
-    read = Outcomes.from_line
-
-    def from_line(line: bytes | str) -> "Outcomes":
-        parsed.append(line)
-        return read(line)
-
-    monkeypatch.setattr(Outcomes, "from_line", from_line)
-    monkeypatch.setattr(RECENT, "MOST_ROWS", 5)
-    folder = folder_of(tmp_path)
-    rows = {chunk.id: [Outcomes(id=3 * chunk.id + n, words=("a", "b")) for n in range(3)] for chunk in folder.chunks}
-    for chunk in folder.chunks:
-        folder.write(chunk, rows[chunk.id])
-    first, _, last = folder.chunks
-    for chunk, count in ((last, 0), (last, 0), (first, 3), (first, 3), (last, 6)):  # one chunk at a time is kept
-        body = folder.body(chunk)
-        assert body is not None and body.records(Outcomes) == rows[chunk.id] and len(parsed) == count
-    assert [found for _, found in folder_of(tmp_path).records(Outcomes)] == list(rows.values())
-    changed = folder.path(folder.chunks[2]).read_bytes().replace(b'"a"', b'"c"')
-    folder.path(folder.chunks[2]).write_bytes(changed)
-    with pytest.raises(StoreError, match="is missing or broken"):
-        list(folder.records(Outcomes))
 
 
 def test_stacked_rows_of_a_file_from_before_a_column_was_added_have_none_there(tmp_path: Path) -> None:
@@ -435,6 +461,6 @@ def test_rows_and_records_stand_in_a_chunk_alike(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, 1)
     attempt = Attempt(task_id="t", attempt=0, round=1, text="\ud800 é")
     folder.write(folder.chunks[0], [attempt, {"text": "é"}])
-    assert folder.read(folder.chunks[0]) == [attempt.model_dump(mode="json"), {"text": "é"}]
-    body = folder.body(folder.chunks[0])
-    assert body is not None and Attempt.from_line(body.lines[0]) == attempt
+    rows = folder.read(folder.chunks[0])
+    assert rows is not None and rows.json() == [attempt.model_dump(mode="json"), {"text": "é"}]
+    assert Attempt.from_line(rows.lines[0]) == attempt

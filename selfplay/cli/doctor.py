@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from selfplay.cores import usable_cores
 from selfplay.sandbox import Executor, IOTests, Job, Limits
 from selfplay.sandbox.probe import Reach, try_tier
 
@@ -39,7 +40,7 @@ def _versions() -> dict[str, str]:
 
 
 def _devices() -> dict[str, Any]:
-    found: dict[str, Any] = {"cores": os.cpu_count(), "cuda": 0}
+    found: dict[str, Any] = {"cores": usable_cores(), "cuda": 0}
     if importlib.util.find_spec("torch") is not None and (
         shutil.which("nvidia-smi") or Path("/dev/nvidiactl").exists()
     ):

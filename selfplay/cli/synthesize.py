@@ -1,7 +1,6 @@
 """Floor 7: `selfplay make`: a dataset (parquet with a card) from seed tasks, without any training."""
 
 import json
-import os
 import platform
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from selfplay import __version__
 from selfplay.config.load import load_tree
 from selfplay.config.synthesis_dataset import Make
+from selfplay.cores import usable_cores
 from selfplay.records import digest
 from selfplay.runtime.screens import screen_of
 from selfplay.seeds import seed_of
@@ -64,7 +64,7 @@ def open_tools(section: Make, folder: Path, out: Path) -> Iterator[Tools]:
     kinds |= {"judge"} if section.judge else set()
     kinds |= {"code_tests"} if section.rare and section.rare.kind == "code" else set()
     setting = Setting(
-        workers=section.sandbox.workers or len(os.sched_getaffinity(0)),
+        workers=section.sandbox.workers or usable_cores(),
         student_family=section.teacher.backend.model_family if section.teacher else (),
         seed=seed_of(section.seed, "judge"),
         open_backend=lambda backend: open_teacher(backend, cache=cache, device="auto", threads=None),

@@ -10,8 +10,8 @@ from selfplay.errors import DataError
 from selfplay.loop.gate import best_round
 from selfplay.loop.run import PHASES, name_of
 from selfplay.records import SCHEMA_VERSION
-from selfplay.store import Commit, RunFolder, sha256_of, write_json
-from selfplay.store.run import chain
+from selfplay.store import Commit, RunFolder, read_json, sha256_of, write_json
+from selfplay.store.run import chain, check_version
 from selfplay.store.traces import read_traces
 
 
@@ -91,10 +91,11 @@ def last_error(path: Path) -> str:
 
 
 def open_run(path: str | Path) -> OpenRun:
-    """Opens a run folder. Raises DataError where it is none."""
+    """Opens a run folder. Raises DataError where it is none, StoreError where another version of selfplay wrote it."""
     path = Path(path)
     if not (path / "fingerprint.json").is_file():
         raise DataError(f"{path}: is no run folder (it has no fingerprint.json); give one such as runs/quickstart")
+    check_version(read_json(path / "fingerprint.json"), path / "fingerprint.json")
     return OpenRun(path)
 
 

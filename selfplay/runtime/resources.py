@@ -1,7 +1,6 @@
 """Floor 4: opens what phases work with, as the configuration names it: source, student, sampler, verifiers, screen."""
 
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cached_property
@@ -18,6 +17,7 @@ from selfplay.config.sections import (
     StudentBackend,
 )
 from selfplay.config.tree import Config
+from selfplay.cores import usable_cores
 from selfplay.errors import ConfigError, DataError
 from selfplay.models import Backend
 from selfplay.models.student import Encoder, open_encoder, open_student, served_name
@@ -76,7 +76,7 @@ class RunResources:
         """CPU threads of this rank."""
         if self.config.launch.threads is not None:
             return self.config.launch.threads
-        return max(1, cores() // self.ranks.local_world_size) if self.ranks.world_size > 1 else None
+        return max(1, usable_cores() // self.ranks.local_world_size) if self.ranks.world_size > 1 else None
 
     @contextmanager
     def student(self, model: Path, identity: str, *, keep: bool = False) -> Iterator[Backend]:
@@ -257,7 +257,7 @@ class RunResources:
         writer = config.generate.backend
         written = writer.model_family if isinstance(writer, HttpBackend | PretrainedBackend) else ()
         return Setting(
-            workers=config.verify.sandbox.workers or max(1, cores() // self.ranks.local_world_size),
+            workers=config.verify.sandbox.workers or max(1, usable_cores() // self.ranks.local_world_size),
             student_family=(*config.student.model_family, *written),
             seed=seed_of(config.seed, "judge"),
             open_backend=self._teacher,
@@ -283,7 +283,7 @@ class RunResources:
 
         if self._executor is None:
             section = self.config.verify.sandbox
-            workers = section.workers or max(1, cores() // self.ranks.local_world_size)
+            workers = section.workers or max(1, usable_cores() // self.ranks.local_world_size)
             self._executor = Executor(workers=workers, require_tier=section.require_tier).__enter__()
         return nullcontext(self._executor)
 
@@ -316,11 +316,6 @@ class RunResources:
 
             files["student.model"] = sha256_of(Path(student.model))
         return files
-
-
-def cores() -> int:
-    """CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _recorded_table(section: RecordedBackend, folder: Path) -> Any:

@@ -7,6 +7,6 @@ Usable alone: it imports the standard library and `selfplay.errors`, nothing els
 """
 
 from selfplay.sandbox.executor import Executor
-from selfplay.sandbox.words import CheckTests, IOTests, Job, Limits, Result, Status, StdioTests
+from selfplay.sandbox.jobs import CheckTests, IOTests, Job, Limits, Result, Status, StdioTests
 
 __all__ = ["CheckTests", "Executor", "IOTests", "Job", "Limits", "Result", "Status", "StdioTests"]

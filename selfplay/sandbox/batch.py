@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from selfplay.errors import ConfigError
 from selfplay.sandbox import codec
-from selfplay.sandbox.ahead import tells_ahead
+from selfplay.sandbox.answer_leaks import leaks_answers
+from selfplay.sandbox.jobs import CheckTests, IOTests, Job, Limits, Result, Status, StdioTests
 from selfplay.sandbox.languages import LANGUAGES
-from selfplay.sandbox.words import CheckTests, IOTests, Job, Limits, Result, Status, StdioTests
 
 _CHUNK = 32
 _BLOCK = 64
@@ -285,7 +285,7 @@ def _encode_cases(tests: IOTests) -> tuple[Any, ...]:
         ) from None
     if not calls:
         raise ConfigError("tests: IOTests has no cases, 0; give at least one (arguments, expected) pair")
-    one_by_one = tells_ahead([(args, [wanted]) for args, wanted in tests.cases])
+    one_by_one = leaks_answers([(args, [wanted]) for args, wanted in tests.cases])
     return ("io", tuple(calls), tuple(expected), (float(atol), tests.strict), one_by_one, 1)
 
 

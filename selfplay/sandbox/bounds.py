@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
 
-from selfplay.sandbox.foresee import TooLong
-from selfplay.sandbox.words import Limits
+from selfplay.sandbox.call_recorder import TooLong
+from selfplay.sandbox.jobs import Limits
 
 _MEMORY = 2 << 30
 """Bytes beside what the judge has: `list(range(answer))` takes what a program says."""

@@ -2,7 +2,7 @@
 
 `Prepared` compiles a test source once: it becomes statements that call the program (`forms.py`), asserts are counted, and names
 that the source does not define become stand-ins for the program's. A dry run records which calls the tests will make
-(`foresee.py`); a program then gets all of them in its one message, and the tests run on its recorded answers. Tests
+(`call_recorder.py`); a program then gets all of them in its one message, and the tests run on its recorded answers. Tests
 whose calls depend on answers in other ways are run call by call instead (`sessions.py`).
 """
 
@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from types import CodeType
 from typing import Any, NamedTuple, NoReturn
 
-from selfplay.sandbox import ahead, codec, forms, judge, names, raised
-from selfplay.sandbox.foresee import Foreseen, Recorder, StandIn, Stop
+from selfplay.sandbox import answer_leaks, codec, forms, judge, names, raised
+from selfplay.sandbox.call_recorder import CallRecorder, RecordedCalls, StandIn, Stop
 from selfplay.sandbox.forms import BadTests as BadTests
-from selfplay.sandbox.words import Status
+from selfplay.sandbox.jobs import Status
 
 Spaces = dict[str, Any]
 
@@ -49,7 +49,7 @@ class Prepared:
             raise BadTests(f"tests: the source does not parse, {type(error).__name__}: {error}; correct it") from None
         forms.without_main(tree)
         forms.import_all(tree)
-        literals = list(ahead.compared(tree))
+        literals = list(answer_leaks.compared(tree))
         loaded, stored = names.used(tree)
         stored |= {_TICK, _ENTRY}
         handed = forms.complete(tree, entry_point, _ENTRY, loaded)
@@ -64,8 +64,8 @@ class Prepared:
             raised.widen(tree, self.signs)
         tree.body = _watched(tree.body)
         self.code = _compiled(tree)
-        recorder = Recorder()
-        self.foreseen: Foreseen | None = None
+        recorder = CallRecorder()
+        self.recorded: RecordedCalls | None = None
         """None: the calls depend on answers."""
         self.one_by_one = False
         """Whether the arguments of a foreseen call give away what another is to answer."""
@@ -75,8 +75,8 @@ class Prepared:
         except BaseException:  # of the tests, which stopped at an answer that is none
             recorder.plain = False
         if recorder.plain and dry_run:
-            self.foreseen = recorder.foreseen
-            self.one_by_one = ahead.tells_ahead(list(recorder.compared()), literals)
+            self.recorded = recorder.recorded
+            self.one_by_one = answer_leaks.leaks_answers(list(recorder.compared()), literals)
         self.diverged = self.replayed = 0
 
     def run(
@@ -230,12 +230,12 @@ def failure(error: BaseException, lines: Sequence[str]) -> tuple[Status, str]:
 
 
 class Replay:
-    """Answers the tests' calls, which are as foreseen, from the program's replies."""
+    """Answers the tests' calls, which are as recorded, from the program's replies."""
 
-    def __init__(self, foreseen: Foreseen, reply: Callable[[int], list[Any]], evidence: Evidence) -> None:
+    def __init__(self, recorded: RecordedCalls, reply: Callable[[int], list[Any]], evidence: Evidence) -> None:
         """`reply`: to call number n; raises `Stop` where there is none, and says why in the evidence."""
         self.evidence = evidence
-        self._foreseen, self._reply = foreseen, reply
+        self._recorded, self._reply = recorded, reply
         self._answers: dict[int, codec.Raw] = {}
 
     def stand_in(self, name: str) -> StandIn:
@@ -247,12 +247,12 @@ class Replay:
         raise Stop
 
     def _as_foreseen(self, at: int, name: str, args: tuple[Any, ...], keys: dict[str, Any]) -> bool:
-        calls = self._foreseen.calls
+        calls = self._recorded.calls
         try:
             return (
                 at < len(calls)
                 and calls[at][0] == name
-                and self._foreseen.expects(at, self._answers) == codec.dump((args, keys))
+                and self._recorded.expects(at, self._answers) == codec.dump((args, keys))
             )
         except (TypeError, ValueError, KeyError):
             return False
@@ -272,7 +272,7 @@ class Replay:
             self.evidence.stop = Status.PROTOCOL_VIOLATION, str(error)
             raise Stop from None
         self.evidence.last = name, args, keys, value
-        if at in self._foreseen.handed_on:
+        if at in self._recorded.handed_on:
             self._keep(at, value)
         return value
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from selfplay.sandbox.bounds import Unreadable
+from selfplay.sandbox.jobs import Status
 from selfplay.sandbox.judge import Verdict
-from selfplay.sandbox.words import Status
 from selfplay.sandbox.zygote import CallerGone, End, NumbersMoved, ZygoteDied
 
 ENDLESS = "the tests did not come to an end on its answers"

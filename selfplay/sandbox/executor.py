@@ -19,10 +19,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from selfplay.cores import usable_cores
 from selfplay.errors import ConfigError
-from selfplay.sandbox import layers, probe
+from selfplay.sandbox import probe
 from selfplay.sandbox.batch import Batch
-from selfplay.sandbox.words import CheckTests, Job, Result
+from selfplay.sandbox.isolation_plan import IsolationPlan
+from selfplay.sandbox.jobs import CheckTests, Job, Result
 
 _BOOT = (
     "import sys,types;m=types.ModuleType('selfplay');m.__path__=[{package!r}];sys.modules['selfplay']=m;"
@@ -31,22 +33,10 @@ _BOOT = (
 )
 
 
-def cores() -> int:
-    """CPU cores this process may use: affinity and the cgroup's quota, at least 1."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        if quota != "max":
-            count = min(count, -(-int(quota) // int(period)))
-    except (OSError, ValueError):
-        pass
-    return max(count, 1)
-
-
 class _Line:
     """One worker process: its socket, what it was given and has not answered yet, in order."""
 
-    def __init__(self, how: layers.Plan) -> None:
+    def __init__(self, how: IsolationPlan) -> None:
         ours, theirs = socket.socketpair()
         with Path(os.devnull).open("r+b") as null:
             here = Path(__file__).parent
@@ -150,9 +140,9 @@ class Executor:
             raise ConfigError(
                 f'Executor: require_tier must be 0, 1, 2, 3 or "best", not {require_tier!r}; 2 is the default'
             )
-        self.workers = workers or cores()
+        self.workers = workers or usable_cores()
         self.require_tier, self.at_most = require_tier, at_most
-        self._how: layers.Plan | None = None
+        self._how: IsolationPlan | None = None
         self._lines: list[_Line] = []
 
     @property

@@ -7,7 +7,7 @@ the cases of `unittest`. What only a test runner could run, and imports that fai
 import ast
 import importlib
 
-from selfplay.sandbox.foresee import Stop
+from selfplay.sandbox.call_recorder import Stop
 
 _FIXTURES = frozenset(
     ("setup_method", "setup_class", "teardown_method", "teardown_class", "setup", "teardown", "__init__")

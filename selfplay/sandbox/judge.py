@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from selfplay.sandbox import codec
 from selfplay.sandbox import raised as exceptions
+from selfplay.sandbox.jobs import Limits, Status
 from selfplay.sandbox.languages import Language
-from selfplay.sandbox.words import Limits, Status
 from selfplay.sandbox.zygote import TAIL_BYTES, End
 
 ERROR_CHARS = 1000
@@ -47,7 +47,7 @@ def reply_room(limits: Limits, cases: int) -> int:
 
 
 def message(code: str, kind: str, limits: Limits, cases: int = 0, **more: Any) -> dict[str, Any]:
-    """The job as the zygote reads it (keys in `box.py`)."""
+    """The job as the zygote reads it (keys in `zygote_main.py`)."""
     return {
         "code": code,
         "kind": kind,

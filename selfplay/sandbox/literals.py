@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from selfplay.sandbox import codec
-from selfplay.sandbox.ahead import tells_ahead
+from selfplay.sandbox.answer_leaks import leaks_answers
 
 MAX_SOURCE_CHARS = 50_000
 """Longer tests are not read: 60 tests of a few lines have a tenth of it."""
@@ -45,7 +45,7 @@ class Tests(NamedTuple):
     calls: tuple[tuple[str, codec.Raw], ...]
     """The call of each case, encoded for the sandbox."""
     one_by_one: bool
-    """Whether a call must not be seen before its turn (`ahead.py`)."""
+    """Whether a call must not be seen before its turn (`answer_leaks.py`)."""
     rest: str
     """The source without its literal asserts, lines kept; "" where nothing is left but imports and texts."""
     last: tuple[str, ...]
@@ -70,7 +70,7 @@ def read(source: str, entry_point: str) -> Tests:
         cases.append(case)
         calls.append((entry_point, raw))
         _blank(lines, tree.body, at)
-    ahead = tells_ahead([(case.args, [case.value]) for case in cases])
+    ahead = leaks_answers([(case.args, [case.value]) for case in cases])
     rest = "\n".join(lines) if any(not _idle(node) for node in left) else ""
     return Tests(tuple(cases), tuple(calls), ahead, rest, _uncalled(tree) if rest else ())
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from selfplay.errors import SandboxUnavailable
-from selfplay.sandbox import codec, judge, layers, syscalls
-from selfplay.sandbox.words import Limits
+from selfplay.sandbox import codec, isolation_plan, judge, syscalls
+from selfplay.sandbox.isolation_plan import IsolationPlan
+from selfplay.sandbox.jobs import Limits
 from selfplay.sandbox.zygote import Refused, Zygote, ZygoteDied
 
 _REMEDIES = {
@@ -44,7 +45,7 @@ def try_tier(tier: int) -> Reach:
     """Start a zygote at this tier and run one right program in it."""
     if tier and (sys.platform != "linux" or not syscalls.numbers(platform.machine())):
         return Reach(tier, "platform", f"{sys.platform} on {platform.machine()}")
-    how = layers.plan(tier)
+    how = isolation_plan.plan_for(tier)
     if tier == 2 and not how.landlock:
         return Reach(tier, "landlock", "the kernel has none")
     try:
@@ -67,7 +68,7 @@ def try_tier(tier: int) -> Reach:
     )
 
 
-def choose(require: int | Literal["best"], at_most: int = 3) -> layers.Plan:
+def choose(require: int | Literal["best"], at_most: int = 3) -> IsolationPlan:
     """The plan of the highest tier that holds. Raises SandboxUnavailable below `require`, naming the missing layer."""
     tried: list[Reach] = []
     least = 0 if require == "best" else require
@@ -78,7 +79,7 @@ def choose(require: int | Literal["best"], at_most: int = 3) -> layers.Plan:
         if reach.holds:
             if require == "best":
                 print(f"sandbox: isolation tier {tier} of 3 on this machine", file=sys.stderr)
-            return layers.plan(tier)
+            return isolation_plan.plan_for(tier)
         tried.append(reach)
     reasons = "; ".join(f"tier {r.tier} lacks {r.missing} ({r.reason}): {r.remedy}" for r in tried)
     raise SandboxUnavailable(f"sandbox: tier {least} is not reachable here: {reasons}; or lower require_tier knowingly")

@@ -1,6 +1,6 @@
 """The zygote's service: one program a message, each in a fork. Executed in the zygote's globals once all else is in place.
 
-Last of all, so that what every program touches lies close together (`warm.py`). It does not watch the clock: its fork
+Last of all, so that what every program touches lies close together (`fork_layout.py`). It does not watch the clock: its fork
 returns when the program is gone, and the judge outside watches and kills.
 """
 
@@ -15,9 +15,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # annotations are taken off before this is sent
     from typing import Any
 
-    from selfplay.sandbox.box import _CONTROL, _RULES, Config, _nr
-    from selfplay.sandbox.native import _call, _pair, _secret, _status, _usage, _zero
+    from selfplay.sandbox.libc import _call, _pair, _secret, _status, _usage, _zero
     from selfplay.sandbox.runner import _MEMORY, _reply, run
+    from selfplay.sandbox.zygote_main import _CONTROL, _RULES, Config, _nr
 
 _ASK, _ANSWER = 4, 5
 _SHARED = range(6)  # descriptors whose open files all programs share

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from selfplay.sandbox import codec
+from selfplay.sandbox.call_recorder import Stop
 from selfplay.sandbox.checks import Evidence, settle
-from selfplay.sandbox.foresee import Stop
+from selfplay.sandbox.jobs import Status
 from selfplay.sandbox.raised import Kinds
-from selfplay.sandbox.words import Status
 from selfplay.sandbox.zygote import Zygote
 
 _MAX_REQUESTS = 20_000

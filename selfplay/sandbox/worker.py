@@ -15,15 +15,16 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from selfplay.sandbox import checks, codec, judge, languages, layers, literals, written
+from selfplay.sandbox import checks, codec, isolation_plan, judge, languages, literals, written
 from selfplay.sandbox.bounds import Bounds, Unreadable, arm, listen
+from selfplay.sandbox.call_recorder import MAX_CALLS, RecordedCalls, Stop, TooLong
 from selfplay.sandbox.channel import Channel, row_of
 from selfplay.sandbox.copies import ENDLESS, LOST, Lost, in_a_copy
-from selfplay.sandbox.foresee import MAX_CALLS, Foreseen, Stop, TooLong
+from selfplay.sandbox.isolation_plan import IsolationPlan
+from selfplay.sandbox.jobs import LAST_CALL, Limits, Status
 from selfplay.sandbox.judge import Replies, Verdict
 from selfplay.sandbox.sessions import Session
 from selfplay.sandbox.traces import leaves_traces
-from selfplay.sandbox.words import LAST_CALL, Limits, Status
 from selfplay.sandbox.zygote import CallerGone, End, NumbersMoved, Refused, Zygote, ZygoteDied
 
 RECYCLE = 2000
@@ -44,7 +45,7 @@ def _prepared(source: str, entry_point: str) -> checks.Prepared:
 class Worker(written.WrittenTests):
     """Runs jobs one after the other. Zygotes are started when a program first needs their flavour."""
 
-    def __init__(self, how: layers.Plan, caller: int | None = None) -> None:
+    def __init__(self, how: IsolationPlan, caller: int | None = None) -> None:
         self._how, self._caller = how, caller
         self._zygotes: dict[str, Zygote] = {}
         self._prepared: dict[tuple[str, str], checks.Prepared | str] = {}
@@ -76,7 +77,7 @@ class Worker(written.WrittenTests):
     def run(self, code: str, tests: tuple[Any, ...], limits: Limits) -> tuple[Verdict, int]:
         """The verdict on one program and the number of times it was started."""
         other = tests[0] == "stdio" and tests[2] != "python"
-        flavour = tests[2] if other else layers.flavour_of(code)
+        flavour = tests[2] if other else isolation_plan.flavour_of(code)
         attempt, self._most = 1, RECYCLE
         while attempt <= _TRIES:
             try:
@@ -211,9 +212,9 @@ class Worker(written.WrittenTests):
         if trust == "in_process":
             return self._inside(code, prepared, limits, flavour)
         # calls of which a program may not see the next are asked in one run alone: a second one might know of the first
-        if prepared.foreseen is not None and not prepared.one_by_one and prepared.diverged <= prepared.replayed:
+        if prepared.recorded is not None and not prepared.one_by_one and prepared.diverged <= prepared.replayed:
             evidence = checks.Evidence()
-            verdict = self._replayed(code, prepared, prepared.foreseen, evidence, limits, flavour)
+            verdict = self._replayed(code, prepared, prepared.recorded, evidence, limits, flavour)
             if verdict is not None:
                 prepared.replayed += 1
                 return verdict
@@ -227,17 +228,17 @@ class Worker(written.WrittenTests):
         self,
         code: str,
         prepared: checks.Prepared,
-        foreseen: Foreseen,
+        recorded: RecordedCalls,
         evidence: checks.Evidence,
         limits: Limits,
         flavour: str,
     ) -> Verdict | None:
         """The tests on the replies to foreseen calls, asked all at once; None where they went another way."""
-        more = {"changed": True, "chained": bool(foreseen.patterns)}
-        message = judge.message(code, "calls", limits, len(foreseen.calls), calls=foreseen.calls, **more)
+        more = {"changed": True, "chained": bool(recorded.patterns)}
+        message = judge.message(code, "calls", limits, len(recorded.calls), calls=recorded.calls, **more)
         end = self._once(message, flavour)
         with self._bounds.reading(limits):
-            replies = judge.read_replies(end, limits, len(foreseen.calls))
+            replies = judge.read_replies(end, limits, len(recorded.calls))
         if replies.stop and (not replies.calls or replies.stop[0] in judge.OVERRIDING):
             return Verdict(replies.stop[0], (replies.stop[0],), judge.bounded(replies.stop[1]), end)
 
@@ -247,7 +248,7 @@ class Worker(written.WrittenTests):
             evidence.stop = replies.stop or (Status.PROTOCOL_VIOLATION, "an answer is missing")
             raise Stop
 
-        return self._tests(prepared, checks.Replay(foreseen, reply, evidence), end, limits)
+        return self._tests(prepared, checks.Replay(recorded, reply, evidence), end, limits)
 
     def _kept(
         self, known: dict[tuple[str, str], Made | str], made: Callable[[str, str], Made], source: str, entry_point: str
@@ -349,7 +350,7 @@ def _loaded(expected: tuple[codec.Raw, ...]) -> list[Any]:
     return [codec.load(raw) for raw in expected]
 
 
-def serve(sock: socket.socket, how: layers.Plan) -> None:
+def serve(sock: socket.socket, how: IsolationPlan) -> None:
     """Work until the caller is gone. A chunk is (tests, [(index, code, which tests, limits)])."""
     listen()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -382,4 +383,4 @@ def main() -> None:
         return
     sys.path.extend(entry for entry in path if entry not in sys.path)
     os.chdir("/")
-    serve(sock, layers.Plan(*how))
+    serve(sock, IsolationPlan(*how))

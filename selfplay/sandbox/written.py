@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from selfplay.sandbox import codec, judge, layers, literals, names, raised
+from selfplay.sandbox import codec, isolation_plan, judge, literals, names, raised
 from selfplay.sandbox.bounds import Bounds
-from selfplay.sandbox.foresee import Stop
+from selfplay.sandbox.call_recorder import Stop
+from selfplay.sandbox.jobs import LAST_CALL, Limits, Status
 from selfplay.sandbox.judge import Replies, Verdict
 from selfplay.sandbox.sessions import Session
-from selfplay.sandbox.words import LAST_CALL, Limits, Status
 from selfplay.sandbox.zygote import End, Zygote
 
 _FLAVOURS = ("tests", "tests_numpy")
@@ -43,7 +43,7 @@ class Relay:
         self._last = " before the program was called"
         more = {"live": True, "source": tests.rest, "entry_point": entry_point, "last": tests.last}
         more["homes"] = names.HOMES | names.MODULES
-        more["work"] = layers.compiled("tester.py")
+        more["work"] = isolation_plan.compiled("tester.py")
         zygote.start(judge.message("", "tests", self._limits, 64, **more))
 
     def run(self, *_: object) -> None:
@@ -208,7 +208,7 @@ class WrittenTests(ABC):
         finally:
             if not clean:
                 self.drop(own)
-        assert verdict is not None  # nothing was foreseen, so nothing can go another way
+        assert verdict is not None  # nothing was recorded, so nothing can go another way
         if verdict.status is not Status.INFRA_ERROR:
             return verdict
         if parts.cases and relays[0].settled:  # a helper that nobody calls beside literal asserts

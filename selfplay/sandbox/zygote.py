@@ -19,15 +19,16 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from selfplay.sandbox import layers
-from selfplay.sandbox.guard import Guard
+from selfplay.sandbox import isolation_plan
+from selfplay.sandbox.isolation_plan import IsolationPlan
+from selfplay.sandbox.watchdog import Watchdog
 
-# the whole command line: read the first message, run the program that is in it (`box.py`)
+# the whole command line: read the first message, run the program that is in it (`zygote_main.py`)
 _BOOT = (
     "import marshal,posix\n"
     "d=posix.read(6,4)\nn=int.from_bytes(d,'little')\nd=b''\n"
     "while len(d)<n:\n m=posix.read(6,n-len(d))\n if not m: posix._exit(0)\n d+=m\n"
-    "_config=marshal.loads(d)\ndel d,n,m\nexec(marshal.loads(_config.pop('box')))\n"
+    "_config=marshal.loads(d)\ndel d,n,m\nexec(marshal.loads(_config.pop('zygote_main')))\n"
 )
 _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
@@ -111,7 +112,7 @@ def _high(fd: int) -> int:
 class Zygote:
     """One running zygote. Not thread-safe; `close()` ends it and everything in it."""
 
-    def __init__(self, how: layers.Plan, flavour: str, caller: int | None = None) -> None:
+    def __init__(self, how: IsolationPlan, flavour: str, caller: int | None = None) -> None:
         """Start and lock in. `caller`: a socket whose end means that nobody waits for us any more.
 
         Raises `Refused` when a layer cannot be put on, `ZygoteDied` when it does not answer.
@@ -150,13 +151,13 @@ class Zygote:
             for fd in given:
                 os.close(fd)
         self._lines = b""
-        self._guard, self._look_at = Guard(0.0, 0.0, 0), 0.0
+        self._watchdog, self._look_at = Watchdog(0.0, 0.0, 0), 0.0
         self._watch, self._reader, self._writer = self._poller(), self._poller(), self._poller()
         self._reader.register(self._answer, select.POLLIN)
         self._writer.register(self._ask, select.POLLOUT)
         self._base_peak = 0
         try:
-            config = marshal.dumps(layers.config(how, flavour, self.pid))
+            config = marshal.dumps(isolation_plan.zygote_config(how, flavour, self.pid))
             self._send(len(config).to_bytes(4, "little") + config)
             self._greet()
         except BaseException:
@@ -210,11 +211,11 @@ class Zygote:
 
     def _wait(self, poller: "select.poll", deadline: float) -> set[int]:
         while True:
-            ready = poller.poll(self._guard.pause)
+            ready = poller.poll(self._watchdog.pause)
             now = time.monotonic()
             if not ready or now > self._look_at:  # a session may be so busy that nobody ever waits
-                self._look_at = now + self._guard.pause / 1000
-                self._guard.look(self.pid, self._stub)
+                self._look_at = now + self._watchdog.pause / 1000
+                self._watchdog.look(self.pid, self._stub)
                 if now > deadline:
                     raise ZygoteDied("it does not answer")
             if ready:
@@ -225,7 +226,7 @@ class Zygote:
         return found
 
     def start(self, job: dict[str, Any]) -> None:
-        """Fork a program for this job (see `box.py` for its keys); `finish` must follow."""
+        """Fork a program for this job (see `zygote_main.py` for its keys); `finish` must follow."""
         self.programs += 1
         # no program is to read off the files' times when the one before wrote; their content is gone already
         for fd in (
@@ -237,8 +238,8 @@ class Zygote:
         ):
             os.utime(fd, (0, 0))
         self._deadline = time.monotonic() + 25 * job["wall"] + job["cpu"] + 30
-        self._guard = Guard(job["cpu"], job["wall"], job["threads"])
-        self._look_at = time.monotonic() + self._guard.pause / 1000
+        self._watchdog = Watchdog(job["cpu"], job["wall"], job["threads"])
+        self._look_at = time.monotonic() + self._watchdog.pause / 1000
         self._answered = 0.0  # when the program in hand last answered a request
         body = marshal.dumps(job)
         limits = (int(job["cpu"] * 1e6), job["memory"], int(job["bytes"]), int(job["threads"]))
@@ -246,7 +247,7 @@ class Zygote:
 
     def allow(self, seconds: float) -> None:
         """Let the program wait so much longer: it waited for another one."""
-        self._guard.allow(seconds)
+        self._watchdog.allow(seconds)
 
     def give_input(self, data: bytes) -> None:
         """What the next program finds on standard input."""
@@ -270,7 +271,7 @@ class Zygote:
         replies, _ = self._taken(self._replies, True)
         output, size = self._taken(self._output, whole_output)
         errors, more = self._taken(self._errors, False)
-        reason = self._guard.why or ("cpu" if cpu > self._guard.cpu * 1e6 else "")
+        reason = self._watchdog.why or ("cpu" if cpu > self._watchdog.cpu * 1e6 else "")
         extra = max(0, peak - self._base_peak) * 1024
         return End(code, number, cpu / 1e6, wall / 1e6, extra, reason, replies, output, errors, size + more)
 
@@ -286,8 +287,8 @@ class Zygote:
         return data, size
 
     def late(self, seconds: float) -> bool:
-        """Whether the program in hand was started longer ago (`Guard.late`)."""
-        return self._guard.late(seconds)
+        """Whether the program in hand was started longer ago (`Watchdog.late`)."""
+        return self._watchdog.late(seconds)
 
     def ended(self) -> bool:
         """Whether the program in hand has ended already (its line is there)."""
@@ -300,7 +301,7 @@ class Zygote:
         `finish` then says how. Raises `ZygoteDied`, `CallerGone`.
         """
         if self._answered:
-            self._guard.held += time.monotonic() - self._answered
+            self._watchdog.held += time.monotonic() - self._answered
         while request:
             try:
                 request = request[os.write(self._ask, request) :]

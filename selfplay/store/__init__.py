@@ -1,7 +1,7 @@
-"""Floor 2: what is on disk. Everything is written whole (temp, fsync, rename) or not at all.
+"""Floor 2: what a run keeps on disk. Every file is written as a whole (temporary file, fsync, rename) or not at all.
 
-`files` writes, `chunks` is the unit of work, `lease` keeps two drivers apart, `run` is the run folder with its rounds
-and their COMMITs, `traces` the parquet files. Nothing here knows a phase.
+`files` reads and writes files, `chunks` holds the working folder of a phase, `lease` keeps a second driver out, `run` is the run
+folder with its rounds and their COMMITs, and `traces` the parquet files. No module here knows the phases.
 """
 
 from selfplay.store.chunks import Chunk, ChunkFolder, ChunkRows, FinishedChunks

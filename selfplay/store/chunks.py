@@ -1,8 +1,8 @@
-"""Floor 2: a phase's work in chunks. A chunk's file is there and matches its chunk, or the chunk is pending.
+"""Floor 2: the work of a phase in chunks. The file of a chunk is there and matches its chunk, or the chunk is pending.
 
-A file is JSON Lines: a head that carries the chunk's key, the rows, and a tail with their number and hash. A torn, foreign or
-edited file therefore counts as missing, and is made again. The phase's DONE lists number and hash of each chunk's rows, so
-that later phases know what is there without the plan that it was made by.
+A file is JSON Lines: a head with the chunk's key, the rows, and a tail with their number and hash. A file that is torn, edited, or
+made for other work counts as missing, and is made again. The phase's DONE lists the number and the hash of each chunk's rows, so
+that later phases know what is there without reading the files, and without the plan by which they were made.
 """
 
 import hashlib
@@ -23,13 +23,13 @@ Kind = TypeVar("Kind", bound=Record)
 
 @dataclass(frozen=True)
 class Chunk:
-    """A fixed piece of a phase: which members, with which seed, made from which inputs."""
+    """A fixed piece of a phase's work: its members, its seed, and the inputs it is made from."""
 
     id: int
     members: tuple[str, ...]
     seed: int
     inputs: str = ""
-    """Hash of what it is made from; with other inputs the chunk is pending again."""
+    """Hash of the inputs; with other inputs the chunk is pending again."""
 
     @cached_property
     def key(self) -> str:
@@ -38,42 +38,42 @@ class Chunk:
 
 
 class ChunkRows(NamedTuple):
-    """The rows of a chunk as they are written: to be parsed as far as they are needed."""
+    """The rows of a chunk as they stand in its file, not parsed yet."""
 
     lines: list[bytes]
-    """JSON, one a row."""
+    """One JSON text per row."""
     sha256: str
     """Of all rows together."""
 
     def records(self, kind: type[Kind]) -> list[Kind]:
-        """The rows as records of one kind. Raises ValueError where one is none."""
+        """The rows as records of one kind. Raises ValueError at a row of another kind."""
         return [kind.from_line(line) for line in self.lines]
 
     def json(self) -> list[Json]:
-        """The rows as JSON."""
+        """The rows as JSON objects."""
         return [json.loads(line) for line in self.lines]
 
 
 class ChunkFolder:
-    """The folder of a phase at work: its plan of chunks, their files, and in the end its DONE."""
+    """The working folder of a phase: its plan of chunks, their files, and DONE once no chunk is pending."""
 
     def __init__(self, folder: Path, chunks: Sequence[Chunk]) -> None:
         self.folder, self.chunks = folder, tuple(chunks)
         self.plan = digest([chunk.key for chunk in chunks])
 
     def path(self, chunk: Chunk) -> Path:
-        """Where the chunk's file lies."""
+        """The chunk's file, whether it is there or not."""
         return _path(self.folder, chunk.id)
 
     def write(self, chunk: Chunk, rows: Sequence[Json | Record]) -> None:
-        """Writes a chunk's rows whole."""
+        """Writes the rows of a chunk as one file, whole or not at all."""
         body = "".join(f"{_line(row)}\n" for row in rows).encode()
         head = json.dumps({"schema_version": SCHEMA_VERSION, "chunk": chunk.id, "key": chunk.key})
         tail = json.dumps({"rows": len(rows), "sha256": hashlib.sha256(body).hexdigest()})
         write_whole(self.path(chunk), b"%b\n%b%b\n" % (head.encode(), body, tail.encode()))
 
     def read(self, chunk: Chunk) -> ChunkRows | None:
-        """A chunk's rows, or None where it is pending."""
+        """The rows of a chunk, checked against their hash; None where the chunk is pending."""
         try:
             data = self.path(chunk).read_bytes()
         except OSError:
@@ -81,20 +81,20 @@ class ChunkFolder:
         return _whole(data, chunk.key)
 
     def pending(self) -> list[Chunk]:
-        """The chunks whose file is missing or does not match."""
+        """The chunks whose file is missing, broken, or made for other work."""
         return [chunk for chunk in self.chunks if self.read(chunk) is None]
 
     def finish(self, summary: Json) -> None:
-        """Writes DONE with `summary`, and number and hash of each chunk's rows. Rank 0 alone, once no chunk is pending.
+        """Reads all chunks back and writes DONE: `summary`, with the number and the hash of each chunk's rows. Rank 0 alone calls it.
 
-        Raises StoreError at a chunk that is.
+        Raises StoreError at a chunk that cannot be read back.
         """
         chunks = []
         for chunk in self.chunks:
             rows = self.read(chunk)
             if rows is None:
                 raise StoreError(
-                    f"{self.path(chunk)}: was written but cannot be read back; check the disk and run the same command"
+                    f"{self.path(chunk)}: was written but cannot be read back; check the disk and rerun the same command"
                 )
             chunks.append({"id": chunk.id, "rows": len(rows.lines), "sha256": rows.sha256})
         write_json(
@@ -102,7 +102,7 @@ class ChunkFolder:
         )
 
     def done(self) -> Json | None:
-        """What `finish` wrote for this very plan; None where the phase is not done."""
+        """The content of DONE if it was written for this very plan; None where the phase is not done."""
         return done(self.folder, self.plan)
 
 
@@ -111,20 +111,22 @@ class ChunkSummary(NamedTuple):
 
     id: int
     rows: int
+    """Their number."""
     sha256: str
+    """Of all rows together."""
 
 
 class FinishedChunks:
-    """The chunks of a phase that is done. Raises StoreError where it has no DONE, or (in reading) where a file does not match."""
+    """The chunks of a phase that is done, as its DONE lists them. Raises StoreError where the phase has no DONE."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.summary: Json = read_json(folder / "DONE")
-        """What the phase said in the end."""
+        """The content of DONE."""
         self.chunks = [ChunkSummary(**chunk) for chunk in self.summary["chunks"]]
 
     def read(self, id: int) -> ChunkRows:
-        """The rows of a chunk."""
+        """The rows of a chunk, as they were when the phase ended. Raises StoreError where its file is missing or has changed."""
         path = _path(self.folder, id)
         try:
             rows = _whole(path.read_bytes())
@@ -132,7 +134,7 @@ class FinishedChunks:
             rows = None
         if rows is None or rows.sha256 != self._by_id[id].sha256:
             raise StoreError(
-                f"{path}: is missing or broken though its phase is done; remove {self.folder}/DONE and run the same command"
+                f"{path}: is missing or has changed since its phase ended; remove {self.folder}/DONE and rerun the same command"
             )
         return rows
 
@@ -150,7 +152,7 @@ class FinishedChunks:
 
 
 def done(folder: Path, plan: str = "") -> Json | None:
-    """A phase's DONE; None where there is none, or one of another plan."""
+    """The content of a phase's DONE; None where there is none, or one of another plan."""
     if not (folder / "DONE").is_file():
         return None
     summary: Json = read_json(folder / "DONE")
@@ -162,7 +164,7 @@ def _path(folder: Path, id: int) -> Path:
 
 
 def _whole(data: bytes, key: str | None = None) -> ChunkRows | None:
-    """The rows in a chunk file, or None where it is torn, edited, or (with `key`) belongs to other work."""
+    """The rows in the bytes of a chunk file; None where they are torn, edited, or (with `key`) belong to other work."""
     try:
         start, end = data.index(b"\n") + 1, data.rindex(b"\n", 0, -1) + 1
         head, tail = json.loads(data[:start]), json.loads(data[end:])

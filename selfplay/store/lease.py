@@ -1,7 +1,7 @@
-"""Floor 2: one driver a run folder. The lease is renewed while the run lives and taken over once it is stale.
+"""Floor 2: a lease that lets one driver at a time into a run folder. It is renewed while the run lives, and taken over once stale.
 
-A dead process on this machine is seen at once; one on another machine (a job that was requeued elsewhere) once its
-last renewal is older than STALE_SECONDS.
+A holder that died on this machine is recognised at once; one on another machine (a job that was requeued elsewhere) once its last
+renewal is older than STALE_SECONDS.
 """
 
 import json
@@ -45,7 +45,7 @@ class Lease:
             handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
         except FileExistsError:
             raise StoreError(
-                f"{self.path.parent}: another process took it just now; wait for it, or use another --name"
+                f"{self.path.parent}: another process has just taken it; wait for that process, or use another --name"
             ) from None
         with os.fdopen(handle, "w") as file:
             json.dump(self._content(), file)
@@ -61,7 +61,7 @@ class Lease:
             self.path.unlink(missing_ok=True)
 
     def held(self) -> bool:
-        """Whether the file still names this lease: false once another process has taken it over."""
+        """Whether the file still names this lease. False once another process has taken over."""
         holder = _read(self.path)
         return holder is not None and holder.get("nonce") == self.nonce
 
@@ -87,7 +87,7 @@ class Lease:
         return time.time() - float(holder.get("renewed", 0)) > self.stale_seconds
 
     def _clear(self, holder: dict[str, Any]) -> None:
-        """Moves a dead holder's file aside: the rename succeeds for one of several that try."""
+        """Moves the file of a dead holder aside; of several processes that try, the rename succeeds for one."""
         aside = self.path.with_name(f".lease.{holder.get('nonce', 'unknown')}.dead")
         try:
             self.path.rename(aside)
@@ -97,7 +97,7 @@ class Lease:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """A lease file's content; an unreadable one (killed while being created) counts as a dead holder's."""
+    """The content of a lease file; an unreadable one (its writer was killed) counts as that of a dead holder."""
     try:
         value = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -108,12 +108,12 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _start_time(pid: int) -> str:
-    """When a process of this machine started, so that a reused number is not taken for it; "" where it is gone."""
+    """When a process of this machine started, which tells it from a later one with the same id; "" where it is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         pass
-    try:  # no /proc: the number alone has to do
+    try:  # no /proc: the process id alone has to do
         os.kill(pid, 0)
     except (OSError, OverflowError):
         return ""

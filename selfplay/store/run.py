@@ -1,6 +1,6 @@
-"""Floor 2: a run folder: its config and fingerprint, its rounds and their COMMITs, the chain of parents.
+"""Floor 2: the run folder: its config and fingerprint, its rounds with their COMMITs, and the chain of parents.
 
-A round exists once its COMMIT does. Everything else below `rounds/NNN` is work in hand or was left by a committed round.
+A round exists once its COMMIT does. Everything else below `rounds/NNN` is unfinished work, or belongs to a committed round.
 """
 
 import json
@@ -20,7 +20,7 @@ LOG = logging.getLogger("selfplay")
 
 
 class RoundState(Record):
-    """What a round hands to the next one, beside weights and data."""
+    """What a round hands to the next one beside weights and data."""
 
     level: int | None = None
     """The curriculum's level: the largest difficulty that is mastered; None: as the curriculum starts."""
@@ -33,7 +33,7 @@ class RoundState(Record):
 
 
 class Commit(Record):
-    """What stands in `rounds/NNN/COMMIT`: the round, whole."""
+    """The content of `rounds/NNN/COMMIT`, which makes the round exist."""
 
     schema_version: int = SCHEMA_VERSION
     round: int
@@ -44,16 +44,16 @@ class Commit(Record):
     next_parent: int
     """Where the next round starts from: this round, or an earlier one after a roll-back."""
     state: RoundState = RoundState()
-    """What the next round is told."""
+    """What the next round starts with."""
     metrics: dict[str, Any] = Field(default_factory=dict)
-    """The round's row of metrics.jsonl, `time/` and `cost/` left out."""
+    """The round's row of metrics.jsonl without its `time/` and `cost/` figures."""
     inputs: dict[str, str] = Field(default_factory=dict)
     outputs: dict[str, str] = Field(default_factory=dict)
     """File or folder of the round -> sha256."""
     versions: dict[str, str] = Field(default_factory=dict)
     world_size: int = 1
     train_steps: int = 0
-    """Optimizer steps of the whole run up to and with this round: the W&B axis of the training curve."""
+    """Optimizer steps of the run up to and including this round; the x axis of the training curve in W&B."""
     time: dict[str, float] = Field(default_factory=dict)
     cost: dict[str, float] = Field(default_factory=dict)
 
@@ -63,64 +63,65 @@ class Commit(Record):
 
 
 class RunFolder:
-    """Paths and truths of one run; holds no state that is not on disk."""
+    """The paths of one run, and what is read from and written to them. It keeps nothing in memory."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    # ---- places ----
+    # ---- paths ----
 
     def round(self, number: int) -> Path:
-        """Folder of a round."""
+        """The folder of a round."""
         return self.path / "rounds" / f"{number:03d}"
 
     def phase(self, number: int, name: str) -> Path:
-        """Working folder of a phase."""
+        """The working folder of a phase."""
         return self.round(number) / name
 
     def model(self, number: int) -> Path:
-        """Weights of a round: in its place once committed, else where training left them."""
+        """The weights of a round: `rounds/NNN/model` once the round is committed, before that the folder where training left them."""
         placed = self.round(number) / "model"
         return placed if placed.exists() else self.phase(number, "train") / "model"
 
     # ---- opening ----
 
     def open(self, science: Mapping[str, Any], files: Mapping[str, str], config_text: str) -> None:
-        """Creates the run, or checks that it is the same science; `config_text` is the resolved YAML, kept beside it.
+        """Creates the run folder, or checks that it was started with the same science; writes `config_text`, the resolved YAML, into it.
 
-        A folder without a committed round is no run yet: another config starts it anew, and what was in hand of round 0 is put aside as
-        `rounds.left`.
-        `science` maps flat keys to values, `files` names to sha256 of content. Raises StoreError naming what differs,
-        and where the folder was written by a newer version.
+        A folder without a committed round may be started anew with another config; unfinished work of round 0 is then moved to
+        `rounds.left`. `science` maps flat keys to values, `files` maps names to the sha256 of their content. Raises StoreError that
+        names what differs, or where another version of selfplay wrote the folder.
         """
         place = self.path / "fingerprint.json"
         wanted = json.loads(json.dumps({"science": dict(science), "files": dict(files)}))
         if place.is_file():
             known = read_json(place)
             check_version(known, place)
-            if "science" not in known:  # a fork: its first start says how it goes on
+            if "science" not in known:  # a fork: the config of its first start counts
                 known |= wanted
                 write_json(place, known)
             changed = [*_changes(known["science"], wanted["science"]), *_changes(known["files"], wanted["files"])]
             if changed and not self._committed():
                 LOG.info(
-                    "%s: started anew with another config (%s); no round was committed", self.path, "; ".join(changed)
+                    "%s: starts anew with another config (%s), since no round was committed",
+                    self.path,
+                    "; ".join(changed),
                 )
                 self._put_aside()
                 write_json(place, {"schema_version": SCHEMA_VERSION, **wanted})
             elif changed:
                 raise StoreError(
-                    f"{self.path} started with another config ({'; '.join(changed)}): rounds would not compare; "
+                    f"{self.path}: started with another config ({'; '.join(changed)}), so its rounds would not be comparable; "
                     f"use {self.path / 'config.yaml'} or a new --name"
                 )
         elif any(self.path.glob("rounds/*")):
-            raise StoreError(f"{place}: is missing though rounds exist; restore it or use a new --name")
+            raise StoreError(f"{place}: is missing although rounds exist; restore it or use a new --name")
         else:
             write_json(place, {"schema_version": SCHEMA_VERSION, **wanted})
         write_whole(self.path / "config.yaml", config_text)
 
     def _put_aside(self) -> None:
-        """Moves work in hand out of the way of a start anew; an earlier one's is removed."""
+        """Moves unfinished work to `rounds.left` and removes what an earlier call moved there."""
         if (self.path / "rounds").is_dir():
             shutil.rmtree(self.path / "rounds.left", ignore_errors=True)
             (self.path / "rounds").rename(self.path / "rounds.left")
@@ -141,41 +142,41 @@ class RunFolder:
         return found
 
     def _committed(self) -> list[Path]:
-        """Folders of the rounds that have a COMMIT, in order."""
+        """The folders of the rounds that have a COMMIT, in order."""
         return [f for f in sorted(self.path.glob("rounds/[0-9]*")) if (f / "COMMIT").is_file()]
 
     def commit(self, commit: Commit) -> None:
-        """Writes the COMMIT, which makes the round exist, and rebuilds metrics.jsonl."""
+        """Writes the COMMIT, which makes the round exist, then rebuilds metrics.jsonl."""
         write_json(self.round(commit.round) / "COMMIT", commit.model_dump(mode="json"))
         self.rebuild_metrics()
 
     def rebuild_metrics(self) -> None:
-        """metrics.jsonl from the COMMITs: after a kill between the two it may lack a row."""
+        """Writes metrics.jsonl from the COMMITs; after a kill between COMMIT and metrics.jsonl it would lack a row."""
         rows = [json.dumps(commit.row(), allow_nan=False) for commit in self.commits()]
         write_whole(self.path / "metrics.jsonl", "".join(f"{row}\n" for row in rows))
 
     def place_model(self, number: int) -> None:
-        """Moves the weights that training left to the round's own place; done once, repeated safely."""
+        """Moves the weights from where training left them to `rounds/NNN/model`. Calling it again is safe."""
         trained = self.phase(number, "train") / "model"
         if trained.is_dir() and not (self.round(number) / "model").exists():
             trained.rename(self.round(number) / "model")
 
     def outputs(self, number: int, names: Iterable[str]) -> dict[str, str]:
-        """sha256 of what a round made, by name, for its COMMIT."""
+        """The sha256 of each named file or folder of a round that exists, for the COMMIT."""
         return {name: sha256_of(self.round(number) / name) for name in names if (self.round(number) / name).exists()}
 
     def prune(self, keep: set[int]) -> None:
-        """Removes the weights of committed rounds not in `keep`, and training checkpoints of all committed rounds."""
+        """Removes the weights of committed rounds that are not in `keep`, and the training checkpoints of all committed rounds."""
         for folder in self._committed():
             shutil.rmtree(folder / "train" / "checkpoints", ignore_errors=True)
             if int(folder.name) not in keep and (folder / "model").is_dir():
                 doomed = folder / ".model.removed"
-                (folder / "model").rename(doomed)  # first out of the way: half a model must never be found
+                (folder / "model").rename(doomed)  # renamed first, so that nobody finds half a model
                 shutil.rmtree(doomed)
                 LOG.debug("removed the weights of round %d (keep)", int(folder.name))
 
     def new_log_folder(self) -> Path:
-        """logs/attempt-N, a new one each start: a restart never overwrites the evidence of the crash."""
+        """Creates logs/attempt-N, a new folder for each start, so that a restart never overwrites the log of a crash."""
         number = 1 + max((int(p.name.rpartition("-")[2]) for p in self.path.glob("logs/attempt-*")), default=0)
         folder = self.path / "logs" / f"attempt-{number}"
         folder.mkdir(parents=True)
@@ -183,7 +184,7 @@ class RunFolder:
 
 
 def chain(commits: list[Commit], tip: int | None) -> list[Commit]:
-    """The rounds that a tip stands on, oldest first, itself included: all state is in them. None: empty."""
+    """The round `tip` and its ancestors, oldest first; they hold all state. Empty where `tip` is None."""
     found: list[Commit] = []
     while tip is not None:
         found.append(commits[tip])
@@ -192,11 +193,12 @@ def chain(commits: list[Commit], tip: int | None) -> list[Commit]:
 
 
 def check_version(value: Mapping[str, Any], place: Path) -> None:
-    """Raises StoreError where a record was written by a newer version than this."""
-    version = value.get("schema_version", 0)
-    if version > SCHEMA_VERSION:
+    """Raises StoreError where a file of a run was written by another version of selfplay, older or newer."""
+    version = value.get("schema_version", "none")
+    if version != SCHEMA_VERSION:
         raise StoreError(
-            f"{place}: has schema_version {version}, this version reads up to {SCHEMA_VERSION}; update selfplay"
+            f"{place}: was written by another version of selfplay (schema_version {version}, this version reads {SCHEMA_VERSION}); "
+            "use the version that wrote it, or start a new run under another --name"
         )
 
 

@@ -1,7 +1,6 @@
 """Floor 2: traces.parquet, train.parquet, pairs.parquet. The only file that imports pyarrow. Explicit schemas, zstd."""
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import accumulate, groupby, pairwise, repeat
@@ -10,13 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-
-os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # arrow's own keeps tens of MiB that it has used once
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from selfplay.errors import DataError
-from selfplay.records import SCHEMA_VERSION, Attempt, Decision, Outcome, Preference, Row, Task, Trace, Verdict
+from selfplay.records import SCHEMA_VERSION, Attempt, Preference, Row, Trace
 from selfplay.store.files import writing
 
 READ_ROWS = 4096
@@ -52,7 +49,7 @@ TRACES = pa.schema(
     ],
     metadata=_META,
 )
-"""Columns are only ever added. `verdicts`, `sampler` and `task` hold JSON."""
+"""Columns are only added, never renamed. `verdicts`, `sampler` and `task` hold JSON."""
 
 ROWS = pa.schema(
     [
@@ -83,7 +80,7 @@ PAIRS = pa.schema(
 
 
 def write_traces(path: Path, groups: Iterable[Sequence[Trace]]) -> int:
-    """Writes traces group by group (one in memory at a time), in the order given; the number of rows."""
+    """Writes traces group by group, in the given order and with one group in memory at a time; returns the number of rows."""
     count = 0
     with _writing(path, TRACES) as add:
         for group in groups:
@@ -93,7 +90,7 @@ def write_traces(path: Path, groups: Iterable[Sequence[Trace]]) -> int:
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> int:
-    """Writes the training rows; their number."""
+    """Writes the training rows; returns their number."""
     with writing_rows(path) as add:
         add(rows)
     return len(rows)
@@ -101,25 +98,26 @@ def write_rows(path: Path, rows: Sequence[Row]) -> int:
 
 @contextmanager
 def writing_rows(path: Path) -> Iterator[Callable[[Sequence[Row]], None]]:
-    """Gives a function that writes one group of rows after the other; the file is there, whole, once the block ends."""
+    """Gives a function that writes a group of rows; the file appears, whole, once the block ends."""
     with _writing(path, ROWS, READ_ROWS) as add:
         yield lambda rows: add({name: [getattr(row, name) for row in rows] for name in ROWS.names})
 
 
 class _Held(NamedTuple):
-    """Pieces of files that are in memory, as one table."""
+    """Row groups of files that are in memory, as one table."""
 
     pieces: list[int]
-    """In order."""
+    """Their numbers, in order."""
     starts: Any
-    """Where each begins in the table: int64."""
+    """Where each begins in the table, as int64."""
     table: pa.Table
 
 
 class Stacked:
-    """Files of one kind as one long table, its rows numbered through; files that are not there count as empty.
+    """Several files of one schema as one long table with consecutive row numbers; a file that does not exist counts as empty.
 
-    A piece of a file is in arrow's memory, 4 bytes a token, from the first row that is taken of it to the last.
+    While rows are written, a row group (a piece) stays in arrow's memory, at 4 bytes a token, from the first of its rows that is taken
+    to the last.
     """
 
     def __init__(self, files: Sequence[Path], schema: pa.Schema) -> None:
@@ -132,15 +130,15 @@ class Stacked:
         self._starts = list(accumulate(counts, initial=0))
 
     def rows_of(self, first: int, end: int) -> range:
-        """The numbers of the rows of some files, from one place in the list to another, the end excluded."""
+        """The row numbers of the files from position `first` up to, but without, position `end`."""
         return range(self._starts[first], self._starts[end])
 
     def column(self, name: str) -> list[Any]:
-        """One column of all rows; the others are not read."""
+        """One column of all rows; other columns are not read."""
         return [x for table in self._read(self._pieces, [name]) for x in table.column(name).to_pylist()]
 
     def write(self, target: Path, rows: Sequence[int], kinds: Callable[[int], str]) -> None:
-        """Writes rows in the order given, each as often as it is given; `kinds` says what kind a row is to have."""
+        """Writes rows by their numbers, in the given order and repeated as given; `kinds` maps a row number to the kind to write."""
         wanted = np.asarray(rows, dtype=np.int64)
         piece_of = np.searchsorted(self._ends, wanted, side="right")
         last = {piece: at // READ_ROWS for at, piece in enumerate(piece_of.tolist())}
@@ -158,7 +156,7 @@ class Stacked:
                 writer.write_table(taken.set_column(kind, self.schema.field(kind), names))
 
     def _hold(self, pieces: list[int], before: "_Held") -> "_Held":
-        """Pieces as one table; those that are held already are not read again."""
+        """Pieces as one table; pieces that are in memory already are not read again."""
         known, sizes = dict(zip(before.pieces, before.starts.tolist(), strict=True)), self._ends - self._firsts
         tables: list[pa.Table] = []
         for old, run in groupby(pieces, known.__contains__):
@@ -170,7 +168,7 @@ class Stacked:
         return _Held(pieces, ends - sizes[pieces], pa.concat_tables(tables).combine_chunks())
 
     def _read(self, pieces: Sequence[tuple[int, int]], columns: list[str] | None = None) -> Iterator[pa.Table]:
-        """Pieces in order, those of one file at once, with the columns that the schema has since gained."""
+        """Pieces in order, all of one file in one read; columns that the schema gained since are filled with nulls."""
         fields = [field for field in self.schema if columns is None or field.name in columns]
         for file, groups in groupby(pieces, itemgetter(0)):
             table = self._opened(file).read_row_groups([group for _, group in groups], columns)
@@ -193,7 +191,7 @@ class Stacked:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The training rows of a round; what the file's schema says of them is not checked again."""
+    """The training rows of a round. They are not validated again, since the file has the schema."""
     with pq.ParquetFile(path) as file:
         table = file.read()
     ids = ("input_ids", "labels")
@@ -204,7 +202,7 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def _lists(column: pa.ChunkedArray) -> Iterator[tuple[int, ...]]:
-    """A column of lists of whole numbers, several times faster than arrow gives it."""
+    """A column of integer lists as tuples, several times faster than arrow's own conversion."""
     for chunk in column.chunks:
         numbers, ends = chunk.flatten().to_numpy().tolist(), chunk.value_lengths().to_numpy().cumsum().tolist()
         yield from (tuple(numbers[start:end]) for start, end in pairwise([0, *ends]))
@@ -212,7 +210,7 @@ def _lists(column: pa.ChunkedArray) -> Iterator[tuple[int, ...]]:
 
 @contextmanager
 def writing_pairs(path: Path) -> Iterator[Callable[[Sequence[Preference]], None]]:
-    """Gives a function that writes one group of pairs after the other; the file is there, whole, once the block ends."""
+    """Gives a function that writes a group of pairs; the file appears, whole, once the block ends."""
     with _writing(path, PAIRS, READ_ROWS) as add:
         yield lambda pairs: add(
             {
@@ -223,7 +221,7 @@ def writing_pairs(path: Path) -> Iterator[Callable[[Sequence[Preference]], None]
 
 
 def read_pairs(path: Path) -> Iterator[list[Preference]]:
-    """The pairs of a file, one piece of it in memory at a time; none where there is no such file."""
+    """The pairs of a file, one row group in memory at a time; none where the file does not exist."""
     if not path.is_file():
         return
     with pq.ParquetFile(path) as file:
@@ -232,7 +230,7 @@ def read_pairs(path: Path) -> Iterator[list[Preference]]:
 
 
 def read_sources(path: Path) -> list[tuple[str, str, int]]:
-    """Kind, source and number of tokens of each training row; the ids themselves are not brought into Python."""
+    """Kind, source and token count of each training row, without loading the token ids."""
     found: list[tuple[str, str, int]] = []
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=READ_ROWS, columns=["kind", "source", "input_ids"]):
@@ -242,7 +240,7 @@ def read_sources(path: Path) -> list[tuple[str, str, int]]:
 
 
 def read_traces(path: Path) -> Iterator[dict[str, Any]]:
-    """A round's traces as flat dicts, JSON columns parsed, one row group in memory at a time."""
+    """The traces of a round as flat dicts with parsed JSON columns, one row group in memory at a time."""
     with pq.ParquetFile(path) as file:
         for number in range(file.num_row_groups):
             for row in file.read_row_group(number).to_pylist():
@@ -250,7 +248,7 @@ def read_traces(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def skim_traces(path: Path) -> Iterator[dict[str, Any]]:
-    """What a person is shown of a round's traces, in a fifth of the time: no token ids, JSON columns as text."""
+    """The columns of a round's traces that people read, in a fifth of the time: no token ids, and JSON columns as text."""
     hidden = {"prompt_ids", "completion_ids", "logprobs", "task", "sampler"}
     with pq.ParquetFile(path) as file:
         shown = [name for name in file.schema_arrow.names if name not in hidden]
@@ -259,9 +257,9 @@ def skim_traces(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_parquet(path: Path, fields: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Some fields of any parquet file, row by row, a few thousand rows in memory at a time.
+    """Some fields of any parquet file, row by row, with a few thousand rows in memory at a time.
 
-    Raises DataError where the file is no parquet file, is torn, or lacks a field; it names those that are there.
+    Raises DataError where the file is not parquet, is torn, or lacks a field; the error lists the fields that exist.
     """
     try:
         with pq.ParquetFile(path) as file:
@@ -275,27 +273,14 @@ def read_parquet(path: Path, fields: Sequence[str]) -> Iterator[dict[str, Any]]:
         raise DataError(f"{path}: cannot be read as parquet, {error}; write the file again") from None
 
 
-def trace_of(row: dict[str, Any]) -> Trace:
-    """The record of a row of `read_traces`."""
-    names = set(Attempt.model_fields) & set(row)
-    decided = row["decision"] is not None
-    return Trace(
-        task=Task.model_validate(row["task"]),
-        attempt=Attempt(**{name: row[name] for name in names}),
-        verdicts=tuple(Verdict.model_validate(verdict) for verdict in row["verdicts"]),
-        outcome=Outcome(row["outcome"]) if row["outcome"] else None,
-        decision=Decision(decision=row["decision"], reason=row["reason"], rank=row["rank"]) if decided else None,
-    )
-
-
 Columns = Mapping[str, Sequence[Any]]
 
 
 @contextmanager
 def _writing(path: Path, schema: pa.Schema, together: int = 1) -> Iterator[Callable[[Columns], None]]:
-    """Gives a function that writes one group of rows after the other; an empty group leaves no trace in the file.
+    """Gives a function that writes a group of rows; an empty group adds nothing to the file.
 
-    `together`: rows that are brought into one piece of the file, where groups are smaller: later rounds read each piece anew.
+    `together`: the least number of rows in a row group of the file; smaller groups are joined, since each row group costs a read.
     """
     held: list[pa.Table] = []
     with writing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
@@ -320,7 +305,7 @@ _OF_ATTEMPT = frozenset(TRACES.names) & frozenset(Attempt.model_fields)
 
 
 def _columns_of(traces: Sequence[Trace]) -> Columns:
-    """Traces column by column, several times faster than row by row."""
+    """Traces as columns, which is several times faster than row by row."""
     attempts, decisions = [trace.attempt for trace in traces], [trace.decision for trace in traces]
     tasks = {id(trace.task): trace.task for trace in traces}  # attempts of one task share it
     lines = {key: task.to_line() for key, task in tasks.items()}
@@ -343,10 +328,10 @@ def _columns_of(traces: Sequence[Trace]) -> Columns:
 
 
 def _json_of(values: Sequence[dict[str, Any]]) -> list[str]:
-    """As JSON; runs of equal values, which is what a round's samplers are, are written once."""
+    """Each value as JSON; a run of equal values, as the samplers of a round are, is encoded once."""
     return [text for value, run in groupby(values) for text in repeat(json.dumps(value), len(list(run)))]
 
 
 def _storable(text: str) -> str:
-    """Text as valid UTF-8: a lone surrogate, which a tokenizer or a hostile server can give, becomes a mark."""
+    """Text as valid UTF-8: a lone surrogate, which a tokenizer or a hostile server can produce, becomes a question mark."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()

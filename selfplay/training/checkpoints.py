@@ -1,14 +1,13 @@
 """What training leaves on disk: checkpoints that count only once committed, the curve, the finished weights."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from selfplay.errors import StoreError
-from selfplay.store.files import sha256_of, write_whole
+from selfplay.store.files import sha256_of, sync, write_whole
 
 COMMITTED = "COMMITTED"
 """Marker of a whole checkpoint: JSON with `step`, `world_size` and the size of each file."""
@@ -112,12 +111,3 @@ def is_exported(out: Path) -> bool:
                 f"{file}: missing, or not the file that training wrote; remove {out / 'model'} to train this round again"
             )
     return True
-
-
-def sync(path: Path) -> None:
-    """Brings a file, or a folder's entries, to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

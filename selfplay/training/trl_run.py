@@ -18,7 +18,8 @@ from selfplay.config.training import Lora, Train
 from selfplay.errors import ConfigError, Interrupted
 from selfplay.models import transformer
 from selfplay.runtime.distributed import Ranks
-from selfplay.training.checkpoints import commit_checkpoint, sync
+from selfplay.store.files import sync
+from selfplay.training.checkpoints import commit_checkpoint
 from selfplay.training.schedule import TrainSchedule, taken
 
 CHECKPOINTING_PARAMETERS = 1_000_000_000

@@ -14,7 +14,8 @@ from typing import Any, Literal, NamedTuple, Self
 from selfplay.answers import extract_answer
 from selfplay.answers.visible import visible_text
 from selfplay.records import Attempt, Outcome, Task, Verdict, digest
-from selfplay.sandbox import Limits, Status, codec, judge, layers, probe
+from selfplay.sandbox import Limits, Status, codec, judge, probe
+from selfplay.sandbox.isolation_plan import IsolationPlan
 from selfplay.sandbox.zygote import Refused, Zygote, ZygoteDied
 from selfplay.tasks.gym import WORKER, places
 
@@ -54,7 +55,7 @@ class Gym:
 
     def __init__(self, require_tier: int | Literal["best"] = 2, limits: Limits = LIMITS, at_most: int = 3) -> None:
         self._require, self._limits, self._at_most = require_tier, limits, at_most
-        self._plan: layers.Plan | None = None
+        self._plan: IsolationPlan | None = None
         self._zygote: Zygote | None = None
         self._known: dict[str, int] = {}
         self._specs: list[dict[str, Any]] = []
@@ -141,7 +142,7 @@ def answer_of(text: str) -> str | None:
     return tagged[-1].strip() if tagged else extract_answer(text)
 
 
-def _plan_of(plan: layers.Plan, specs: Sequence[dict[str, Any]]) -> layers.Plan:
+def _plan_of(plan: IsolationPlan, specs: Sequence[dict[str, Any]]) -> IsolationPlan:
     """The same walls, with the installed packages to be read inside, and the data sets opened before they close."""
     found = places()
     inside = tuple(bind for bind in plan.binds if not bind.startswith(tuple(f"{place}/" for place in found)))

@@ -2,52 +2,17 @@
 
 # ruff: noqa: UP031
 
-import json
-import os
 import random
-import shutil
-import subprocess
-from pathlib import Path
 
-import numpy as np
 import pytest
-from arena import CHECK, CORPUS, IO, RIGHT, Bait, faults
 
 from selfplay.sandbox import Executor, Job, Limits
-from selfplay.sandbox.probe import try_tier
+from tests.support.sandbox.arena import CHECK, CORPUS, IO, RIGHT, Bait, faults
+from tests.support.sandbox.reach import as_a_user, require
 
-ARENA = Path(__file__).with_name("arena.py")
-PACKAGES = str(Path(np.__file__).parent.parent)
-"""A folder that has numpy: an ordinary user's own interpreter may be without."""
 ATTACKS = {attack.name: attack for attack in CORPUS}
 # those of the quick ones that end by themselves: time-outs cost their limits
 AT_ONCE = [a for a in CORPUS if a.quick and not a.limits and not any(word.startswith("timeout") for word in a.expect)]
-
-
-def require(tier: int) -> None:
-    reach = try_tier(tier)
-    if not reach.holds:
-        pytest.skip(f"tier {tier} lacks {reach.missing}: {reach.reason}")
-
-
-def as_a_user(tier: int, more: list[str], script: Path = ARENA) -> dict[str, object]:
-    python = shutil.which("python3", path="/usr/bin:/usr/local/bin")
-    if os.getuid() != 0 or python is None or not script.stat().st_mode & 0o004:
-        pytest.skip("needs root, and an interpreter and a checkout that an ordinary user can read")
-    command = [python, "-W", "ignore", str(script), str(tier), *more]
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        user=65534,
-        group=65534,
-        extra_groups=[],
-        env={"PATH": "/usr/bin:/bin"},
-        cwd="/",
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return dict(json.loads(done.stdout))
 
 
 def test_the_corpus_has_a_hundred_named_attacks_and_more() -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from arena import descendants
 
 from selfplay.sandbox import (
     CheckTests,
@@ -24,13 +23,14 @@ from selfplay.sandbox import (
     Status,
     StdioTests,
     codec,
-    layers,
+    isolation_plan,
     syscalls,
 )
 from selfplay.sandbox.judge import message
 from selfplay.sandbox.probe import try_tier
 from selfplay.sandbox.traces import leaves_traces
 from selfplay.sandbox.zygote import Zygote
+from tests.support.sandbox.processes import cpu_seconds, descendants, still_alive, wait_for
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 IO = IOTests("f", [((3,), 16)])
@@ -207,8 +207,8 @@ def test_no_signal_leaves_the_program(executor: Executor, act: str) -> None:
 def test_no_signal_reaches_the_stub_where_landlock_bounds_none(abi: int, monkeypatch: pytest.MonkeyPatch) -> None:
     if not try_tier(3).holds:
         pytest.skip("the stub is part of tier 3")
-    monkeypatch.setattr(layers, "landlock_abi", lambda: abi)
-    zygote = Zygote(layers.plan(3), "bare")
+    monkeypatch.setattr(isolation_plan, "landlock_abi", lambda: abi)
+    zygote = Zygote(isolation_plan.plan_for(3), "bare")
     try:
         for act in GROUPS[:6]:
             code = f"import os\n{act}\n"
@@ -403,19 +403,10 @@ with Executor(workers=1) as executor:
         try:
             assert caller.stdout is not None
             assert caller.stdout.readline() == b"ready\n"
-            time.sleep(1.0)
+            began = cpu_seconds(descendants(caller.pid))
+            assert wait_for(lambda: cpu_seconds(descendants(caller.pid)) > began + 0.5), "the judge is not busy"
             below = descendants(caller.pid)
         finally:
             caller.kill()
     assert below
-    give_up = time.monotonic() + 10
-    while any(_alive(pid) for pid in below) and time.monotonic() < give_up:
-        time.sleep(0.05)
-    assert not [pid for pid in below if _alive(pid)]
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    assert still_alive(below) == []

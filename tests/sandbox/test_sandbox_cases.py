@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
-from arena_cases import PASSES, faults
-from test_sandbox_attacks import PACKAGES, as_a_user, require
 
-SCRIPT = Path(__file__).with_name("arena_cases.py")
+from tests.support.sandbox.arena_cases import PASSES, faults
+from tests.support.sandbox.reach import ARENA, PACKAGES, as_a_user, require
+
+SCRIPT = ARENA.with_name("arena_cases.py")
 
 
 @pytest.fixture(scope="module")

@@ -6,17 +6,16 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from arena import descendants
 
 from selfplay.errors import DataError, SandboxUnavailable
 from selfplay.sandbox import CheckTests, Executor, IOTests, Job, Limits, Result, Status, StdioTests
 from selfplay.sandbox.languages import LANGUAGES
 from selfplay.sandbox.probe import try_tier
+from tests.support.sandbox.processes import children, descendants, still_alive, wait_for
 
 ADD = "def add(a, b):\n    return a + b\n"
 ASSERTS = CheckTests("assert add(2, 3) == 5\n", "add")
@@ -76,13 +75,14 @@ def test_an_iterator_that_raises_leaves_an_executor_that_works() -> None:
         assert [result.id for result in executor.run(mixed(3))] == ["0", "1", "2"]
 
 
-def test_nothing_to_run_takes_no_time() -> None:
+def test_what_needs_no_worker_is_answered_without_one() -> None:
+    before = children(os.getpid())
     with Executor(workers=1) as executor:
-        executor.run(mixed(1))
-        start = time.monotonic()
-        executor.run([])
-        executor.run([Job("bad", 7, ASSERTS)])  # type: ignore[arg-type]
-        assert time.monotonic() - start < 0.5
+        (worker,) = children(os.getpid()) - before
+        os.kill(worker, signal.SIGSTOP)  # whatever waited for it would never end
+        assert executor.run([]) == []
+        assert executor.run([Job("bad", 7, ASSERTS)])[0].status is Status.SYNTAX_ERROR  # type: ignore[arg-type]
+        os.kill(worker, signal.SIGCONT)
 
 
 def test_a_stream_gives_each_job_once_and_may_be_left_early() -> None:
@@ -95,22 +95,22 @@ def test_a_stream_gives_each_job_once_and_may_be_left_early() -> None:
 
 
 def test_duplicates_in_a_call_run_once_and_all_have_the_result() -> None:
-    code = "import time\ntime.sleep(0.2)\n" + ADD
+    code = "import os\ndef f(): return os.getpid()\n"
     with Executor(workers=1) as executor:
-        began = time.monotonic()
-        results = executor.run([Job(str(at), code, CheckTests("assert add(2, 3) == 5\n", "add")) for at in range(200)])
-    assert time.monotonic() - began < 20 and {result.passed for result in results} == {True}
-    assert len({result.wall_seconds for result in results}) == 1
+        results = executor.run([Job(str(at), code, IOTests("f", [((), 0)])) for at in range(200)])
+    assert {result.status for result in results} == {Status.WRONG_ANSWER}
+    assert len({result.error for result in results}) == 1, "each names the same process, as in `got 17, expected 0`"
 
 
 def test_a_killed_worker_is_replaced_and_no_program_is_blamed() -> None:
     jobs = [Job(str(at), f"import time\ntime.sleep(0.05)\n{ADD}# {at}\n", ASSERTS) for at in range(40)]
+    before = children(os.getpid())
     with Executor(workers=2) as executor:
         results = []
         for result in executor.stream(jobs):
             results.append(result)
             if len(results) in (3, 9):
-                os.kill(executor._lines[0].pid, signal.SIGKILL)
+                os.kill(min(children(os.getpid()) - before), signal.SIGKILL)
     assert sorted(int(result.id) for result in results) == list(range(40))
     assert {result.status for result in results} == {Status.PASSED}
     assert max(result.attempts for result in results) >= 2
@@ -118,12 +118,14 @@ def test_a_killed_worker_is_replaced_and_no_program_is_blamed() -> None:
 
 def test_a_killed_zygote_is_replaced_and_the_program_is_tried_again() -> None:
     jobs = [Job(str(at), f"import time\ntime.sleep(0.05)\n{ADD}# {at}\n", ASSERTS) for at in range(20)]
+    before = children(os.getpid())
     with Executor(workers=1) as executor:
+        (worker,) = children(os.getpid()) - before
         results = []
         for result in executor.stream(jobs):
             results.append(result)
             if len(results) == 2:
-                for pid in sorted(descendants(executor._lines[0].pid)):
+                for pid in sorted(descendants(worker)):
                     with contextlib.suppress(ProcessLookupError):  # the first may take the others with it
                         os.kill(pid, signal.SIGKILL)
     assert [result.passed for result in results] == [True] * 20
@@ -139,7 +141,7 @@ def test_closing_leaves_no_process_no_descriptor_and_no_file() -> None:
 
 
 @pytest.mark.parametrize("tier", [3, 2])
-def test_killing_the_caller_ends_everything_within_a_second(tier: int) -> None:
+def test_killing_the_caller_ends_everything(tier: int) -> None:
     code = f"""
 import sys; sys.path.insert(0, {str(ROOT)!r})
 from selfplay.sandbox import *
@@ -151,34 +153,21 @@ with Executor(workers=2, require_tier={tier}, at_most={tier}) as executor:
     caller = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     assert caller.stdout is not None
     caller.stdout.readline()
-    give_up = time.monotonic() + 20
-    while len(descendants(caller.pid)) < (8 if tier == 3 else 6) and time.monotonic() < give_up:
-        time.sleep(0.05)
+    wait_for(lambda: len(descendants(caller.pid)) >= (8 if tier == 3 else 6))
     below = descendants(caller.pid)
     assert len(below) >= 6
     caller.kill()
     caller.wait()
     caller.stdout.close()
-    give_up = time.monotonic() + 10  # a busy machine; the figure for a quiet one is in docs/sandbox.md
-    while any(alive(pid) for pid in below) and time.monotonic() < give_up:
-        time.sleep(0.02)
-    assert not [pid for pid in below if alive(pid)]
-
-
-def alive(pid: int) -> bool:
-    """Whether a process still runs (a zombie does not)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    assert still_alive(below) == []  # how long it takes on a quiet machine stands in docs/sandbox.md
 
 
 def test_time_limits_hold_and_are_told_apart() -> None:
     with Executor(workers=1) as executor:
         loop = executor.run([Job("loop", "while True: pass\n", ASSERTS, Limits(cpu_seconds=0.3))])[0]
         sleep = executor.run([Job("sleep", "import time\ntime.sleep(60)\n", ASSERTS, Limits(0.5, wall_seconds=0.5))])[0]
-    assert loop.status is Status.TIMEOUT_CPU and 0.3 <= loop.cpu_seconds < 0.8
-    assert sleep.status is Status.TIMEOUT_WALL and sleep.cpu_seconds < 0.3
+    assert loop.status is Status.TIMEOUT_CPU and loop.cpu_seconds >= 0.3
+    assert sleep.status is Status.TIMEOUT_WALL and sleep.cpu_seconds < loop.cpu_seconds
 
 
 def test_a_crowd_makes_no_false_time_out() -> None:

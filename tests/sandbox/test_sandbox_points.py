@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from arena import descendants
 
 from selfplay.sandbox import CheckTests, Executor, IOTests, Job, Limits, Result, Status, StdioTests
+from tests.support.sandbox.processes import children, descendants
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ADD = "def add(a, b):\n    return a + b\n"
@@ -181,20 +181,21 @@ def test_what_the_zygote_waits_for_a_core_is_no_waiting_of_the_program() -> None
     """The zygote is stopped for longer than the wall limit, before it forks and after the program has ended."""
     code = "def add(a, b):\n    t = 0\n    for i in range(1_500_000): t += i\n    return a + b\n"
     limits = Limits(cpu_seconds=2.0, wall_seconds=0.5)
+    before = children(os.getpid())
     with Executor(workers=1) as executor:
+        (worker,) = children(os.getpid()) - before
         assert executor.run([Job("warm", ADD, IO)])[0].passed
-        (zygote, *_) = [pid for pid in descendants(executor._lines[0].pid) if not descendants(pid)]
-        stopper = threading.Thread(target=_stop_and_go, args=(zygote, [(0.0, 1.2), (0.02, 1.2)]))
+        (zygote, *_) = [pid for pid in descendants(worker) if not descendants(pid)]
+        os.kill(zygote, signal.SIGSTOP)
+        stopper = threading.Thread(target=_go_stop_and_go, args=(zygote,))
         stopper.start()
-        time.sleep(0.3)
         results = [executor.run([Job("slow start", f"{code}# {at}\n", IO, limits)])[0] for at in range(2)]
         stopper.join()
     assert [result.status for result in results] == [Status.PASSED] * 2
 
 
-def _stop_and_go(pid: int, turns: list[tuple[float, float]]) -> None:
-    for before, stopped in turns:
-        time.sleep(before)
-        os.kill(pid, signal.SIGSTOP)
-        time.sleep(stopped)
-        os.kill(pid, signal.SIGCONT)
+def _go_stop_and_go(pid: int) -> None:
+    """Lets a stopped process go for a moment only, and then for good."""
+    for seconds, number in ((1.2, signal.SIGCONT), (0.02, signal.SIGSTOP), (1.2, signal.SIGCONT)):
+        time.sleep(seconds)
+        os.kill(pid, number)

@@ -1,16 +1,14 @@
 """Attacks by somebody who did not write the sandbox: none passes, none has an outside effect, the next program is served."""
 
-from pathlib import Path
-
 import pytest
-from arena import RIGHT
-from arena_second import CASES, faults
-from attacks_second import CHECK, IO
-from test_sandbox_attacks import PACKAGES, as_a_user, require
 
 from selfplay.sandbox import CheckTests, Executor, IOTests, Job, Limits, Status
+from tests.support.sandbox.arena import RIGHT
+from tests.support.sandbox.arena_second import CASES, faults
+from tests.support.sandbox.attacks_second import CHECK, IO
+from tests.support.sandbox.reach import ARENA, PACKAGES, as_a_user, require
 
-SCRIPT = Path(__file__).with_name("arena_second.py")
+SCRIPT = ARENA.with_name("arena_second.py")
 NAMES = {case.name for case in CASES}
 # those that end by themselves: time-outs cost their limits
 AT_ONCE = [case for case in CASES if not case.limits and not any(word.startswith("timeout") for word in case.expect)]

@@ -1,18 +1,16 @@
 """The third corpus: none passes, none has an outside effect, none is an outage of ours, the next program is served."""
 
-from pathlib import Path
-
 import pytest
-from arena import RIGHT
-from arena_second import faults
-from attacks_third import COSTS
-from attacks_third_system import FOLDER, POLLUTING, STATE, THIRD, WRITTEN
-from test_sandbox_attacks import as_a_user, require
 
 from selfplay.sandbox import CheckTests, Executor, Job, Limits, Result, Status
 from selfplay.sandbox.traces import leaves_traces
+from tests.support.sandbox.arena import RIGHT
+from tests.support.sandbox.arena_second import faults
+from tests.support.sandbox.attacks_third import COSTS
+from tests.support.sandbox.attacks_third_system import FOLDER, POLLUTING, STATE, THIRD, WRITTEN
+from tests.support.sandbox.reach import ARENA, as_a_user, require
 
-SCRIPT = Path(__file__).with_name("arena_second.py")
+SCRIPT = ARENA.with_name("arena_second.py")
 SLOW = {case.name for case in [*STATE, *FOLDER, *WRITTEN, *COSTS]}
 QUICK = [case for case in THIRD if case.name not in SLOW and not case.limits]
 QUICK += [case for case in [*STATE, *FOLDER, *WRITTEN] if not case.limits][::5]

@@ -3,19 +3,18 @@
 # ruff: noqa: E501
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from arena import RIGHT
-from arena_tests import SOUND, WRONG, faults
-from hostile_tests import FORGING, HARM
-from test_sandbox_attacks import as_a_user, require
 
 from selfplay.sandbox import CheckTests, Executor, Job, Limits, Result, Status
 from selfplay.sandbox.literals import MAX_SOURCE_CHARS, Unreadable, read
+from tests.support.sandbox.arena import RIGHT
+from tests.support.sandbox.arena_tests import SOUND, WRONG, faults
+from tests.support.sandbox.hostile_tests import FORGING, HARM
+from tests.support.sandbox.reach import ARENA, as_a_user, require
 
-SCRIPT = Path(__file__).with_name("arena_tests.py")
+SCRIPT = ARENA.with_name("arena_tests.py")
 
 
 @pytest.fixture(scope="module")

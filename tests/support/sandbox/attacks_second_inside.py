@@ -2,9 +2,8 @@
 
 # ruff: noqa: E501
 
-from attacks_second import CHECK, FAILS, IO, SCAN, SESSION, Case, act, case, check
-
 from selfplay.sandbox import CheckTests, IOTests
+from tests.support.sandbox.attacks_second import CHECK, FAILS, IO, SCAN, SESSION, Case, act, case, check
 
 ENDLESS = CheckTests("found = []\nfor x in solve(3):\n    found.append(x)\nassert found == [16]\n", "solve")
 CHAINED = CheckTests(

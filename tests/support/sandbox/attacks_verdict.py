@@ -2,7 +2,7 @@
 
 # ruff: noqa: E501
 
-from attack_words import Attack, forge
+from tests.support.sandbox.attack_words import Attack, forge
 
 FORGERIES: list[Attack] = [
     forge("v01_equal_to_everything", """

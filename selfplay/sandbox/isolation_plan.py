@@ -1,4 +1,4 @@
-"""What a zygote is told to lock itself in with, worked out by the caller: one `Plan` a tier, plain data.
+"""What a zygote is told to lock itself in with, worked out by the caller: one `IsolationPlan` a tier, plain data.
 
 Tier 3: namespaces, a private read-only root, Landlock where the kernel has it, seccomp, rlimits. Tier 2: Landlock,
 seccomp, rlimits. Tier 1: seccomp that opens no file, rlimits. Tier 0: rlimits. Root also becomes another user.
@@ -56,7 +56,7 @@ _RESERVED_UID = 1_879_048_192  # + the zygote's number: a user id of its own, so
 
 
 @dataclass(frozen=True)
-class Plan:
+class IsolationPlan:
     """A tier on this machine, ready to be tried."""
 
     tier: int
@@ -80,7 +80,7 @@ def landlock_abi() -> int:
     return max(abi, 0)
 
 
-def plan(tier: int) -> Plan:
+def plan_for(tier: int) -> IsolationPlan:
     """The plan for one tier; whether it holds is only known by starting a zygote."""
     library = str(Path(os.__file__).parent)
     site = [entry for entry in sys.path if entry and Path(entry, "numpy", "__init__.py").is_file()][:1]
@@ -92,7 +92,7 @@ def plan(tier: int) -> Plan:
     chosen = tuple(sorted(b for b in unique if Path(b).exists()))
     abi = landlock_abi() if tier >= 2 else 0
     python = getattr(sys, "_base_executable", None) or sys.executable
-    return Plan(tier, os.geteuid() == 0, abi, python, path, chosen, platform.machine())
+    return IsolationPlan(tier, os.geteuid() == 0, abi, python, path, chosen, platform.machine())
 
 
 def _packages(path: str) -> bool:
@@ -157,7 +157,7 @@ def _hidden(paths: tuple[str, ...]) -> bool:
     return False
 
 
-def config(how: Plan, flavour: str, number: int) -> dict[str, Any]:
+def zygote_config(how: IsolationPlan, flavour: str, number: int) -> dict[str, Any]:
     """The first message to a zygote: marshal-able, everything it needs to lock itself in.
 
     `number` tells zygotes of one machine apart (the starting process's id): it makes root's stand-in user unique.
@@ -193,12 +193,12 @@ def config(how: Plan, flavour: str, number: int) -> dict[str, Any]:
         "path": list(how.path),
         "preload": list(named),
         "prelude": marshal.dumps(compile(how.prelude, "<prelude>", "exec", dont_inherit=True)) if how.prelude else b"",
-        "walls": compiled("walls.py"),
-        "warm": compiled("warm.py"),
-        "native": compiled("native.py"),
+        "lockdown": compiled("lockdown.py"),
+        "fork_layout": compiled("fork_layout.py"),
+        "libc": compiled("libc.py"),
         "runner": compiled("runner.py"),
         "serving": compiled("serving.py"),
-        "box": compiled("box.py"),
+        "zygote_main": compiled("zygote_main.py"),
     }
 
 
@@ -230,7 +230,7 @@ class _Bare(ast.NodeTransformer):
         return None if name == "TYPE_CHECKING" else self.generic_visit(node)
 
 
-def _process_base(how: Plan) -> int:
+def _process_base(how: IsolationPlan) -> int:
     """Processes that count against a program's limit beside its threads; 0: the limit cannot be used here."""
     if how.as_root and how.tier:
         return 2  # the zygote and the program, under a user of their own

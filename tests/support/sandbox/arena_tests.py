@@ -6,13 +6,12 @@ import os
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent.parent)]
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from arena import RIGHT, Bait, descendants, left_since  # noqa: E402
-from hostile_tests import FORGING, HARM, HONEST, HONEST_WITH_A_FOLDER  # noqa: E402
-
-from selfplay.sandbox import CheckTests, Executor, Job, Limits, Status  # noqa: E402
+from selfplay.sandbox import CheckTests, Executor, Job, Limits, Status
+from tests.support.sandbox.arena import RIGHT, Bait, left_since
+from tests.support.sandbox.hostile_tests import FORGING, HARM, HONEST, HONEST_WITH_A_FOLDER
+from tests.support.sandbox.processes import descendants
 
 WRONG = "def solve(n): return n * n + 6\n"
 SOUND = "for n, wanted in [(3, 16), (5, 32)]:\n    assert solve(n) == wanted\n"

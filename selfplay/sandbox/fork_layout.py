@@ -2,7 +2,7 @@
 
 A fork copies page tables, and a program then pays for every page that it touches first: about 2 microseconds for a page
 it writes to, one for a stretch of code it reads. So the interpreter's code is put into huge pages, which a fork
-shares as they are. It runs in a copy of the zygote's globals and uses its C functions (`_c`, `_Word` of `native.py`).
+shares as they are. It runs in a copy of the zygote's globals and uses its C functions (`_c`, `_Word` of `libc.py`).
 """
 
 import marshal
@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # annotations are taken off before this is sent
     from typing import Any
 
-    from selfplay.sandbox.native import _c, _Word, _zero
+    from selfplay.sandbox.libc import _c, _Word, _zero
 
 _HUGE = 2 << 20
 _READ, _WRITE, _EXECUTE = 1, 2, 4

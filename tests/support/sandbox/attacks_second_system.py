@@ -2,7 +2,7 @@
 
 # ruff: noqa: E501
 
-from attacks_second import CHECK, IO, SCAN, SESSION, STDIO, WORD, WORD_SESSION, Case, act, case
+from tests.support.sandbox.attacks_second import CHECK, IO, SCAN, SESSION, STDIO, WORD, WORD_SESSION, Case, act, case
 
 INSIDE: list[Case] = [
     case("i01_hunt_for_expected", SCAN + """

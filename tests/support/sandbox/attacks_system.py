@@ -2,7 +2,7 @@
 
 # ruff: noqa: E501
 
-from attack_words import Attack, act, forge
+from tests.support.sandbox.attack_words import Attack, act, forge
 
 FILES: list[Attack] = [
     act("f01_read_a_world_readable_secret", "return open('SECRET_FILE').read()"),

@@ -8,16 +8,15 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent.parent)]
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from arena import RIGHT, Bait, descendants, left_since  # noqa: E402
-from attacks_second import CHECK, IO, STDIO, THOUGHT, Case  # noqa: E402
-from attacks_second_inside import SECOND  # noqa: E402
-from attacks_second_system import INSIDE, SCRIPTS, SYSTEM  # noqa: E402
-from attacks_third_system import THIRD  # noqa: E402
-
-from selfplay.sandbox import Executor, Job, Limits, Result  # noqa: E402
+from selfplay.sandbox import Executor, Job, Limits, Result
+from tests.support.sandbox.arena import RIGHT, Bait, left_since
+from tests.support.sandbox.attacks_second import CHECK, IO, STDIO, THOUGHT, Case
+from tests.support.sandbox.attacks_second_inside import SECOND
+from tests.support.sandbox.attacks_second_system import INSIDE, SCRIPTS, SYSTEM
+from tests.support.sandbox.attacks_third_system import THIRD
+from tests.support.sandbox.processes import descendants
 
 CASES: list[Case] = [*THOUGHT, *INSIDE, *SYSTEM, *SCRIPTS, *SECOND]
 AFTER = (IO, CHECK, STDIO)

@@ -1,7 +1,7 @@
 """How a zygote locks itself in: executed once inside it, before its first program, and then forgotten.
 
 Every layer is tried, and `Refused` names the one that could not be put on. It runs in a copy of the zygote's globals
-and uses its few C functions (`_c`, `_call`, `_Word`, `_words`, `_secret` of `native.py`).
+and uses its few C functions (`_c`, `_call`, `_Word`, `_words`, `_secret` of `libc.py`).
 """
 
 import _ctypes
@@ -13,8 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # annotations are taken off before this is sent
     from collections.abc import Sequence
 
-    from selfplay.sandbox.box import _RULES, Config, _nr
-    from selfplay.sandbox.native import _c, _call, _secret, _Word, _words
+    from selfplay.sandbox.libc import _c, _call, _secret, _Word, _words
+    from selfplay.sandbox.zygote_main import _RULES, Config, _nr
 
     Text = str | None
 

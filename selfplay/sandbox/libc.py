@@ -1,6 +1,6 @@
 """The few C functions that a zygote needs, by the bare `_ctypes`. Executed in a zygote's globals, early and once again late.
 
-Late again, because then its objects lie where programs touch memory anyhow (`warm.py`). `_secret` is what the seccomp
+Late again, because then its objects lie where programs touch memory anyhow (`fork_layout.py`). `_secret` is what the seccomp
 filter asks for before it lets a process fork or set limits; programs find it wiped.
 """
 

@@ -15,14 +15,14 @@ _DRY_SECONDS = 2.0
 
 
 class Stop(BaseException):
-    """Unwinds test code whose program has ended, or whose run goes another way than foreseen."""
+    """Unwinds test code whose program has ended, or whose run differs from its dry run."""
 
 
 class TooLong(Stop):
     """The alarm that ends test code of ours that never ends."""
 
 
-class Foreseen:
+class RecordedCalls:
     """The calls of a test source in order. `patterns` has the arguments of those that hand earlier answers on."""
 
     def __init__(self) -> None:
@@ -103,11 +103,11 @@ class Answer:
         return Answer()
 
 
-class Recorder:
-    """Writes down the calls of a dry run. `plain` turns False when they cannot be foreseen."""
+class CallRecorder:
+    """Writes down the calls of a dry run. `plain` turns False when they cannot be recorded."""
 
     def __init__(self) -> None:
-        self.foreseen, self.plain, self._until = Foreseen(), True, time.monotonic() + _DRY_SECONDS
+        self.recorded, self.plain, self._until = RecordedCalls(), True, time.monotonic() + _DRY_SECONDS
         self._met: list[list[Any]] = []
 
     def stand_in(self, name: str) -> "StandIn":
@@ -115,7 +115,7 @@ class Recorder:
         return StandIn(name, self._call, self._touch)
 
     def _call(self, name: str, args: tuple[Any, ...], keys: dict[str, Any]) -> Any:
-        calls = self.foreseen.calls
+        calls = self.recorded.calls
         if len(calls) >= MAX_CALLS or time.monotonic() > self._until:
             self.plain = False
             raise Stop
@@ -129,8 +129,8 @@ class Recorder:
 
     def compared(self) -> Iterator[tuple[Any, list[Any]]]:
         """The arguments of each call, and what the tests compared its answer with."""
-        for at, ((_, raw), met) in enumerate(zip(self.foreseen.calls, self._met, strict=True)):
-            yield self.foreseen.patterns[at] if at in self.foreseen.patterns else codec.load(raw), met
+        for at, ((_, raw), met) in enumerate(zip(self.recorded.calls, self._met, strict=True)):
+            yield self.recorded.patterns[at] if at in self.recorded.patterns else codec.load(raw), met
 
     def _raw(self, given: Any) -> codec.Raw:
         try:
@@ -138,13 +138,13 @@ class Recorder:
         except TypeError:
             pattern = _rebuilt(given, self._earlier)
             raw = codec.expression(pattern)
-            self.foreseen.patterns[len(self.foreseen.calls)] = pattern
+            self.recorded.patterns[len(self.recorded.calls)] = pattern
             return raw
 
     def _earlier(self, part: Any) -> Any:
         if type(part) is not Answer or part.at < 0:
             return part
-        self.foreseen.handed_on.add(part.at)
+        self.recorded.handed_on.add(part.at)
         return codec.Earlier(part.at)
 
     def _touch(self, name: str) -> NoReturn:

@@ -4,9 +4,8 @@
 
 import importlib.util
 
-from attacks_second import CHECK, IO, SESSION, STDIO, Case, case, check
-
 from selfplay.sandbox import CheckTests, IOTests
+from tests.support.sandbox.attacks_second import CHECK, IO, SESSION, STDIO, Case, case, check
 
 NOT_PASSED = frozenset(
     {

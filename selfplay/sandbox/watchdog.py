@@ -31,7 +31,7 @@ def _children(pid: int) -> list[int]:
         return []
 
 
-class Guard:
+class Watchdog:
     """Watches one program of a zygote and ends it at its limits. `why` is then `cpu`, `wall` or `threads`."""
 
     def __init__(self, cpu: float, wall: float, threads: int) -> None:

@@ -13,12 +13,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent.parent)]
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from arena import RIGHT, Bait  # noqa: E402
-
-from selfplay.sandbox import CheckTests, Executor, IOTests, Job, Limits, StdioTests  # noqa: E402
+from selfplay.sandbox import CheckTests, Executor, IOTests, Job, Limits, StdioTests
+from tests.support.sandbox.arena import RIGHT, Bait
 
 PASSES = {
     "b21": "the tests compute what they want from an argument that the program emptied, as plain Python lets it",

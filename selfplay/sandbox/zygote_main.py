@@ -1,7 +1,7 @@
 """What runs inside the sandbox: this text is the whole program of a zygote.
 
 It imports nothing of ours and keeps itself small, because every program is a fork of it and a fork costs by the page.
-It first locks itself in (`walls.py`, sent on the control channel), then forks once per program. It does not watch the
+It first locks itself in (`lockdown.py`, sent on the control channel), then forks once per program. It does not watch the
 clock: its fork returns when the program is gone, and the judge outside watches and kills. Descriptors: 0 stdin, 1 and 2
 output and errors, 3 replies (files in memory, which the judge owns), 4 and 5 the pipes of call-by-call sessions,
 6 control, 7 the Landlock ruleset or none.
@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # annotations are taken off before this is sent
     from typing import Any
 
-    from selfplay.sandbox.native import _address, _c, _secret, _Word
+    from selfplay.sandbox.libc import _address, _c, _secret, _Word
     from selfplay.sandbox.serving import _serve
 
     Config = dict[str, Any]
@@ -55,9 +55,9 @@ def _run_prelude(code: bytes) -> None:
 def _begin(config: "Config") -> "Config":
     """Lock in; what `_serve` needs of the configuration."""
     globals()["_nr"] = config["nr"]
-    walls = dict(globals())
-    exec(marshal.loads(config["walls"]), walls)
-    exec(marshal.loads(config["warm"]), _layout)
+    lockdown = dict(globals())
+    exec(marshal.loads(config["lockdown"]), lockdown)
+    exec(marshal.loads(config["fork_layout"]), _fork_layout)
     sys.path[:] = config["path"]
     for name in config["preload"]:
         try:
@@ -68,14 +68,14 @@ def _begin(config: "Config") -> "Config":
         _run_prelude(config["prelude"])
     compile("0", "", "eval")  # the compiler's own tables, which every program would otherwise build for itself
     if _nr:
-        _layout["huge_code"]()
+        _fork_layout["huge_code"]()
     size, resident = _memory()
     try:
-        walls["lock_in"](config)
-    except walls["Refused"] as error:
+        lockdown["lock_in"](config)
+    except lockdown["Refused"] as error:
         _refuse(*error.args)
     globals()["_program"] = config["program"]
-    plan = {name: config[name] for name in ("tier", "nproc", "native", "runner", "serving")}
+    plan = {name: config[name] for name in ("tier", "nproc", "libc", "runner", "serving")}
     plan["fence"] = "landlock_restrict_self" if config["landlock"] else "getpid"
     return {**plan, "base": size, "resident": resident}
 
@@ -83,7 +83,7 @@ def _begin(config: "Config") -> "Config":
 def _settle(plan: "Config") -> None:
     """What programs touch, once more and last of all, so that it lies together."""
     space, old = globals(), _secret
-    for name in ("native", "runner", "serving"):
+    for name in ("libc", "runner", "serving"):
         exec(marshal.loads(plan.pop(name)), space)
     space["_nr"] = dict(_nr)
     if _nr:
@@ -91,15 +91,15 @@ def _settle(plan: "Config") -> None:
         old.value = 0
 
 
-exec(marshal.loads(_config["native"]), globals())
-_layout = dict(globals())
+exec(marshal.loads(_config["libc"]), globals())
+_fork_layout = dict(globals())
 _plan = _begin(_config)
 del _config
 gc.collect()
 if _nr:
-    _layout["fill_holes"]()
+    _fork_layout["fill_holes"]()
 _settle(_plan)
-_layout["warm_up"](globals())
+_fork_layout["warm_up"](globals())
 gc.collect()
 gc.freeze()
 posix.write(_CONTROL, b"ok %d\n" % (_plan["resident"] >> 10))

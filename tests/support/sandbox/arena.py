@@ -16,14 +16,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent.parent)]
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from attack_words import Attack  # noqa: E402
-from attacks_system import FILES, NETWORK, PROCESSES, RESOURCES  # noqa: E402
-from attacks_verdict import CHANNEL, FORGERIES  # noqa: E402
-
-from selfplay.sandbox import CheckTests, Executor, IOTests, Job, Limits  # noqa: E402
+from selfplay.sandbox import CheckTests, Executor, IOTests, Job, Limits
+from tests.support.sandbox.attack_words import Attack
+from tests.support.sandbox.attacks_system import FILES, NETWORK, PROCESSES, RESOURCES
+from tests.support.sandbox.attacks_verdict import CHANNEL, FORGERIES
+from tests.support.sandbox.processes import descendants, wait_for
 
 CORPUS: list[Attack] = [*FORGERIES, *CHANNEL, *FILES, *NETWORK, *PROCESSES, *RESOURCES]
 IO = IOTests("solve", [((3,), 16), ((5,), 32)])
@@ -112,24 +111,6 @@ class Bait:
         return found
 
 
-def descendants(pid: int) -> set[int]:
-    """All live processes below one."""
-    children: dict[int, list[int]] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-        except (OSError, ValueError):
-            continue
-        children.setdefault(parent, []).append(int(folder.name))
-    found: set[int] = set()
-    todo = [pid]
-    while todo:
-        for child in children.get(todo.pop(), ()):
-            found.add(child)
-            todo.append(child)
-    return found
-
-
 def jobs_of(attacks: Iterable[Attack], bait: Bait) -> list[tuple[str, Attack | None, Job]]:
     """Each attack in its modes, a right program after each."""
     found: list[tuple[str, Attack | None, Job]] = []
@@ -164,7 +145,7 @@ def faults(attacks: Sequence[Attack], tier: int, workers: int = 1) -> list[str]:
 
 def left_since(before: set[int]) -> list[str]:
     """What to say of processes that are there now, with the executor closed, and were not before."""
-    time.sleep(0.2)
+    wait_for(lambda: descendants(os.getpid()) <= before, seconds=10.0)
     left = descendants(os.getpid()) - before
     return [f"processes left: {sorted(left)}"] if left else []
 

@@ -21,7 +21,7 @@ Compared = tuple[Any, Iterable[Any]]
 """The arguments of a call, and what its answer is compared with."""
 
 
-def tells_ahead(calls: Sequence[Compared], literals: Iterable[Compared] = ()) -> bool:
+def leaks_answers(calls: Sequence[Compared], literals: Iterable[Compared] = ()) -> bool:
     """Whether an answer stands among the arguments of a later call, and not among its own or earlier ones.
 
     `literals`: more comparisons, of calls that are known by arguments of theirs alone. Small numbers and single characters count only

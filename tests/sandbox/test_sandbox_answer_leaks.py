@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 
 from selfplay.sandbox import CheckTests, Executor, IOTests, Job, Limits, Status
-from selfplay.sandbox.ahead import compared, tells_ahead
+from selfplay.sandbox.answer_leaks import compared, leaks_answers
 from selfplay.sandbox.checks import Prepared
 
 PAIRS = [("aBc", "AbC"), ("AbC", "aBc"), ("xYz w", "XyZ W"), ("XyZ W", "xYz w")]
@@ -71,7 +71,7 @@ def test_a_program_cannot_read_an_answer_among_the_calls_to_come(tests: IOTests 
     ],
 )
 def test_what_counts_as_told(calls: list[tuple[object, list[object]]], told: bool) -> None:
-    assert tells_ahead(calls) is told
+    assert leaks_answers(calls) is told
 
 
 def test_a_test_source_is_told_apart_by_what_it_compares() -> None:

@@ -2,10 +2,9 @@
 
 # ruff: noqa: E501, UP031
 
-from attacks_second import CHECK, IO, SESSION, STDIO, Case, act, case
-from attacks_third import COSTS, ENDS, JSON, NAMES, NOT_PASSED, RAISED, SLOW, alone
-
 from selfplay.sandbox import CheckTests, StdioTests
+from tests.support.sandbox.attacks_second import CHECK, IO, SESSION, STDIO, Case, act, case
+from tests.support.sandbox.attacks_third import COSTS, ENDS, JSON, NAMES, NOT_PASSED, RAISED, SLOW, alone
 
 STATE = [
     case("s01_flags_of_the_descriptors", "import fcntl\nfound = [fcntl.fcntl(fd, fcntl.F_GETFL) & 0o6000 for fd in range(4)]\ndef solve(n): return n * n + 7 if any(found) else 0\n", before="import fcntl, os\nfor fd in range(4):\n    for flag in (os.O_NONBLOCK, os.O_APPEND, os.O_ASYNC, os.O_DIRECT, os.O_NOATIME):\n        try: fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | flag)\n        except OSError: pass\ndef solve(n): return n * n + 7\n"),
