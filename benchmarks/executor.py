@@ -78,7 +78,7 @@ def ours(tests: str, tier: int, workers: int = 1) -> Callable[[list[Program]], i
     def run(rows: list[Program]) -> int:
         sys.path.insert(0, str(ROOT))
         from selfplay.sandbox import Executor, IOTests, Job, Limits
-        from selfplay.verify.code import tests_of
+        from selfplay.verify.code_tests import tests_of
 
         jobs = []
         for at, row in enumerate(rows):

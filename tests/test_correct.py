@@ -33,8 +33,8 @@ from selfplay.store import ChunkFolder
 from selfplay.store.traces import read_rows, read_traces
 from selfplay.tasks.book import TaskBook
 from selfplay.tasks.procedural import arithmetic_task, solve
-from selfplay.verify.answer import MathAnswer
-from selfplay.verify.routing import Judged
+from selfplay.verify import Judged
+from selfplay.verify.math_answer import MathAnswer
 from tests.support.runs import CONFIG, end_state, play, spread
 
 TASKS = TaskBook.of(arithmetic_task([50 + 9 * n, 7 * n + 1, 3], n % 2 == 0) for n in range(6))

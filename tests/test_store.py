@@ -24,7 +24,6 @@ from selfplay.store.traces import (
     Stacked,
     read_rows,
     read_traces,
-    trace_of,
     write_rows,
     write_traces,
     writing_rows,
@@ -293,7 +292,17 @@ def test_trace_survives_parquet(
     )
     path = tmp_path_factory.mktemp("traces") / "traces.parquet"
     assert write_traces(path, [[trace], []]) == 1
-    assert trace_of(next(read_traces(path))) == trace
+    [row] = read_traces(path)
+    assert {name: row[name] for name in Attempt.model_fields if name in row} == {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in trace.attempt.model_dump().items()
+        if name in row
+    }
+    assert Task.model_validate(row["task"]) == TASK
+    assert [Verdict.model_validate(verdict) for verdict in row["verdicts"]] == list(trace.verdicts)
+    assert (row["outcome"], row["decision"], row["reason"], row["rank"]) == (
+        ("fail", "dropped", "failed", 0) if decided else ("fail", None, None, None)
+    )
 
 
 def test_lone_surrogates_and_odd_newlines_are_stored(tmp_path: Path) -> None:

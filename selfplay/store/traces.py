@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from selfplay.errors import DataError
-from selfplay.records import SCHEMA_VERSION, Attempt, Decision, Outcome, Preference, Row, Task, Trace, Verdict
+from selfplay.records import SCHEMA_VERSION, Attempt, Preference, Row, Trace
 from selfplay.store.files import writing
 
 READ_ROWS = 4096
@@ -273,19 +273,6 @@ def read_parquet(path: Path, fields: Sequence[str]) -> Iterator[dict[str, Any]]:
                 yield from batch.to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: cannot be read as parquet, {error}; write the file again") from None
-
-
-def trace_of(row: dict[str, Any]) -> Trace:
-    """The record of a row of `read_traces`."""
-    names = set(Attempt.model_fields) & set(row)
-    decided = row["decision"] is not None
-    return Trace(
-        task=Task.model_validate(row["task"]),
-        attempt=Attempt(**{name: row[name] for name in names}),
-        verdicts=tuple(Verdict.model_validate(verdict) for verdict in row["verdicts"]),
-        outcome=Outcome(row["outcome"]) if row["outcome"] else None,
-        decision=Decision(decision=row["decision"], reason=row["reason"], rank=row["rank"]) if decided else None,
-    )
 
 
 Columns = Mapping[str, Sequence[Any]]
