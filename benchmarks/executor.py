@@ -36,7 +36,7 @@ sys.path.insert(0, str(ROOT))
 
 from selfplay.cores import usable_cores  # noqa: E402
 from selfplay.sandbox import Executor, IOTests, Job, Limits  # noqa: E402
-from selfplay.verify.code import tests_of  # noqa: E402
+from selfplay.verify.code_tests import tests_of  # noqa: E402
 
 Program = dict[str, Any]
 

@@ -30,7 +30,7 @@ from executor import programs  # noqa: E402
 from selfplay.cores import usable_cores  # noqa: E402
 from selfplay.sandbox import Executor, IOTests, Job, Limits  # noqa: E402
 from selfplay.sandbox.checks import Prepared  # noqa: E402
-from selfplay.verify.code import tests_of  # noqa: E402
+from selfplay.verify.code_tests import tests_of  # noqa: E402
 from tests.support.sandbox.processes import descendants  # noqa: E402
 
 

@@ -17,7 +17,7 @@ from selfplay.collapse import wilson
 from selfplay.records import Attempt, Outcome, Task
 from selfplay.synthesis import admission, faults, formulas, lessons, translation
 from selfplay.verify import verify
-from selfplay.verify.answer import MathAnswer
+from selfplay.verify.math_answer import MathAnswer
 
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "making_replies"
 Row = dict[str, Any]
@@ -82,7 +82,7 @@ def instruct(row: Row) -> str:
 def admit(rows: Sequence[Row]) -> list[str]:
     """Code tasks with a teacher's tests, in the sandbox."""
     from selfplay.sandbox import Executor, Limits
-    from selfplay.verify.code import CodeTests
+    from selfplay.verify.code_tests import CodeTests
 
     tasks = [
         Task(

@@ -10,9 +10,9 @@ import pytest
 from selfplay.answers import extract_answer, extract_code
 from selfplay.models.structured import extract
 from selfplay.records import Attempt, Outcome, Task, Verdict
-from selfplay.verify.custom import PythonFunction
 from selfplay.verify.judge import Grade
 from selfplay.verify.math import equal, warm_up
+from selfplay.verify.python_function import PythonFunction
 from tests.support.attacks_verdicts import CARELESS, FLOODS, FOOLING, HEAVY, HIDDEN_PROGRAMS, NEVER_EQUAL, NO_TEN
 
 BOUND = 20.0

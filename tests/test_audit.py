@@ -1,13 +1,13 @@
-"""The audit of a verifier: rates from two strata, intervals that hold, canaries, length bias."""
+"""The audit of a verifier: rates from two strata, intervals that hold, canaries."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfplay.errors import ConfigError, DataError
-from selfplay.records import Attempt, Outcome, Verdict
+from selfplay.records import Outcome
 from selfplay.seeds import rng_of
-from selfplay.verify.audit import Stratum, audit, canaries, length_bias, sample, stratum
+from selfplay.verify.audit_rates import Stratum, audit, canaries, sample, stratum
 
 
 def test_whole_population_gives_the_rates_by_counting() -> None:
@@ -116,22 +116,3 @@ def test_dropped_right_canary_is_no_alarm_and_a_lost_one_is_an_error() -> None:
     assert not canaries({"a": "right"}, {"a": Outcome.FAIL}).alarm
     with pytest.raises(DataError, match="canary a and 0 more have no outcome"):
         canaries({"a": "wrong"}, {})
-
-
-def scored(scores: list[float | None], lengths: list[int]) -> tuple[list[Verdict], list[Attempt]]:
-    verdicts = [Verdict(verifier="judge/1", outcome=Outcome.PASS, score=s) for s in scores]
-    attempts = [Attempt(task_id="t", attempt=i, round=0, text="x" * n) for i, n in enumerate(lengths)]
-    return verdicts, attempts
-
-
-def test_judge_that_pays_for_words_shows_in_the_correlation() -> None:
-    paid = length_bias(*scored([0.1, 0.2, 0.2, 0.5, 0.9, None], [10, 20, 25, 40, 90, 1]))
-    assert paid is not None
-    assert paid.value == pytest.approx(0.974679, abs=1e-6)  # scipy.stats.spearmanr
-    assert paid.lo > 0
-    assert paid.n == 5
-
-
-def test_length_bias_is_none_where_there_is_nothing_to_compare() -> None:
-    assert length_bias(*scored([0.5] * 9, list(range(9)))) is None
-    assert length_bias(*scored([0.1, 0.2], [1, 2])) is None

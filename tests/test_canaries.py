@@ -15,9 +15,9 @@ from selfplay.sandbox import Executor, Limits
 from selfplay.tasks import Fixed
 from selfplay.tasks.tables import TableSource, code_near_misses, open_table
 from selfplay.verify.admit import admit
-from selfplay.verify.answer import MathAnswer
-from selfplay.verify.code import CodeTests
-from selfplay.verify.routing import Verifier
+from selfplay.verify.base import Verifier
+from selfplay.verify.code_tests import CodeTests
+from selfplay.verify.math_answer import MathAnswer
 
 SOLUTION = "def f(x):\n    return x + 1"
 CASES = {"type": "code_tests", "entry_point": "f", "cases": [[[1], 2], [[4], 5]]}

@@ -11,8 +11,8 @@ import pytest
 from selfplay.errors import DataError
 from selfplay.records import Attempt, Outcome, Task
 from selfplay.sandbox import CheckTests, Executor, IOTests, Limits, StdioTests
-from selfplay.verify import code
-from selfplay.verify.code import CodeTests, limits_of, program
+from selfplay.verify import code_tests
+from selfplay.verify.code_tests import CodeTests, limits_of, program
 
 
 @pytest.fixture(scope="module")
@@ -95,15 +95,15 @@ def without(name: str, **fields: Any) -> dict[str, Any]:
 )
 def test_field_that_is_wrong_is_named_with_its_value(wrong: dict[str, Any], words: str) -> None:
     with pytest.raises(DataError, match=f"task t: code_tests: .*{words}"):
-        code.tests_of(wrong, "t")
+        code_tests.tests_of(wrong, "t")
 
 
 def test_fields_reach_the_tests() -> None:
-    assert code.tests_of(check(atol=1), "t") == IOTests("f", [((1,), 2)], 1.0)
-    assert code.tests_of(check(strict=True), "t") == IOTests("f", [((1,), 2)], strict=True)
-    assert code.tests_of(check(entry_point="Solution().f"), "t") == IOTests("Solution().f", [((1,), 2)])
-    assert code.tests_of(without("cases", source="assert f(1)"), "t") == CheckTests("assert f(1)", "f")
-    assert code.tests_of({"type": "code_tests", "stdio": [["1", "2"]]}, "t") == StdioTests([("1", "2")])
+    assert code_tests.tests_of(check(atol=1), "t") == IOTests("f", [((1,), 2)], 1.0)
+    assert code_tests.tests_of(check(strict=True), "t") == IOTests("f", [((1,), 2)], strict=True)
+    assert code_tests.tests_of(check(entry_point="Solution().f"), "t") == IOTests("Solution().f", [((1,), 2)])
+    assert code_tests.tests_of(without("cases", source="assert f(1)"), "t") == CheckTests("assert f(1)", "f")
+    assert code_tests.tests_of({"type": "code_tests", "stdio": [["1", "2"]]}, "t") == StdioTests([("1", "2")])
     assert limits_of(check(), "t", Limits(1.5)) == Limits(1.5)
     assert limits_of(check(cpu_seconds=3), "t", Limits(1.5), 4.0) == Limits(12.0)
     with pytest.raises(DataError, match="task t: code_tests: cpu_seconds"):

@@ -10,7 +10,7 @@ import pytest
 from selfplay.prompts import correction
 from selfplay.records import Attempt, Outcome, Task, Verdict
 from selfplay.sandbox import Executor, Limits, jobs
-from selfplay.verify.code import CodeTests
+from selfplay.verify.code_tests import CodeTests
 
 SECRET = "73261"
 CHECK = "def check(candidate):\n    {body}\n"

@@ -259,7 +259,7 @@ def test_where_there_is_nothing_to_measure_there_is_no_number(call: Any) -> None
 def test_functions_over_rounds_leave_unknown_keys_out() -> None:
     assert c.measure([]) == {"collapse_data/texts": 0}
     assert c.likelihood_metrics([]) == {} and c.provenance_metrics([], [], now=1) == {}
-    assert c.panel_metrics(c.panel_of([], [])) == {}
+    assert c.dev_set_metrics(c.dev_set_of([], [])) == {}
     rows = profile({0: written(300, 60, 0), 1: [], 2: written(300, 60, 2)})
     assert rows[1]["collapse_alarm/level"] == 0 and rows[1]["collapse_data/texts"] == 0
     with pytest.raises(DataError, match="no round has a text"):

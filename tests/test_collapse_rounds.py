@@ -1,4 +1,4 @@
-"""What a run's rounds write beside the panel: drift from round 0, wording, provenance, rate of loss; and its definitions."""
+"""What a run's rounds write beside the dev set: drift from round 0, wording, provenance, rate of loss; and its definitions."""
 
 import json
 import math
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from selfplay.collapse import alarms, load_rules, ratio_of_sums
-from selfplay.collapse.panel import _entropy_in
+from selfplay.collapse.dev_set import _entropy_in
 from selfplay.config.tree import Evaluate, Gate
 from selfplay.errors import EmptyMetric
 from selfplay.loop.gate import gate, half_life
@@ -66,10 +66,10 @@ def test_forward_kl_is_what_the_frozen_samples_cost_more_than_at_round_0() -> No
     assert first["collapse_drift/token_entropy_free"] == pytest.approx(0.5)
     assert first["collapse_drift/token_entropy_ref_prefix"] == pytest.approx(before.entropy)
     assert not any("kl_" in key for key in first), "round 0 is at no distance from itself"
-    panel = json.loads(json.dumps({drift.PART: kept}))
+    frozen_first = json.loads(json.dumps({drift.PART: kept}))
     later: Any = OneLaw(0.25)
-    again = drift.score(later, panel[drift.PART], list(frozen))
-    moved, _ = drift.figures(SECTION, samples(), again, panel)
+    again = drift.score(later, frozen_first[drift.PART], list(frozen))
+    moved, _ = drift.figures(SECTION, samples(), again, frozen_first)
     assert moved["collapse_drift/kl_fwd_tok"] == pytest.approx(math.log(2))
     mean_tokens = sum(4 + i for i in range(6)) / 6
     assert moved["collapse_drift/kl_fwd_seq"] == pytest.approx(mean_tokens * math.log(2))
@@ -114,16 +114,16 @@ def test_wording_is_drawn_to_round_0s_budget_and_sees_copies_and_lost_words() ->
     rng = np.random.default_rng(0)
     rows = [{**row, "text": " ".join(f"w{x}" for x in rng.integers(0, 60, 30))} for row in samples(20, 4)]
     first, frozen = wording.figures(rows, None)
-    panel = json.loads(json.dumps({wording.FROZEN: frozen}))
-    same, nothing = wording.figures(rows, panel)
+    frozen_first = json.loads(json.dumps({wording.FROZEN: frozen}))
+    same, nothing = wording.figures(rows, frozen_first)
     assert same == first and nothing == {}
-    copies, _ = wording.figures([{**row, "text": rows[0]["text"]} for row in rows], panel)
+    copies, _ = wording.figures([{**row, "text": rows[0]["text"]} for row in rows], frozen_first)
     assert copies["collapse_data/compared_tokens"] == first["collapse_data/compared_tokens"]
     assert copies["collapse_diversity/distinct_2_fixed"] < 0.1 < first["collapse_diversity/distinct_2_fixed"]
     assert copies["collapse_diversity/exact_dup_rate"] == pytest.approx(79 / 80)
     assert copies["collapse_diversity/vendi_fixed_n"] == pytest.approx(1.0)
     assert copies["collapse_tails/ref_ngram_lost"] > 0.3 > first["collapse_tails/ref_ngram_lost"]
-    assert wording.figures([{**row, "text": "a"} for row in rows], panel)[0] == {}, "too short to be compared"
+    assert wording.figures([{**row, "text": "a"} for row in rows], frozen_first)[0] == {}, "too short to be compared"
     assert wording.figures([{**row, "text": ""} for row in rows], None) == ({}, {})
 
 

@@ -164,7 +164,7 @@ def test_check_names_the_task_whose_test_cannot_tell(tmp_path: Path, capsys: pyt
         "task 'weak': near miss 1 is judged pass, so it is no canary, and the tests cannot tell it from a right reply: "
         in said.err
     )
-    assert "'wrong': the gold answer is judged fail; mend the reference or the tests" in said.err
+    assert "'wrong': the gold answer is judged fail; correct the reference or the tests" in said.err
     assert "good" not in said.err and "2 tasks are not sound" in said.out
 
 

@@ -27,8 +27,8 @@ from selfplay.records import Attempt, Completion, Message, Outcome, Request, Tas
 from selfplay.runtime.verified import VerifiedAttempt, read_corrections
 from selfplay.store.traces import read_rows, read_traces
 from selfplay.tasks.procedural import arithmetic_task, solve
-from selfplay.verify.answer import MathAnswer
-from selfplay.verify.routing import Judged
+from selfplay.verify import Judged
+from selfplay.verify.math_answer import MathAnswer
 from tests.support.rounds import first_round
 from tests.support.runs import CONFIG, end_state, play, spread
 

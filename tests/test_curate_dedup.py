@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from selfplay.curate import dedup
 from selfplay.curate.canonical import canonical_source
 from selfplay.curate.solution_key import answer_path, canonical_code, exact_key, text_signature
-from selfplay.curate.tokens import char_offset, words
+from selfplay.textstats.words import char_offset, words
 
 
 def plain_words(text: str) -> list[str]:

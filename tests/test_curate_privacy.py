@@ -1,8 +1,7 @@
-"""Identifiers found, left alone, replaced; never a value in a repr. Overlap, neighbours, replay, canaries."""
+"""Identifiers found, left alone, replaced; never a value in a repr."""
 
 import gzip
 import json
-import math
 from collections import Counter
 from itertools import pairwise
 
@@ -10,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfplay.curate import exposure, privacy
+from selfplay.curate import privacy
 from selfplay.curate.checksums import iban_end, luhn
 from selfplay.curate.identifiers import SAFE_HARBOR
-from selfplay.errors import ConfigError, EmptyMetric
+from selfplay.errors import ConfigError
 
 FOUND = {
     "mail me at anna.b+x@mail.company.co.uk.": ("email", "anna.b+x@mail.company.co.uk"),
@@ -184,57 +183,6 @@ def test_word_problems_hold_next_to_no_identifiers(shared_data):
     with gzip.open(shared_data / "gsm8k" / "train.jsonl.gz", "rt", encoding="utf-8") as lines:
         texts = [f"{row['question']}\n{row['answer']}" for row in map(json.loads, lines)]
     assert len({hit.row for hit in privacy.find(texts)}) <= 0.003 * len(texts)
-
-
-PRIVATE = [
-    "The patient came in on a cold morning with a strong cough and told the nurse that it had begun nine days before",
-    "Please send the contract for the house by the river to jo.doe@corp.com or call +44 20 7946 0958 before Friday noon",
-]
-
-
-def test_copied_runs_are_found_with_their_place():
-    copied = "So: the patient came in on a cold morning with a strong cough and told everyone."
-    (found,) = exposure.overlaps([copied, "nothing of that kind"], PRIVATE)
-    assert (found.row, found.of, found.words) == (0, 0, 14)
-    assert copied[slice(*found.span)] == "the patient came in on a cold morning with a strong cough and told"
-    assert exposure.overlaps(["short"], PRIVATE) == [] == exposure.overlaps([copied], [])
-
-
-def test_neighbours_tell_copies_from_strangers():
-    unseen = [
-        "A quite different report about the weather in the north of the country this year",
-        "Minutes of the meeting of the board in spring",
-    ]
-    near = exposure.neighbours([PRIVATE[0] + " now"], PRIVATE, unseen)
-    assert near.to_private[0] < 0.2 < 0.8 < near.to_unseen[0] and near.nearer_to_private == 1.0
-    assert exposure.neighbours(["zzz yyy xxx"], PRIVATE, unseen).nearer_to_private == 0.5
-    with pytest.raises(EmptyMetric, match="one of them is empty"):
-        exposure.neighbours([], PRIVATE, unseen)
-
-
-def test_replay_counts_identifiers_and_shows_none():
-    counts = exposure.replayed(["write JO.DOE@corp.com", "call +44 2079460958"], PRIVATE)
-    assert counts == {"email": (1, 1), "phone": (1, 1)}
-    assert exposure.replayed(["nothing"], PRIVATE) == {"email": (0, 1), "phone": (0, 1)}
-
-
-def test_exposure_is_the_published_rank_in_bits():
-    found = exposure.exposure(0.5, [1.0] * 1023)
-    assert (found.rank, found.out_of, found.bits) == (1, 1024, 10.0)
-    assert exposure.exposure(9.0, [1.0] * 1023).bits == pytest.approx(0.0)
-    assert exposure.exposure(1.0, [1.0] * 3).rank == 3
-    with pytest.raises(EmptyMetric):
-        exposure.exposure(1.0, [])
-    with pytest.raises(EmptyMetric):
-        exposure.exposure(math.nan, [1.0])
-
-
-def test_canaries_are_the_same_from_one_seed_and_all_different():
-    one, again, other = exposure.canaries(7, 5), exposure.canaries(7, 5), exposure.canaries(8, 5)
-    assert one == again != other
-    secrets = [secret for canary in one for secret in (canary.secret, *canary.controls)]
-    assert all(len(c.controls) == 999 and len({c.secret, *c.controls}) == 1000 for c in one)
-    assert len({len(secret) for secret in secrets}) == 1
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from selfplay.errors import ConfigError, OutageError
 from selfplay.records import Attempt, Outcome, Task, Verdict
 from selfplay.runtime.verified import is_outage
 from selfplay.verify import verify
-from selfplay.verify.custom import RAISED, PythonFunction
-from selfplay.verify.custom_worker import with_folder
+from selfplay.verify.python_function import RAISED, PythonFunction
+from selfplay.verify.python_worker import with_folder
 from tests.support import ROOT
 from tests.support.runs import launch
 from tests.support.strangers import CONFIG, folder_of, played
@@ -325,7 +325,7 @@ def test_function_that_cannot_be_imported_is_a_fault_of_the_set_up(
 
 
 def test_process_that_does_not_start_is_an_outage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("selfplay.verify.custom.WORKER", "selfplay.no_such_module")
+    monkeypatch.setattr("selfplay.verify.python_function.WORKER", "selfplay.no_such_module")
     with PythonFunction(tmp_path) as verifier, pytest.raises(OutageError, match="did not start"):
         judged(verifier, "mine:grade", "x")
 
@@ -353,7 +353,7 @@ def test_parent_that_is_killed_leaves_no_process_behind(tmp_path: Path, busy: st
     )
     program = (
         "import sys\nfrom pathlib import Path\nfrom selfplay.records import Attempt, Task\n"
-        "from selfplay.verify.custom import PythonFunction\nfolder = Path(sys.argv[1])\n"
+        "from selfplay.verify.python_function import PythonFunction\nfolder = Path(sys.argv[1])\n"
         "task = Task(id='t', prompt='x', check={'type': 'python:mine:grade'})\n"
         "attempt = Attempt(task_id='t', attempt=0, round=1, text=str(folder / 'pid'))\n"
         "PythonFunction(folder, 3600).verify([task.check], [task], [attempt])\n"

@@ -11,7 +11,8 @@ from tests.support import ROOT
 
 FLOORS = {
     "records errors seeds config jsonlines cores": 0,
-    "prompts answers curate collapse textstats": 1,
+    "textstats": 0.5,  # floor 1 as well; curate and collapse use it
+    "prompts answers curate collapse": 1,
     "store tasks models sandbox tracking report": 2,
     "verify": 3,
     "runtime": 4,

@@ -15,7 +15,7 @@ from selfplay.records import Attempt, Outcome, Task, Verdict
 from selfplay.sandbox import Limits, Status, codec, judge, probe
 from selfplay.sandbox.zygote import Zygote
 from selfplay.tasks.gym import entries, open_gym, spec_of
-from selfplay.verify.gym import Gym, _plan_of, _said, answer_of
+from selfplay.verify.reasoning_gym import Gym, _plan_of, _said, answer_of
 
 pytestmark = [
     pytest.mark.prove,

@@ -14,10 +14,10 @@ from selfplay.synthesis.admission import Rules, faults_of
 from selfplay.synthesis.evolve import CodeProblem, evolve, task_of
 from selfplay.synthesis.mutants import mutants, probes
 from selfplay.verify import Verifier, verify
-from selfplay.verify import code as code_verifier
-from selfplay.verify.code import CodeTests
-from selfplay.verify.plain import literal
-from selfplay.verify.shown import answers
+from selfplay.verify import code_tests as code_verifier
+from selfplay.verify.code_tests import CodeTests
+from selfplay.verify.plain_values import literal
+from selfplay.verify.program_answers import answers
 from selfplay.verify.strengthen import broken_programs, hidden_cases, inputs_of
 from tests.support.sandbox.hostile_tests import FORGING, HARM
 

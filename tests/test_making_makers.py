@@ -18,7 +18,7 @@ from selfplay.synthesis.rare import Gap, check_taxonomy, draw, rare
 from selfplay.synthesis.solve import teacher_traces
 from selfplay.synthesis.textbook import leaves_of, textbook
 from selfplay.synthesis.vary import renumber, vary
-from selfplay.verify.answer import MathAnswer
+from selfplay.verify.math_answer import MathAnswer
 
 SAMPLING = Sampling(temperature=0.0)
 VERIFIERS = {"math": MathAnswer()}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfplay.verify.heuristics import combined_score, format_score, language_score, length_score, repetition_score
+from selfplay.verify.heuristic import format_score, language_score, length_score, repetition_score
 
 PROSE = (
     "The farm keeps sixteen hens, and every morning three eggs go to the kitchen while four more are baked into muffins. "
@@ -43,11 +43,6 @@ def test_another_script_is_seen() -> None:
     assert (language_score("所以答案是十八") or 0) == 0
     assert language_score("所以答案是十八", script="CJK") == 1
     assert language_score("18 = 9 * 2 $x$") is None
-
-
-def test_mean_leaves_out_what_was_not_scored() -> None:
-    assert combined_score({"a": 1.0, "b": None, "c": 0.0}, {"a": 3, "b": 5, "c": 1}) == 0.75
-    assert combined_score({"a": None}, {"a": 1}) is None
 
 
 @settings(derandomize=True, deadline=None, max_examples=200)

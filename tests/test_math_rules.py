@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from selfplay.records import Attempt, Outcome, Task
-from selfplay.verify.answer import MathAnswer
 from selfplay.verify.math import equal, unreadable
+from selfplay.verify.math_answer import MathAnswer
 
 Pairs = list[tuple[str, str]]
 RULES: dict[str, tuple[Pairs, Pairs]] = {

@@ -14,8 +14,8 @@ from selfplay.records import Attempt, Outcome
 from selfplay.tasks import Source, open_source
 from selfplay.tasks.table_files import read_table
 from selfplay.tasks.tables import recorded_gsm8k
-from selfplay.verify import admit, code, verify
-from selfplay.verify.answer import MathAnswer
+from selfplay.verify import admit, code_tests, verify
+from selfplay.verify.math_answer import MathAnswer
 
 LINE: dict[str, Any] = {
     "id": "a",
@@ -193,7 +193,7 @@ def test_mbpp_is_read_as_published_with_held_out_parts(shared_data: Path) -> Non
     parts = [{t.id for t in part} for part in (source.fixed.anchor, source.fixed.dev, source.fixed.test)]
     assert all(parts) and not any(a & b for n, a in enumerate(parts) for b in parts[n + 1 :])
     for task in (*source.fixed.anchor, *source.fixed.dev, *source.fixed.test):
-        assert code.tests_of(task.check, task.id) and task.check["entry_point"] in (task.reference or "")
+        assert code_tests.tests_of(task.check, task.id) and task.check["entry_point"] in (task.reference or "")
         assert all(test in task.text for test in str(task.check["source"]).splitlines() if test.startswith("assert "))
         assert len(source.near_misses(task)) == 2
 

@@ -19,9 +19,10 @@ from selfplay.sandbox import Executor, Limits
 from selfplay.tasks import open_source
 from selfplay.tasks.gym import open_gym
 from selfplay.verify import Verifier, admit, routed, verify
-from selfplay.verify.answer import MathAnswer
-from selfplay.verify.code import CodeTests
-from selfplay.verify.leaves import Heuristic, Steps
+from selfplay.verify.code_tests import CodeTests
+from selfplay.verify.heuristic import Heuristic
+from selfplay.verify.math_answer import MathAnswer
+from selfplay.verify.steps import Steps
 from selfplay.verify.strengthen import broken_programs, changed, hidden_cases, inputs_of, strength, strengthened
 
 LEAVES: Mapping[str, Verifier] = {"steps": Steps(), "heuristic": Heuristic(), "math": MathAnswer()}

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from selfplay.errors import ConfigError
 from selfplay.records import Attempt, Outcome, Task, Verdict
 from selfplay.verify import admit, check_types, verify
-from selfplay.verify.answer import MathAnswer
-from selfplay.verify.custom import RAISED, PythonFunction
+from selfplay.verify.math_answer import MathAnswer
+from selfplay.verify.python_function import RAISED, PythonFunction
 
 FUNCTIONS = PythonFunction()
 VERIFIERS = {"math": MathAnswer(), "python": FUNCTIONS}
@@ -141,7 +141,7 @@ def test_function_that_cannot_be_had_is_named_with_the_remedy(kind: str, says: s
 
 def test_missing_verifier_names_the_task_and_what_there_is() -> None:
     with pytest.raises(
-        ConfigError, match="task t: its verifier is 'oracle', and there is math, python; use one of these"
+        ConfigError, match="task t: its verifier is 'oracle', and the open ones are math, python; use one"
     ):
         judged({"type": "oracle"})
 
@@ -187,7 +187,7 @@ def test_outcome_is_no_yes_or_no(outcome: Outcome) -> None:
             ["A: 5"],
             'near miss 0 is judged pass, so it is no canary, and the tests cannot tell it from a right reply: "A: 5"; ',
         ),
-        ({"type": f"{MINE}breaks"}, "A: 4", ["A: 5"], "the verifier is out of order"),
+        ({"type": f"{MINE}breaks"}, "A: 4", ["A: 5"], "the verifier does not work"),
         ({"type": f"{MINE}nothing"}, "A: 4", [], "the gold answer is judged abstain"),
     ],
 )

@@ -52,9 +52,10 @@ def open_tools(section: Make, folder: Path, out: Path) -> Iterator[Tools]:
     from selfplay.tasks import open_source
     from selfplay.tasks.table_files import read_table
     from selfplay.verify import check_types
-    from selfplay.verify.custom import PythonFunction
+    from selfplay.verify.base import VerifierOptions
     from selfplay.verify.faults import fault_of
-    from selfplay.verify.verifier_set import Setting, open_verifiers
+    from selfplay.verify.python_function import PythonFunction
+    from selfplay.verify.verifier_set import open_verifiers
 
     cache = out / "replies.db"
     source = open_source(
@@ -63,7 +64,9 @@ def open_tools(section: Make, folder: Path, out: Path) -> Iterator[Tools]:
     kinds = check_types([*source.fixed.anchor, *source.fixed.dev, *source.fixed.test])
     kinds |= {"judge"} if section.judge else set()
     kinds |= {"code_tests"} if section.rare and section.rare.kind == "code" else set()
-    setting = Setting(
+    options = VerifierOptions(
+        sandbox=section.sandbox,
+        judge=section.judge,
         workers=section.sandbox.workers or usable_cores(),
         student_family=section.teacher.backend.model_family if section.teacher else (),
         seed=seed_of(section.seed, "judge"),
@@ -77,11 +80,11 @@ def open_tools(section: Make, folder: Path, out: Path) -> Iterator[Tools]:
             for where, row in read_table(section.texts, folder).rows
         ]
     with ExitStack() as stack:
-        opened = stack.enter_context(open_verifiers(kinds, section.sandbox, section.judge, setting))
-        teacher = stack.enter_context(setting.open_backend(section.teacher.backend)) if section.teacher else None
+        opened = stack.enter_context(open_verifiers(kinds, options))
+        teacher = stack.enter_context(options.open_backend(section.teacher.backend)) if section.teacher else None
         held_out, training = (*source.fixed.dev, *source.fixed.test), (*source.fixed.anchor, *source.pool)
         screen = screen_of(section.tasks.source, section.decontaminate, section.privacy, held_out, training)
-        yield Tools(source, opened.plain, teacher, texts, screen)
+        yield Tools(source, opened.primary, teacher, texts, screen)
 
 
 def _said_once() -> Callable[[str, str], None]:

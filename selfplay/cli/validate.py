@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from selfplay.records import Task
     from selfplay.tasks import Source
     from selfplay.verify.admit import Admission
-    from selfplay.verify.trying import Tried
-    from selfplay.verify.verifier_set import Opened
+    from selfplay.verify.try_functions import Tried
+    from selfplay.verify.verifier_set import VerifierSet
 
 
 def validate_command(config: Path, overrides: list[str], tasks: bool = False) -> None:
@@ -94,7 +94,7 @@ def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
     from selfplay.verify import admit
     from selfplay.verify.admit import try_answers
     from selfplay.verify.routing import leaves
-    from selfplay.verify.trying import try_functions
+    from selfplay.verify.try_functions import try_functions
 
     loaded = load_config(config, overrides)
     place = loaded.path.resolve().parent
@@ -109,9 +109,9 @@ def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
     tasks = [task for task in everything.values() if all(part["type"] != "judge" for part in leaves(task.check))]
     misses = [source.near_misses(task) or stub_of(task.check) for task in tasks]
     with closing(resources), resources.checkers() as opened:
-        tried = try_functions(tasks, misses, opened.plain["python"])
-        found = admit(tasks, misses, opened.plain)
-        answers = try_answers(tasks, opened.plain)
+        tried = try_functions(tasks, misses, opened.primary["python"])
+        found = admit(tasks, misses, opened.primary)
+        answers = try_answers(tasks, opened.primary)
         tests = _strength(tasks, source, opened) if as_json else {}
     bad = [
         one if one.problem else replace(one, admitted=False, problem=why)
@@ -187,7 +187,7 @@ STRENGTH_TASKS = 24
 """Tasks whose tests are tried with broken programs: some hundred sandbox jobs."""
 
 
-def _strength(tasks: "Sequence[Task]", source: "Source", opened: "Opened") -> dict[str, int]:
+def _strength(tasks: "Sequence[Task]", source: "Source", opened: "VerifierSet") -> dict[str, int]:
     """How many broken versions of right programs the tests let through, over a spread of the tasks; {} without such tests."""
     if opened.executor is None or opened.limits is None:
         return {}

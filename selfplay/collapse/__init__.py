@@ -1,4 +1,4 @@
-"""Floor 1: model collapse, measured: estimators with intervals, the panel, texts by round, and alarms.
+"""Floor 1: model collapse, measured: estimators with intervals, the dev set, texts by round, and alarms.
 
 Pure: numpy and the standard library; no torch, no network, no clock, no global generator. A library in its own right.
 """
@@ -7,12 +7,11 @@ from selfplay.collapse.agreement import (
     balance_score,
     breakdown_point,
     cohen_kappa,
-    generation_verification_gap,
     mcc,
-    verifier_metrics,
 )
 from selfplay.collapse.alarms import Rules, alarms, load_rules
 from selfplay.collapse.compress import compression_ratio, long_window_codec
+from selfplay.collapse.dev_set import DevSet, dev_set_metrics, dev_set_of, freeze_strata, freeze_tail
 from selfplay.collapse.divergence import js_divergence_bits, kl_divergence_bits, vocabulary_kept
 from selfplay.collapse.duplicates import exact_dup_rate, near_dup_rate, near_duplicates
 from selfplay.collapse.estimate import (
@@ -39,7 +38,6 @@ from selfplay.collapse.kernels import coverage, hashed_features, rke, rke_estima
 from selfplay.collapse.likelihood import (
     entropy_of_distributions,
     kl_from_samples,
-    kl_metrics,
     likelihood_metrics,
     nll_cvar,
     nll_quantile,
@@ -58,7 +56,6 @@ from selfplay.collapse.modes import (
     hill2_u,
 )
 from selfplay.collapse.overlap import ngram_overlap, rouge_l, self_bleu, shingle_jaccard
-from selfplay.collapse.panel import Panel, freeze_strata, freeze_tail, panel_metrics, panel_of
 from selfplay.collapse.passes import (
     expected_retention,
     majority_at_k,
@@ -75,8 +72,8 @@ from selfplay.collapse.texts import Budget, Reference, budget_of, drawn, measure
 
 __all__ = [
     "Budget",
+    "DevSet",
     "Estimate",
-    "Panel",
     "Reference",
     "Rules",
     "alarms",
@@ -89,6 +86,8 @@ __all__ = [
     "collision_estimate",
     "compression_ratio",
     "coverage",
+    "dev_set_metrics",
+    "dev_set_of",
     "distinct_estimate",
     "distinct_n",
     "drawn",
@@ -101,7 +100,6 @@ __all__ = [
     "expected_retention",
     "freeze_strata",
     "freeze_tail",
-    "generation_verification_gap",
     "gini",
     "good_turing_unseen",
     "half_life_rounds",
@@ -115,7 +113,6 @@ __all__ = [
     "js_divergence_bits",
     "kl_divergence_bits",
     "kl_from_samples",
-    "kl_metrics",
     "likelihood_metrics",
     "load_rules",
     "long_window_codec",
@@ -130,8 +127,6 @@ __all__ = [
     "nll_cvar",
     "nll_quantile",
     "paired_delta",
-    "panel_metrics",
-    "panel_of",
     "pass_at_k",
     "pass_at_k_s",
     "pass_hat_k",
@@ -154,7 +149,6 @@ __all__ = [
     "unique_correct_at_k",
     "vendi",
     "vendi_dual",
-    "verifier_metrics",
     "vocabulary_kept",
     "wilson",
 ]

@@ -1,9 +1,9 @@
-"""Floor 1: how good the judges are: Matthews correlation, Cohen's kappa, verifier rates and their breakdown point."""
+"""Floor 1: how good the judges are: Matthews correlation, Cohen's kappa, the breakdown point of a verifier, B-STaR's balance."""
 
 import math
 from collections.abc import Sequence
 
-from selfplay.collapse.estimate import Estimate, bootstrap_mean, jackknife, wilson
+from selfplay.collapse.estimate import Estimate, bootstrap_mean, jackknife
 from selfplay.errors import DataError, EmptyMetric
 
 MANY_TASKS = 200
@@ -49,27 +49,6 @@ def breakdown_point(phi: float, psi: float) -> float:
     return phi / (phi + psi)
 
 
-def verifier_metrics(kept_right: int, right: int, kept_wrong: int, wrong: int, error: float) -> dict[str, float]:
-    """collapse_quality/ keys of an audited sample: phi, psi (Wilson intervals) and the margin p* - error.
-
-    `error`: share of wrong attempts before the filter, in [0, 1]. The margin's interval combines the worst and best ends
-    of phi and psi, so it is wider than 95 %. Parts without audited attempts are left out.
-    """
-    out: dict[str, float] = {}
-    phi = wilson(kept_right, right) if right else None
-    psi = wilson(kept_wrong, wrong) if wrong else None
-    for name, rate in (("phi", phi), ("psi", psi)):
-        if rate is not None:
-            key = f"collapse_quality/verifier_{name}"
-            out |= {key: rate.value, f"{key}_lo": rate.lo, f"{key}_hi": rate.hi}
-    if phi is not None and psi is not None and phi.value + psi.value > 0:
-        key = "collapse_quality/verifier_pstar_margin"
-        out[key] = breakdown_point(phi.value, psi.value) - error
-        out[f"{key}_lo"] = breakdown_point(phi.lo, psi.hi) - error
-        out[f"{key}_hi"] = breakdown_point(phi.hi, psi.lo) - error
-    return out
-
-
 def balance_score(unique_correct: Sequence[int], selected: Sequence[int], target: int = 8) -> Estimate:
     """B-STaR's balance over tasks: mean of min(u/target, 1) * u/s with u different right ones among s selected.
 
@@ -80,9 +59,3 @@ def balance_score(unique_correct: Sequence[int], selected: Sequence[int], target
     scores = [min(u / target, 1.0) * u / s if s else 0.0 for u, s in zip(unique_correct, selected, strict=True)]
     total, n = math.fsum(scores), len(scores)
     return bootstrap_mean(scores) if n <= MANY_TASKS else jackknife(total / n, [(total - x) / (n - 1) for x in scores])
-
-
-def generation_verification_gap(accepted_score: float, score: float) -> tuple[float, float]:
-    """Gap J(kept) - J(all), and relative to the headroom 1 - J(all) (Song et al. 2412.02674); relative 0 at no headroom."""
-    gap = accepted_score - score
-    return gap, gap / (1 - score) if score < 1 else 0.0

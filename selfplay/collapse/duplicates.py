@@ -1,7 +1,4 @@
-"""Floor 1: exact and near duplicates: one-permutation MinHash to find candidates, exact Jaccard to decide.
-
-No pair is called a duplicate on a sketch alone. `D` texts, `BINS` sketch bins.
-"""
+"""Floor 1: the share of texts that repeat an earlier one, exactly or nearly: MinHash finds candidates, exact Jaccard decides."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -10,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selfplay.collapse.estimate import Estimate, Floats, jackknife
-from selfplay.collapse.stream import Hashes, Ints, Stream, as_stream, gram_hashes, scramble
 from selfplay.errors import EmptyMetric
+from selfplay.textstats.hashing import Hashes, Ints, mix
+from selfplay.textstats.minhash import BANDS, U32, band, sketches
+from selfplay.textstats.ngrams import gram_hashes
+from selfplay.textstats.token_stream import Stream, as_stream
 
-BINS, ROWS = 128, 4
-"""32 bands of 4 bins: a pair with Jaccard 0.8 meets in a band with 1 - (1 - 0.8^4)^32 > 0.9999, with 0.4 by 0.56."""
-EMPTY = np.uint64(2**64 - 1)
 MOST_UNLIKE = 100_000
 """Pairs that are remembered to be unlike: most that meet in one band meet in more."""
 
@@ -42,40 +39,6 @@ def exact_dup_estimate(texts: Sequence[str] | Hashes) -> Estimate:
     return jackknife(1 - different / n, 1 - (different - alone) / max(n - 1, 1))
 
 
-def sketch(stream: Stream, n: int = 5) -> Hashes:
-    """One-permutation MinHash (Li, Owen and Zhang 2012) of each text's n-grams: (D, BINS).
-
-    Bins that no n-gram fell in take the next filled one's value, shifted by the distance (rotation densification,
-    Shrivastava and Li 2014); rows of texts without n-grams are EMPTY.
-    """
-    hashes, counts = gram_hashes(stream, n)
-    out = np.full((counts.size, BINS), EMPTY, dtype=np.uint64)
-    ends = np.concatenate([[0], np.cumsum(counts)])
-    start = 0
-    while start < counts.size:
-        stop = int(max(start + 1, np.searchsorted(ends, ends[start] + 1_000_000, side="right") - 1))
-        inside = hashes[ends[start] : ends[stop]]
-        cell = np.repeat(np.arange(stop - start, dtype=np.uint64), counts[start:stop]) * np.uint64(BINS)
-        cell += inside >> np.uint64(57)
-        keys = np.sort((cell << np.uint64(32)) | ((inside >> np.uint64(20)) & np.uint64(0xFFFFFFFF)))
-        cells = keys >> np.uint64(32)
-        first = np.flatnonzero(np.concatenate([[True], cells[1:] != cells[:-1]])) if keys.size else np.empty(0, int)
-        out[start:stop].reshape(-1)[cells[first].astype(np.int64)] = keys[first] & np.uint64(0xFFFFFFFF)
-        out[start:stop] = _densified(out[start:stop])
-        start = stop
-    return out
-
-
-def _densified(bins: Hashes) -> Hashes:
-    filled = np.concatenate([bins, bins], axis=1) != EMPTY
-    place = np.where(filled, np.arange(2 * BINS), 10 * BINS)
-    nearest = np.minimum.accumulate(place[:, ::-1], axis=1)[:, ::-1][:, :BINS]
-    some = filled.any(axis=1)
-    steps = np.where(some[:, None], nearest - np.arange(BINS), 0)
-    taken = np.take_along_axis(bins, np.where(some[:, None], nearest % BINS, 0), axis=1)
-    return np.where(some[:, None], taken + (steps.astype(np.uint64) << np.uint64(33)), EMPTY)
-
-
 def near_duplicates(texts: Sequence[str] | Stream, threshold: float = 0.8, n: int = 5) -> list[tuple[int, int, float]]:
     """Texts whose n-gram set is alike an earlier one's: (earlier, later, exact Jaccard >= threshold), one a later text.
 
@@ -84,13 +47,13 @@ def near_duplicates(texts: Sequence[str] | Stream, threshold: float = 0.8, n: in
     """
     stream = as_stream(texts)
     sets = _Sets(stream, n)
-    signatures = sketch(stream, n)
+    signatures = sketches((sets.hashes >> np.uint64(32)).astype(np.uint32), sets.ends)
     found: dict[int, tuple[int, float]] = {}
     known = np.zeros(sets.sizes.size, dtype=bool)
     unlike: set[tuple[int, int]] = set()
     usable = np.flatnonzero(sets.sizes > 0)
-    for band in range(BINS // ROWS):
-        rows = signatures[usable, band * ROWS : (band + 1) * ROWS]
+    for number in range(BANDS):
+        rows = band(signatures, number)[usable].astype(np.uint64)
         for earlier, later in _candidates(rows, usable, signatures, threshold, known):
             if later in found or (earlier, later) in unlike:
                 continue
@@ -104,12 +67,12 @@ def near_duplicates(texts: Sequence[str] | Stream, threshold: float = 0.8, n: in
 
 
 def _candidates(
-    rows: Hashes, texts: Ints, signatures: Hashes, threshold: float, known: NDArray[np.bool_]
+    rows: Hashes, texts: Ints, signatures: U32, threshold: float, known: NDArray[np.bool_]
 ) -> list[tuple[int, int]]:
     """Pairs (earlier, later) of one band that may be alike, but for later texts that are known to be."""
     key = rows[:, 0].copy()
     for i in range(1, rows.shape[1]):
-        key = scramble(key) + rows[:, i]
+        key = mix(key) + rows[:, i]
     order = np.argsort(key, kind="stable")
     same = np.concatenate([[False], key[order][1:] == key[order][:-1]])
     heads = np.maximum.accumulate(np.where(same, 0, np.arange(order.size)))

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selfplay.collapse.estimate import Estimate, Floats, jackknife
-from selfplay.collapse.stream import Hashes, Ints, Stream, as_stream, gram_hashes, stream_of, tally
 from selfplay.errors import EmptyMetric
+from selfplay.textstats.hashing import Hashes, Ints
+from selfplay.textstats.ngrams import gram_hashes, tally
+from selfplay.textstats.token_stream import Stream, as_stream, stream_of
 
 Texts = Sequence[str] | Stream
 

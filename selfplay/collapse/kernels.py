@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from selfplay.collapse.estimate import Estimate, Floats, jackknife
-from selfplay.collapse.stream import Stream, as_stream, gram_hashes
 from selfplay.errors import DataError, EmptyMetric
+from selfplay.textstats.ngrams import gram_hashes
+from selfplay.textstats.token_stream import Stream, as_stream
 
 
 def _order(q: float | str) -> float:
@@ -131,7 +132,7 @@ def hashed_features(texts: Sequence[str] | Stream, n: int = 1, width: int = 512)
 def coverage(reference: ArrayLike, points: ArrayLike, k: int = 5) -> float:
     """Share of the reference points with a point inside their k-th-neighbour radius (Naeem et al. 2020, 2002.09797).
 
-    n x m distances, so for panels of up to a few thousand; hold both sizes fixed. Raises EmptyMetric for k or fewer
+    n x m distances, so for sets of up to a few thousand; hold both sizes fixed. Raises EmptyMetric for k or fewer
     reference points.
     """
     A, B = _checked(reference, "coverage"), _checked(points, "coverage")

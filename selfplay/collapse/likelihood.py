@@ -113,23 +113,6 @@ def kl_from_samples(log_p: ArrayLike, log_q: ArrayLike) -> Estimate:
     return bootstrap_mean(np.exp(ratio) - 1 - ratio)
 
 
-def kl_metrics(name: str, log_p_D_T: Sequence[ArrayLike], log_q_D_T: Sequence[ArrayLike]) -> dict[str, float]:
-    """collapse_drift/kl_{name}_seq (plain mean of summed log p/q a sequence) and kl_{name}_tok (k3, per token).
-
-    `name`: rev (samples of the new student) or fwd (samples of round 0), see `kl_from_samples`.
-    """
-    sums = [float(np.sum(p) - np.sum(q)) for p, q in zip(log_p_D_T, log_q_D_T, strict=True)]
-    out = _put(f"collapse_drift/kl_{name}_seq", bootstrap_mean(sums)) if sums else {}
-    flat = [
-        np.concatenate([np.asarray(r, dtype=np.float64).ravel() for r in rows])
-        for rows in (log_p_D_T, log_q_D_T)
-        if rows
-    ]
-    if flat and flat[0].size:
-        out |= _put(f"collapse_drift/kl_{name}_tok", kl_from_samples(flat[0], flat[1]))
-    return out
-
-
 def token_entropy(logprobs_D_T: Sequence[ArrayLike]) -> Estimate:
     """Mean -log p of sampled tokens, nats, resampled over texts: the policy's entropy if sampled at temperature 1, top-p 1.
 

@@ -1,6 +1,6 @@
 """Floor 1: how alike two texts, or many, are: self-BLEU, ROUGE-L, shingle Jaccard, n-gram overlap.
 
-For comparison with published figures and for checking candidates of a faster screen; the panel itself uses collision
+For comparison with published figures and for checking candidates of a faster screen; the dev set is measured by collision
 probabilities, which are linear in the tokens and flat in the number of texts.
 """
 

@@ -13,12 +13,12 @@ from functools import partial
 import numpy as np
 
 from selfplay.collapse.alarms import Rules, alarms
+from selfplay.collapse.dev_set import DevSet, dev_set_metrics, dev_set_of
 from selfplay.collapse.duplicates import text_hashes
 from selfplay.collapse.estimate import wilson
-from selfplay.collapse.panel import Panel, panel_metrics, panel_of
-from selfplay.collapse.stream import Units, units_of
 from selfplay.collapse.texts import Budget, Reference, Row, budget_of, measure, reference_of
 from selfplay.errors import ConfigError, DataError, EmptyMetric
+from selfplay.textstats.token_stream import Units, units_of
 
 MAX_TEXTS = 20_000
 
@@ -65,7 +65,7 @@ def profile(
     judged_only: bool = False,
     seed: int = 0,
 ) -> list[Row]:
-    """One row a round, oldest first: the keys of `measure` at one budget, panel keys where verdicts are there, alarms.
+    """One row a round, oldest first: the keys of `measure` at one budget, dev-set keys where verdicts are there, alarms.
 
     `reference`: a round's number, or texts to hold all rounds against; None: `default_reference`. Alarm keys:
     collapse_alarm/level (0..2 here), n_active, first_metric, and `reasons`. An empty round gets its row with
@@ -81,8 +81,8 @@ def profile(
     frozen = _frozen(data, base, budget, units, seed)
     read = partial(measure, reference=frozen, budget=budget, units=units, judged_only=judged_only, seed=seed)
     rows = [_row(n, r, read) for n, r in data.items()]
-    panels = {n: p for n, r in data.items() if (p := _panel(r)) is not None}
-    _add_panels(rows, panels, base if isinstance(base, int) else None)
+    dev_sets = {n: p for n, r in data.items() if (p := _dev_set(r)) is not None}
+    _add_dev_sets(rows, dev_sets, base if isinstance(base, int) else None)
     return _with_alarms(rows, base, read, rules)
 
 
@@ -117,7 +117,7 @@ def _row(number: int, texts: RoundTexts, read: Callable[[Sequence[str]], Row]) -
     return row
 
 
-def _panel(texts: RoundTexts) -> Panel | None:
+def _dev_set(texts: RoundTexts) -> DevSet | None:
     """Tasks by group, right ones clustered by equal text; None without groups or verdicts."""
     by_task: dict[Hashable, list[tuple[bool, Hashable]]] = defaultdict(list)
     labels = text_hashes(texts.texts).tolist()
@@ -128,17 +128,17 @@ def _panel(texts: RoundTexts) -> Panel | None:
         return None
     right = [[ok for ok, _ in row] for row in by_task.values()]
     named = [[label for _, label in row] for row in by_task.values()]
-    return panel_of([str(task) for task in by_task], right, named, named)
+    return dev_set_of([str(task) for task in by_task], right, named, named)
 
 
-def _add_panels(rows: list[Row], panels: Mapping[int, Panel], base: int | None) -> None:
-    """Panel keys of each round, paired with the reference round's tasks; tail coverage stays that of the texts."""
+def _add_dev_sets(rows: list[Row], dev_sets: Mapping[int, DevSet], base: int | None) -> None:
+    """Dev-set keys of each round, paired with the reference round's tasks; tail coverage stays that of the texts."""
     for row in rows:
-        panel = panels.get(row["round"])
-        if panel is None:
+        dev_set = dev_sets.get(row["round"])
+        if dev_set is None:
             continue
-        first = panels.get(base) if base is not None and base != row["round"] else None
-        found = panel_metrics(panel, first)
+        first = dev_sets.get(base) if base is not None and base != row["round"] else None
+        found = dev_set_metrics(dev_set, first)
         row |= {key: value for key, value in found.items() if not key.startswith("collapse_tails/rare_item")}
 
 

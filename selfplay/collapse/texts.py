@@ -25,8 +25,10 @@ from selfplay.collapse.grams import (
 )
 from selfplay.collapse.kernels import hashed_features, rke_estimate, vendi_dual
 from selfplay.collapse.overlap import self_bleu
-from selfplay.collapse.stream import Hashes, Ints, Stream, Units, gram_hashes, stream_of, tally, units_of
 from selfplay.errors import DataError, EmptyMetric
+from selfplay.textstats.hashing import Hashes, Ints
+from selfplay.textstats.ngrams import gram_hashes, tally
+from selfplay.textstats.token_stream import Stream, Units, stream_of, units_of
 
 MAX_BUDGET = 400_000
 """Tokens of the compared sample: its intervals are narrow enough, and it costs under a second."""
@@ -216,7 +218,7 @@ def compared(
 def drawn(
     texts: Sequence[str], budget: Budget, units: Units = "words", common: Hashes | None = None, seed: int = 0
 ) -> Row:
-    """Keys of one round's texts, all from one draw of a budget that was frozen before: a run's panel samples.
+    """Keys of one round's texts, all from one draw of a budget that was frozen before: a run's samples of the dev set.
 
     `common`: the reference's frequent tokens, for `ref_ngram_lost`. The texts must be equally many in every round (the
     same tasks and samples), since duplicates are counted over all of them. Empty where the budget is not reached.

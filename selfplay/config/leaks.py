@@ -1,4 +1,4 @@
-"""Floor 0: the section on evaluation text in training text: which rules count, and how many tasks make words common."""
+"""Floor 0: the section `curate.decontaminate`: which rules count as evaluation text, and what counts as common wording."""
 
 import difflib
 from typing import Annotated, Any, Final
@@ -18,9 +18,9 @@ RULES: Final = (
     "code_exact",
     "code_renamed",
 )
-"""What each finds: see `selfplay.curate.decontaminate.RULES`, which is this tuple."""
+"""What each of them finds is described in `selfplay.curate.decontaminate`."""
 BOTH_CODE: Final = "code"
-"""Stands for the two rules of code."""
+"""Short for the two rules about code."""
 
 
 class Decontaminate(Section):
@@ -29,9 +29,9 @@ class Decontaminate(Section):
     rules: tuple[str, ...] = RULES
     """exact, spacing_case, numbers, in_context, half, overlap, answer_only, code_exact, code_renamed, or code for the last two."""
     common_tasks: Annotated[int, Field(ge=2)] = 2
-    """Different evaluation tasks that make a run of words an instruction or a template, and no evidence."""
+    """A run of words in this many different evaluation tasks is an instruction or a template, and no evidence."""
     common_training: Annotated[int, Field(ge=2)] = 10
-    """Different training prompts that do."""
+    """The same for different training prompts."""
 
     @model_validator(mode="before")
     @classmethod

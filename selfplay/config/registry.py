@@ -26,10 +26,14 @@ class Registry:
     default: str | None = None
     """The part that is meant where the key is left out; None: it must be given."""
 
-    def settings(self, word: str) -> type[BaseModel]:
-        """The settings class of a part. Raises KeyError where there is no such part."""
+    def part(self, word: str) -> Any:
+        """The class of a part. Raises KeyError where there is no such part."""
         module, _, name = self.places[word].partition(":")
-        found: type[BaseModel] = getattr(import_module(module), name)
+        return getattr(import_module(module), name)
+
+    def settings(self, word: str) -> type[BaseModel]:
+        """The same, of a registry whose classes are settings."""
+        found: type[BaseModel] = self.part(word)
         return found
 
 
@@ -69,6 +73,20 @@ ENGINES = Registry(
         "recorded": "selfplay.config.sections:RecordedBackend",
     },
 )
+VERIFIERS = Registry(
+    "verifier",
+    "type",
+    {
+        "math": "selfplay.verify.math_answer:MathAnswer",
+        "code_tests": "selfplay.verify.code_tests:CodeTests",
+        "steps": "selfplay.verify.steps:Steps",
+        "heuristic": "selfplay.verify.heuristic:Heuristic",
+        "judge": "selfplay.verify.judge:Judge",
+        "reasoning_gym": "selfplay.verify.reasoning_gym:Gym",
+        "python": "selfplay.verify.python_function:PythonFunction",
+    },
+)
+"""Types of checks; the class is the verifier itself, whose keys are not those of a configuration but of a task's check."""
 
 
 class PartOf:

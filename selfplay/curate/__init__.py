@@ -1,7 +1,7 @@
-"""Floor 1: which traces are trained on, and why each of the others is not. Pure: no torch, network, clock, global RNG.
+"""Floor 1: which traces are trained on, and why each of the others is not. Pure: no torch, network, clock or global generator.
 
-`select` decides on one round's traces; `screen` finds evaluation text and personal data in them. Each part can be used
-alone: `decontaminate`, `privacy`, `dedup`, `quotas`, `pairs`, `emphasis`, `exposure`. Nothing here reads or writes files.
+`select` decides on one round's traces; `screen` finds evaluation text and personal data in them. The parts can be used alone:
+`decontaminate`, `privacy`, `dedup`, `quotas`, `pairs`, `difficulty_weights`. Nothing here reads or writes files.
 """
 
 from selfplay.curate.archive import Archive, Entry

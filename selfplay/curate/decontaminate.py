@@ -24,7 +24,9 @@ from selfplay.curate.eval_index import (
     squeeze,
 )
 from selfplay.curate.templates import SEED_WORDS, covered, without_numbers
-from selfplay.curate.tokens import U64, Words, batches, char_offset, shingles
+from selfplay.textstats.hashing import Hashes
+from selfplay.textstats.ngrams import shingles
+from selfplay.textstats.words import Words, batches, char_offset
 
 RULES = leaks.RULES
 """What a hit can be, by how the text has the protected row: as it begins; with other spacing, case or punctuation; with
@@ -142,7 +144,7 @@ def _long_enough(length: int, own: int, of_text: int, of_part: int) -> bool:
 
 
 def _shared_seeds(
-    hashes: U64, offsets: NDArray[np.int64], seeds: tuple[U64, dict[int, list[tuple[int, int]]]]
+    hashes: Hashes, offsets: NDArray[np.int64], seeds: tuple[Hashes, dict[int, list[tuple[int, int]]]]
 ) -> Iterator[tuple[int, int, int, int]]:
     """(text, place, part, place there) of every seed that a text shares with a part, in order."""
     known, table = seeds
@@ -159,7 +161,7 @@ def _shared_seeds(
             yield row, at - int(starts[row]), part, place
 
 
-def _filter_of(known: U64) -> NDArray[np.bool_]:
+def _filter_of(known: Hashes) -> NDArray[np.bool_]:
     bitmap = np.zeros(1 << _FILTER_BITS, np.bool_)
     bitmap[(known >> np.uint64(64 - _FILTER_BITS)).astype(np.int64)] = True
     return bitmap

@@ -1,8 +1,8 @@
 """Floor 1: duplicates: exact, near (MinHash, then an exact check), and against sketches of earlier rounds. Pure.
 
-MinHash with 128 hash functions in 32 bands of 4 over 5-word shingles; every candidate is checked by its exact
-Jaccard similarity, so the bands decide only what is looked at (Broder 1997; Leskovec et al., Mining of Massive
-Datasets, ch. 3). At similarity 0.7 a pair escapes all bands with probability 1.5e-4, at 0.6 with 1.2e-2.
+MinHash in 32 bands of 4 over 5-word shingles finds candidates; each is checked by its exact Jaccard similarity, so the bands
+decide only what is compared (Leskovec et al., Mining of Massive Datasets, ch. 3). At similarity 0.7 a pair escapes all bands
+with probability 1.5e-4, at 0.6 with 1.2e-2.
 """
 
 import base64
@@ -13,16 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.curate.tokens import U64, batches, mix, shingles, words
+from selfplay.textstats.hashing import Hashes, mix
+from selfplay.textstats.minhash import BANDS, PERMUTATIONS, U32, band, sketches
+from selfplay.textstats.ngrams import shingles
+from selfplay.textstats.words import batches
 
 SHINGLE_WORDS = 5
 """Words in a shingle: shorter runs are shared by chance in templated problems, longer ones miss light rewording."""
-
-PERMUTATIONS = 128
-"""Hash functions of a sketch: standard error of the similarity 0.04 at 0.7."""
-
-BANDS = 32
-"""Bands of 4 values each: half of the pairs at similarity 0.42 become candidates, nearly all above 0.6."""
 
 THRESHOLD = 0.7
 """Similarity from which two texts are near-duplicates: the usual value for text corpora (Lee et al. 2022 use 0.8
@@ -33,13 +30,6 @@ SKETCH_MARGIN = 0.15
 
 MAX_CANDIDATES = 200
 """Candidates checked for one text, oldest first: bounds the cost where thousands of texts share a boilerplate."""
-
-_ROWS = PERMUTATIONS // BANDS
-_MULTIPLIERS: NDArray[np.uint32] = (mix(np.arange(1, PERMUTATIONS + 1, dtype=np.uint64)) | np.uint64(1)).astype(
-    np.uint32
-)
-
-U32 = NDArray[np.uint32]
 
 
 @dataclass(frozen=True)
@@ -52,7 +42,7 @@ class Sketches:
     """Sorted shingle hashes of each text, flat; repeats kept."""
     offsets: NDArray[np.int64]
     """(D + 1,)"""
-    numbers: U64
+    numbers: Hashes
     """(D,) one word for the multiset of numbers in the text; 0 where it has none."""
 
     def shingle_set(self, index: int) -> U32:
@@ -74,9 +64,7 @@ def sketch(texts: Sequence[str], shingle_words: int = SHINGLE_WORDS) -> Sketches
         parts.append(low)
         lengths.append(np.diff(offsets))
         numbers[start : start + len(block)] = _numbers(block.hashes, block.is_number, block.offsets)
-        for d in range(len(block)):
-            column = low[offsets[d] : offsets[d + 1], None]
-            minhash[start + d] = (column * _MULTIPLIERS).min(axis=0)
+        minhash[start : start + len(block)] = sketches(low, offsets)
     flat = np.concatenate(parts) if parts else np.zeros(0, np.uint32)
     counts = np.concatenate(lengths) if lengths else np.zeros(0, np.int64)
     return Sketches(minhash, flat, np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]), numbers)
@@ -88,11 +76,11 @@ def _wordless(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=4).digest(), "big")
 
 
-def _numbers(hashes: U64, is_number: NDArray[np.bool_], offsets: NDArray[np.int64]) -> U64:
+def _numbers(hashes: Hashes, is_number: NDArray[np.bool_], offsets: NDArray[np.int64]) -> Hashes:
     """The multiset of numbers of each text as one word, whatever their order."""
     values = np.where(is_number, mix(hashes), np.uint64(0))
     total = np.concatenate([np.zeros(1, np.uint64), np.cumsum(values, dtype=np.uint64)])
-    sums: U64 = total[offsets[1:]] - total[offsets[:-1]]
+    sums: Hashes = total[offsets[1:]] - total[offsets[:-1]]
     return sums
 
 
@@ -142,20 +130,20 @@ def near_duplicates(
     return result
 
 
-def _salts(groups: Sequence[str] | None, count: int) -> U64:
+def _salts(groups: Sequence[str] | None, count: int) -> Hashes:
     if groups is None:
         return np.zeros(count, np.uint64)
     ids: dict[str, int] = {}
     return mix(np.fromiter((ids.setdefault(group, len(ids) + 1) for group in groups), np.uint64, count))
 
 
-def _shared_buckets(minhash: U32, salts: U64) -> dict[int, list[int]]:
+def _shared_buckets(minhash: U32, salts: Hashes) -> dict[int, list[int]]:
     """Text -> ids of the buckets it shares with another text; texts alone in all bands are left out."""
     found: dict[int, list[int]] = {}
     next_bucket = 0
-    for band in range(BANDS):
-        keys = mix(salts + np.uint64(band))
-        for row in minhash[:, band * _ROWS : (band + 1) * _ROWS].T:
+    for number in range(BANDS):
+        keys = mix(salts + np.uint64(number))
+        for row in band(minhash, number).T:
             keys = mix(keys ^ row.astype(np.uint64))
         order = np.argsort(keys, kind="stable")
         ranked = keys[order]
@@ -200,9 +188,3 @@ def estimated_similarity(minhash: U32, earlier: Iterable[U32]) -> float:
     """The greatest similarity to earlier sketches, estimated (standard error 0.04 at 0.7); 0.0 where there are none."""
     stack = list(earlier)
     return float((np.stack(stack) == minhash).mean(axis=1).max()) if stack else 0.0
-
-
-def number_word(text: str) -> str:
-    """The numbers of a text as one hex word, as an archive keeps it; order does not count, repeats do."""
-    block = words([text])
-    return f"{int(_numbers(block.hashes, block.is_number, block.offsets)[0]):016x}"

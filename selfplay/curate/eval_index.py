@@ -21,7 +21,9 @@ from selfplay.curate.templates import (
     tasks_of,
     without_numbers,
 )
-from selfplay.curate.tokens import U64, Words, shingles, words
+from selfplay.textstats.hashing import Hashes
+from selfplay.textstats.ngrams import shingles
+from selfplay.textstats.words import Words, words
 
 SEED_ITEMS = 500
 """A seed that more protected rows share is not followed: for each of its rows the whole text would be compared."""
@@ -79,7 +81,7 @@ class Protected:
     parts: tuple[Part, ...]
     tasks: tuple[int, ...] = ()
     """For each row a number that rows of one task share."""
-    common: U64 = field(default_factory=lambda: np.zeros(0, np.uint64))
+    common: Hashes = field(default_factory=lambda: np.zeros(0, np.uint64))
     """Sorted hashes of the runs of SEED_WORDS words that many tasks share."""
     functions: Mapping[str, int] = field(default_factory=dict)
     """Canonical function -> index of its row."""
@@ -129,7 +131,7 @@ class Protected:
         return words([part.text for part in self.parts])
 
     @cached_property
-    def plain(self) -> tuple[U64, NDArray[np.int64], NDArray[np.int64]]:
+    def plain(self) -> tuple[Hashes, NDArray[np.int64], NDArray[np.int64]]:
         """Words without the numbers: hashes, offsets of the parts, and place among all words."""
         return without_numbers(self.words)
 
@@ -178,7 +180,7 @@ class Protected:
         return found
 
     @cached_property
-    def seeds(self) -> tuple[U64, dict[int, list[tuple[int, int]]]]:
+    def seeds(self) -> tuple[Hashes, dict[int, list[tuple[int, int]]]]:
         """Sorted seed hashes, and for each its (part, place) list: runs of words without numbers that are not common."""
         hashes, offsets, _ = self.plain
         table = _places(hashes, offsets, [i for i in range(len(self.parts)) if i not in self.short | self.unsought])
@@ -187,7 +189,7 @@ class Protected:
         return np.array(sorted(kept), np.uint64), kept
 
     @cached_property
-    def number_seeds(self) -> tuple[U64, dict[int, list[tuple[int, int]]]]:
+    def number_seeds(self) -> tuple[Hashes, dict[int, list[tuple[int, int]]]]:
         """The rarest run, numbers included, of each short part that is long enough to be sought inside a text."""
         short = sorted(self.short - self.unsought)
         sought = [i for i in short if len(squeeze(self.parts[i].text)) >= MIN_ANSWER_CHARS]
@@ -241,7 +243,7 @@ class Protected:
 
 def _shared(
     parts: Sequence[Part], rows: int, training: Sequence[str], common_tasks: int, common_training: int
-) -> tuple[tuple[int, ...], U64]:
+) -> tuple[tuple[int, ...], Hashes]:
     """The task of each row, and the sorted runs of words that many tasks share."""
     block = words([part.text for part in parts])
     hashes, offsets, _ = without_numbers(block)
@@ -262,7 +264,7 @@ def _shared(
     return tuple(same[task] for task in tasks), common
 
 
-def _places(hashes: U64, offsets: NDArray[np.int64], wanted: Sequence[int]) -> dict[int, list[tuple[int, int]]]:
+def _places(hashes: Hashes, offsets: NDArray[np.int64], wanted: Sequence[int]) -> dict[int, list[tuple[int, int]]]:
     """Run of SEED_WORDS words -> where it stands in the wanted parts, as (part, place)."""
     rolled, starts = shingles(hashes, offsets, SEED_WORDS)
     counts = np.diff(offsets)

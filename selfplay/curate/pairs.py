@@ -38,17 +38,6 @@ class Pair:
     reason: str
     """Why the rejected side lost, in the verifier's words, such as `failed: wrong_answer`."""
 
-    def dpo(self) -> dict[str, str]:
-        """The row that TRL's DPOTrainer reads."""
-        return {"prompt": self.prompt, "chosen": self.chosen, "rejected": self.rejected}
-
-    def kto(self) -> list[dict[str, str | bool]]:
-        """The two rows that TRL's KTOTrainer reads."""
-        return [
-            {"prompt": self.prompt, "completion": self.chosen, "label": True},
-            {"prompt": self.prompt, "completion": self.rejected, "label": False},
-        ]
-
 
 @dataclass(frozen=True)
 class PairReport:
@@ -95,18 +84,6 @@ def preference_pairs(
     one_sided = sum((not chosen) != (not rejected) for chosen, rejected in sides.values())
     mean = balance / len(pairs) if pairs else 0.0
     return pairs, PairReport(len(pairs), len({pair.task_id for pair in pairs}), one_sided, too_uneven, mean)
-
-
-def kto_rows(traces: Sequence[Trace], decisions: Sequence[Decision]) -> list[dict[str, str | bool]]:
-    """One KTO row for each accepted and each wrong attempt, paired or not, sorted by (task, attempt)."""
-    rows = []
-    for trace, decision in zip(traces, decisions, strict=True):
-        good = decision.decision == "accepted"
-        if good or (decision.reason in REJECTED_REASONS and trace.attempt.finish_reason == "stop"):
-            rows.append(
-                (trace.task.id, trace.attempt.round, trace.attempt.attempt, trace.task.text, trace.attempt.text, good)
-            )
-    return [{"prompt": prompt, "completion": text, "label": good} for *_, prompt, text, good in sorted(rows)]
 
 
 def _ordered(side: Sequence[tuple[Trace, Decision]]) -> list[Trace]:

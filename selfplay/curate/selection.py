@@ -115,7 +115,7 @@ class Selection:
     counts: dict[str, int] = field(default_factory=dict)
     """Rows by reason, zeros included; they add up to the number of traces."""
     signatures: dict[int, str] = field(default_factory=dict)
-    """Index of a trace -> its signature, for those candidates that had to be compared; spares `archive_entries` the work."""
+    """Index of a trace -> its signature, for those that the lanes decided on; saves `archive_entries` the work."""
 
 
 def select(
@@ -213,6 +213,7 @@ class _State:
         self.reasons: list[str] = [""] * len(traces)
         self.places: dict[int, int] = {}
         self.signatures: dict[int, str] = {}
+        """Of the candidates that the ranking starts from."""
         self.tasks: dict[str, list[int]] = {}
         """Task id -> its ranked traces, best first; errors are in none."""
         self.quota_lines: list[QuotaLine] = []
@@ -223,28 +224,16 @@ class _State:
         for index, reason in enumerate(self.reasons):
             if reason != "error":
                 groups.setdefault(self.traces[index].task.id, []).append(index)
+        self.signatures = {i: signature_of(self.traces[i]) for i, why in enumerate(self.reasons) if why == "accepted"}
         for task_id in sorted(groups):
             members = groups[task_id]
-            signed = self._signed(members)
+            signed = {place: self.signatures[i] for place, i in enumerate(members) if i in self.signatures}
             seen = {place: self.archive.count(task_id, signature) for place, signature in signed.items()}
             ranked = ranking.rank(
                 [self.traces[i] for i in members], signed, seen, self.rules.likelihood_weight, self.rules.novelty_weight
             )
             self.tasks[task_id] = [members[place] for place in ranked]
             self.places.update({index: place for place, index in enumerate(self.tasks[task_id])})
-
-    def _signed(self, members: Sequence[int]) -> dict[int, str]:
-        """Place -> signature of a task's candidates; none where they are all one text, for no other can be more novel."""
-        found = [place for place, i in enumerate(members) if self.reasons[i] == "accepted"]
-        if len({self.traces[members[place]].attempt.text for place in found}) < 2:
-            return {}
-        return {place: self.signature(members[place]) for place in found}
-
-    def signature(self, index: int) -> str:
-        """The signature of a candidate, made when first asked for: reading a program is the dearest part of selection."""
-        if index not in self.signatures:
-            self.signatures[index] = signature_of(self.traces[index])
-        return self.signatures[index]
 
     def left(self, members: Sequence[int]) -> list[int]:
         """Those of a task's traces that are candidates still, in their order."""
@@ -306,7 +295,7 @@ def _signature(state: _State) -> None:
             continue
         met: set[str] = set()
         for index in left:
-            signature = state.signature(index)
+            signature = state.signatures[index]
             if signature in met or state.archive.contains(task_id, signature):
                 state.reasons[index] = "same_signature"
             met.add(signature)
@@ -339,7 +328,7 @@ def _cap(state: _State) -> None:
             continue
         modes: dict[str, list[int]] = {}
         for index in left:
-            modes.setdefault(state.signature(index), []).append(index)
+            modes.setdefault(state.signatures[index], []).append(index)
         turns = [(turn, mode, index) for mode, rows in enumerate(modes.values()) for turn, index in enumerate(rows)]
         for _, _, index in sorted(turns)[cap:]:
             state.reasons[index] = "over_cap"

@@ -11,7 +11,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.curate.tokens import U64, Words, batches, shingles
+from selfplay.textstats.hashing import Hashes
+from selfplay.textstats.ngrams import shingles
+from selfplay.textstats.words import Words, batches
 
 SEED_WORDS = 6
 """Words (numbers apart) of a run that is counted, and of a seed: a shared seed only makes a pair looked at, so it may be short."""
@@ -27,7 +29,7 @@ COMMON_TRAINING = 10
 """Different training tasks that make a run of words common: more than a leaked question has rewordings."""
 
 
-def runs_of(hashes: U64, offsets: NDArray[np.int64]) -> tuple[U64, NDArray[np.int64]]:
+def runs_of(hashes: Hashes, offsets: NDArray[np.int64]) -> tuple[Hashes, NDArray[np.int64]]:
     """Hashes of all runs of SEED_WORDS words, and the text of each; texts of fewer words have none."""
     rolled, starts = shingles(hashes, offsets, SEED_WORDS)
     owners = np.repeat(np.arange(len(offsets) - 1), np.diff(starts))
@@ -35,7 +37,7 @@ def runs_of(hashes: U64, offsets: NDArray[np.int64]) -> tuple[U64, NDArray[np.in
     return rolled[long], owners[long]
 
 
-def covered(hashes: U64, common: U64) -> NDArray[np.bool_]:
+def covered(hashes: Hashes, common: Hashes) -> NDArray[np.bool_]:
     """Which words of one text stand in a common run."""
     found = np.zeros(len(hashes), np.bool_)
     if len(hashes) >= SEED_WORDS and len(common):
@@ -45,7 +47,7 @@ def covered(hashes: U64, common: U64) -> NDArray[np.bool_]:
     return found
 
 
-def without_numbers(block: Words) -> tuple[U64, NDArray[np.int64], NDArray[np.int64]]:
+def without_numbers(block: Words) -> tuple[Hashes, NDArray[np.int64], NDArray[np.int64]]:
     """Hashes of the words that are no numbers, the offsets of the texts in them, and their places among all words."""
     plain = ~block.is_number
     before = np.concatenate([np.zeros(1, np.int64), np.cumsum(plain)])
@@ -67,7 +69,9 @@ def tasks_of(keys: Sequence[tuple[bytes, str]]) -> list[int]:
     ]
 
 
-def common_runs(runs: U64, tasks: NDArray[np.int64], least: int, questions: Sequence[U64]) -> tuple[U64, list[int]]:
+def common_runs(
+    runs: Hashes, tasks: NDArray[np.int64], least: int, questions: Sequence[Hashes]
+) -> tuple[Hashes, list[int]]:
     """Sorted hashes of the runs that `least` tasks or more share, and for each task the one it is a rewording of (else itself).
 
     `tasks`: the task of each run; `questions`: the words of each task. Two tasks that share all but a few words are one
@@ -91,7 +95,9 @@ def common_runs(runs: U64, tasks: NDArray[np.int64], least: int, questions: Sequ
     return values[counts >= least], same
 
 
-def _by_run(runs: U64, tasks: NDArray[np.int64]) -> tuple[U64, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def _by_run(
+    runs: Hashes, tasks: NDArray[np.int64]
+) -> tuple[Hashes, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Sorted distinct runs, how many tasks have each, and the tasks in that order with where each run's begin."""
     order = np.lexsort((tasks, runs))
     runs, tasks = runs[order], tasks[order]
@@ -102,7 +108,7 @@ def _by_run(runs: U64, tasks: NDArray[np.int64]) -> tuple[U64, NDArray[np.int64]
     return values, counts, tasks, np.append(starts, len(runs))
 
 
-def _one_task(pair: tuple[int, int], both: Sequence[int], frequent: U64, questions: Sequence[U64]) -> bool:
+def _one_task(pair: tuple[int, int], both: Sequence[int], frequent: Hashes, questions: Sequence[Hashes]) -> bool:
     """Whether what either task has alone is less than a run: then it is nothing that it could be told apart by."""
     least = min(len(questions[task]) for task in pair)
     if not len(frequent) and SEED_WORDS * len(both) < least - SEED_WORDS:
@@ -111,9 +117,9 @@ def _one_task(pair: tuple[int, int], both: Sequence[int], frequent: U64, questio
     return all(np.count_nonzero(~covered(questions[task], known)) < SEED_WORDS for task in pair)
 
 
-def common_in_training(texts: Sequence[str], known: U64, least: int) -> U64:
+def common_in_training(texts: Sequence[str], known: Hashes, least: int) -> Hashes:
     """Those of the sorted runs `known` that stand in `least` different texts or more, sorted. Equal texts count once."""
-    found: list[U64] = []
+    found: list[Hashes] = []
     seen: set[bytes] = set()
     for _, block in batches(texts):
         hashes, offsets, _ = without_numbers(block)
@@ -130,7 +136,7 @@ def common_in_training(texts: Sequence[str], known: U64, least: int) -> U64:
     return values[counts >= least]
 
 
-def _among(values: U64, known: U64) -> NDArray[np.bool_]:
+def _among(values: Hashes, known: Hashes) -> NDArray[np.bool_]:
     """Which values are among the sorted `known`."""
     if not len(known):
         return np.zeros(len(values), np.bool_)

@@ -2,7 +2,7 @@
 
 All arms and seeds are members of one ensemble: same shapes, same number of optimiser steps. Each round every member
 answers prompts, its arm says what of it to train on next, a new ensemble is trained from scratch. The panel goes
-through the package's own `panel_metrics` and `alarms`, so the lab tests the monitor that the loop uses.
+through the package's own `dev_set_metrics` and `alarms`, so the lab tests the monitor that the loop uses.
 """
 
 from collections import Counter, defaultdict
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from selfplay.collapse import Panel, alarms, freeze_strata, panel_metrics, panel_of
+from selfplay.collapse import DevSet, alarms, dev_set_metrics, dev_set_of, freeze_strata
 from selfplay.lab.grammar import (
     END,
     LENGTH,
@@ -90,7 +90,7 @@ class Member:
     language: Language
     pool: Tokens
     rng: np.random.Generator
-    first: Panel | None = None
+    first: DevSet | None = None
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -153,14 +153,14 @@ def next_pool(member: Member, written: Tokens) -> Tokens:
     return pool if len(pool) else member.pool
 
 
-def read_panel(member: Member, answers_P_G_L: Tokens) -> tuple[Panel, dict[int, float]]:
+def read_panel(member: Member, answers_P_G_L: Tokens) -> tuple[DevSet, dict[int, float]]:
     """The panel of one round, and pass rates by task."""
     forms = [[canonical(row) for row in group] for group in answers_P_G_L]
     right = [[form is not None for form in group] for group in forms]
     counts = Counter(f"{t}:{f}" for t, group in zip(member.language.panel, forms, strict=True) for f in group if f)
     items = {item: counts[item] for item in member.language.rare_items}
     ids = [str(t) for t in member.language.panel]
-    panel = panel_of(ids, right, forms, tail=member.language.rare_tasks, items=items)
+    panel = dev_set_of(ids, right, forms, tail=member.language.rare_tasks, items=items)
     return panel, {t: float(np.mean(r)) for t, r in zip(member.language.panel, right, strict=True)}
 
 
@@ -168,10 +168,10 @@ def measure_round(member: Member, number: int, loss: float, answers_P_G_L: Token
     """Appends the round's row of panel keys and loss."""
     panel, rates = read_panel(member, answers_P_G_L)
     if member.first is None:
-        member.first = Panel.from_dict(panel.to_dict() | {"strata": freeze_strata(panel)})
+        member.first = DevSet.from_dict(panel.to_dict() | {"strata": freeze_strata(panel)})
     first = None if number == 0 else member.first
     row = {"round": number, "loss": loss, "excess": loss - member.language.entropy, "rates": rates}
-    keys = panel_metrics(panel, first, ks=(1, 4, 8, 16, 32, 64), resamples=300, seed=number)
+    keys = dev_set_metrics(panel, first, ks=(1, 4, 8, 16, 32, 64), resamples=300, seed=number)
     member.rows.append(row | keys)
 
 

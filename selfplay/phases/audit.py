@@ -19,10 +19,10 @@ from selfplay.seeds import rng_of
 from selfplay.store import write_json, write_whole
 from selfplay.tasks import Source
 from selfplay.verify import Judged, Verifier
-from selfplay.verify.audit import audit as rates
-from selfplay.verify.audit import canaries, sample, stratum
+from selfplay.verify.audit_rates import audit as rates
+from selfplay.verify.audit_rates import canaries, sample, stratum
 from selfplay.verify.routing import leaves
-from selfplay.verify.verifier_set import Opened
+from selfplay.verify.verifier_set import VerifierSet
 
 PREFIX = "collapse_quality"
 Side = Literal["accepted", "rejected"]
@@ -68,8 +68,8 @@ def _audit(ctx: RoundContext) -> None:
         write_json(out / "DONE", {"metrics": {}})
         return
     with ctx.resources.auditors() as opened, ctx.progress.timed("audit"):
-        known = proven(section.canaries, drawn, opened.plain, most)
-        found = verify_with_retry([one.task for one in known], [one.attempt for one in known], opened.plain)
+        known = proven(section.canaries, drawn, opened.primary, most)
+        found = verify_with_retry([one.task for one in known], [one.attempt for one in known], opened.primary)
         second = _second(section, again, opened, source, ctx.config.seed)
     for what, judged in (("canaries", found), ("second verdicts", second)):
         _refuse_errors(what, judged, most)
@@ -188,8 +188,15 @@ def _drawn(ctx: RoundContext) -> tuple[dict[Side, int], list[Again]]:
             places[side].append(place)
     chosen: set[int] = set()
     for kind, all_ in places.items():
-        share = min(section.share, section.most / max(1, len(all_)))
-        taken = sample(len(all_), share, ctx.config.seed, kind, ctx.number, least=min(section.least, section.most))
+        share = min(section.share, section.max_rechecked / max(1, len(all_)))
+        taken = sample(
+            len(all_),
+            share,
+            ctx.config.seed,
+            kind,
+            ctx.number,
+            at_least=min(section.min_rechecked, section.max_rechecked),
+        )
         chosen |= {all_[i] for i in taken}
     attempts = (one for rows in ctx.finished("generate").iter_records(Attempt) for one in rows)
     again = [
@@ -219,13 +226,13 @@ def can_be_stronger(task: Task, section: Audit, source: Source) -> bool:
     return bool(code and section.hidden_cases) and known
 
 
-def _second(section: Audit, again: Sequence[Again], opened: Opened, source: Source, seed: int) -> list[Judged]:
+def _second(section: Audit, again: Sequence[Again], opened: VerifierSet, source: Source, seed: int) -> list[Judged]:
     """Second verdicts; abstained from where no further case could be made after all."""
     more = _hidden(section, again, opened, source, seed)
     checks = [_stronger(one.task.check, more.get(one.task.id, [])) for one in again]
     asked = [n for n, check in enumerate(checks) if check is not None or section.judge is not None]
     changed = [again[n].task.model_copy(update={"check": checks[n] or again[n].task.check}) for n in asked]
-    words = iter(verify_with_retry(changed, [again[n].attempt for n in asked], opened.stronger))
+    words = iter(verify_with_retry(changed, [again[n].attempt for n in asked], opened.audit))
     silent = Judged(
         (Verdict(verifier="audit/1", outcome=Outcome.ABSTAIN, reason="no stronger check"),), Outcome.ABSTAIN
     )
@@ -233,7 +240,7 @@ def _second(section: Audit, again: Sequence[Again], opened: Opened, source: Sour
 
 
 def _hidden(
-    section: Audit, again: Sequence[Again], opened: Opened, source: Source, seed: int
+    section: Audit, again: Sequence[Again], opened: VerifierSet, source: Source, seed: int
 ) -> dict[str, list[tuple[Any, Any]]]:
     """Further cases by task id: its own hidden ones, or made in the sandbox from a known solution."""
     tasks = {one.task.id: one.task for one in again if "stronger" not in one.task.check}

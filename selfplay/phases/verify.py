@@ -9,7 +9,7 @@ from selfplay.runtime.context import RoundContext
 from selfplay.runtime.verified import VerifiedAttempt, Verifiers, is_outage, verify_with_retry
 from selfplay.store import Chunk, ChunkFolder, FinishedChunks
 from selfplay.verify import Judged
-from selfplay.verify.custom import AT, RAISED
+from selfplay.verify.python_function import AT, RAISED
 
 
 def verify(ctx: RoundContext) -> None:

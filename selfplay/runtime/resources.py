@@ -29,12 +29,13 @@ from selfplay.seeds import seed_of
 from selfplay.tasks import Source, open_source
 from selfplay.tasks.rows import MOST_SHOWN
 from selfplay.verify import Verifier, check_types, routed
-from selfplay.verify.verifier_set import KINDS, Opened, Setting, check_judges, open_verifiers
+from selfplay.verify.base import PYTHON, VerifierOptions, verifier_class
+from selfplay.verify.verifier_set import VerifierSet, check_verifiers, open_verifiers
 
 if TYPE_CHECKING:
     from selfplay.sandbox import Executor
     from selfplay.tasks.table_files import Table
-    from selfplay.verify.custom import PythonFunction
+    from selfplay.verify.python_function import PythonFunction
 
 LOG = logging.getLogger("selfplay")
 
@@ -183,7 +184,7 @@ class RunResources:
             shown = [f"{first[gold]}: {why}" for gold, why in unread.items()]
             more = [f"and {len(shown) - MOST_SHOWN} more"] if len(shown) > MOST_SHOWN else []
             raise DataError("\n".join([*shown[:MOST_SHOWN], *more]))
-        check_judges(self.kinds, self.config.judge, self._setting, self.config.audit)
+        check_verifiers(self.kinds, self._options(self.config.audit))
         return untried
 
     def check_set_up(self) -> None:
@@ -194,16 +195,13 @@ class RunResources:
             raise ConfigError(
                 "tasks.source is humaneval, an evaluation set: it is for `selfplay check`, never trained on; use mbpp"
             )
-        for kind in sorted(self.kinds - set(KINDS)):
-            if not kind.startswith("python:"):
-                raise ConfigError(
-                    f"tasks: a verifier has type {kind!r}; known: {', '.join(KINDS)}, python:package.module:function, all, any, first"
-                )
-            self.functions.load(kind)
+        for kind in sorted(self.kinds):
+            if kind.startswith(f"{PYTHON}:"):
+                self.functions.load(kind)
         if self.config.phase_subprocess:  # each phase has a process of its own for them
             self.functions.close()
         self.check_replies()
-        if "code_tests" in self.kinds:  # a judge's model is not loaded for this
+        if any(verifier_class(kind).needs_sandbox for kind in self.kinds):  # a judge's model is not loaded for this
             with self.checkers():
                 pass
 
@@ -219,7 +217,7 @@ class RunResources:
     def verifiers(self) -> Iterator[Mapping[str, Verifier]]:
         """All verifiers by type; the sandbox is started only where a task of the source runs code."""
         with self._opened(None) as opened:
-            yield opened.plain
+            yield opened.primary
 
     @cached_property
     def texts(self) -> list[tuple[str, str]]:
@@ -239,24 +237,26 @@ class RunResources:
         made = self.config.propose.make
         return nullcontext() if made is None or made.teacher is None else self._teacher(made.teacher.backend)
 
-    def checkers(self) -> AbstractContextManager[Opened]:
+    def checkers(self) -> AbstractContextManager[VerifierSet]:
         """All verifiers but the judge, whose model is not loaded and whose server is not asked."""
-        kinds = self.kinds - {"judge"}
-        return open_verifiers(kinds, self.config.verify.sandbox, None, self._setting, self.config.audit)
+        kinds = {kind for kind in self.kinds if not verifier_class(kind).needs_judge}
+        return open_verifiers(kinds, self._options(self.config.audit))
 
-    def auditors(self) -> AbstractContextManager[Opened]:
+    def auditors(self) -> AbstractContextManager[VerifierSet]:
         """The verifiers, and the stronger ones that the audit checks them with."""
         return self._opened(self.config.audit)
 
-    def _opened(self, audit: Audit | None) -> AbstractContextManager[Opened]:
-        return open_verifiers(self.kinds, self.config.verify.sandbox, self.config.judge, self._setting, audit)
+    def _opened(self, audit: Audit | None) -> AbstractContextManager[VerifierSet]:
+        return open_verifiers(self.kinds, self._options(audit))
 
-    @property
-    def _setting(self) -> Setting:
+    def _options(self, audit: Audit | None) -> VerifierOptions:
         config = self.config
         writer = config.generate.backend
         written = writer.model_family if isinstance(writer, HttpBackend | PretrainedBackend) else ()
-        return Setting(
+        return VerifierOptions(
+            sandbox=config.verify.sandbox,
+            judge=config.judge,
+            audit=audit,
             workers=config.verify.sandbox.workers or max(1, usable_cores() // self.ranks.local_world_size),
             student_family=(*config.student.model_family, *written),
             seed=seed_of(config.seed, "judge"),
@@ -268,7 +268,7 @@ class RunResources:
     @cached_property
     def functions(self) -> "PythonFunction":
         """The one process of this rank in which the user's functions judge: what they keep lives as long as the run."""
-        from selfplay.verify.custom import PythonFunction
+        from selfplay.verify.python_function import PythonFunction
 
         return PythonFunction(self.folder, self.config.verify.custom_seconds, self._say)
 

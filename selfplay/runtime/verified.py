@@ -8,7 +8,7 @@ from selfplay.records import Attempt, Outcome, Record, Request, Task, Verdict
 from selfplay.runtime.chunk_runner import Json
 from selfplay.store import FinishedChunks
 from selfplay.verify import Judged, Verifier, verify
-from selfplay.verify.custom import RAISED
+from selfplay.verify.python_function import RAISED
 
 Verifiers = Mapping[str, Verifier]
 RETRIES = 1

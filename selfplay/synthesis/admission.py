@@ -131,7 +131,7 @@ def _differing(
 
     Each runs in the sandbox alone and its answers are compared here, so that none has a hand in what another answers.
     """
-    from selfplay.verify.code import CodeTests
+    from selfplay.verify.code_tests import CodeTests
 
     runner, entry = verifiers["code_tests"], str(task.check["entry_point"])
     calls = probes([line for line in str(task.check.get("source", "")).split("\n") if line.strip()], entry)

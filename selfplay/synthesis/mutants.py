@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from selfplay.curate.canonical import parse
-from selfplay.verify.plain import is_plain
+from selfplay.verify.plain_values import is_plain
 
 MAX_CALLS = 300
 """Calls that arguments are read from: each is compared with all before."""

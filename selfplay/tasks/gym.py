@@ -1,6 +1,6 @@
 """Floor 2: tasks of reasoning-gym (extra `tasks`), made in a process of its own, never in ours.
 
-A task's check says which entry of which data set it is; the scorer makes that entry again (selfplay/verify/gym.py).
+A task's check says which entry of which data set it is; the scorer makes that entry again (selfplay/verify/reasoning_gym.py).
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """The only text that imports reasoning-gym; it runs in two places, and in neither of them as part of our process.
 
-`gym.py` executes it by path, in a fresh interpreter that makes the entries. `selfplay/verify/gym.py` sends it into the sandbox as
+`gym.py` executes it by path, in a fresh interpreter that makes the entries. `selfplay/verify/reasoning_gym.py` sends it into the sandbox as
 a zygote's prelude: there the data sets are opened once, and each answer is scored in a fork of its own. Several scorers evaluate
 the answer, so while one works an audit hook looks at all that is about to be evaluated and refuses what is more than arithmetic.
 """

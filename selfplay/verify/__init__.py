@@ -1,10 +1,22 @@
-"""Floor 3: judgement. A verdict is made here and nowhere else.
+"""Floor 3: verifiers. All verdicts are made here.
 
-`verify(tasks, attempts, verifiers)` asks the verifiers that each task names and makes the outcome by the task's rule;
-`admit` holds a task to its own verifier: gold passes, near misses fail.
+`verify(tasks, attempts, verifiers)` asks the verifiers that each task names and combines their verdicts by the task's rule;
+`admit` tests a task against its own verifier: the gold answer must pass, near misses must fail. A verifier is one file with a
+`RegisteredVerifier`, and a line in `config/registry.py`.
 """
 
 from selfplay.verify.admit import Admission, admit
-from selfplay.verify.routing import Judged, Verifier, check_types, combine, routed, verify
+from selfplay.verify.base import Judged, RegisteredVerifier, Verifier
+from selfplay.verify.routing import check_types, combine, routed, verify
 
-__all__ = ["Admission", "Judged", "Verifier", "admit", "check_types", "combine", "routed", "verify"]
+__all__ = [
+    "Admission",
+    "Judged",
+    "RegisteredVerifier",
+    "Verifier",
+    "admit",
+    "check_types",
+    "combine",
+    "routed",
+    "verify",
+]

@@ -1,23 +1,26 @@
-"""Floor 3: verdicts by a language model, with a rubric, for what neither code nor arithmetic can decide.
+"""Floor 3: the verifier of type `judge`: a language model grades by a rubric, for what neither code nor arithmetic can decide.
 
 A judge is asked several times, with the solution once last and once first; it passes or fails only where the samples
 agree, and abstains where they do not. An outage is `error`, never `fail`. Replies that cannot be read are `error` too where the judge
 cannot grade a plain answer either, else `abstain`: a solution that confuses the judge neither passes, nor stops the run.
-It refuses to judge models of its own model_family, whose mistakes it shares and whose style it likes.
+It refuses to judge models of its own model family, whose mistakes it shares and whose style it prefers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from selfplay.config.judging import Judge as JudgeSection
 from selfplay.errors import ConfigError
 from selfplay.models import Backend
 from selfplay.models.structured import Answer, ask
 from selfplay.records import Attempt, Outcome, Request, Sampling, Task, Verdict
 from selfplay.seeds import seed_of
+from selfplay.verify.base import Check, Opening, RegisteredVerifier, Verifier, VerifierOptions
+from selfplay.verify.check_fields import number_fault, shown
 from selfplay.verify.judge_prompt import messages
 
 NAME = "judge/1"
@@ -54,7 +57,7 @@ class _Item:
     threshold: float
 
 
-class Judge:
+class Judge(RegisteredVerifier):
     """Grades attempts by a rubric. Verifier of `judge` checks: `{type: judge, rubric: ..., threshold: ...}`, both optional.
 
     `rubric`: what earns the full score; a check's own rubric replaces it. `samples` m >= 1 are asked for, half of them with the
@@ -63,6 +66,60 @@ class Judge:
     `model_family` and `student_family`: words for the families of models that judge and student come from, such as
     `qwen3`; one in common, or none given, is a ConfigError. A solution above `max_chars` is not judged.
     """
+
+    keys = frozenset({"rubric", "threshold"})
+    needs_judge = True
+
+    @classmethod
+    def fault(cls, check: Check) -> str:
+        """See `RegisteredVerifier.fault`."""
+        rubric = check.get("rubric", "-")
+        if not isinstance(rubric, str) or not rubric.strip():
+            return f"rubric is {shown(rubric)}, must be text that says what earns the full score"
+        return number_fault(check, "threshold", 0.0, 1.0, above=True)
+
+    @classmethod
+    def check_options(cls, options: VerifierOptions) -> None:
+        """Raises ConfigError where no judge is configured, or one shares a model family with the student."""
+        if options.judge is None:
+            raise ConfigError(
+                "judge: a task is judged by a model, and no judge is configured; add judge: {backend: ..., rubric: ...}"
+            )
+        for section in (options.judge, options.audit.judge if options.audit else None):
+            if section is not None:
+                require_unrelated_judge(section.backend.model, section.backend.model_family, options.student_family)
+
+    @classmethod
+    def open(cls, opening: Opening) -> Self:
+        """With the model of the section `judge`."""
+        assert opening.options.judge is not None  # see check_options
+        return cls._of(opening.options.judge, opening)
+
+    @classmethod
+    def open_for_audit(cls, opening: Opening, primary: Verifier) -> Verifier:
+        """With the model of `audit.judge`; the primary judge where there is none."""
+        audit = opening.options.audit
+        return primary if audit is None or audit.judge is None else cls._of(audit.judge, opening)
+
+    @classmethod
+    def _of(cls, section: JudgeSection, opening: Opening) -> Self:
+        usual = 0.7 if section.samples > 1 else 0.0
+        return cls(
+            opening.stack.enter_context(opening.options.open_backend(section.backend)),
+            section.rubric,
+            model_family=section.backend.model_family,
+            student_family=opening.options.student_family,
+            samples=section.samples,
+            threshold=section.threshold,
+            agreement=section.agreement,
+            margin=section.margin,
+            sampling=Sampling(
+                temperature=usual if section.temperature is None else section.temperature,
+                max_new_tokens=section.max_new_tokens,
+            ),
+            max_chars=section.max_chars,
+            seed=opening.options.seed,
+        )
 
     def __init__(
         self,
@@ -95,9 +152,7 @@ class Judge:
         self.max_chars = max_chars
         self.seed = seed
 
-    def verify(
-        self, checks: Sequence[Mapping[str, Any]], tasks: Sequence[Task], attempts: Sequence[Attempt]
-    ) -> list[Verdict]:
+    def verify(self, checks: Sequence[Check], tasks: Sequence[Task], attempts: Sequence[Attempt]) -> list[Verdict]:
         """See `Verifier.verify`; with the judge's own seed."""
         return self.grade(tasks, attempts, self.seed, checks=checks)
 
@@ -107,7 +162,7 @@ class Judge:
         attempts: Sequence[Attempt],
         seed: int,
         *,
-        checks: Sequence[Mapping[str, Any]] | None = None,
+        checks: Sequence[Check] | None = None,
     ) -> list[Verdict]:
         """One verdict an attempt, in order; `checks` default to the tasks' own. BudgetError and ConfigError pass through."""
         given = checks if checks is not None else [task.check for task in tasks]
@@ -122,7 +177,7 @@ class Judge:
         judged = iter([self._decide(*one, fit=fit) for one in zip(open_, last, first, strict=True)])
         return [verdict if verdict is not None else next(judged) for verdict in verdicts]
 
-    def _item(self, check: Mapping[str, Any], task: Task, attempt: Attempt) -> _Item:
+    def _item(self, check: Check, task: Task, attempt: Attempt) -> _Item:
         rubric, threshold = str(check.get("rubric", self.rubric)), check.get("threshold", self.threshold)
         if not rubric.strip():
             raise ConfigError(f"task {task.id}: there is no rubric to judge by; give one in the task or in the config")

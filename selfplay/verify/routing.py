@@ -1,51 +1,25 @@
-"""Floor 3: which verifiers a task asks, and what their words come to. The outcome is computed here, in one place.
+"""Floor 3: asks the verifiers that a task's check names, and combines their verdicts. The outcome is computed here alone.
 
 A task's check is one verifier, or `{type: all | any | first, of: [check, ...]}`:
 - all: pass where every one passes; the first fail or invalid decides otherwise
 - any: pass where one passes
 - first: the first that does not abstain decides
-In each, an `error` that could have changed the outcome makes it `error`: an outage is never a wrong answer.
+In each, an `error` that could have changed the outcome makes it `error`: an outage never counts as a wrong answer.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from selfplay.errors import ConfigError
 from selfplay.records import Attempt, Outcome, Task, Verdict
-
-COMBINERS = ("all", "any", "first")
-
-
-class Verifier(Protocol):
-    """Judges attempts of tasks whose check has its type."""
-
-    def verify(
-        self, checks: Sequence[Mapping[str, Any]], tasks: Sequence[Task], attempts: Sequence[Attempt]
-    ) -> list[Verdict]:
-        """One verdict an attempt, in order; a failure of ours is an `error` verdict, never an exception for one item."""
-        ...
-
-
-class Judged(NamedTuple):
-    """What came of one attempt."""
-
-    verdicts: tuple[Verdict, ...]
-    outcome: Outcome
-
-    @property
-    def disagree(self) -> bool:
-        """Whether one verifier said pass and another fail: worth a look, since one of them is wrong."""
-        if len(self.verdicts) < 2:
-            return False
-        words = {verdict.outcome for verdict in self.verdicts}
-        return Outcome.PASS in words and Outcome.FAIL in words
+from selfplay.verify.base import COMBINERS, Judged, Verifier, registered_name
 
 
 def verify(tasks: Sequence[Task], attempts: Sequence[Attempt], verifiers: Mapping[str, Verifier]) -> list[Judged]:
-    """Judges each attempt of `attempts` by the check of the task beside it in `tasks`.
+    """Judges each attempt of `attempts` by the check of the task at the same place in `tasks`.
 
     Verifiers are asked type by type, each with all its items at once. An attempt that is empty or was cut off is
-    `invalid` and asked of nobody. Raises ConfigError where a task needs a verifier that is not there.
+    `invalid` without asking a verifier. Raises ConfigError where a task needs a verifier that `verifiers` lacks.
     """
     parts = [list(leaves(task.check)) for task in tasks]
     found: list[list[Verdict | None]] = [[None] * len(row) for row in parts]
@@ -65,7 +39,7 @@ def verify(tasks: Sequence[Task], attempts: Sequence[Attempt], verifiers: Mappin
 
 
 def combine(check: Mapping[str, Any], verdicts: Sequence[Verdict]) -> Outcome:
-    """The outcome of a check from its verdicts, one a leaf, in the order that the check names them."""
+    """The outcome of a check from its verdicts, one per single verifier, in the order that the check names them."""
     return _combine(check, iter(verdicts))
 
 
@@ -86,9 +60,9 @@ def _combine(check: Mapping[str, Any], verdicts: Iterator[Verdict]) -> Outcome:
 
 
 def routed(task: Task, check: Mapping[str, Any] | None) -> Task:
-    """The task judged by another check, in which `{type: task}` stands for its own; None leaves it as it is.
+    """The task with `check` in place of its own check, for which `{type: task}` stands in it; None changes nothing.
 
-    Where its own has no place in it, it is kept as `stronger`, for the audit.
+    Where `check` does not use the task's own, that one is kept as `stronger`, for the audit.
     """
     if check is None:
         return task
@@ -109,7 +83,7 @@ def _placed(check: Mapping[str, Any], own: Mapping[str, Any]) -> tuple[dict[str,
 
 
 def check_types(tasks: Sequence[Task]) -> set[str]:
-    """All verifier types that these tasks name, for the audit too. Raises ConfigError on a combination without parts."""
+    """All verifier types that these tasks name, `stronger` checks included. Raises ConfigError on a combination without parts."""
     checks = [task.check for task in tasks]
     checks += [check["stronger"] for check in checks if isinstance(check.get("stronger"), dict)]
     return {leaf["type"] for check in checks for leaf in leaves(check)}
@@ -128,17 +102,17 @@ def leaves(check: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _verifier(kind: str, verifiers: Mapping[str, Verifier], task: Task) -> Verifier:
-    name = "python" if kind.startswith("python:") else kind
+    name = registered_name(kind)
     if name not in verifiers:
         raise ConfigError(
-            f"task {task.id}: its verifier is {kind!r}, and there is {', '.join(sorted(verifiers)) or 'none'}; "
+            f"task {task.id}: its verifier is {kind!r}, and the open ones are {', '.join(sorted(verifiers)) or 'none'}; "
             "use one of these, or python:package.module:function"
         )
     return verifiers[name]
 
 
 def _unreadable(attempt: Attempt) -> Verdict | None:
-    """An empty, truncated or failed attempt needs no verifier."""
+    """The verdict on an empty, truncated or failed attempt; None where a verifier has to be asked."""
     if attempt.finish_reason == "error":
         return Verdict(verifier="finish/1", outcome=Outcome.ERROR, reason="the backend failed")
     if attempt.finish_reason == "length":

@@ -18,9 +18,9 @@ from selfplay.curate.canonical import parse
 from selfplay.records import Task
 from selfplay.sandbox import Executor, IOTests, Job, Limits
 from selfplay.seeds import rng_of
-from selfplay.verify.code import model_written, program, tests_of
-from selfplay.verify.plain import is_plain
-from selfplay.verify.shown import Ask, answers
+from selfplay.verify.code_tests import model_written, program, tests_of
+from selfplay.verify.plain_values import is_plain
+from selfplay.verify.program_answers import Ask, answers
 
 Case = tuple[tuple[Any, ...], Any]
 """Arguments and what belongs to them."""

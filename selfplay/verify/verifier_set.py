@@ -1,133 +1,53 @@
-"""Floor 3: opens the verifiers that a set of tasks needs, as the configuration names them; a sandbox only where code is run.
+"""Floor 3: opens the verifiers that a set of tasks needs, as the configuration describes them."""
 
-`Opened.stronger` is what the audit judges with: longer deadlines, and the second judge where there is one.
-"""
-
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Set
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
-from selfplay.config.judging import Audit
-from selfplay.config.judging import Judge as JudgeSection
-from selfplay.config.tree import Sandbox
-from selfplay.errors import ConfigError
-from selfplay.models import Backend
-from selfplay.records import Sampling
-from selfplay.verify.routing import Verifier
+from selfplay.config.registry import VERIFIERS
+from selfplay.verify.base import Opening, Verifier, VerifierOptions, registered_name, verifier_class
 
 if TYPE_CHECKING:
     from selfplay.sandbox import Executor, Limits
 
-KINDS = ("code_tests", "heuristic", "judge", "math", "reasoning_gym", "steps")
-"""Types of verifiers there are, beside `python:package.module:function` and the combinations."""
-
 
 @dataclass(frozen=True)
-class Setting:
-    """What verifiers need beside their sections."""
+class VerifierSet:
+    """Open verifiers, by the name under which they are registered."""
 
-    workers: int
-    """Of the sandbox."""
-    student_family: Sequence[str]
-    """Of all that writes attempts."""
-    seed: int
-    open_backend: Callable[..., Backend]
-    """Opens a judge's model: see `selfplay.models.teachers.open_teacher`, device and threads filled in."""
-    open_executor: "Callable[[], AbstractContextManager[Executor]] | None" = None
-    """Gives a sandbox that is at work already; None: a new one each time."""
-    open_functions: Callable[[], AbstractContextManager[Verifier]] | None = None
-    """Gives the process in which `python:` functions judge; None: a new one each time, which looks beside no config."""
-
-
-@dataclass(frozen=True)
-class Opened:
-    """Verifiers at work."""
-
-    plain: Mapping[str, Verifier]
-    stronger: Mapping[str, Verifier] = field(default_factory=dict)
+    primary: Mapping[str, Verifier]
+    """They judge the attempts of a round."""
+    audit: Mapping[str, Verifier] = field(default_factory=dict)
+    """They judge a sample of these again: with longer deadlines, and with the second judge where there is one."""
     executor: "Executor | None" = None
+    """The sandbox that they share; None where none of them runs programs."""
     limits: "Limits | None" = None
-    """Of a program that is judged again."""
+    """Of a program in the audit; None where there is no sandbox."""
 
 
 @contextmanager
-def open_verifiers(
-    kinds: set[str], sandbox: Sandbox, judge: JudgeSection | None, setting: Setting, audit: Audit | None = None
-) -> Iterator[Opened]:
-    """All verifiers by type. `audit`: also those of the audit, in the same sandbox.
+def open_verifiers(kinds: Set[str], options: VerifierOptions) -> Iterator[VerifierSet]:
+    """The verifiers of these types, and all that need neither sandbox nor judge, until the `with` ends.
 
-    Raises ConfigError where `judge` is needed and not configured, or is kin to the student.
+    Raises ConfigError on a type that does not exist, and where a judge is needed and missing, or related to the student.
     """
-    from selfplay.verify.answer import MathAnswer
-    from selfplay.verify.custom import PythonFunction
-    from selfplay.verify.leaves import Heuristic, Steps
-
-    plain: dict[str, Verifier] = {
-        "math": MathAnswer(),
-        "steps": Steps(),
-        "heuristic": Heuristic(),
-    }
-    check_judges(kinds, judge, setting, audit)
+    check_verifiers(kinds, options)
+    named = {registered_name(kind) for kind in kinds}
+    primary: dict[str, Verifier] = {}
+    audit: dict[str, Verifier] = {}
     with ExitStack() as stack:
-        plain["python"] = stack.enter_context((setting.open_functions or PythonFunction)())
-        executor, limits = None, None
-        stronger: dict[str, Verifier] = dict(plain)
-        if "code_tests" in kinds:
-            from selfplay.sandbox import Executor, Limits
-            from selfplay.verify.code import CodeTests
-
-            fresh = partial(Executor, workers=setting.workers, require_tier=sandbox.require_tier)
-            executor = stack.enter_context((setting.open_executor or fresh)())
-            usual = Limits(cpu_seconds=sandbox.cpu_seconds, memory_bytes=sandbox.memory_bytes)
-            factor = audit.deadline_factor if audit else 1.0
-            limits = Limits(cpu_seconds=sandbox.cpu_seconds * factor, memory_bytes=sandbox.memory_bytes)
-            plain["code_tests"] = CodeTests(executor, usual)
-            stronger["code_tests"] = CodeTests(executor, limits, factor)
-        if "reasoning_gym" in kinds:
-            from selfplay.verify.gym import Gym
-
-            plain["reasoning_gym"] = stronger["reasoning_gym"] = stack.enter_context(Gym(sandbox.require_tier))
-        if "judge" in kinds and judge is not None:
-            plain["judge"] = stronger["judge"] = _judge(judge, setting, stack)
-            if audit is not None and audit.judge is not None:
-                stronger["judge"] = _judge(audit.judge, setting, stack)
-        yield Opened(plain, stronger, executor, limits)
+        opening = Opening(options, stack)
+        for name in VERIFIERS.places:
+            part = verifier_class(name)
+            if name in named or not (part.needs_sandbox or part.needs_judge):
+                primary[name] = part.open(opening)
+                audit[name] = part.open_for_audit(opening, primary[name])
+        limits = opening.limits(opening.deadline_factor) if opening.started else None
+        yield VerifierSet(primary, audit, opening.started, limits)
 
 
-def check_judges(kinds: set[str], judge: JudgeSection | None, setting: Setting, audit: Audit | None) -> None:
-    """Raises ConfigError where a judge is needed and there is none, or one is kin to the student; loads nothing."""
-    from selfplay.verify.judge import require_unrelated_judge
-
-    if "judge" not in kinds:
-        return
-    if judge is None:
-        raise ConfigError(
-            "judge: a task is judged by a model, and no judge is configured; add judge: {backend: ..., rubric: ...}"
-        )
-    for section in (judge, audit.judge if audit else None):
-        if section is not None:
-            require_unrelated_judge(section.backend.model, section.backend.model_family, setting.student_family)
-
-
-def _judge(section: JudgeSection, setting: Setting, stack: ExitStack) -> Verifier:
-    from selfplay.verify.judge import Judge
-
-    greedy = 0.7 if section.samples > 1 else 0.0
-    return Judge(
-        stack.enter_context(setting.open_backend(section.backend)),
-        section.rubric,
-        model_family=section.backend.model_family,
-        student_family=setting.student_family,
-        samples=section.samples,
-        threshold=section.threshold,
-        agreement=section.agreement,
-        margin=section.margin,
-        sampling=Sampling(
-            temperature=greedy if section.temperature is None else section.temperature,
-            max_new_tokens=section.max_new_tokens,
-        ),
-        max_chars=section.max_chars,
-        seed=setting.seed,
-    )
+def check_verifiers(kinds: Set[str], options: VerifierOptions) -> None:
+    """Raises ConfigError where verifiers of these types could not be opened. Loads no model and starts no sandbox."""
+    for kind in sorted(kinds):
+        verifier_class(kind).check_options(options)

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from selfplay.collapse import balance_score, provenance_metrics, wilson
-from selfplay.collapse.stream import gram_hashes, stream_of
 from selfplay.store.traces import read_parquet, read_sources
+from selfplay.textstats.ngrams import gram_hashes
+from selfplay.textstats.token_stream import stream_of
 
 SHARED_GRAM = 13
 """Words in a row that a trace must share with a human solution to count as overlapping it (Brown et al. 2005.14165)."""

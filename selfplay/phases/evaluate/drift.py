@@ -2,7 +2,7 @@
 
 Round 0 keeps a sample of each sampled dev task, with its token ids; every later round scores them in one pass. Forward
 KL is the direction that sees modes dropped. The reverse one needs round 0's weights in memory beside the round's own, for
-every round and rank, and is not computed here (`selfplay.collapse.kl_metrics` does it from log-probabilities).
+every round and rank, and is not computed here (`selfplay.collapse.kl_from_samples` does it from log-probabilities).
 """
 
 from collections import defaultdict

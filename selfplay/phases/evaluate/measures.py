@@ -12,12 +12,12 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from selfplay.collapse import (
-    Panel,
+    DevSet,
     bootstrap_mean,
+    dev_set_metrics,
+    dev_set_of,
     likelihood_metrics,
     paired_delta,
-    panel_metrics,
-    panel_of,
     wilson,
 )
 from selfplay.config.tree import Evaluate
@@ -129,7 +129,7 @@ def _samples(section: Evaluate, fixed: Fixed, rows: list[Json], first: Mapping[s
     labels: list[list[Hashable]] = [
         [solution_signature(task, row["text"]) for row in by_task[task.id]] for task in tasks
     ]
-    panel = panel_of(
+    counted = dev_set_of(
         [task.id for task in tasks],
         right,
         labels,
@@ -138,9 +138,9 @@ def _samples(section: Evaluate, fixed: Fixed, rows: list[Json], first: Mapping[s
         tail=[task.tag("frequency") == "rare" for task in tasks],
         items=_items_met(rare_items(fixed), tasks, right),
     )
-    frozen["samples"] = panel.to_dict()
-    base = Panel.from_dict(first["samples"]) if first and "samples" in first else None
-    figures: Json = dict(panel_metrics(panel, base, ks=KS, resamples=section.bootstrap, seed=section.seed))
+    frozen["samples"] = counted.to_dict()
+    base = DevSet.from_dict(first["samples"]) if first and "samples" in first else None
+    figures: Json = dict(dev_set_metrics(counted, base, ks=KS, resamples=section.bootstrap, seed=section.seed))
     cut = sum(row["finish_reason"] == "length" for row in rows)
     return figures | put("collapse_drift/trunc_rate", wilson(cut, len(rows)))
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from selfplay.collapse import Budget, budget_of, drawn, reference_of
-from selfplay.collapse.stream import units_of
 from selfplay.records import Outcome
 from selfplay.runtime.chunk_runner import Json
+from selfplay.textstats.token_stream import units_of
 
 FROZEN = "wording"
 SPARE = 0.8

@@ -1,7 +1,7 @@
 """Floor 3: mathematics, answers and steps, checked exactly where that is possible and bounded in time everywhere."""
 
 from selfplay.verify.math.equality import equal, unreadable
-from selfplay.verify.math.steps import (
+from selfplay.verify.math.step_checks import (
     SolutionVerdict,
     StepOutcome,
     StepVerdict,

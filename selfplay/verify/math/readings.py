@@ -143,7 +143,7 @@ def _reals(text: str, depth: int) -> Reading | None:
     match = _REALS.fullmatch(text)
     if match is None:
         return None
-    points = {point.strip(): value_in(_read(point.strip(), depth + 1)) for point in (match[1] or "").split(",")}
+    points = {point.strip(): _value_in(_read(point.strip(), depth + 1)) for point in (match[1] or "").split(",")}
     points.pop("", None)
     values = {point: value for point, value in points.items() if value is not None}
     if len(values) != len(points):
@@ -328,6 +328,6 @@ def _plus_minus(text: str, depth: int) -> Reading | None:
     return replace(reading, source=text) if reading else None
 
 
-def value_in(reading: Reading) -> Fraction | None:
+def _value_in(reading: Reading) -> Fraction | None:
     """The exact value where the reading is a plain number, else None."""
     return reading.number.value if reading.number else None

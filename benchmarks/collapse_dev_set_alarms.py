@@ -1,6 +1,6 @@
 """Level and power of the panel alarms, by simulation: 10 rounds of a student with known pass rates and solution modes.
 
-    python benchmarks/collapse_panel_alarms.py --runs 200 --seed 10000 --sizes 150 --json out.json
+    python benchmarks/collapse_dev_set_alarms.py --runs 200 --seed 10000 --sizes 150 --json out.json
 
 Nulls: `unchanged`; `improving` (pass rates rise, modes as they were); `restless` (each round's pass rates lie about the
 same place, 0.3 in the logit off it: a student that moves a little and goes nowhere). Collapses, each in several
@@ -23,15 +23,15 @@ import numpy as np
 
 from selfplay.collapse import (
     alarms,
+    dev_set_metrics,
+    dev_set_of,
     freeze_strata,
     freeze_tail,
     likelihood_metrics,
     load_rules,
-    panel_metrics,
-    panel_of,
     wilson,
 )
-from selfplay.collapse.panel import Panel
+from selfplay.collapse.dev_set import DevSet
 
 NULLS = ("unchanged", "improving", "restless")
 COLLAPSES: dict[str, tuple[float, ...]] = {
@@ -45,11 +45,11 @@ RESTLESS = 0.3
 HUMAN_TEXTS = 60
 
 
-def sampled(rates: np.ndarray, modes: np.ndarray, n: int, rng: np.random.Generator) -> Panel:
+def sampled(rates: np.ndarray, modes: np.ndarray, n: int, rng: np.random.Generator) -> DevSet:
     """One round's panel of n attempts a task."""
     right = rng.random((rates.size, n)) < rates[:, None]
     pick = (rng.random((rates.size, n, 1)) > np.cumsum(modes, axis=1)[:, None, :]).sum(axis=2)
-    return panel_of([f"t{i}" for i in range(rates.size)], right.tolist(), pick.tolist())
+    return dev_set_of([f"t{i}" for i in range(rates.size)], right.tolist(), pick.tolist())
 
 
 def step(
@@ -78,14 +78,14 @@ def one_run(scenario: str, strength: float, tasks: int, n: int, seed: int) -> li
     rates, modes = rng.beta(0.7, 1.0, tasks), rng.dirichlet(np.full(12, 0.5), tasks)
     hard = rates < np.quantile(rates, 0.33)
     first = sampled(rates, modes, n, rng)
-    first = Panel.from_dict(first.to_dict() | {"strata": freeze_strata(first), "tail": freeze_tail(first)})
+    first = DevSet.from_dict(first.to_dict() | {"strata": freeze_strata(first), "tail": freeze_tail(first)})
     human = rng.gamma(4.0, 0.4, (HUMAN_TEXTS, 1))
-    rows: list[dict[str, Any]] = [{"round": 0, **panel_metrics(first), **likelihood_metrics(human.tolist())}]
+    rows: list[dict[str, Any]] = [{"round": 0, **dev_set_metrics(first), **likelihood_metrics(human.tolist())}]
     for t in range(1, ROUNDS + 1):
         rates, modes = step(scenario, strength, rates, modes, hard, rng)
         seen = shaken(rates, rng) if scenario == "restless" else rates
         now = human + rng.normal(strength * t if scenario == "human_drift" else 0.0, 0.05, human.shape)
-        row = panel_metrics(sampled(seen, modes, n, rng), first, resamples=400, seed=t)
+        row = dev_set_metrics(sampled(seen, modes, n, rng), first, resamples=400, seed=t)
         rows.append({"round": t, **row, **likelihood_metrics(now.tolist(), human.tolist(), resamples=200, seed=t)})
     return rows
 

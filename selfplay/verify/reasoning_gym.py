@@ -1,4 +1,4 @@
-"""Floor 3: verdicts by reasoning-gym's own scorers, in the sandbox, one process an answer.
+"""Floor 3: the verifier of type `reasoning_gym`: reasoning-gym's own scorers, run in the sandbox, one process per answer.
 
 Several scorers evaluate the answer. So a zygote of the sandbox opens the data sets before its walls close and forks once for
 each answer, in the same walls as a program that is judged: no answer can touch a file, the network, or the next score. The score
@@ -18,6 +18,8 @@ from selfplay.sandbox import Limits, Status, codec, judge, probe
 from selfplay.sandbox.isolation_plan import IsolationPlan
 from selfplay.sandbox.zygote import Refused, Zygote, ZygoteDied
 from selfplay.tasks.gym import WORKER, places
+from selfplay.verify.base import Check, Opening, RegisteredVerifier
+from selfplay.verify.check_fields import number_fault, shown
 
 NAME = "reasoning_gym/2"
 MAX_CHARS = 20_000
@@ -46,12 +48,30 @@ class _Said(NamedTuple):
     reason: str = ""
 
 
-class Gym:
+class Gym(RegisteredVerifier):
     """Verifier of `reasoning_gym` checks: `{type: reasoning_gym, data: ..., index: ..., threshold: ...}`.
 
     `require_tier`: the least isolation, as of `Executor`; SandboxUnavailable on the first use below it. A scorer that passes its
     limits on an answer is `fail`, a sandbox that does not come up `error`.
     """
+
+    keys = frozenset({"data", "index", "mark", "threshold"})
+    needs_sandbox = True
+
+    @classmethod
+    def fault(cls, check: Check) -> str:
+        """See `RegisteredVerifier.fault`."""
+        data, index = check.get("data"), check.get("index")
+        if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
+            return f"data is {shown(data)}, must name a data set, as tasks.source: reasoning_gym writes it"
+        if isinstance(index, bool) or not isinstance(index, int) or index < 0:
+            return f"index is {shown(index)}, must be a whole number from 0"
+        return number_fault(check, "threshold", 0.0, 1.0, above=True)
+
+    @classmethod
+    def open(cls, opening: Opening) -> "Gym":
+        """With a zygote of its own, which starts on the first answer."""
+        return opening.stack.enter_context(cls(opening.options.sandbox.require_tier))
 
     def __init__(self, require_tier: int | Literal["best"] = 2, limits: Limits = LIMITS, at_most: int = 3) -> None:
         self._require, self._limits, self._at_most = require_tier, limits, at_most
@@ -74,9 +94,7 @@ class Gym:
             self._zygote.close()
             self._zygote = None
 
-    def verify(
-        self, checks: Sequence[Mapping[str, Any]], tasks: Sequence[Task], attempts: Sequence[Attempt]
-    ) -> list[Verdict]:
+    def verify(self, checks: Sequence[Check], tasks: Sequence[Task], attempts: Sequence[Attempt]) -> list[Verdict]:
         """See `Verifier.verify`."""
         for check in checks:
             if (name := digest(check["data"])) not in self._known:
@@ -95,7 +113,7 @@ class Gym:
             found.append(self._verdict(check, answer, said))
         return found
 
-    def _verdict(self, check: Mapping[str, Any], answer: str, said: _Said) -> Verdict:
+    def _verdict(self, check: Check, answer: str, said: _Said) -> Verdict:
         details = {"tier": self._plan.tier if self._plan else 0}
         if said.score is None:
             return Verdict(verifier=NAME, outcome=said.outcome, reason=said.reason[:300], details=details)
@@ -108,7 +126,7 @@ class Gym:
             details=details,
         )
 
-    def _scored(self, check: Mapping[str, Any], answer: str) -> _Said:
+    def _scored(self, check: Check, answer: str) -> _Said:
         question = (self._known[digest(check["data"])], int(check["index"]), str(check.get("mark", "")), answer)
         calls = [("score", codec.dump((question, {})))]
         message = judge.message(_CODE, "calls", self._limits, 1, calls=calls)

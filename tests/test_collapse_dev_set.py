@@ -1,4 +1,4 @@
-"""The panel: paired changes, frozen strata, equal attempts; and the alarm levels over rows."""
+"""The dev set: paired changes, frozen strata, equal attempts; and the alarm levels over rows."""
 
 import json
 import math
@@ -6,16 +6,16 @@ import math
 import numpy as np
 import pytest
 
-from selfplay.collapse import Panel, alarms, freeze_strata, freeze_tail, load_rules, panel_metrics, panel_of
+from selfplay.collapse import DevSet, alarms, dev_set_metrics, dev_set_of, freeze_strata, freeze_tail, load_rules
 from selfplay.errors import ConfigError, DataError
 
 
-def drawn(rates: np.ndarray, modes: np.ndarray, n: int, seed: int) -> Panel:
-    """A panel of n attempts a task: solved with the task's rate, right ones spread over its modes."""
+def drawn(rates: np.ndarray, modes: np.ndarray, n: int, seed: int) -> DevSet:
+    """n attempts a task: solved with the task's rate, right ones spread over its modes."""
     rng = np.random.default_rng(seed)
     right = [(rng.random(n) < rate).tolist() for rate in rates]
     labels = [rng.choice(modes.shape[1], size=n, p=p).tolist() for p in modes]
-    return panel_of([f"t{i}" for i in range(len(rates))], right, labels)
+    return dev_set_of([f"t{i}" for i in range(len(rates))], right, labels)
 
 
 def student(tasks: int = 150, spread: int = 6) -> tuple[np.ndarray, np.ndarray]:
@@ -24,8 +24,8 @@ def student(tasks: int = 150, spread: int = 6) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_values_are_means_over_tasks_and_keys_carry_intervals() -> None:
-    panel = panel_of(["a", "b"], [[True, True, False, False], [False] * 4], [["x", "y", "z", "z"], ["w"] * 4])
-    keys = panel_metrics(panel, ks=(1, 2))
+    dev_set = dev_set_of(["a", "b"], [[True, True, False, False], [False] * 4], [["x", "y", "z", "z"], ["w"] * 4])
+    keys = dev_set_metrics(dev_set, ks=(1, 2))
     assert keys["eval/pass_at_1"] == pytest.approx(0.25)
     assert keys["eval/pass_at_2"] == pytest.approx((1 - 1 / 6) / 2)
     assert keys["collapse_diversity/unique_correct_at_2"] == pytest.approx((2 * (1 - 3 / 6)) / 2)
@@ -33,16 +33,16 @@ def test_values_are_means_over_tasks_and_keys_carry_intervals() -> None:
     assert not any("delta" in key for key in keys)
 
 
-def test_the_same_panel_twice_changes_nothing_and_no_alarm_rings() -> None:
+def test_the_same_attempts_twice_changes_nothing_and_no_alarm_rings() -> None:
     first = drawn(*student(), 16, 1)
-    row = panel_metrics(first, first)
+    row = dev_set_metrics(first, first)
     assert row["eval/pass_at_1_delta"] == row["eval/pass_at_1_delta_lo"] == row["eval/pass_at_1_delta_hi"] == 0
-    assert alarms([panel_metrics(first) | {"round": 0}, row | {"round": 1}])[1]["level"] == 0
+    assert alarms([dev_set_metrics(first) | {"round": 0}, row | {"round": 1}])[1]["level"] == 0
 
 
 def test_pairing_narrows_the_interval_of_a_change() -> None:
     rates, modes = student()
-    row = panel_metrics(drawn(rates, modes, 16, 2), drawn(rates, modes, 16, 1))
+    row = dev_set_metrics(drawn(rates, modes, 16, 2), drawn(rates, modes, 16, 1))
     paired = row["eval/pass_at_1_delta_hi"] - row["eval/pass_at_1_delta_lo"]
     alone = row["eval/pass_at_1_hi"] - row["eval/pass_at_1_lo"]
     assert paired < 0.6 * math.sqrt(2) * alone
@@ -50,7 +50,7 @@ def test_pairing_narrows_the_interval_of_a_change() -> None:
 
 def test_retention_of_an_unchanged_student_is_judged_against_chance() -> None:
     rates, modes = student()
-    row = panel_metrics(drawn(rates, modes, 8, 2), drawn(rates, modes, 8, 1))
+    row = dev_set_metrics(drawn(rates, modes, 8, 2), drawn(rates, modes, 8, 1))
     assert row["collapse_tails/support_retention"] < 0.99
     assert row["collapse_tails/support_retention_delta_lo"] < 0 < row["collapse_tails/support_retention_delta_hi"]
 
@@ -61,49 +61,49 @@ def test_lost_modes_move_unique_correct_while_pass_at_1_stands() -> None:
     narrow[np.arange(len(modes)), modes.argmax(axis=1)] = 1
     first, rows = drawn(rates, modes, 16, 1), []
     for t in (1, 2):
-        rows.append(panel_metrics(drawn(rates, narrow, 16, 10 + t), first) | {"round": t})
-    out = alarms([panel_metrics(first) | {"round": 0}, *rows])
+        rows.append(dev_set_metrics(drawn(rates, narrow, 16, 10 + t), first) | {"round": t})
+    out = alarms([dev_set_metrics(first) | {"round": 0}, *rows])
     assert [a["level"] for a in out] == [0, 1, 2]
     assert out[2]["first_metric"].startswith("collapse_diversity/")
     assert any("second round running" in reason for reason in out[2]["reasons"])
 
 
-def test_a_panel_survives_json_and_tasks_are_matched_by_id() -> None:
+def test_a_dev_set_survives_json_and_tasks_are_matched_by_id() -> None:
     first = drawn(*student(20), 8, 1)
-    again = Panel.from_dict(json.loads(json.dumps(first.to_dict())))
+    again = DevSet.from_dict(json.loads(json.dumps(first.to_dict())))
     assert again == first
     order = list(reversed(range(20)))
-    shuffled = Panel(
+    shuffled = DevSet(
         *(tuple(getattr(first, f)[i] for i in order) for f in ("task_ids", "attempts", "correct", "clusters"))
     )
-    assert panel_metrics(shuffled, first)["eval/pass_at_1_delta_hi"] == 0
+    assert dev_set_metrics(shuffled, first)["eval/pass_at_1_delta_hi"] == 0
 
 
 def test_a_task_with_outages_is_rarefied_and_a_task_without_attempts_dropped() -> None:
-    panel = panel_of(["a", "b", "c"], [[True] * 8, [False] * 4, []])
-    keys = panel_metrics(panel)
-    assert panel.task_ids == ("a", "b")
+    dev_set = dev_set_of(["a", "b", "c"], [[True] * 8, [False] * 4, []])
+    keys = dev_set_metrics(dev_set)
+    assert dev_set.task_ids == ("a", "b")
     assert "eval/pass_at_8" not in keys and keys["eval/pass_at_n"] == pytest.approx(0.5)
-    assert panel_metrics(panel_of([], [])) == {}
+    assert dev_set_metrics(dev_set_of([], [])) == {}
 
 
 def test_strata_and_tail_are_frozen_at_round_0() -> None:
-    first = panel_of(["a", "b", "c"], [[False] * 8, [True] + [False] * 7, [True] * 8])
+    first = dev_set_of(["a", "b", "c"], [[False] * 8, [True] + [False] * 7, [True] * 8])
     assert freeze_strata(first) == ("never", "low", "high")
     assert freeze_tail(first) == (True, True, False)
-    frozen = Panel.from_dict(first.to_dict() | {"strata": freeze_strata(first), "tail": freeze_tail(first)})
-    later = panel_of(["a", "b", "c"], [[True] * 8, [True] * 8, [False] * 8])
-    keys = panel_metrics(later, frozen)
+    frozen = DevSet.from_dict(first.to_dict() | {"strata": freeze_strata(first), "tail": freeze_tail(first)})
+    later = dev_set_of(["a", "b", "c"], [[True] * 8, [True] * 8, [False] * 8])
+    keys = dev_set_metrics(later, frozen)
     assert keys["collapse_tails/rare_item_coverage"] == 1.0
     assert keys["collapse_tails/pass_at_n_in_high"] == 0.0
 
 
 def test_rare_items_are_covered_or_lost_item_by_item() -> None:
-    first = panel_of(["a"], [[True]], items={f"i{j}": 3 for j in range(40)})
-    later = panel_of(["a"], [[True]], items={f"i{j}": 0 if j < 20 else 2 for j in range(40)})
-    row = panel_metrics(later, first) | {"round": 1}
+    first = dev_set_of(["a"], [[True]], items={f"i{j}": 3 for j in range(40)})
+    later = dev_set_of(["a"], [[True]], items={f"i{j}": 0 if j < 20 else 2 for j in range(40)})
+    row = dev_set_metrics(later, first) | {"round": 1}
     assert row["collapse_tails/rare_item_coverage"] == 0.5
-    out = alarms([panel_metrics(first) | {"round": 0}, row])
+    out = alarms([dev_set_metrics(first) | {"round": 0}, row])
     assert out[1]["level"] == 2 and any("rare items" in reason for reason in out[1]["reasons"])
 
 
@@ -138,4 +138,4 @@ def test_a_bad_rule_file_is_refused_with_its_entry() -> None:
     with pytest.raises(ConfigError, match="not JSON"):
         load_rules("{")
     with pytest.raises(DataError, match="2 labels for 1 tasks"):
-        panel_of(["a"], [[True]], [["x"], ["y"]])
+        dev_set_of(["a"], [[True]], [["x"], ["y"]])

@@ -1,7 +1,7 @@
-"""Floor 3: verdicts by a function of your own: `verifier: {type: "python:package.module:function", ...}`.
+"""Floor 3: the verifier of all types `python:package.module:function`: a function of the user's own.
 
 The function gets `(task, text)` and returns an Outcome (or its word), a Verdict, True/False for pass/fail, or None for
-no opinion. It runs in a process of its own (`custom_worker.py`) that is started once and asked item by item, so what the module
+no opinion. It runs in a process of its own (`python_worker.py`) that is started once and asked item by item, so what the module
 keeps lives as long as the run; where an item hangs or crashes it, that item is `error` and the process is replaced. It is your code
 with your rights: the process is there for the run's sake, and no sandbox. Never let it evaluate the text.
 """
@@ -16,7 +16,8 @@ from pydantic import ValidationError
 
 from selfplay.errors import ConfigError, OutageError
 from selfplay.records import Attempt, Outcome, Task, Verdict
-from selfplay.verify.asked import Asked, Ended, Late
+from selfplay.verify.base import Check, Opening, RegisteredVerifier, Verifier
+from selfplay.verify.child_process import Asked, Ended, Late
 
 RAISED = "raised"
 """In a verdict's details: the function itself raised on this attempt, and would again; the name of the exception, or `deadline`,
@@ -27,18 +28,26 @@ START_SECONDS = 60.0
 """A process that does not answer by then is an outage."""
 IMPORT_SECONDS = 1800.0
 """An import that takes longer is a fault of the set-up; it may load models."""
-WORKER = "selfplay.verify.custom_worker"
+WORKER = "selfplay.verify.python_worker"
 
 Function = Callable[[Task, str], Any]
 
 
-class PythonFunction:
+class PythonFunction(RegisteredVerifier):
     """Verifier of `python:...` checks. Close it, or use it as a context manager: it holds a process once it was asked.
 
     `folder`: where modules are looked for before installed packages (the config's); None: only where Python looks.
     `seconds`: wall clock for one item, start and import not counted. `say(kind, text)`: told of each item that the function raised
     on, with a word for what kind it is, so that each kind can be shown once.
     """
+
+    keys = None
+    """The function's own; whatever else stands in a check is for it to read."""
+
+    @classmethod
+    def open(cls, opening: Opening) -> Verifier:
+        """The process that the run keeps for functions, or a new one."""
+        return opening.stack.enter_context((opening.options.open_functions or cls)())
 
     def __init__(
         self,
@@ -64,9 +73,7 @@ class PythonFunction:
         if process is not None:
             process.close()
 
-    def verify(
-        self, checks: Sequence[Mapping[str, Any]], tasks: Sequence[Task], attempts: Sequence[Attempt]
-    ) -> list[Verdict]:
+    def verify(self, checks: Sequence[Check], tasks: Sequence[Task], attempts: Sequence[Attempt]) -> list[Verdict]:
         """See `Verifier.verify`. One item after the other.
 
         An exception of the function, a return value that is no outcome, the deadline and a crash are `error` verdicts of their

@@ -23,7 +23,7 @@ from typing import Any
 
 from selfplay.errors import OutageError
 from selfplay.records import Outcome, Task, Verdict
-from selfplay.verify.asked import follow_parent
+from selfplay.verify.child_process import follow_parent
 
 MAX_BYTES = 2**16
 """Of a verdict as JSON."""

@@ -1,8 +1,8 @@
-"""Floor 3: how far a verifier may be trusted, from a sample that a stronger check judged again, and from canaries.
+"""Floor 3: error rates of a verifier, from a sample that a stronger check verified again and from canaries. Pure functions.
 
-phi = P(kept | right), psi = P(kept | wrong), p* = 1 / (1 + psi/phi): training on what the verifier keeps helps while the
-student's error rate is below p* (Feng et al. 2406.07515). Accepted and rejected attempts are sampled apart, at
-shares of their own, so the rates are put together from both strata. Pure functions.
+phi = P(kept | right) is its true positive rate, psi = P(kept | wrong) its false positive rate. Training on what it keeps helps
+while the student's error rate is below p* = 1 / (1 + psi/phi) (Feng et al. 2406.07515). Accepted and rejected attempts are
+sampled separately, at shares of their own, and the rates are computed from both strata.
 """
 
 import math
@@ -13,7 +13,7 @@ from typing import Literal
 from selfplay.collapse.agreement import breakdown_point
 from selfplay.collapse.estimate import Estimate, wilson
 from selfplay.errors import ConfigError, DataError
-from selfplay.records import Attempt, Outcome, Verdict
+from selfplay.records import Outcome
 from selfplay.seeds import rng_of
 
 Z_JOINT = 2.241403
@@ -22,13 +22,13 @@ Z_JOINT = 2.241403
 
 @dataclass(frozen=True)
 class Stratum:
-    """Re-checked attempts of one kind: all accepted ones, or all rejected ones."""
+    """The re-checked sample of one kind of attempts: the accepted ones, or the rejected ones."""
 
     total: int
-    """How many attempts of the round there are of this kind, sampled or not."""
+    """Attempts of this kind in the round, sampled or not."""
     right: int
     wrong: int
-    """What the stronger check said; its abstentions and errors are in neither."""
+    """By the stronger check; its abstentions and errors count in neither."""
 
     def __post_init__(self) -> None:
         if min(self.right, self.wrong) < 0 or self.right + self.wrong > self.total:
@@ -44,7 +44,7 @@ class Stratum:
 
 @dataclass(frozen=True)
 class Audit:
-    """Rates with 95 % intervals; None where the sample cannot say."""
+    """Rates with 95 % intervals; None where the sample does not determine them."""
 
     precision: Estimate | None
     """P(right | kept)."""
@@ -120,19 +120,19 @@ def _p_star(phi: Estimate | None, psi: Estimate | None, n: int) -> Estimate | No
     return Estimate(breakdown_point(phi.value, psi.value), low, high, n)
 
 
-def sample(count: int, share: float, seed: int, *parts: int | str, least: int = 1) -> list[int]:
-    """Which of `count` attempts are checked again: a share of them (rounded up), at least `least` if there are any.
+def sample(count: int, share: float, seed: int, *parts: int | str, at_least: int = 1) -> list[int]:
+    """Which of `count` attempts are verified again: a share of them (rounded up), but no fewer than `at_least` if there are so many.
 
-    Indexes in order, the same for the same seed parts. Raises ConfigError for a share outside [0, 1]; 0 checks none.
+    Indexes in order, the same for the same seed parts. Raises ConfigError for a share outside [0, 1]; 0 draws none.
     """
     if not 0 <= share <= 1:
         raise ConfigError(f"audit: share is {share}, must be in [0, 1]; 0 switches the audit off")
-    size = min(count, max(math.ceil(count * share), least)) if share else 0
+    size = min(count, max(math.ceil(count * share), at_least)) if share else 0
     return sorted(rng_of(seed, "audit", *parts).sample(range(count), size))
 
 
 def stratum(total: int, outcomes: Sequence[Outcome]) -> Stratum:
-    """What a stronger check said of the sampled ones: pass is right, fail and invalid are wrong, the rest says nothing."""
+    """A stratum from the stronger check's outcomes: pass is right, fail and invalid are wrong, others count in neither."""
     right = sum(outcome is Outcome.PASS for outcome in outcomes)
     wrong = sum(outcome in (Outcome.FAIL, Outcome.INVALID) for outcome in outcomes)
     return Stratum(total, right, wrong)
@@ -140,14 +140,14 @@ def stratum(total: int, outcomes: Sequence[Outcome]) -> Stratum:
 
 @dataclass(frozen=True)
 class Canaries:
-    """What became of attempts whose truth is known beforehand."""
+    """How attempts of known truth were judged."""
 
     right: int
     wrong: int
     right_dropped: tuple[str, ...]
-    """Ids of known right ones that were not passed: the verifier is too strict, or out of order."""
+    """Ids of known right ones that did not pass: the verifier is too strict, or does not work."""
     wrong_accepted: tuple[str, ...]
-    """Ids of known wrong ones that were passed: the run has to stop."""
+    """Ids of known wrong ones that passed: the run has to stop."""
     undecided: int
     """Errors and abstentions: counted nowhere."""
 
@@ -169,9 +169,9 @@ class Canaries:
 
 
 def canaries(truth: Mapping[str, Literal["right", "wrong"]], outcomes: Mapping[str, Outcome]) -> Canaries:
-    """Compares what is known of canary attempts (by attempt id) with their outcomes.
+    """Compares the known truth of canary attempts (by attempt id) with their outcomes.
 
-    A canary that has no outcome raises DataError: one that got lost on the way would otherwise read as caught.
+    Raises DataError for a canary without an outcome, which would otherwise count as caught.
     """
     if absent := sorted(truth.keys() - outcomes.keys()):
         raise DataError(
@@ -188,32 +188,3 @@ def canaries(truth: Mapping[str, Literal["right", "wrong"]], outcomes: Mapping[s
         tuple(sorted(wrong & passed)),
         len(undecided),
     )
-
-
-def length_bias(verdicts: Sequence[Verdict], attempts: Sequence[Attempt]) -> Estimate | None:
-    """Spearman correlation of a judge's score with the solution's length in characters, with Fisher's 95 % interval.
-
-    Far above 0 where right solutions are not the longer ones, the judge pays for words. Only scored attempts count; None
-    for fewer than 5 of these, or where all scores or all lengths are equal.
-    """
-    pairs = [(v.score, len(a.text)) for v, a in zip(verdicts, attempts, strict=True) if v.score is not None]
-    if len(pairs) < 5:
-        return None
-    x, y = _ranks([score for score, _ in pairs]), _ranks([float(length) for _, length in pairs])
-    middle = (len(pairs) + 1) / 2
-    xx, yy = sum((v - middle) ** 2 for v in x), sum((v - middle) ** 2 for v in y)
-    if xx == 0 or yy == 0:
-        return None
-    rho = sum((v - middle) * (w - middle) for v, w in zip(x, y, strict=True)) / math.sqrt(xx * yy)
-    z, half = math.atanh(max(-1 + 1e-12, min(1 - 1e-12, rho))), 1.959964 * 1.03 / math.sqrt(len(pairs) - 3)
-    return Estimate(rho, math.tanh(z - half), math.tanh(z + half), len(pairs))
-
-
-def _ranks(values: Sequence[float]) -> list[float]:
-    """Ranks from 1, ties sharing their mean."""
-    order = sorted(values)
-    first = {value: place for place, value in reversed(list(enumerate(order, 1)))}
-    count = dict.fromkeys(first, 0)
-    for value in values:
-        count[value] += 1
-    return [first[value] + (count[value] - 1) / 2 for value in values]

@@ -1,4 +1,4 @@
-"""Floor 1: many texts as arrays of hashed words, fast and the same on every machine. Pure, numpy only.
+"""Floor 1: many texts as arrays of hashed words, fast and the same on every machine.
 
 Words are runs of letters (with `_`) or runs of digits, lower-cased; an apostrophe between letters is left out, every
 other character separates. A CJK or kana character is a word of its own. Hashes are 64 bits; the same word has the same
@@ -8,10 +8,11 @@ hash in every text and batch.
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from selfplay.textstats.hashing import STEP, Hashes, mix
 
 BATCH_CHARS = 1 << 18
 """Texts are hashed in batches of about this many characters, so that the work arrays stay in the processor's cache."""
@@ -20,7 +21,6 @@ MAX_TEXT_CHARS = 1_000_000
 """Only this many characters of a text are read as words; what is cut is counted by the callers that report."""
 
 _LETTER, _DIGIT, _WIDE = 1, 2, 3
-U64 = NDArray[np.uint64]
 
 
 def _byte_classes() -> NDArray[np.uint8]:
@@ -32,7 +32,7 @@ def _byte_classes() -> NDArray[np.uint8]:
 
 
 _CLASS = _byte_classes()
-_POWERS: U64 = np.cumprod(np.full(4096, 0x9E3779B97F4A7C15, np.uint64), dtype=np.uint64)
+_POWERS: Hashes = np.cumprod(np.full(4096, STEP, np.uint64), dtype=np.uint64)
 
 
 class _Folding(dict[int, str]):
@@ -54,7 +54,7 @@ _FOLDING = _Folding()
 class Words:
     """The words of D texts in one flat list of W words."""
 
-    hashes: U64
+    hashes: Hashes
     """(W,) one hash a word."""
     is_number: NDArray[np.bool_]
     """(W,) True where the word is a run of digits."""
@@ -135,7 +135,7 @@ def _borders(classes: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.
     return borders[is_word], following[is_word]
 
 
-def _hash_spans(flat: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> U64:
+def _hash_spans(flat: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Hashes:
     """A 64-bit hash of each span of bytes: a polynomial in its bytes, then mixed."""
     if len(starts) == 0:
         return np.zeros(0, np.uint64)
@@ -147,38 +147,3 @@ def _hash_spans(flat: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArra
     place = within - np.repeat(total - lengths, lengths)
     values *= _POWERS[place & (len(_POWERS) - 1)]
     return mix(np.add.reduceat(values, total - lengths) + lengths.astype(np.uint64))
-
-
-def mix(values: Any) -> U64:
-    """Spreads 64-bit values over all bits (the finaliser of splitmix64, Steele et al. 2014)."""
-    mixed: U64 = np.asarray(values, np.uint64).copy()
-    mixed ^= mixed >> np.uint64(30)
-    mixed *= np.uint64(0xBF58476D1CE4E5B9)
-    mixed ^= mixed >> np.uint64(27)
-    mixed *= np.uint64(0x94D049BB133111EB)
-    mixed ^= mixed >> np.uint64(31)
-    return mixed
-
-
-def shingles(hashes: U64, offsets: NDArray[np.int64], n: int) -> tuple[U64, NDArray[np.int64]]:
-    """Hashes of all runs of n words within each text, and the offsets of the texts in them.
-
-    A text of 1 to n-1 words is one shingle, all its words; a text without words is the one shingle `mix(0)`, which the
-    caller replaces: texts too short for n words must not look alike for that.
-    """
-    counts = np.diff(offsets)
-    out_counts = np.maximum(counts - n + 1, 1)
-    out_offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(out_counts)])
-    padded = np.concatenate([hashes, np.zeros(n, np.uint64)])
-    rolled = np.zeros(len(hashes) + 1, np.uint64)
-    factor = np.uint64(0xD6E8FEB86659FD93)
-    for k in range(n):
-        rolled = rolled * factor + padded[k : k + len(rolled)]
-    place = np.arange(out_offsets[-1], dtype=np.int64) + np.repeat(offsets[:-1] - out_offsets[:-1], out_counts)
-    found = rolled[np.minimum(place, len(rolled) - 1)]
-    for d in np.flatnonzero(counts < n):
-        short = np.uint64(counts[d])
-        for value in hashes[offsets[d] : offsets[d + 1]]:
-            short = np.uint64((int(short) * int(factor) + int(value)) & 0xFFFFFFFFFFFFFFFF)
-        found[out_offsets[d]] = short if counts[d] else np.uint64(0)
-    return mix(found), out_offsets

@@ -1,10 +1,12 @@
-"""Floor 3: verdicts by running code: takes the program out of a reply and gives it to the sandbox with the tests."""
+"""Floor 3: the verifier of type `code_tests`: runs the program of a reply in the sandbox, with the task's tests."""
 
+import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 from selfplay.answers.code_blocks import before_entry, whole_program
 from selfplay.answers.programs import Program
@@ -12,13 +14,14 @@ from selfplay.errors import DataError
 from selfplay.prompts.correction import of_source
 from selfplay.records import Attempt, Outcome, Task, Verdict, digest
 from selfplay.sandbox import CheckTests, Executor, IOTests, Job, Limits, Result, Status, StdioTests
-from selfplay.verify.shown import Answers, Ask, answers
+from selfplay.verify.base import Check, Opening, RegisteredVerifier, Verifier
+from selfplay.verify.program_answers import Answers, Ask, answers
 
 NAME = "code_tests/1"
 _ENTRY_POINT = re.compile(r"[^\W\d]\w*(?:(?:\(\))?\.[^\W\d]\w*)?")
 
 
-class CodeTests:
+class CodeTests(RegisteredVerifier):
     """Verifier of `code_tests` checks.
 
     A check has `entry_point` with `cases` ([[arguments, expected], ...]) or with `source` (asserts, or a
@@ -29,43 +32,63 @@ class CodeTests:
     outside the sandbox.
     """
 
+    keys = frozenset(
+        {
+            *("entry_point", "cases", "source", "stdio", "prefix", "hidden_cases"),
+            *("atol", "strict", "cpu_seconds", "model_written"),
+        }
+    )
+    needs_sandbox = True
+
+    @classmethod
+    def fault(cls, check: Check) -> str:
+        """See `RegisteredVerifier.fault`."""
+        if fault := check_fault(check) or _source_fault(str(check.get("source", ""))):
+            return fault
+        return rows_fault("cases", check["hidden_cases"], "hidden_cases") if "hidden_cases" in check else ""
+
+    @classmethod
+    def open(cls, opening: Opening) -> Self:
+        """In the sandbox of the set. Raises SandboxUnavailable below the configured tier."""
+        return cls(opening.executor(), opening.limits())
+
+    @classmethod
+    def open_for_audit(cls, opening: Opening, primary: Verifier) -> Self:
+        """In the same sandbox, with `audit.deadline_factor` times the CPU seconds."""
+        factor = opening.deadline_factor
+        return cls(opening.executor(), opening.limits(factor), factor)
+
     def __init__(self, executor: Executor, limits: Limits, factor: float = 1.0) -> None:
         """`limits`: of tasks that state none; `factor`: what a task's own CPU seconds are multiplied by."""
         self._executor, self._limits, self._factor = executor, limits, factor
         self._inside: dict[str, bool] = {}
         """By tests: whether they need the program's own objects, so that its own process has to judge them."""
 
-    def verify(
-        self, checks: Sequence[Mapping[str, Any]], tasks: Sequence[Task], attempts: Sequence[Attempt]
-    ) -> list[Verdict]:
+    def verify(self, checks: Sequence[Check], tasks: Sequence[Task], attempts: Sequence[Attempt]) -> list[Verdict]:
         """See `Verifier.verify`."""
         self._try_references(checks, tasks)
         found: dict[int, Verdict] = {}
-        tests: dict[
-            tuple[int, bool], IOTests | CheckTests | StdioTests
-        ] = {}  # by check: attempts of one task share theirs
-
-        def jobs() -> Iterator[Job]:  # drawn as the sandbox gets short of them: the first run while others are read
-            for place, (check, task, attempt) in enumerate(zip(checks, tasks, attempts, strict=True)):
-                code = program(attempt.text, check)
-                if code is None:
-                    found[place] = Verdict(verifier=NAME, outcome=Outcome.INVALID, reason="no code found")
-                    continue
-                key = id(check), model_written(check, task)
-                if key not in tests:
-                    tests[key] = self._tests(check, task)
-                yield Job(str(place), code, tests[key], self._of(check, task))
-
-        for result in self._executor.run(jobs()):
+        tests: dict[tuple[int, bool], IOTests | CheckTests | StdioTests] = {}  # attempts at one task share theirs
+        jobs: list[Job] = []
+        for place, (check, task, attempt) in enumerate(zip(checks, tasks, attempts, strict=True)):
+            code = program(attempt.text, check)
+            if code is None:
+                found[place] = Verdict(verifier=NAME, outcome=Outcome.INVALID, reason="no code found")
+                continue
+            key = id(check), model_written(check, task)
+            if key not in tests:
+                tests[key] = self._tests(check, task)
+            jobs.append(Job(str(place), code, tests[key], self._of(check, task)))
+        for result in self._executor.run(jobs):
             place = int(result.id)
             found[place] = verdict_of(result, "source" in checks[place])
         return [found[place] for place in range(len(attempts))]
 
     def answers(self, asks: Sequence[Ask], *, at_once: int = 0) -> list[Answers]:
-        """What programs answer to calls, each program alone: see `selfplay.verify.shown.answers`."""
+        """What programs answer to calls, each program alone: see `selfplay.verify.program_answers.answers`."""
         return answers(asks, self._executor, self._limits, at_once=at_once)
 
-    def _try_references(self, checks: Sequence[Mapping[str, Any]], tasks: Sequence[Task]) -> None:
+    def _try_references(self, checks: Sequence[Check], tasks: Sequence[Task]) -> None:
         """Finds by their references which asserts cannot be judged from outside; once for each task's tests."""
         owed = {
             _key(check): Job(
@@ -80,10 +103,10 @@ class CodeTests:
         found = self._executor.trusts(owed.values()) if owed else []
         self._inside |= {key: trust == "in_process" for key, trust in zip(owed, found, strict=True)}
 
-    def _of(self, check: Mapping[str, Any], task: Task) -> Limits:
+    def _of(self, check: Check, task: Task) -> Limits:
         return limits_of(check, task.id, self._limits, self._factor)
 
-    def _tests(self, check: Mapping[str, Any], task: Task) -> IOTests | CheckTests | StdioTests:
+    def _tests(self, check: Check, task: Task) -> IOTests | CheckTests | StdioTests:
         tests = tests_of(check, task.id, model_written(check, task))
         if isinstance(tests, CheckTests) and tests.sandboxed:
             return tests
@@ -92,22 +115,22 @@ class CodeTests:
         return tests
 
 
-def _key(check: Mapping[str, Any]) -> str:
+def _key(check: Check) -> str:
     return digest([check.get("source"), check.get("entry_point"), check.get("prefix")])
 
 
-def program(text: str, check: Mapping[str, Any]) -> str | None:
+def program(text: str, check: Check) -> str | None:
     """The program in a reply, or in a reference, for a check; None where there is none. See `whole_program`."""
     entry, prefix = check.get("entry_point"), check.get("prefix")
     return whole_program(text, None if entry is None else str(entry), None if prefix is None else str(prefix))
 
 
-def model_written(check: Mapping[str, Any], task: Task) -> bool:
+def model_written(check: Check, task: Task) -> bool:
     """Whether the tests are a model's: they run where its programs run."""
     return bool(check.get("model_written")) or task.source.startswith("made/")
 
 
-def tests_of(check: Mapping[str, Any], task_id: str, sandboxed: bool = False) -> IOTests | CheckTests | StdioTests:
+def tests_of(check: Check, task_id: str, sandboxed: bool = False) -> IOTests | CheckTests | StdioTests:
     """The tests that a check holds; `sandboxed`: see `model_written`.
 
     Raises DataError, with the task, where it holds none or they are not as they must be.
@@ -124,7 +147,7 @@ def tests_of(check: Mapping[str, Any], task_id: str, sandboxed: bool = False) ->
     return StdioTests([(given, wanted) for given, wanted in check["stdio"]])
 
 
-def limits_of(check: Mapping[str, Any], task_id: str, limits: Limits, factor: float = 1.0) -> Limits:
+def limits_of(check: Check, task_id: str, limits: Limits, factor: float = 1.0) -> Limits:
     """The limits of a task's programs: `cpu_seconds` of the check, times `factor`, in place of those of the configuration.
 
     Raises DataError, with the task, where these are not as they must be.
@@ -137,7 +160,7 @@ def limits_of(check: Mapping[str, Any], task_id: str, limits: Limits, factor: fl
     return replace(limits, cpu_seconds=check["cpu_seconds"] * factor)
 
 
-def check_fault(check: Mapping[str, Any]) -> str:
+def check_fault(check: Check) -> str:
     """What is wrong with the fields of a `code_tests` check, with the value and the remedy; "" where nothing is."""
     kinds = [name for name in ("cases", "source", "stdio") if name in check]
     if len(kinds) != 1:
@@ -163,6 +186,18 @@ def check_fault(check: Mapping[str, Any]) -> str:
     if kinds == ["source"]:
         return "" if check["source"].strip() else "source is empty; give asserts, or a check(candidate)"
     return rows_fault(kinds[0], check[kinds[0]])
+
+
+def _source_fault(source: str) -> str:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(source)
+    except SyntaxError as error:
+        return f"source does not parse ({error.msg}, line {error.lineno}); correct it"
+    except (ValueError, RecursionError, MemoryError) as error:
+        return f"source does not parse ({type(error).__name__}); correct it"
+    return ""
 
 
 def rows_fault(kind: str, rows: Any, name: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Floor 1: texts as one long array of token hashes, and the n-grams in it, which never cross a text's end.
+"""Floor 1: texts as one long array of token hashes.
 
 A token is what `str.split` gives, or a character where texts do not use spaces. A hash comes from content alone, so
 equal n-grams meet across rounds and processes, and no vocabulary is kept. `D` texts, `T` tokens of all texts.
@@ -12,31 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from selfplay.errors import DataError
+from selfplay.textstats.hashing import STEP, Hashes, Ints, mix
 
-Hashes = NDArray[np.uint64]
-Ints = NDArray[np.int64]
 Units = Literal["words", "characters"]
 
 WORD_CHARACTERS = 40
 """Longer "words" than this on average mean a script without spaces: characters are counted then."""
 BLOCK_BYTES = 1 << 20
-_STEP = 0x9E3779B97F4A7C15
-_MIX_A, _MIX_B = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _SPACE = np.zeros(256, dtype=bool)
 _SPACE[[9, 10, 11, 12, 13, 28, 29, 30, 31, 32]] = True  # what str.split takes for space in ASCII
-
-
-def scramble(values: Hashes) -> Hashes:
-    """Bijective 64-bit mix (splitmix64's finaliser): every bit of the input reaches every bit of the output."""
-    mixed = values.copy()
-    for at in range(0, mixed.size, BLOCK_BYTES):  # in place and in blocks: temporaries stay in the cache
-        part = mixed[at : at + BLOCK_BYTES]
-        part ^= part >> np.uint64(30)
-        part *= _MIX_A
-        part ^= part >> np.uint64(27)
-        part *= _MIX_B
-        part ^= part >> np.uint64(31)
-    return mixed
 
 
 @dataclass(frozen=True)
@@ -83,7 +67,7 @@ class _Powers:
     def reach(self, size: int) -> None:
         """Makes both at least `size` long."""
         if self.up.size < size:
-            self.up, self.down = _geometric(_STEP, size), _geometric(pow(_STEP, -1, 2**64), size)
+            self.up, self.down = _geometric(STEP, size), _geometric(pow(STEP, -1, 2**64), size)
 
 
 def _geometric(factor: int, size: int) -> Hashes:
@@ -105,7 +89,7 @@ def _token_hashes(raw: bytes, powers: _Powers) -> tuple[Hashes, Ints]:
     np.cumsum(sums, out=sums)
     hashed = sums[ends - 1] - sums[begins - 1]
     hashed *= powers.down[begins]
-    return scramble(hashed), begins - 1
+    return mix(hashed), begins - 1
 
 
 def _blocks(texts: Iterable[str]) -> Iterator[list[bytes]]:
@@ -132,7 +116,7 @@ def stream_of(texts: Iterable[str], units: Units = "words") -> Stream:
             np.frombuffer(t.encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.uint64) for t in texts
         ]
         tokens = np.concatenate(codes) if codes else np.empty(0, dtype=np.uint64)
-        return Stream(scramble(tokens + np.uint64(1)), _starts([c.size for c in codes]))
+        return Stream(mix(tokens + np.uint64(1)), _starts([c.size for c in codes]))
     powers, hashes, lengths = _Powers(), [np.empty(0, dtype=np.uint64)], [np.empty(0, dtype=np.int64)]
     for block in _blocks(texts):
         hashed, begins = _token_hashes(b"\n".join(block), powers)
@@ -145,37 +129,3 @@ def stream_of(texts: Iterable[str], units: Units = "words") -> Stream:
 def as_stream(texts: Sequence[str] | Stream) -> Stream:
     """Itself, or the stream of a list of texts."""
     return texts if isinstance(texts, Stream) else stream_of([texts] if isinstance(texts, str) else texts)
-
-
-def gram_hashes(stream: Stream, n: int, owners: NDArray[np.int32] | None = None) -> tuple[Hashes, Ints]:
-    """Hash of each n-gram in order of place, and how many each text has (D,).
-
-    Two different n-grams share a hash with a chance of about N^2 / 2^65 for N n-grams: none at any size met here.
-    `owners` saves computing `stream.owners()` again. Raises DataError for n < 1.
-    """
-    if n < 1:
-        raise DataError(f"n-grams: n is {n}, must be >= 1")
-    counts = np.maximum(stream.lengths - n + 1, 0)
-    total = stream.tokens.size - n + 1
-    if n == 1 or total <= 0:
-        return (stream.tokens if n == 1 else stream.tokens[:0]), counts
-    hashed = stream.tokens[:total].copy()
-    for i in range(1, n):
-        hashed *= np.uint64(_STEP)
-        hashed += stream.tokens[i : total + i]
-    owners = stream.owners() if owners is None else owners
-    return scramble(hashed[owners[:total] == owners[n - 1 :]]), counts
-
-
-def tally(hashes: Hashes, spoil: bool = False) -> tuple[Hashes, Ints]:
-    """Different hashes, sorted, and how often each was met; `spoil` sorts the given array itself and saves a copy.
-
-    (`np.unique` is ten times slower at this size.)
-    """
-    if hashes.size == 0:
-        return hashes, np.empty(0, dtype=np.int64)
-    if spoil:
-        hashes.sort()
-    ordered = hashes if spoil else np.sort(hashes)
-    first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    return ordered[first], np.diff(np.append(first, ordered.size))

@@ -1,30 +1,31 @@
-"""Floor 3: functions of the user's own, tried on a few texts before a run: what is right, what is nearly so, and what is neither."""
+"""Floor 3: tries the user's own functions on a few texts before a run: right replies, near misses, and others."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from selfplay.records import Attempt, Outcome, Task
-from selfplay.verify.custom import AT, RAISED
-from selfplay.verify.routing import Verifier, leaves
+from selfplay.verify.base import PYTHON, Verifier
+from selfplay.verify.python_function import AT, RAISED
+from selfplay.verify.routing import leaves
 
 TASKS = 3
 """Tasks on which each function is tried."""
 NEAR_MISSES = 2
 """Near misses of each of them."""
 TEXTS = ("", "42", "I do not know.")
-"""Beside reference and near misses, where there are any: what any student may write."""
+"""Tried besides reference and near misses: what any student may write."""
 
 
 @dataclass(frozen=True)
 class Tried:
-    """What came of trying one function."""
+    """The result of trying one function."""
 
     kind: str
     """`python:package.module:function`."""
     tries: int
     failures: Mapping[str, int]
-    """How often it gave no verdict, by the first of each kind of exception in words."""
+    """Message of the first exception of each kind -> how often that kind left it without a verdict."""
 
     @property
     def broken(self) -> bool:
@@ -37,7 +38,7 @@ def try_functions(tasks: Sequence[Task], near_misses: Sequence[Sequence[str]], v
     found: dict[str, list[tuple[Task, Mapping[str, object], Sequence[str]]]] = {}
     for task, misses in zip(tasks, near_misses, strict=True):
         for check in leaves(task.check):
-            if str(check["type"]).startswith("python:"):
+            if str(check["type"]).startswith(f"{PYTHON}:"):
                 found.setdefault(str(check["type"]), []).append((task, check, misses))
     return [_tried(kind, items[:: -(-len(items) // TASKS)], verifier) for kind, items in sorted(found.items())]
 

@@ -1,4 +1,4 @@
-"""Floor 1: the fixed panel of tasks, compared between rounds: flat keys with intervals and paired changes to round 0.
+"""Floor 1: attempts at the fixed dev set, compared between rounds: flat keys with intervals and paired changes to round 0.
 
 `P` tasks, `G` attempts of one task, `B` bootstrap resamples. Intervals are percentile bootstraps over tasks (a task's
 attempts are not independent); a change to round 0 draws the same tasks for both rounds. What has nothing to measure is
@@ -15,16 +15,16 @@ import numpy as np
 
 from selfplay.collapse.estimate import Estimate, Floats, interval, resample_weights
 from selfplay.collapse.passes import miss_chance
-from selfplay.collapse.stream import Ints
 from selfplay.errors import DataError
+from selfplay.textstats.hashing import Ints
 
 RARE_DRAWS = 4
 """Right attempts that `hill0_rarefied` draws from each task."""
 
 
 @dataclass(frozen=True)
-class Panel:
-    """What one round's panel attempts came to, task by task. JSON-able by `to_dict`, so that round 0 can be frozen."""
+class DevSet:
+    """One round's attempts at the dev set, counted task by task. `to_dict` makes it JSON, so that round 0 can be frozen."""
 
     task_ids: tuple[str, ...]
     attempts: tuple[int, ...]
@@ -39,14 +39,14 @@ class Panel:
     tail: tuple[bool, ...] = ()
     """The rare tasks, frozen at round 0; empty for none."""
     items: dict[str, int] = field(default_factory=dict)
-    """Frozen rare items (constructions, calls, n-grams): in how many of the panel's attempts each was met."""
+    """Frozen rare items (constructions, calls, n-grams): in how many of the dev set's attempts each was met."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; `from_dict` reads it back."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Panel":
+    def from_dict(cls, data: Mapping[str, Any]) -> "DevSet":
         """Reads what `to_dict` wrote, also after a trip through JSON."""
         nested: dict[str, Any] = {k: tuple(tuple(row) for row in data.get(k, ())) for k in ("clusters", "answers")}
         flat: dict[str, Any] = {
@@ -55,7 +55,7 @@ class Panel:
         return cls(**flat, **nested, items=dict(data.get("items", {})))
 
 
-def panel_of(
+def dev_set_of(
     task_ids: Sequence[str],
     right_P_G: Sequence[Sequence[bool]],
     labels_P_G: Sequence[Sequence[Hashable]] | None = None,
@@ -64,24 +64,26 @@ def panel_of(
     strata: Sequence[str] = (),
     tail: Sequence[bool] = (),
     items: Mapping[str, int] | None = None,
-) -> Panel:
-    """Counts a round's panel. Rows may be ragged (the caller leaves outages out); a task without attempts is dropped.
+) -> DevSet:
+    """Counts a round's attempts. Rows may be ragged (the caller leaves outages out); a task without attempts is dropped.
 
     `labels_P_G`: the cluster of each attempt, read only where it is right (canonical tree, answer, behaviour); without
     it all right attempts of a task are one cluster. Raises DataError where the shapes differ.
     """
     for name, given in (("labels", labels_P_G), ("answers", answers_P_G), ("strata", strata), ("tail", tail)):
         if given and len(given) != len(task_ids):
-            raise DataError(f"panel: {len(given)} {name} for {len(task_ids)} tasks; give one a task, in the same order")
+            raise DataError(
+                f"dev set: {len(given)} {name} for {len(task_ids)} tasks; give one a task, in the same order"
+            )
     if len(right_P_G) != len(task_ids):
-        raise DataError(f"panel: {len(right_P_G)} rows of verdicts for {len(task_ids)} tasks; give one row a task")
+        raise DataError(f"dev set: {len(right_P_G)} rows of verdicts for {len(task_ids)} tasks; give one row a task")
     kept = [i for i, row in enumerate(right_P_G) if len(row) > 0]
     rows = [[bool(x) for x in right_P_G[i]] for i in kept]
     if labels_P_G is None:
         clusters: list[tuple[int, ...]] = [(sum(row),) if any(row) else () for row in rows]
     else:
         clusters = [_cluster_counts(task_ids[i], row, labels_P_G[i]) for i, row in zip(kept, rows, strict=True)]
-    return Panel(
+    return DevSet(
         task_ids=tuple(task_ids[i] for i in kept),
         attempts=tuple(len(row) for row in rows),
         correct=tuple(sum(row) for row in rows),
@@ -96,34 +98,34 @@ def panel_of(
 def _cluster_counts(task_id: str, right: Sequence[bool], labels: Sequence[Hashable]) -> tuple[int, ...]:
     if len(labels) != len(right):
         raise DataError(
-            f"panel: task {task_id} has {len(right)} verdicts but {len(labels)} labels; give one an attempt"
+            f"dev set: task {task_id} has {len(right)} verdicts but {len(labels)} labels; give one an attempt"
         )
     return tuple(sorted(Counter(label for label, ok in zip(labels, right, strict=True) if ok).values()))
 
 
-def freeze_strata(panel: Panel) -> tuple[str, ...]:
+def freeze_strata(dev_set: DevSet) -> tuple[str, ...]:
     """Strata by round 0's pass rate: never (0), low (up to .25), middle (up to .75), high."""
-    rates = [c / n for c, n in zip(panel.correct, panel.attempts, strict=True)]
+    rates = [c / n for c, n in zip(dev_set.correct, dev_set.attempts, strict=True)]
     return tuple("never" if r == 0 else "low" if r <= 0.25 else "middle" if r <= 0.75 else "high" for r in rates)
 
 
-def freeze_tail(panel: Panel) -> tuple[bool, ...]:
+def freeze_tail(dev_set: DevSet) -> tuple[bool, ...]:
     """The rare tasks where none are tagged: pass rate up to .25 at round 0, never-solved ones included.
 
     Taking the never-solved in keeps chance from looking like loss: a tail of luckily solved tasks alone would fall
     in the next round by itself. Tags of the task set say better what is rare; give those where there are any.
     """
-    return tuple(s in ("never", "low") for s in freeze_strata(panel))
+    return tuple(s in ("never", "low") for s in freeze_strata(dev_set))
 
 
-def panel_metrics(
-    now: Panel, first: Panel | None = None, *, ks: Sequence[int] = (1, 4, 8), resamples: int = 1000, seed: int = 0
+def dev_set_metrics(
+    now: DevSet, first: DevSet | None = None, *, ks: Sequence[int] = (1, 4, 8), resamples: int = 1000, seed: int = 0
 ) -> dict[str, float]:
-    """Flat keys of one round: value, `_lo`, `_hi`, and against `first` (round 0's panel) also `_delta`, `_delta_lo`, ...
+    """Flat keys of one round: value, `_lo`, `_hi`, and against `first` (round 0's attempts) also `_delta`, `_delta_lo`, ...
 
-    Only tasks in both panels are compared. Strata and tail are read from `first` where given, so they stay frozen.
+    Only tasks in both rounds are compared. Strata and tail are read from `first` where given, so they stay frozen.
     `ks` above the attempts at hand are left out; `pass_at_n` uses all attempts. Keys: eval/pass_at_*,
-    collapse_quality/, collapse_diversity/, collapse_tails/ of docs/collapse.md. Empty panels give an empty dict.
+    collapse_quality/, collapse_diversity/, collapse_tails/ of docs/collapse.md. No common task gives an empty dict.
     """
     base = first or now
     common = [t for t in base.task_ids if t in set(now.task_ids)]
@@ -147,25 +149,25 @@ Column = tuple[Floats, Floats]
 
 
 class _Pair:
-    """Two panels on their common tasks, in the same order, with the number of attempts both can be rarefied to."""
+    """Two rounds on their common tasks, in the same order, with the number of attempts that both can be rarefied to."""
 
-    def __init__(self, now: Panel, base: Panel, common: list[str]) -> None:
+    def __init__(self, now: DevSet, base: DevSet, common: list[str]) -> None:
         self.rows = {id(p): [p.task_ids.index(t) for t in common] for p in (now, base)}
         self.now, self.base = now, base
         self.m = min(min(p.attempts[i] for i in self.rows[id(p)]) for p in (now, base))
 
-    def ints(self, panel: Panel, values: Sequence[int]) -> Floats:
-        """A per-task field of one panel on the common tasks."""
-        return np.asarray([values[i] for i in self.rows[id(panel)]], dtype=np.float64)
+    def ints(self, dev_set: DevSet, values: Sequence[int]) -> Floats:
+        """A per-task field of one round on the common tasks."""
+        return np.asarray([values[i] for i in self.rows[id(dev_set)]], dtype=np.float64)
 
     def frozen(self, values: Sequence[Any]) -> list[Any]:
-        """A field of the first panel on the common tasks; empty where it was not given."""
+        """A field of the first round on the common tasks; empty where it was not given."""
         return [values[i] for i in self.rows[id(self.base)]] if values else []
 
 
-def _columns(pair: _Pair, panel: Panel, ks: Sequence[int]) -> dict[str, Column]:
-    n, c = pair.ints(panel, panel.attempts), pair.ints(panel, panel.correct)
-    clusters = [panel.clusters[i] for i in pair.rows[id(panel)]]
+def _columns(pair: _Pair, dev_set: DevSet, ks: Sequence[int]) -> dict[str, Column]:
+    n, c = pair.ints(dev_set, dev_set.attempts), pair.ints(dev_set, dev_set.correct)
+    clusters = [dev_set.clusters[i] for i in pair.rows[id(dev_set)]]
     ones, m = np.ones(c.size), pair.m
     out: dict[str, Column] = {}
     for name, k in [*((str(k), k) for k in ks if k <= m), ("n", m)]:
@@ -175,21 +177,21 @@ def _columns(pair: _Pair, panel: Panel, ks: Sequence[int]) -> dict[str, Column]:
     out["collapse_quality/pass_gap"] = (solved - c / n, ones)
     if m >= 2:
         out["collapse_diversity/pass_at_k_s"] = (_two_different(clusters, n, c, m), ones)
-    out |= _mode_columns(pair, panel, clusters)
+    out |= _mode_columns(pair, dev_set, clusters)
     out["collapse_tails/frac_all_fail"] = ((c == 0).astype(np.float64), ones)
     out["collapse_tails/frac_all_pass"] = ((c == n).astype(np.float64), ones)
     tail = np.asarray(pair.frozen(pair.base.tail), dtype=np.float64)
     if tail.any():
         out["collapse_tails/rare_strata_pass_at_n"] = (solved * tail, tail)
-        if not (panel.items and pair.base.items):
+        if not (dev_set.items and pair.base.items):
             out["collapse_tails/rare_item_coverage"] = (solved * tail, tail)
     strata = pair.frozen(pair.base.strata)
     for name in sorted(set(strata)):
         inside = np.asarray([s == name for s in strata], dtype=np.float64)
         out[f"collapse_tails/pass_at_n_in_{re.sub(r'[^A-Za-z0-9]+', '_', name)}"] = (solved * inside, inside)
-    if panel.answers:
+    if dev_set.answers:
         never = (pair.ints(pair.base, pair.base.correct) == 0).astype(np.float64)
-        answers = [panel.answers[i] for i in pair.rows[id(panel)]]
+        answers = [dev_set.answers[i] for i in pair.rows[id(dev_set)]]
         out["collapse_diversity/unconditional_hill1"] = (np.exp(_entropy_in(answers, n, m)), ones)
         out["collapse_tails/unsolved_answer_diversity"] = (_different(answers, n, m) * never, never)
     return out
@@ -235,9 +237,9 @@ def _two_different(clusters: Sequence[Sequence[int]], n: Floats, c: Floats, k: i
     return np.clip(1.0 - none - single, 0.0, 1.0)
 
 
-def _polarisation(pair: _Pair, panel: Panel, weights: Floats) -> tuple[float, Floats]:
+def _polarisation(pair: _Pair, dev_set: DevSet, weights: Floats) -> tuple[float, Floats]:
     """Var(rho) / mean (1 - mean) with its draws (see `passes.polarisation`); NaN where all or no attempt is right."""
-    n, c = pair.ints(panel, panel.attempts), pair.ints(panel, panel.correct)
+    n, c = pair.ints(dev_set, dev_set.attempts), pair.ints(dev_set, dev_set.correct)
     square = np.where(n > 1, c * (c - 1) / np.maximum(n * (n - 1), 1), c / n)
 
     def spread(mean: Floats, squares: Floats) -> Floats:
@@ -261,10 +263,10 @@ def _polarisation_keys(pair: _Pair, weights: Floats, compared: bool) -> dict[str
     return out
 
 
-def _mode_columns(pair: _Pair, panel: Panel, clusters: list[tuple[int, ...]]) -> dict[str, Column]:
+def _mode_columns(pair: _Pair, dev_set: DevSet, clusters: list[tuple[int, ...]]) -> dict[str, Column]:
     """Variety among the right attempts, on tasks that have enough of them in both rounds."""
     both = np.minimum(pair.ints(pair.now, pair.now.correct), pair.ints(pair.base, pair.base.correct))
-    c = pair.ints(panel, panel.correct)
+    c = pair.ints(dev_set, dev_set.correct)
     two, four = (both >= 2).astype(np.float64), (both >= RARE_DRAWS).astype(np.float64)
     each, task = _flat(clusters)
     alike = np.bincount(task, each * (each - 1), c.size)
@@ -320,7 +322,7 @@ def _support_keys(pair: _Pair, weights: Floats) -> dict[str, float]:
     return out | _reported("collapse_tails/support_expansion", ((1 - s0) * s1, np.ones(s0.size)), None, weights)
 
 
-def _item_keys(now: Panel, first: Panel | None, resamples: int, seed: int) -> dict[str, float]:
+def _item_keys(now: DevSet, first: DevSet | None, resamples: int, seed: int) -> dict[str, float]:
     """Coverage of the frozen rare items: the share still met in a fixed draw, resampled over items."""
     names = sorted(first.items if first is not None else now.items)
     if not names or not now.items:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from selfplay.sandbox import Executor, Job, Limits, Status, StdioTests
-from selfplay.verify.plain import literal
+from selfplay.verify.plain_values import literal
 
 Args = tuple[Any, ...]
 Ask = tuple[str, str, Sequence[Args]]

@@ -1,0 +1,169 @@
+"""Floor 3: what a verifier is. Write a new one as a subclass of `RegisteredVerifier`, and name it in `VERIFIERS` of `config/registry.py`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+
+from selfplay.config.judging import Audit
+from selfplay.config.judging import Judge as JudgeSection
+from selfplay.config.registry import VERIFIERS
+from selfplay.config.tree import Sandbox
+from selfplay.errors import ConfigError
+from selfplay.models import Backend
+from selfplay.records import Attempt, Outcome, Task, Verdict
+
+if TYPE_CHECKING:
+    from selfplay.sandbox import Executor, Limits
+
+Check = Mapping[str, Any]
+"""How one task is verified: `type`, and that type's own keys."""
+PYTHON = "python"
+"""The registered name of all types `python:package.module:function`."""
+
+
+class Verifier(Protocol):
+    """Judges attempts at tasks whose check has its type."""
+
+    def verify(self, checks: Sequence[Check], tasks: Sequence[Task], attempts: Sequence[Attempt]) -> list[Verdict]:
+        """One verdict per attempt, in order. A failure of ours is an `error` verdict, never an exception for one item."""
+        ...
+
+
+class Judged(NamedTuple):
+    """The verdicts on one attempt, and what they come to."""
+
+    verdicts: tuple[Verdict, ...]
+    outcome: Outcome
+
+    @property
+    def disagree(self) -> bool:
+        """Whether one verifier said pass and another fail: worth a look, since one of them is wrong."""
+        if len(self.verdicts) < 2:
+            return False
+        words = {verdict.outcome for verdict in self.verdicts}
+        return Outcome.PASS in words and Outcome.FAIL in words
+
+
+@dataclass(frozen=True)
+class VerifierOptions:
+    """What verifiers are opened with."""
+
+    sandbox: Sandbox
+    judge: JudgeSection | None
+    """The section of the judge; None where the configuration has none."""
+    workers: int
+    """Processes of the sandbox."""
+    student_family: Sequence[str]
+    """Model families of everything that writes attempts; a judge of one of them is refused."""
+    seed: int
+    """Of the judge's samples."""
+    open_backend: Callable[..., Backend]
+    """Opens a judge's model: see `selfplay.models.teachers.open_teacher`, device and threads filled in."""
+    open_executor: "Callable[[], AbstractContextManager[Executor]] | None" = None
+    """Gives a sandbox that is already running; None: a new one is started."""
+    open_functions: Callable[[], AbstractContextManager[Verifier]] | None = None
+    """Gives the process in which `python:` functions run; None: a new one, which imports installed modules alone."""
+    audit: Audit | None = None
+    """The section of the audit; None: the verifiers for the audit are the primary ones."""
+
+
+class Opening:
+    """What a verifier's `open` works with. All that it enters into `stack` is closed with the set of verifiers."""
+
+    def __init__(self, options: VerifierOptions, stack: ExitStack) -> None:
+        self.options, self.stack = options, stack
+        self.started: Executor | None = None
+        """The sandbox, once a verifier asked for it."""
+
+    @property
+    def deadline_factor(self) -> float:
+        """What CPU seconds are multiplied by in the audit."""
+        return self.options.audit.deadline_factor if self.options.audit else 1.0
+
+    def executor(self) -> "Executor":
+        """The sandbox that all verifiers of the set share. Raises SandboxUnavailable below the configured tier."""
+        if self.started is None:
+            if self.options.open_executor is not None:
+                opened = self.options.open_executor()
+            else:
+                from selfplay.sandbox import Executor
+
+                opened = Executor(self.options.workers, require_tier=self.options.sandbox.require_tier)
+            self.started = self.stack.enter_context(opened)
+        return self.started
+
+    def limits(self, factor: float = 1.0) -> "Limits":
+        """The limits of one program, its CPU seconds multiplied by `factor`."""
+        from selfplay.sandbox import Limits
+
+        section = self.options.sandbox
+        return Limits(cpu_seconds=section.cpu_seconds * factor, memory_bytes=section.memory_bytes)
+
+
+class RegisteredVerifier:
+    """Base of the verifiers that a task can name: all that is known of a type stands in its class."""
+
+    keys: ClassVar[frozenset[str] | None] = frozenset()
+    """Keys that a check of this type may have, beside `type`, `stronger` and `near_misses`; None: any."""
+    needs_sandbox: ClassVar[bool] = False
+    """Whether it runs programs: it is opened only where a task names it, and before a model is loaded."""
+    needs_judge: ClassVar[bool] = False
+    """Whether it asks a model: it is opened only where a task names it, and `selfplay check` leaves its tasks out."""
+
+    @classmethod
+    def fault(cls, check: Check) -> str:
+        """What is wrong with the values of a check: key, value and remedy in one sentence; "" where nothing is."""
+        return ""
+
+    @classmethod
+    def golds(cls, check: Check) -> list[str]:
+        """The mathematical answers that a sound check compares with, to be parsed before a run starts."""
+        return []
+
+    @classmethod
+    def right_replies(cls, check: Check) -> list[str]:
+        """Replies that a sound check must pass, as far as the check itself gives any; `selfplay check` tries them."""
+        return []
+
+    @classmethod
+    def check_options(cls, options: VerifierOptions) -> None:
+        """Raises ConfigError where it could not be opened with these options. Loads and asks nothing."""
+
+    @classmethod
+    def open(cls, opening: Opening) -> Verifier:
+        """The verifier, ready to work."""
+        return cls()
+
+    @classmethod
+    def open_for_audit(cls, opening: Opening, primary: Verifier) -> Verifier:
+        """The verifier that judges a sample again; by default the primary one."""
+        return primary
+
+    def verify(self, checks: Sequence[Check], tasks: Sequence[Task], attempts: Sequence[Attempt]) -> list[Verdict]:
+        """See `Verifier.verify`."""
+        raise NotImplementedError
+
+
+def registered_name(kind: str) -> str:
+    """The name under which the verifier of a check's type is registered."""
+    return PYTHON if kind.startswith(f"{PYTHON}:") else kind
+
+
+def verifier_class(kind: str) -> type[RegisteredVerifier]:
+    """The class behind a check's type. Raises ConfigError where there is no such type."""
+    name = registered_name(kind)
+    if name not in VERIFIERS.places:
+        raise ConfigError(f"verifier: there is no type {kind!r}; known: {', '.join(known_types())}")
+    found: type[RegisteredVerifier] = VERIFIERS.part(name)
+    return found
+
+
+def known_types() -> list[str]:
+    """The types that a check may have, as a message shows them."""
+    names = [name for name in VERIFIERS.places if name != PYTHON]
+    return [*names, *COMBINERS, f"{PYTHON}:package.module:function"]
+
+
+COMBINERS = ("all", "any", "first")
+"""Types of checks that combine others: see `selfplay.verify.routing`."""
