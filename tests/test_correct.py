@@ -31,8 +31,8 @@ from selfplay.runtime.progress import Progress
 from selfplay.runtime.verified import read_corrections
 from selfplay.store import ChunkFolder
 from selfplay.store.traces import read_rows, read_traces
+from selfplay.tasks.arithmetic import arithmetic_task, solve
 from selfplay.tasks.book import TaskBook
-from selfplay.tasks.procedural import arithmetic_task, solve
 from selfplay.verify.answer import MathAnswer
 from selfplay.verify.routing import Judged
 from tests.support.runs import CONFIG, end_state, play, spread

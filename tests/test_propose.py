@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfplay.config.sections import Arithmetic
 from selfplay.config.tree import Curriculum, Propose
 from selfplay.phases.propose import draw, edge_in, edge_shares, next_edge, propose, read_head, read_tasks
 from selfplay.store import read_json
-from selfplay.tasks import open_source
+from selfplay.tasks.arithmetic import Arithmetic
 
 CURRICULA = st.builds(
     lambda start, more, shares: Curriculum(start=start, end=start + more, next_share=shares[0], after_share=shares[1]),
@@ -65,7 +64,7 @@ def test_edge_of_a_round_is_what_the_rounds_before_left_or_the_schedule() -> Non
 
 
 def test_round_without_a_curriculum_takes_what_the_source_gives(tmp_path: Path) -> None:
-    source = open_source(Arithmetic(source="arithmetic"), seed=0, eval_seed=1, folder=tmp_path)
+    source = Arithmetic(source="arithmetic").open(seed=0, eval_seed=1, folder=tmp_path)
     drawn = draw(Propose(tasks_per_round=30), source, edge=None, seed=4)
     assert drawn == draw(Propose(tasks_per_round=30), source, edge=None, seed=4)
     propose(drawn, tmp_path / "a")
@@ -74,8 +73,8 @@ def test_round_without_a_curriculum_takes_what_the_source_gives(tmp_path: Path) 
 
 
 def test_round_with_a_curriculum_has_its_operation_counts(tmp_path: Path) -> None:
-    source = open_source(Arithmetic(source="arithmetic"), seed=0, eval_seed=1, folder=tmp_path)
+    source = Arithmetic(source="arithmetic").open(seed=0, eval_seed=1, folder=tmp_path)
     section = Propose(tasks_per_round=60, curriculum=Curriculum(start=1, end=3, next_share=0.5, after_share=0.2))
     propose(draw(section, source, edge=1, seed=4), tmp_path)
     assert sum(read_head(tmp_path).shares.values()) == pytest.approx(1)
-    assert {task.tag("operations") for task in read_tasks(tmp_path)} == {"1", "2", "3"}
+    assert {task.tag("difficulty") for task in read_tasks(tmp_path)} == {"1", "2", "3"}

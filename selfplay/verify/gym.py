@@ -16,7 +16,7 @@ from selfplay.answers.visible import visible_text
 from selfplay.records import Attempt, Outcome, Task, Verdict, digest
 from selfplay.sandbox import Limits, Status, codec, judge, layers, probe
 from selfplay.sandbox.zygote import Refused, Zygote, ZygoteDied
-from selfplay.tasks.gym import WORKER, places
+from selfplay.tasks.reasoning_gym import WORKER, places
 
 NAME = "reasoning_gym/2"
 MAX_CHARS = 20_000
