@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from selfplay.tasks.book import TaskBook
 
 from selfplay.errors import OutageError
 from selfplay.phases.audit import Canary, canaries_of, proven
 from selfplay.records import Attempt, Outcome, Task, Verdict
 from selfplay.sandbox import Executor, Limits
 from selfplay.tasks import Fixed, PoolSource
-from selfplay.tasks.book import TaskBook
 from selfplay.tasks.jsonl import JsonlTasks
 from selfplay.tasks.near_misses import code_near_misses
 from selfplay.verify.admit import admit

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from selfplay.tasks.book import TaskBook
 
 from selfplay import load_config, open_run
 from selfplay import run as start
@@ -32,7 +33,6 @@ from selfplay.runtime.verified import read_corrections
 from selfplay.store import ChunkFolder
 from selfplay.store.traces import read_rows, read_traces
 from selfplay.tasks.arithmetic import arithmetic_task, solve
-from selfplay.tasks.book import TaskBook
 from selfplay.verify.answer import MathAnswer
 from selfplay.verify.routing import Judged
 from tests.support.runs import CONFIG, end_state, play, spread

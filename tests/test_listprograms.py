@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from selfplay.errors import DataError
 from selfplay.records import Task
-from selfplay.tasks.list_programs import programs as lp
 from selfplay.tasks.list_programs import operations as ops
+from selfplay.tasks.list_programs import programs as lp
 from tests.support.list_programs import passes
 
 HELD_OUT = lp.held_out(0)

@@ -1,16 +1,16 @@
 """List programs without a model: correction rows for the anchor, and evolved tasks; both come from the steps alone."""
 
 import pytest
+from selfplay.tasks.book import TaskBook
 
 from selfplay.config.tree import Correct
 from selfplay.phases.correct import failed_of, is_copy
 from selfplay.prompts.correction import AGAIN, WRONG
 from selfplay.records import Attempt, Task
-from selfplay.tasks.book import TaskBook
-from selfplay.tasks.list_programs.correcting import corrections, wrong_of
-from selfplay.tasks.list_programs.evolving import WAYS, evolve
 from selfplay.tasks.list_programs import ListPrograms, ListProgramsSource
 from selfplay.tasks.list_programs import programs as lp
+from selfplay.tasks.list_programs.correcting import corrections, wrong_of
+from selfplay.tasks.list_programs.evolving import WAYS, evolve
 from tests.support.list_programs import passes
 
 EXCLUDE = frozenset(lp.sequence_of(task) for task in lp.held_out(0, 30))

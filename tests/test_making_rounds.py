@@ -15,9 +15,9 @@ from selfplay.phases.curate.quotas import apply_quotas
 from selfplay.records import Attempt, Decision, Task, Trace
 from selfplay.synthesis.rare import Gap, covered, measured, weights
 from selfplay.synthesis.rounds import SHARPNESS
+from selfplay.tasks.arithmetic import ArithmeticSource, arithmetic_task, solve
 from selfplay.tasks.list_programs import programs as lp
 from selfplay.tasks.list_programs.evolving import Drawing, evolve
-from selfplay.tasks.arithmetic import ArithmeticSource, arithmetic_task, solve
 from tests.support import runs
 from tests.support.runs import end_state
 from tests.support.servers import Act, Body, ScriptedServer, failure

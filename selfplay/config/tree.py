@@ -37,9 +37,12 @@ class Curriculum(Section):
     """A fixed schedule: the level of round 1, 2, ..., the last for all later ones. Empty: by what is mastered."""
 
     def level_in(self, round: int, reached: int | None) -> int:
-        """The edge of a round: by the fixed schedule where there is one, else as the rounds before reached it."""
-        if self.edges:
-            return self.edges[min(round, len(self.edges)) - 1]
+        """The level of a round (from 1): by the fixed schedule where there is one, else what the rounds before reached.
+
+        `reached` None: nothing yet, so the level to start with.
+        """
+        if self.levels:
+            return self.levels[min(round, len(self.levels)) - 1]
         return self.start if reached is None else reached
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Floor 5: what the makers of a round start from, out of the chain of parents: solved tasks, gaps in the tail, the edge."""
+"""Floor 5: what the makers of a round start from, out of the chain of parents: solved tasks, gaps in the tail, the level."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -41,7 +41,7 @@ def open_tools(resources: RunResources) -> Iterator[Tools]:
 def stock_of(ctx: RoundContext) -> rounds.Stock:
     """What this round's makers start from; the same at every start."""
     section, curriculum = ctx.config.propose.make, ctx.config.propose.curriculum
-    edge, shares = ctx.level, read_json(ctx.at("propose") / "DONE")["shares"]
+    level, shares = ctx.level, read_json(ctx.at("propose") / "DONE")["shares"]
     gaps = gaps_of(ctx, strata_of(ctx))
     if section is not None and section.rare is not None:
         known = {gap.axis for gap in gaps}
@@ -51,9 +51,9 @@ def stock_of(ctx: RoundContext) -> rounds.Stock:
         drawn=[task.id for task in read_tasks(ctx.at("propose"))],
         gaps=gaps,
         texts=ctx.resources.texts,
-        shares={int(length): share for length, share in shares.items()} or None,
-        level=edge,
-        longest=None if edge is None or curriculum is None else min(edge + 2, curriculum.end),
+        shares={int(difficulty): share for difficulty, share in shares.items()} or None,
+        level=level,
+        longest=None if level is None or curriculum is None else min(level + 2, curriculum.end),
     )
 
 

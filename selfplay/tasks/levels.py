@@ -22,16 +22,6 @@ UNTRIED = "untried"
 """Tag of a task whose level stands for a pass rate that nobody has measured yet."""
 
 
-def level_in(curriculum: Curriculum, round: int, reached: int | None) -> int:
-    """The level of a round (from 1): by the fixed schedule where there is one, else what the rounds before reached.
-
-    `reached` None: nothing yet, so the curriculum's start.
-    """
-    if curriculum.levels:
-        return curriculum.levels[min(round, len(curriculum.levels)) - 1]
-    return curriculum.start if reached is None else reached
-
-
 def level_shares(curriculum: Curriculum, level: int, levels: Collection[int]) -> dict[int, float]:
     """Share of a round's tasks by level, sum 1: one and two levels above the current one, and the rest up to it.
 
