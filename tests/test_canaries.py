@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from selfplay.tasks.book import TaskBook
 
 from selfplay.errors import OutageError
 from selfplay.phases.audit import Canary, canaries_of, proven
@@ -100,7 +99,7 @@ def test_check_shows_the_near_miss_that_passes_as_text(verifiers: dict[str, Veri
 def test_reply_that_its_own_check_accepts_is_no_canary(verifiers: dict[str, Verifier]) -> None:
     sound = [task(REFERENCES["fenced"], name=f"t{n}") for n in range(4)]
     source = Source([IN_PLACE, *sound])
-    drawn = canaries_of(4, TaskBook.of(source.pool), source, lambda one: one, 0, 1)
+    drawn = canaries_of(4, {task.id: task for task in source.pool}, source, lambda one: one, 0, 1)
     assert any(one.own.id == "in place" and one.truth == "wrong" for one in drawn)
     used = proven(4, drawn, verifiers, 0.1)
     wrong = [one.own.id for one in used if one.truth == "wrong"]

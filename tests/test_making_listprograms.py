@@ -1,7 +1,6 @@
 """List programs without a model: correction rows for the anchor, and evolved tasks; both come from the steps alone."""
 
 import pytest
-from selfplay.tasks.book import TaskBook
 
 from selfplay.config.tree import Correct
 from selfplay.phases.correct import failed_of, is_copy
@@ -51,7 +50,7 @@ def test_a_row_has_the_very_form_that_the_correct_phase_asks_with() -> None:
         }
         plain_task = row.model_copy(update={"prompt": row.text.partition("def f(xs):")[0], "id": "plain"})
         rows = [(first, {"outcome": "fail", "verdicts": [verdict]})]
-        [failed] = failed_of(Correct(attempts=1), TaskBook.of([plain_task]), rows)
+        [failed] = failed_of(Correct(attempts=1), {"plain": plain_task}, rows)
         assert failed.request.prompt == row.text
 
 

@@ -88,9 +88,9 @@ def test_knobs_of_a_roll_back_act_in_the_rounds_after_it(stopped: OpenRun) -> No
     assert [most_accepted(number) for number in (1, 2, 3, 4, 5)] == [2, 2, 2, 1, 1]
 
 
-def test_edge_of_the_curriculum_stays_where_the_abandoned_round_found_it(stopped: OpenRun) -> None:
-    edges = [c.knobs["edge"] for c in stopped.rounds]
-    assert edges[1] < edges[2] == edges[3] < edges[4], "round 3 was abandoned, and what it mastered with it"
+def test_level_of_the_curriculum_stays_where_the_abandoned_round_found_it(stopped: OpenRun) -> None:
+    levels = [c.state.level for c in stopped.rounds]
+    assert levels[1] < levels[2] == levels[3] < levels[4], "round 3 was abandoned, and what it mastered with it"
 
 
 def test_same_command_on_a_stopped_run_ends_with_4_and_the_reason_and_changes_nothing(stopped: OpenRun) -> None:
