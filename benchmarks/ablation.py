@@ -31,7 +31,7 @@ SHARED = [
     "gate.action=observe",
     "train.steps=80",
 ]
-EVENLY = ["propose.curriculum=null", "curate.beyond_share=null"]
+EVENLY = ["propose.curriculum=null", "curate.above_level_share=null"]
 DEFAULTS = ["curate.emphasis_floor=0.5"]
 ARMS = {
     "star": [

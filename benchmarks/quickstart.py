@@ -32,7 +32,7 @@ ARMS = {
     "unverified-accumulate": ["curate.verified_only=false"],
     "unverified-replace": ["curate.verified_only=false", "curate.regime=replace"],
 }
-FIXED = ["gate.action=observe", "propose.curriculum.edges=[2,3,3,3,4,4,4,4]"]
+FIXED = ["gate.action=observe", "propose.curriculum.levels=[2,3,3,3,4,4,4,4]"]
 """For the 2 x 2: no arm is rolled back, and all meet the same lengths in the same rounds."""
 COUNTS = range(1, 7)
 
@@ -94,7 +94,7 @@ def short(row: dict[str, Any]) -> dict[str, Any]:
         "collapse_tails/rare_item_coverage",
     ):
         keys += [key, f"{key}_lo", f"{key}_hi"]
-    keys += [f"test_operations/{count}" for count in COUNTS]
+    keys += [f"test_difficulty/{count}" for count in COUNTS]
     return {key: row[key] for key in keys if key in row}
 
 
@@ -128,7 +128,7 @@ def table(runs: list[dict[str, Any]]) -> str:
     for run in runs:
         first, last = run["rounds"][0], run["rounds"][-1]
         cells = [run["name"], *(f"{r['test/greedy_accuracy']:.3f}" for r in (first, last)), change(last)]
-        cells += [" ".join(f"{last.get(f'test_operations/{count}', float('nan')):.2f}" for count in COUNTS)]
+        cells += [" ".join(f"{last.get(f'test_difficulty/{count}', float('nan')):.2f}" for count in COUNTS)]
         cells += [str(run["wall_seconds"]), str(run["cpu_seconds"])]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -89,7 +89,7 @@ class Task(Record):
     parents: tuple[str, ...] = ()
     """Ids of the tasks this one was made from."""
     tags: tuple[str, ...] = ()
-    """Words such as `operations:3` or `rare`; strata and quotas go by them. A mapping {k: v} is read as `k:v`."""
+    """Words such as `difficulty:3` or `rare`; strata and quotas go by them. A mapping {k: v} is read as `k:v`."""
     split: Literal["train", "anchor", "dev", "test"] = "train"
 
     @field_validator("tags", mode="before")
@@ -119,6 +119,12 @@ class Task(Record):
             if tag.startswith(start):
                 return tag[len(start) :]
         return None
+
+    @property
+    def difficulty(self) -> int | None:
+        """The level of difficulty, n of the tag `difficulty:n`; None where there is no such tag, or n is no whole number."""
+        value = self.tag("difficulty") or ""
+        return int(value) if value.isascii() and value.isdigit() and len(value) <= 4 else None
 
 
 class Sampling(Record):
@@ -247,8 +253,8 @@ class Row(Record):
     kind: Literal["new", "older", "anchor"] = "new"
     source: str = ""
     """Id of the attempt, or of the anchor task, that it came from."""
-    operations: int | None = None
-    """The task's operation count, where its source counts them: the data mix goes by it."""
+    difficulty: int | None = None
+    """The task's level of difficulty; None where it has none. `curate.above_level_share` goes by it."""
 
 
 class Preference(Record):

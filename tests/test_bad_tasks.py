@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from selfplay.cli.validate import check_command, validate_command
-from selfplay.config.sections import Gsm8k, JsonlTasks, Mbpp
 from selfplay.errors import ConfigError, DataError
 from selfplay.runtime.resources import RunResources
-from selfplay.tasks import open_source
+from selfplay.tasks.gsm8k import Gsm8k
+from selfplay.tasks.jsonl import JsonlTasks
+from selfplay.tasks.mbpp import Mbpp
 from selfplay.verify import faults
 from selfplay.verify.faults import fault_of, golds_of, unparsed_golds
 from tests.support import strangers
@@ -320,7 +321,7 @@ def test_golds_of_published_layouts_are_held_to_the_same(tmp_path: Path) -> None
     (tmp_path / "g.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     section = Gsm8k(source="gsm8k", train="g.jsonl", test="g.jsonl", dev=1)
     with pytest.raises(DataError) as refused:
-        open_source(section, seed=0, eval_seed=1, folder=tmp_path, fault_of=fault_of)
+        section.open(seed=0, eval_seed=1, folder=tmp_path, fault_of=fault_of)
     told = [line.split(": ")[0].rpartition(":")[2] for line in str(refused.value).splitlines()]
     assert told == ["3", "4", "3", "4"]
 
@@ -328,13 +329,13 @@ def test_golds_of_published_layouts_are_held_to_the_same(tmp_path: Path) -> None
 def test_all_rows_of_another_layout_are_told(tmp_path: Path) -> None:
     (tmp_path / "m.jsonl").write_text('{"text": "x", "code": "y"}\n{"a": 1}\n', encoding="utf-8")
     with pytest.raises(DataError) as refused:
-        open_source(Mbpp(source="mbpp", path="m.jsonl"), seed=0, eval_seed=1, folder=tmp_path)
+        Mbpp(source="mbpp", path="m.jsonl").open(seed=0, eval_seed=1, folder=tmp_path)
     assert [line.split(": ")[1][:11] for line in str(refused.value).splitlines()] == ["has no 'tes", "has no 'pro"]
 
 
 def test_rows_are_read_without_verifiers_where_nobody_asks(tmp_path: Path) -> None:
     folder_of(tmp_path, *SOUND, task("b", {"type": "mine", "x": 1}))
-    source = open_source(JsonlTasks(source="jsonl", train="tasks.jsonl"), seed=0, eval_seed=1, folder=tmp_path)
+    source = JsonlTasks(source="jsonl", train="tasks.jsonl").open(seed=0, eval_seed=1, folder=tmp_path)
     assert source.fixed.places["b"] == f"{tmp_path}/tasks.jsonl:13" and hasattr(RunResources, "check_tasks")
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfplay.models.build import build_student, train_tokenizer
-from selfplay.tasks import listprograms as lp
+from selfplay.tasks.list_programs import programs as lp
 
 SHAPE = {
     "hidden_size": 32,
@@ -83,7 +83,7 @@ def test_steps_are_a_few_tokens_and_the_same_ones_in_prompt_and_echo() -> None:
     task = next(task for task in lp.anchor(1) if lp.sequence_of(task) == ("reverse",))
     prompt, reply = (TOKENIZER.encode(text).tokens for text in (task.text, task.reference or ""))
     assert set(prompt) & set(reply) >= {"reverseĠtheĠlist", "returnĠtheĠlist"}
-    longest = [t for t in lp.held_out(0, per_length=20) if t.tag("operations") == "6"]
+    longest = [t for t in lp.held_out(0, per_length=20) if t.tag("difficulty") == "6"]
     assert max(len(TOKENIZER.encode(t.text).ids) for t in longest) < 40
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from selfplay.config.sections import JsonlTasks
 from selfplay.errors import OutageError
 from selfplay.phases.audit import Canary, canaries_of, proven
 from selfplay.records import Attempt, Outcome, Task, Verdict
 from selfplay.sandbox import Executor, Limits
-from selfplay.tasks import Fixed
-from selfplay.tasks.tables import TableSource, code_near_misses, open_table
+from selfplay.tasks import Fixed, PoolSource
+from selfplay.tasks.jsonl import JsonlTasks
+from selfplay.tasks.near_misses import code_near_misses
 from selfplay.verify.admit import admit
 from selfplay.verify.base import Verifier
 from selfplay.verify.code_tests import CodeTests
@@ -106,7 +106,7 @@ def test_reply_that_its_own_check_accepts_is_no_canary(verifiers: dict[str, Veri
     assert sorted(wrong) == ["t0", "t1", "t2", "t3"] and sum(one.truth == "right" for one in used) == 4
 
 
-class Source(TableSource):
+class Source(PoolSource):
     """A table without held-out parts, whose near misses of one task pass."""
 
     def __init__(self, pool: list[Task]) -> None:
@@ -159,7 +159,7 @@ def test_fenced_references_in_a_task_file_are_admitted(tmp_path: Path, verifiers
         for n, reference in enumerate(REFERENCES.values())
     ]
     (tmp_path / "tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    source = open_table(JsonlTasks(source="jsonl", train="tasks.jsonl"), 0, tmp_path)
+    source = JsonlTasks(source="jsonl", train="tasks.jsonl").open(seed=0, eval_seed=0, folder=tmp_path)
     tasks = list(source.pool)
     found = admit(tasks, [source.near_misses(one) for one in tasks], verifiers)
     assert len(found) == len(tasks) >= 10 and all(one.admitted for one in found)

@@ -26,7 +26,7 @@ from selfplay.prompts.correction import AGAIN, WRONG, evidence_of, plain, reques
 from selfplay.records import Attempt, Completion, Message, Outcome, Request, Task, Verdict
 from selfplay.runtime.verified import VerifiedAttempt, read_corrections
 from selfplay.store.traces import read_rows, read_traces
-from selfplay.tasks.procedural import arithmetic_task, solve
+from selfplay.tasks.arithmetic import arithmetic_task, solve
 from selfplay.verify import Judged
 from selfplay.verify.math_answer import MathAnswer
 from tests.support.rounds import first_round
@@ -175,7 +175,7 @@ def test_another_entry_point_or_indentation_is_no_copy() -> None:
     assert is_copy("A: 4\r\n", "A: 4")
 
 
-def test_figures_give_delta_pass_rate_and_copy_rate_and_the_edge_counts_first_tries_only(tmp_path: Path) -> None:
+def test_figures_give_delta_pass_rate_and_copy_rate_and_the_level_counts_first_tries_only(tmp_path: Path) -> None:
     shop = Workshop(
         tmp_path, half_wrong, lambda task, request: f"A: {answer_of(task)}" if task in TASKS[:3] else "A: 0"
     )
@@ -185,7 +185,7 @@ def test_figures_give_delta_pass_rate_and_copy_rate_and_the_edge_counts_first_tr
     assert figures["data/correction_pass_rate"] == 0.5
     assert figures["data/correction_pass_rate_lo"] < 0.5 < figures["data/correction_pass_rate_hi"]
     assert figures["data/correction_delta"] == 0.25, "3 of 12 first attempts became right"
-    counts = json.loads((shop.ctx.at("curate") / "DONE").read_text())["by_operations"]
+    counts = json.loads((shop.ctx.at("curate") / "DONE").read_text())["by_difficulty"]
     assert counts == {"2": [6, 12]}
 
 

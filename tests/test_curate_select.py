@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from selfplay.curate import REASONS, Archive, Quota, SelectRules, archive_entries, curate, select
 from selfplay.curate.archive import Entry
-from selfplay.curate.difficulty_weights import cap_for, weights
 from selfplay.curate.pairs import preference_pairs
+from selfplay.curate.ranking import task_cap
 from selfplay.curate.screening import screen
 from selfplay.errors import ConfigError, DataError
 from selfplay.records import Attempt, Outcome, Task, Trace, Verdict
@@ -268,12 +268,7 @@ def test_quota_maximum_holds_for_each_value_of_a_name_and_says_when_it_cannot():
 
 
 def test_emphasis_gives_hard_tasks_more_with_a_floor_for_easy_ones():
-    found = weights({"easy": (8, 8), "hard": (1, 8), "unsolved": (0, 8)}, floor=0.2)
-    assert found["easy"] < found["hard"] < found["unsolved"]
-    assert sum(found.values()) == pytest.approx(3)
-    assert found["easy"] / found["unsolved"] == pytest.approx(0.2 / 0.9)
-    assert [cap_for(8, passed, 8, 0.25) for passed in (0, 4, 8)] == [8, 4, 2]
-    assert weights({}) == {}
+    assert [task_cap(8, passed, 8, 0.25) for passed in (0, 4, 8)] == [8, 4, 2]
     rows = [trace("easy", n, f"w{chr(97 + n)} text here now") for n in range(8)]
     assert reasons(rows, drop_share=0, cap=8, emphasis_floor=0.25).count("accepted") == 2
 

@@ -141,7 +141,7 @@ def test_best_round_is_the_earlier_of_equals(scores: list[float | None], best: i
 SCORES = st.lists(st.floats(0.0, 1.0, allow_nan=False), min_size=2, max_size=7)
 TEST_KEYS = st.dictionaries(
     st.sampled_from(
-        ["test/greedy_accuracy", "test_operations/2", "test/greedy_accuracy_delta_hi", "test_frequency/rare"]
+        ["test/greedy_accuracy", "test_difficulty/2", "test/greedy_accuracy_delta_hi", "test_frequency/rare"]
     ),
     st.floats(-1, 1, allow_nan=False),
 )

@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from selfplay.config.sections import ReasoningGym
 from selfplay.errors import OutageError, SandboxUnavailable
 from selfplay.records import Attempt, Outcome, Task, Verdict
 from selfplay.sandbox import Limits, Status, codec, judge, probe
 from selfplay.sandbox.zygote import Zygote
-from selfplay.tasks.gym import entries, open_gym, spec_of
+from selfplay.tasks.reasoning_gym import ReasoningGym, entries, spec_of
 from selfplay.verify.reasoning_gym import Gym, _plan_of, _said, answer_of
 
 pytestmark = [
@@ -29,7 +28,9 @@ QUICK = Limits(cpu_seconds=1.0, wall_seconds=3.0, memory_bytes=2**28, output_byt
 def tasks() -> dict[str, Task]:
     """One task a data set; all three have scorers that evaluate the answer."""
     return {
-        task.tags[0].removeprefix("topic:"): task for task in open_gym(SECTION, 0, 1).pool if task.id.endswith("-0")
+        task.tags[0].removeprefix("topic:"): task
+        for task in SECTION.open(seed=0, eval_seed=1, folder=Path()).pool
+        if task.id.endswith("-0")
     }
 
 
@@ -238,4 +239,4 @@ def test_data_set_that_cannot_be_opened_is_told_with_its_reason() -> None:
     assert [set(entry) for entry in entries([spec])] == [{"question", "answer", "mark"}] * 2
     section = ReasoningGym(source="reasoning_gym", datasets=("chain_sum",), settings={"chain_sum": {"min_terms": -1}})
     with pytest.raises(OutageError, match=r"chain_sum train 0: cannot be made \(AssertionError"):
-        open_gym(section, 0, 1)
+        section.open(seed=0, eval_seed=1, folder=Path())

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from selfplay.errors import DataError
 from selfplay.records import Task
-from selfplay.tasks import listprograms as lp
-from selfplay.tasks.listprograms import operations as ops
+from selfplay.tasks.list_programs import operations as ops
+from selfplay.tasks.list_programs import programs as lp
 from tests.support.list_programs import passes
 
 HELD_OUT = lp.held_out(0)
@@ -90,7 +90,7 @@ def test_no_reference_output_is_empty_or_constant() -> None:
 
 
 def test_panel_and_test_have_100_a_length_and_share_no_sequence() -> None:
-    counts = Counter((task.split, task.tag("operations")) for task in HELD_OUT)
+    counts = Counter((task.split, task.tag("difficulty")) for task in HELD_OUT)
     assert counts == {(split, str(n)): 100 for split in ("dev", "test") for n in range(2, 7)}
     assert len(EXCLUDE) == len(HELD_OUT) == 1000
     assert len({task.id for task in HELD_OUT}) == 1000
@@ -100,7 +100,7 @@ def test_panel_and_test_have_100_a_length_and_share_no_sequence() -> None:
 def test_held_out_tasks_use_every_operation_equally_often() -> None:
     for split in ("dev", "test"):
         for n in lp.HELD_OUT_LENGTHS:
-            rows = [t for t in HELD_OUT if t.split == split and t.tag("operations") == str(n)]
+            rows = [t for t in HELD_OUT if t.split == split and t.tag("difficulty") == str(n)]
             used = Counter(name for task in rows for name in lp.sequence_of(task))
             assert len(used) == len(ops.OPERATIONS)
             assert max(used.values()) - min(used.values()) <= 2
@@ -151,7 +151,7 @@ def test_anchor_and_proposals_follow_their_seed() -> None:
 @settings(derandomize=True, deadline=None, max_examples=8)
 def test_propose_never_hands_out_a_held_out_sequence_and_counts_what_it_refused(seed: int) -> None:
     tasks, refused = lp.propose(seed, 200, {1: 0.1, 2: 0.5, 3: 0.2, 5: 0.2}, EXCLUDE)
-    assert Counter(task.tag("operations") for task in tasks) == {"1": 20, "2": 100, "3": 40, "5": 40}
+    assert Counter(task.tag("difficulty") for task in tasks) == {"1": 20, "2": 100, "3": 40, "5": 40}
     assert not EXCLUDE & {lp.sequence_of(task) for task in tasks}
     assert refused > 5
     assert len({task.id for task in tasks}) == 200

@@ -2,16 +2,15 @@
 
 import pytest
 
-from selfplay.config.sections import ListPrograms
 from selfplay.config.tree import Correct
 from selfplay.phases.correct import failed_of, is_copy
 from selfplay.prompts.correction import AGAIN, WRONG
 from selfplay.records import Attempt, Outcome, Task, Verdict
 from selfplay.runtime.verified import VerifiedAttempt
-from selfplay.tasks import listprograms as lp
-from selfplay.tasks.listprograms.correcting import corrections, wrong_of
-from selfplay.tasks.listprograms.evolving import WAYS, evolve
-from selfplay.tasks.procedural import ListProgramsSource
+from selfplay.tasks.list_programs import ListPrograms, ListProgramsSource
+from selfplay.tasks.list_programs import programs as lp
+from selfplay.tasks.list_programs.correcting import corrections, wrong_of
+from selfplay.tasks.list_programs.evolving import WAYS, evolve
 from selfplay.verify import Judged
 from tests.support.list_programs import passes
 

@@ -15,9 +15,9 @@ from selfplay.phases.curate.quotas import apply_quotas
 from selfplay.records import Attempt, Decision, Task, Trace
 from selfplay.synthesis.rare import Gap, covered, measured, weights
 from selfplay.synthesis.rounds import SHARPNESS
-from selfplay.tasks import listprograms as lp
-from selfplay.tasks.listprograms.evolving import Drawing, evolve
-from selfplay.tasks.procedural import ArithmeticSource, arithmetic_task, solve
+from selfplay.tasks.arithmetic import ArithmeticSource, arithmetic_task, solve
+from selfplay.tasks.list_programs import programs as lp
+from selfplay.tasks.list_programs.evolving import Drawing, evolve
 from tests.support import runs
 from tests.support.runs import end_state
 from tests.support.servers import Act, Body, ScriptedServer, failure
@@ -256,7 +256,7 @@ def test_coverage_is_the_mean_share_of_what_the_panel_asks_for() -> None:
 
 
 def test_evolved_sums_are_new_and_never_held_out() -> None:
-    from selfplay.config.sections import Arithmetic
+    from selfplay.tasks.arithmetic import Arithmetic
 
     source = ArithmeticSource(Arithmetic(source="arithmetic"), 1, 1)
     parents = source.propose(60, None, 1).tasks
@@ -265,7 +265,7 @@ def test_evolved_sums_are_new_and_never_held_out() -> None:
     for one in found:
         if one.task is not None:
             assert one.task.id not in held and one.task.parents == (one.parent.id,)
-            assert int(one.task.tag("operations") or 0) <= 4
+            assert int(one.task.tag("difficulty") or 0) <= 4
             assert solve(one.task.text).endswith(f"A: {one.task.check['answer']}")
     assert sum(one.task is not None for one in found) > 50
     assert arithmetic_task([5, 6, 7], True).text == "Compute 5 - 6 + 7\n"

@@ -22,8 +22,8 @@ def task(name: str, *tags: str) -> Task:
     return Task(id=name, prompt=f"{name}\n", check={"type": "math", "answer": "1"}, reference="A: 1", tags=tags)
 
 
-PANEL = [task(f"p{n}", f"operations:{2 + n % 2}", "uses:zip" if n % 4 == 0 else "uses:sum") for n in range(8)]
-TEST = [*(task(f"t{n}", "operations:2") for n in range(4)), task("t4", "operations:1", "apart")]
+PANEL = [task(f"p{n}", f"difficulty:{2 + n % 2}", "uses:zip" if n % 4 == 0 else "uses:sum") for n in range(8)]
+TEST = [*(task(f"t{n}", "difficulty:2") for n in range(4)), task("t4", "difficulty:1", "apart")]
 ANCHOR = [task(f"a{n}", "uses:zip" if n == 0 else "uses:sum") for n in range(40)]
 FIXED = Fixed(anchor=ANCHOR, dev=PANEL, test=TEST, human_text=ANCHOR[:3])
 
@@ -93,7 +93,7 @@ def test_tasks_set_apart_count_in_their_stratum_and_not_in_the_headline() -> Non
     rows = [row("test", f"t{n}", "fail") for n in range(4)] + [row("test", "t4", "pass")]
     figures, _ = measure(SECTION, FIXED, rows, None)
     assert figures["test/greedy_accuracy"] == 0.0
-    assert figures["test_operations/1"] == 1.0 and figures["test_operations/2"] == 0.0
+    assert figures["test_difficulty/1"] == 1.0 and figures["test_difficulty/2"] == 0.0
 
 
 def test_rare_items_are_what_the_anchor_seldom_has_whatever_the_student_does() -> None:

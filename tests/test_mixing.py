@@ -8,14 +8,14 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from selfplay.config.tree import Curate
-from selfplay.phases.curate.mixing import ANCHOR_FLOOR, FULL_BEYOND, Frontier, mix
+from selfplay.phases.curate.mixing import ANCHOR_FLOOR, ROWS_FOR_FULL_SHARE, LevelMix, mix
 from selfplay.phases.curate.select import rules_of
 from selfplay.records import Row
 
 
-def rows(kind: Any, count: int, operations: tuple[int, ...] = (1,)) -> list[Row]:
+def rows(kind: Any, count: int, difficulties: tuple[int, ...] = (1,)) -> list[Row]:
     return [
-        Row(input_ids=(n,), labels=(n,), kind=kind, source=f"{kind}{n}", operations=operations[n % len(operations)])
+        Row(input_ids=(n,), labels=(n,), kind=kind, source=f"{kind}{n}", difficulty=difficulties[n % len(difficulties)])
         for n in range(count)
     ]
 
@@ -94,38 +94,36 @@ def test_newest_share_is_met_by_repeating_never_by_leaving_out(new: int, older: 
     st.integers(0, 30), st.integers(0, 200), st.floats(0.05, 0.95), st.none() | st.floats(0, 0.95), st.integers(1, 300)
 )
 @PLAIN
-def test_mix_by_operation_count_has_exactly_the_rows_of_the_steps(
-    known: int, beyond: int, share: float, anchor_share: float | None, steps: int
+def test_mix_by_difficulty_has_exactly_the_rows_of_the_steps(
+    known: int, above: int, share: float, anchor_share: float | None, steps: int
 ) -> None:
     # roll-backs add to the anchor's share, so that both together may come to more than all
-    section = Curate().model_copy(update={"beyond_share": share, "anchor_share": anchor_share})
-    new = [*rows("new", known, (1, 2)), *rows("new", beyond, (3, 4, 5))]
-    found = mix(section, new, [], rows("anchor", 25), 7, Frontier(edge=2, rows=steps))
+    section = Curate().model_copy(update={"above_level_share": share, "anchor_share": anchor_share})
+    new = [*rows("new", known, (1, 2)), *rows("new", above, (3, 4, 5))]
+    found = mix(section, new, [], rows("anchor", 25), 7, LevelMix(level=2, rows=steps))
     assert len(found) == steps
-    got = sum((row.operations or 0) > 2 for row in found)
-    assert abs(got - share * min(1.0, beyond / FULL_BEYOND) * steps) <= 1
-    if anchor_share is None and known and beyond >= FULL_BEYOND:
+    got = sum((row.difficulty or 0) > 2 for row in found)
+    assert abs(got - share * min(1.0, above / ROWS_FOR_FULL_SHARE) * steps) <= 1
+    if anchor_share is None and known and above >= ROWS_FOR_FULL_SHARE:
         assert counted(found)["anchor"] == min(25, steps - got), "the whole anchor, once"
-    if known + beyond == 0:
+    if known + above == 0:
         assert counted(found) == {"anchor": steps}
 
 
 @given(st.floats(0.05, 0.6), st.floats(0.05, 0.35))
 @PLAIN
-def test_mix_by_operation_count_meets_both_shares_where_there_are_rows_enough(
-    share: float, anchor_share: float
-) -> None:
+def test_mix_by_difficulty_meets_both_shares_where_there_are_rows_enough(share: float, anchor_share: float) -> None:
     assume(share + anchor_share < 0.95)
-    new = [*rows("new", 50, (1, 2)), *rows("new", FULL_BEYOND, (3,))]
-    section = Curate(beyond_share=share, anchor_share=anchor_share)
-    found = mix(section, new, [], rows("anchor", 25), 7, Frontier(edge=2, rows=200))
+    new = [*rows("new", 50, (1, 2)), *rows("new", ROWS_FOR_FULL_SHARE, (3,))]
+    section = Curate(above_level_share=share, anchor_share=anchor_share)
+    found = mix(section, new, [], rows("anchor", 25), 7, LevelMix(level=2, rows=200))
     assert abs(counted(found)["anchor"] - anchor_share * 200) <= 1
-    assert abs(sum(row.operations == 3 for row in found) - share * 200) <= 1
+    assert abs(sum(row.difficulty == 3 for row in found) - share * 200) <= 1
 
 
 def test_shares_that_cannot_both_be_met_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"beyond_share \+ anchor_share is 1\.2, over 1; lower one of them"):
-        Curate(beyond_share=0.7, anchor_share=0.5)
+    with pytest.raises(ValueError, match=r"above_level_share \+ anchor_share is 1\.2, over 1; lower one of them"):
+        Curate(above_level_share=0.7, anchor_share=0.5)
 
 
 def test_emphasis_is_handed_to_the_selection_and_refused_without_a_cap() -> None:

@@ -125,7 +125,7 @@ def test_damaged_files_and_odd_values_are_said_and_do_not_stop_the_page(tmp_path
             "time/train_seconds": float("inf"),
             "data/sampled": -5,
             "collapse_tails/x": [1],
-            "eval_operations/2": None,
+            "eval_difficulty/2": None,
         }
         file.write(json.dumps(row) + "\n[1]\nnot json\n")
     page = write_report(folder, read_traces)

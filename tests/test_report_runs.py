@@ -13,7 +13,7 @@ def test_a_run_is_read_with_its_rounds_intervals_and_curve(tmp_path: Path) -> No
     run = read_run(write_run(tmp_path / "quick", rounds=3))
     assert run.name == "quick" and run.rounds == [0, 1, 2, 3] and not run.notes
     assert len(run.points("eval/greedy_accuracy")) == 4 and run.points("eval/greedy_accuracy")[0][2] is not None
-    assert run.strata("eval")["operations"][-1] == "eval_operations/6"
+    assert run.strata("eval")["difficulty"][-1] == "eval_difficulty/6"
     assert [row["train/step"] for row in run.curve] == sorted({row["train/step"] for row in run.curve})
     assert best_round(run.rows) == 3
     assert "eval/greedy_accuracy_delta" not in run.keys("eval") and "eval/greedy_accuracy_lo" not in run.keys("eval")

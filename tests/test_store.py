@@ -356,14 +356,14 @@ def test_lone_surrogates_and_odd_newlines_are_stored(tmp_path: Path) -> None:
 
 
 def test_gathered_rows_come_in_the_order_asked_and_only_their_kind_changes(tmp_path: Path) -> None:
-    first = [Row(input_ids=(n, n + 1), labels=(-100, n + 1), source=f"a{n}", operations=n) for n in range(3)]
+    first = [Row(input_ids=(n, n + 1), labels=(-100, n + 1), source=f"a{n}", difficulty=n) for n in range(3)]
     second = [Row(input_ids=(90 + n,), labels=(90 + n,), weight=0.5, kind="anchor", source=f"b{n}") for n in range(2)]
     files = [tmp_path / "a.parquet", tmp_path / "none.parquet", tmp_path / "b.parquet"]
     for path, rows in zip(files, (first, [], second), strict=True):
         write_rows(path, rows)
     with Stacked(files, ROWS) as stack:
         assert stack.rows_of(0, 2) == range(3) and stack.rows_of(2, 3) == range(3, 5) and not stack.rows_of(1, 2)
-        assert stack.column("operations") == [0, 1, 2, None, None]
+        assert stack.column("difficulty") == [0, 1, 2, None, None]
         stack.write(tmp_path / "out.parquet", [4, 2, 2, 0], {4: "anchor", 2: "older", 0: "new"}.__getitem__)
         stack.write(tmp_path / "none.parquet", [], str)
     older = first[2].model_copy(update={"kind": "older"})
@@ -405,13 +405,13 @@ def test_small_groups_of_rows_come_into_one_piece_of_the_file(tmp_path: Path) ->
 
 
 def test_stacked_rows_of_a_file_from_before_a_column_was_added_have_none_there(tmp_path: Path) -> None:
-    write_rows(tmp_path / "a.parquet", [Row(input_ids=(1,), labels=(1,), operations=3)])
-    old = pq.read_table(tmp_path / "a.parquet").drop_columns(["operations"])
+    write_rows(tmp_path / "a.parquet", [Row(input_ids=(1,), labels=(1,), difficulty=3)])
+    old = pq.read_table(tmp_path / "a.parquet").drop_columns(["difficulty"])
     pq.write_table(old, tmp_path / "old.parquet")
     with Stacked([tmp_path / "a.parquet", tmp_path / "old.parquet"], ROWS) as stack:
-        assert stack.column("operations") == [3, None]
+        assert stack.column("difficulty") == [3, None]
         stack.write(tmp_path / "out.parquet", [1, 0], lambda row: "new")
-    assert [row.operations for row in read_rows(tmp_path / "out.parquet")] == [None, 3]
+    assert [row.difficulty for row in read_rows(tmp_path / "out.parquet")] == [None, 3]
 
 
 def test_rows_survive_parquet_and_equal_rows_give_equal_bytes(tmp_path: Path) -> None:

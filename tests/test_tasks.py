@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 
-from selfplay.config.sections import Arithmetic, Gsm8k, Gsm8kRecorded, HumanEval, JsonlTasks, Mbpp
 from selfplay.errors import DataError
 from selfplay.models.recorded import Recorded
 from selfplay.records import Attempt, Outcome
-from selfplay.tasks import Source, open_source
+from selfplay.tasks import Source
+from selfplay.tasks.arithmetic import Arithmetic
+from selfplay.tasks.gsm8k import Gsm8k, Gsm8kRecorded, recorded_gsm8k
+from selfplay.tasks.humaneval import HumanEval
+from selfplay.tasks.jsonl import JsonlTasks
+from selfplay.tasks.mbpp import Mbpp
 from selfplay.tasks.table_files import read_table
-from selfplay.tasks.tables import recorded_gsm8k
 from selfplay.verify import admit, code_tests, verify
 from selfplay.verify.math_answer import MathAnswer
 
@@ -36,7 +39,7 @@ def numbered(count: int, **more: Any) -> bytes:
 def opened(folder: Path, content: bytes | None, name: str = "t.jsonl", **more: str) -> Source:
     if content is not None:
         (folder / name).write_bytes(content)
-    return open_source(JsonlTasks(source="jsonl", train=name, **more), seed=0, eval_seed=1, folder=folder)
+    return JsonlTasks(source="jsonl", train=name, **more).open(seed=0, eval_seed=1, folder=folder)
 
 
 def without(key: str) -> bytes:
@@ -54,7 +57,7 @@ def without(key: str) -> bytes:
         (without("id"), r"t\.jsonl:2: id is missing; add it"),
         (lines({**LINE, "verifier": {"answer": "4"}}), r"t\.jsonl:1: .*verifier has no type; give verifier"),
         (lines({**LINE, "promt": "x"}), r"t\.jsonl:1: promt is 'x', but there is no such key; did you mean prompt\?"),
-        (lines({**LINE, "split": "dev"}), r"t\.jsonl:1: split is 'dev', should be 'train', "),
+        (lines({**LINE, "split": "panel"}), r"t\.jsonl:1: split is 'panel', should be 'train', "),
         (numbered(2) + b'{"id": \n', r"t\.jsonl:3: is no JSON"),
         (b"[" * 100_000 + b"\n", r"t\.jsonl:1: is nested 100000 deep; nest at most 100 deep"),
         (b"[1]\n", r"t\.jsonl:1: is a list, not an object"),
@@ -124,7 +127,7 @@ def test_draw_is_the_same_for_a_seed_and_never_repeats_a_task(tmp_path: Path) ->
 
 
 def arithmetic(seed: int = 0, eval_seed: int = 1, **more: int) -> Source:
-    return open_source(Arithmetic(source="arithmetic", **more), seed=seed, eval_seed=eval_seed, folder=Path())
+    return Arithmetic(source="arithmetic", **more).open(seed=seed, eval_seed=eval_seed, folder=Path())
 
 
 def test_arithmetic_is_deterministic_and_its_held_out_tasks_hang_on_the_eval_seed_alone() -> None:
@@ -145,7 +148,7 @@ def test_arithmetic_held_out_tasks_are_never_trained_on_and_refusals_are_counted
 
 def test_arithmetic_shares_by_operation_count_are_met() -> None:
     tasks = arithmetic().propose(400, {2: 0.75, 4: 0.25}, 3).tasks
-    counts = [task.tag("operations") for task in tasks]
+    counts = [task.tag("difficulty") for task in tasks]
     assert set(counts) == {"2", "4"} and abs(counts.count("2") / 400 - 0.75) < 0.08
 
 
@@ -159,7 +162,7 @@ def test_gsm8k_is_read_as_published_and_its_parts_are_disjoint(shared_data: Path
     section = Gsm8k(
         source="gsm8k", train="gsm8k/train.jsonl.gz", test="gsm8k/test_first500.jsonl.gz", anchor=100, dev=50
     )
-    source = open_source(section, seed=0, eval_seed=1, folder=shared_data)
+    source = section.open(seed=0, eval_seed=1, folder=shared_data)
     train = source.propose(None, None, 0).tasks
     assert (len(train), len(source.fixed.dev), len(source.fixed.test)) == (7473 - 50, 50, 500)
     assert not {t.text for t in train} & {t.text for t in source.fixed.dev}
@@ -174,9 +177,7 @@ def test_recorded_gsm8k_solutions_are_judged_as_their_graders_did(shared_data: P
     """All 2,000: four models' solutions of 500 problems, through the real `verify`."""
     path = "gsm8k/model_solutions_first500.jsonl.gz"
     section = Gsm8kRecorded(source="gsm8k_recorded", path=path, train="gsm8k/train.jsonl.gz")
-    tasks = {
-        t.id: t for t in open_source(section, seed=0, eval_seed=1, folder=shared_data).propose(None, None, 0).tasks
-    }
+    tasks = {t.id: t for t in section.open(seed=0, eval_seed=1, folder=shared_data).propose(None, None, 0).tasks}
     graded = recorded_gsm8k(read_table(path, shared_data))
     asked = [(tasks[name], n, *one) for name, four in graded.items() for n, one in enumerate(four)]
     attempts = [Attempt(task_id=task.id, attempt=n, round=1, text=text) for task, n, text, _ in asked]
@@ -189,7 +190,7 @@ def test_recorded_gsm8k_solutions_are_judged_as_their_graders_did(shared_data: P
 
 def test_mbpp_is_read_as_published_with_held_out_parts(shared_data: Path) -> None:
     section = Mbpp(source="mbpp", path="mbpp/prompt_train_validation.jsonl.gz")
-    source = open_source(section, seed=0, eval_seed=1, folder=shared_data)
+    source = section.open(seed=0, eval_seed=1, folder=shared_data)
     parts = [{t.id for t in part} for part in (source.fixed.anchor, source.fixed.dev, source.fixed.test)]
     assert all(parts) and not any(a & b for n, a in enumerate(parts) for b in parts[n + 1 :])
     for task in (*source.fixed.anchor, *source.fixed.dev, *source.fixed.test):
@@ -200,7 +201,7 @@ def test_mbpp_is_read_as_published_with_held_out_parts(shared_data: Path) -> Non
 
 def test_humaneval_is_only_ever_a_test_set(shared_data: Path) -> None:
     section = HumanEval(source="humaneval", path="humaneval/HumanEval_000-099.jsonl.gz")
-    source = open_source(section, seed=0, eval_seed=1, folder=shared_data)
+    source = section.open(seed=0, eval_seed=1, folder=shared_data)
     assert source.propose(None, None, 0).tasks == [] and len(source.fixed.test) == 100
     assert not source.fixed.anchor and not source.fixed.dev
     assert all(t.check["prefix"] == t.text and "def check(" in t.check["source"] for t in source.fixed.test)
@@ -209,4 +210,4 @@ def test_humaneval_is_only_ever_a_test_set(shared_data: Path) -> None:
 def test_table_of_another_shape_is_told_with_line_and_missing_field(shared_data: Path) -> None:
     section = HumanEval(source="humaneval", path="gsm8k/test_first500.jsonl.gz")
     with pytest.raises(DataError, match=r"gz:1: has no 'prompt' \(it has .*question.*\); is this the right file"):
-        open_source(section, seed=0, eval_seed=1, folder=shared_data)
+        section.open(seed=0, eval_seed=1, folder=shared_data)

@@ -38,7 +38,7 @@ def test_the_offline_file_holds_each_row_once_with_its_axis_table_summary_and_gr
     row = {
         "round": 0,
         "eval/greedy_accuracy": 0.25,
-        "eval_operations/3": 0.1,
+        "eval_difficulty/3": 0.1,
         "train/loss_last": 0.5,
         "data/gone": None,
     }
@@ -61,7 +61,7 @@ def test_the_offline_file_holds_each_row_once_with_its_axis_table_summary_and_gr
     assert run.run_group == "fam" and run.display_name == "arm" and stored["owner"] == "jo#x.org"
     axes = {m.name or m.glob_name: (m.step_metric, m.options.step_sync) for m in of_kind(folder, "metric")}
     assert axes["train/*"] == ("train/step", False)
-    assert axes["eval/*"] == axes["eval_operations/*"] == axes["train/loss_last"] == ("round", False)
+    assert axes["eval/*"] == axes["eval_difficulty/*"] == axes["train/loss_last"] == ("round", False)
     assert of_kind(folder, "alert")[0].title == "collapse alarm level 2"
     last = {}
     for summary in of_kind(folder, "summary"):

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from selfplay.config.sections import JsonlTasks, ReasoningGym, WordProblems
 from selfplay.errors import ConfigError, DataError
 from selfplay.records import Attempt, Outcome, Task
 from selfplay.sandbox import Executor, Limits
-from selfplay.tasks import open_source
-from selfplay.tasks.gym import open_gym
+from selfplay.tasks.jsonl import JsonlTasks
+from selfplay.tasks.reasoning_gym import ReasoningGym
+from selfplay.tasks.word_problems import WordProblems
 from selfplay.verify import Verifier, admit, routed, verify
 from selfplay.verify.code_tests import CodeTests
 from selfplay.verify.heuristic import Heuristic
@@ -228,7 +228,7 @@ def test_svamp_aqua_and_gsm_hard_rows_become_tasks_that_their_own_answers_pass(t
         section = WordProblems.model_validate(
             {"source": name, "path": lines(tmp_path / f"{name}.jsonl", *rows), "dev": 2, "test_rows": 1}
         )
-        source = open_source(section, seed=0, eval_seed=0, folder=tmp_path)
+        source = section.open(seed=0, eval_seed=0, folder=tmp_path)
         fixed = source.fixed
         assert (len(fixed.dev), len(fixed.test), len(source.pool)) == (2, 1, 3)
         tasks = [*fixed.dev, *source.pool]
@@ -250,20 +250,20 @@ def test_svamp_is_read_as_its_publisher_has_it_one_indented_array(tmp_path: Path
     rows = [{**row, "ID": f"chal-{n}", "Answer": answer} for n, answer in enumerate([51.0, "51.0", 12.5, 7])]
     (tmp_path / "SVAMP.json").write_text(json.dumps(rows, indent=4))
     section = WordProblems(source="svamp", path="SVAMP.json", dev=1, test_rows=1)
-    source = open_source(section, seed=0, eval_seed=0, folder=tmp_path)
+    source = section.open(seed=0, eval_seed=0, folder=tmp_path)
     tasks = [*source.pool, *source.fixed.dev, *source.fixed.test]
     assert sorted(str(task.check["answer"]) for task in tasks) == ["12.5", "51", "51", "7"]
     assert tasks[0].text.startswith("Each pack of dvds") and "each pack. How much" in tasks[0].text
     assert tasks[0].tags == ("topic:Subtraction",)
     (tmp_path / "SVAMP.json").write_text(json.dumps([row, 3]))
     with pytest.raises(DataError, match=r"SVAMP.json: item 2 is a number, not an object"):
-        open_source(section, seed=0, eval_seed=0, folder=tmp_path)
+        section.open(seed=0, eval_seed=0, folder=tmp_path)
 
 
 def test_row_of_another_layout_is_told_with_its_place(tmp_path: Path) -> None:
     path = lines(tmp_path / "x.jsonl", {"question": "q", "answer": "a"})
     with pytest.raises(DataError, match=r"x.jsonl:1: has no 'Body' .*tasks.source"):
-        open_source(WordProblems(source="svamp", path=path), seed=0, eval_seed=0, folder=tmp_path)
+        WordProblems(source="svamp", path=path).open(seed=0, eval_seed=0, folder=tmp_path)
 
 
 @pytest.mark.parametrize(("name", "rows"), [("aqua", 254), ("gsm_hard", 500)])
@@ -272,7 +272,7 @@ def test_real_rows_are_all_read_and_told_from_their_near_misses(shared_data: Pat
     with gzip.open(path, "rt") as file:
         assert sum(1 for _ in file) == rows
     section = WordProblems.model_validate({"source": name, "path": str(path)})
-    source = open_source(section, seed=0, eval_seed=0, folder=shared_data)
+    source = section.open(seed=0, eval_seed=0, folder=shared_data)
     tasks = [*source.fixed.dev, *source.fixed.test, *source.pool]
     assert len(tasks) == rows
     gold = [task.model_copy(update={"reference": f"A: {task.check['answer']}"}) for task in tasks]
@@ -284,11 +284,11 @@ def test_task_of_ones_own_brings_its_near_misses(tmp_path: Path) -> None:
     check = {"type": "judge", "rubric": "It rhymes.", "near_misses": ["no rhyme"]}
     rows = [{"id": f"t{n}", "prompt": "Rhyme.", "verifier": check} for n in range(4)]
     section = JsonlTasks(source="jsonl", train=lines(tmp_path / "t.jsonl", *rows))
-    source = open_source(section, seed=0, eval_seed=0, folder=tmp_path)
+    source = section.open(seed=0, eval_seed=0, folder=tmp_path)
     assert source.near_misses(source.pool[0]) == ["no rhyme"]
 
 
 @pytest.mark.skipif(GYM, reason="reasoning-gym is installed")
-def test_reasoning_gym_without_the_extra_is_told_with_the_remedy() -> None:
+def test_reasoning_gym_without_the_extra_is_told_with_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"pip install 'selfplay\[tasks\]'"):
-        open_gym(ReasoningGym(source="reasoning_gym", datasets=("chain_sum",)), 0, 1)
+        ReasoningGym(source="reasoning_gym", datasets=("chain_sum",)).open(seed=0, eval_seed=1, folder=tmp_path)

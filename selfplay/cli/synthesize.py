@@ -49,7 +49,6 @@ def make(config: Path, overrides: Sequence[str], out: Path) -> int:
 def open_tools(section: Make, folder: Path, out: Path) -> Iterator[Tools]:
     """Opens source, teacher, verifiers and screen for as long as the `with` lasts; relative paths count from `folder`."""
     from selfplay.models.teachers import open_teacher
-    from selfplay.tasks import open_source
     from selfplay.tasks.table_files import read_table
     from selfplay.verify import check_types
     from selfplay.verify.base import VerifierOptions
@@ -58,9 +57,7 @@ def open_tools(section: Make, folder: Path, out: Path) -> Iterator[Tools]:
     from selfplay.verify.verifier_set import open_verifiers
 
     cache = out / "replies.db"
-    source = open_source(
-        section.tasks, seed=section.seed, eval_seed=section.eval_seed, folder=folder, fault_of=fault_of
-    )
+    source = section.tasks.open(seed=section.seed, eval_seed=section.eval_seed, folder=folder, fault_of=fault_of)
     kinds = check_types([*source.fixed.anchor, *source.fixed.dev, *source.fixed.test])
     kinds |= {"judge"} if section.judge else set()
     kinds |= {"code_tests"} if section.rare and section.rare.kind == "code" else set()
@@ -83,7 +80,7 @@ def open_tools(section: Make, folder: Path, out: Path) -> Iterator[Tools]:
         opened = stack.enter_context(open_verifiers(kinds, options))
         teacher = stack.enter_context(options.open_backend(section.teacher.backend)) if section.teacher else None
         held_out, training = (*source.fixed.dev, *source.fixed.test), (*source.fixed.anchor, *source.pool)
-        screen = screen_of(section.tasks.source, section.decontaminate, section.privacy, held_out, training)
+        screen = screen_of(section.tasks.templated, section.decontaminate, section.privacy, held_out, training)
         yield Tools(source, opened.primary, teacher, texts, screen)
 
 

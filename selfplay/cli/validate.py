@@ -90,7 +90,7 @@ def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
     from selfplay.runtime.distributed import Ranks
     from selfplay.runtime.resources import RunResources
     from selfplay.seeds import seed_of
-    from selfplay.tasks.tables import stub_of
+    from selfplay.tasks.near_misses import stub_of
     from selfplay.verify import admit
     from selfplay.verify.admit import try_answers
     from selfplay.verify.routing import leaves
@@ -103,7 +103,7 @@ def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
     )  # said below
     unread = resources.check_tasks()
     fixed, source = resources.source.fixed, resources.source
-    drawn = 100 if loaded.config.tasks.source in ("list_programs", "arithmetic") else None
+    drawn = 100 if loaded.config.tasks.endless else None
     sample = source.propose(drawn, None, seed_of("check")).tasks
     everything = {task.id: task for task in (*fixed.anchor, *fixed.dev, *fixed.test, *sample)}
     tasks = [task for task in everything.values() if all(part["type"] != "judge" for part in leaves(task.check))]

@@ -1,10 +1,12 @@
-"""Floor 0: the sections that say where tasks come from and who writes the attempts; and the base of all sections.
+"""Floor 0: the base of all sections, and of the settings of task sources, students and engines.
 
 Every key is *science* (it changes what a run finds; it is fingerprinted, and a run refuses to go on with another
 value) or *operation* (marked by `operation(...)`; free to change between two starts). Unknown keys are refused.
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -30,9 +32,34 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class TaskSettings(Section):
-    """Base of the settings of a task source; each kind's own stand in its file."""
+    """Base of the settings of a task source; each source's own stand in its file, and say what the source can do."""
 
     source: str
+
+    endless: ClassVar[bool] = False
+    """Whether new tasks are made without end, so that `propose.tasks_per_round` must say how many."""
+    templated: ClassVar[bool] = False
+    """Whether all prompts are written from one template. Then the source keeps held-out tasks apart itself, since a search for
+    shared words or near-duplicates would hit every task."""
+    evolves: ClassVar[bool] = False
+    """Whether tasks can be evolved by program: the open source is an `Evolver`."""
+    axes: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Tag names by whose values tasks can be drawn, each with its values: `rare` needs no taxonomy then."""
+    evaluation_only: ClassVar[bool] = False
+    """Whether there are test tasks alone, which no run may train on."""
+    scripted_student: ClassVar[bool] = True
+    """Whether a scripted student, which adds up the numbers of a prompt's first line, can answer."""
+
+    def open(
+        self, *, seed: int, eval_seed: int, folder: Path, fault_of: Callable[[Mapping[str, Any]], str] | None = None
+    ) -> Any:
+        """Opens the source: a `selfplay.tasks.Source`.
+
+        `seed`: the run's, for what is trained on; `eval_seed`: for what is held out. Relative paths count from `folder`.
+        `fault_of` says what is wrong with the verifier of a row; None: verifiers are not looked at. Raises DataError where
+        a file is missing, empty or malformed: all faults at once, one a line, each with file and line.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.open")
 
 
 class StudentSettings(Section):
@@ -52,125 +79,6 @@ class EngineSettings(Section):
 
 
 # ---- where tasks come from ----
-
-
-class ListPrograms(TaskSettings):
-    """Procedural: write a Python function from a chain of list operations in English; endless, with tests."""
-
-    source: Literal["list_programs"]
-    anchor: Count = 400
-    """Seed tasks with a solution: the data of round 0."""
-    per_length: Count = 100
-    """Held-out tasks for each operation count, once for the dev set and once for the test set."""
-    human_text: Count = 100
-    """Further seed solutions, never trained on, whose likelihood is followed."""
-    correction_rows: int = Field(0, ge=0)
-    """Corrections made by program (a wrong solution, its evidence, the right one) that are added to the anchor, so that a
-    small student knows the form of a second try; useful with `correct.attempts: 1`."""
-
-
-class Arithmetic(TaskSettings):
-    """Procedural: compute a chain of additions and subtractions; checked as mathematics, needs no sandbox."""
-
-    source: Literal["arithmetic"]
-    anchor: Count = 64
-    held_out: Count = 40
-    """Tasks in the dev set, and as many in the test set."""
-    max_operations: Count = 4
-
-
-class JsonlTasks(TaskSettings):
-    """Your own files, one task a line: id, prompt or messages, verifier, reference, tags, split."""
-
-    source: Literal["jsonl"]
-    train: str
-    """Path; a task's own `split` wins. A relative path counts from the config file."""
-    dev: str | None = None
-    """Path of the dev tasks; None takes the lines of `train` with `split: dev`, or every 10th line."""
-    test: str | None = None
-    anchor: str | None = None
-    """Path of tasks with a reference; None takes the training tasks that have one."""
-
-
-class Gsm8k(TaskSettings):
-    """Grade-school word problems (Cobbe et al. 2021): `question`, `answer` with `#### N` at the end."""
-
-    source: Literal["gsm8k"]
-    train: str
-    """A JSONL(.gz) file, or a hub data set such as openai/gsm8k."""
-    test: str
-    anchor: int = Field(200, ge=0)
-    """Training problems whose written solution is the anchor."""
-    dev: Count = 200
-    """Training problems held out as the dev set."""
-    test_rows: int | None = Field(None, ge=1)
-    """None: all of them."""
-    train_rows: int | None = Field(None, ge=1)
-
-
-class Gsm8kRecorded(TaskSettings):
-    """The problems of OpenAI's release of graded model solutions, for the recorded backend with layout gsm8k_models.
-
-    They are problems of GSM8K's test split: what learns from them must not be evaluated on it, so dev set and anchor
-    come from the training split, and there is no test set.
-    """
-
-    source: Literal["gsm8k_recorded"]
-    path: str
-    """The JSONL(.gz) file of solutions: `question`, `ground_truth`, and four models' `solution` and `is_correct`."""
-    train: str
-    """GSM8K's training split."""
-    anchor: Count = 200
-    dev: Count = 50
-
-
-class Mbpp(TaskSettings):
-    """Short Python tasks with asserts (Austin et al. 2021), as `text`/`prompt`, `code`, `test_list`."""
-
-    source: Literal["mbpp"]
-    path: str
-    """A JSONL(.gz) file, or a hub data set such as google-research-datasets/mbpp."""
-    dev: Count = 50
-    test: Count = 50
-    """Tasks held out when the rows carry no split of their own."""
-
-
-class HumanEval(TaskSettings):
-    """Function completion with hidden tests (Chen et al. 2021): evaluation only, never trained on."""
-
-    source: Literal["humaneval"]
-    path: str
-
-
-class WordProblems(TaskSettings):
-    """Problems with one short answer, in the layouts of SVAMP, AQuA-RAT (multiple choice) and GSM-Hard."""
-
-    source: Literal["svamp", "aqua", "gsm_hard"]
-    path: str
-    """A JSONL(.gz) or JSON file in the publisher's layout, or a hub data set: ChilleD/SVAMP, deepmind/aqua_rat, reasoning-machines/gsm-hard."""
-    test: str | None = None
-    """The same, for the test set; of a hub data set its test split. None: a part of `path`."""
-    anchor: int = Field(200, ge=0)
-    """Most problems with a written solution (AQuA alone has these) that are the anchor."""
-    dev: Count = 50
-    test_rows: Count = 50
-    """Problems held out as the test set, where it has no file of its own."""
-
-
-class ReasoningGym(TaskSettings):
-    """Procedural tasks of reasoning-gym (extra `tasks`), by data set name; scored in the sandbox."""
-
-    source: Literal["reasoning_gym"]
-    datasets: tuple[str, ...] = Field(min_length=1)
-    """Names such as [chain_sum, countdown]."""
-    size: Count = 200
-    """Training tasks of each."""
-    dev: Count = 20
-    """Of each, and as many for the test set."""
-    threshold: float = Field(1.0, gt=0, le=1)
-    """Score that passes."""
-    settings: dict[str, Any] = Field(default_factory=dict)
-    """Data set name -> its own settings, such as {chain_sum: {max_terms: 4}}."""
 
 
 Tasks = Annotated[TaskSettings, PartOf(TASK_SOURCES)]

@@ -5,10 +5,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from selfplay.config.sections import Count, Section, Share, TeacherEngine
+from selfplay.config.sections import Count, Section, Share, TaskSettings, TeacherEngine
 
 RoundMaker = Literal["procedural", "evolve", "rare", "textbook", "variants", "backtranslate", "instruct"]
-PROCEDURAL_SOURCES = ("list_programs", "arithmetic")
 
 
 _READERS: dict[str, RoundMaker] = {
@@ -143,13 +142,12 @@ class QuotaWish(Section):
         return self
 
 
-def making_faults(make: MakeTasks, source: str, judged: bool) -> Iterator[str]:
+def making_faults(make: MakeTasks, tasks: TaskSettings, judged: bool) -> Iterator[str]:
     """What of `propose.make` cannot work with the run's source, or without a judge."""
-    procedural = source in PROCEDURAL_SOURCES
-    if "procedural" in make.makers and not procedural:
-        yield f"propose.make.makers has procedural, but tasks.source is {source}; it is for {', '.join(PROCEDURAL_SOURCES)}"
-    if "rare" in make.makers and make.rare is None and source != "list_programs":
-        yield "propose.make.makers has rare, and propose.make.rare is missing; add its taxonomy (list_programs alone needs none)"
+    if "procedural" in make.makers and not tasks.evolves:
+        yield f"propose.make.makers has procedural, but tasks of {tasks.source} cannot be evolved by program; leave it out"
+    if "rare" in make.makers and make.rare is None and not tasks.axes:
+        yield f"propose.make.makers has rare, and propose.make.rare is missing; add its taxonomy ({tasks.source} has no axes of its own)"
     if make.asking and make.teacher is None:
         yield f"propose.make.makers has {', '.join(make.asking)}, which ask a teacher, and there is none; add propose.make.teacher"
     if make.teacher is not None and not make.asking:

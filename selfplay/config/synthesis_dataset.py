@@ -60,7 +60,7 @@ def _misfits(make: Make) -> Iterator[str]:
         yield f"makers has {', '.join(asking)}, which ask a teacher, and there is none; add teacher, or leave them out"
     if make.teacher is not None and not asking:
         yield "teacher is set, but no maker asks it; add one such as evolve, or remove it"
-    if "procedural" in make.makers and make.tasks.source != "list_programs":
+    if "procedural" in make.makers and not make.tasks.axes:
         yield f"makers has procedural, which evolves list programs, but tasks.source is {make.tasks.source}; leave it out"
     parts = (("rare", "rare"), ("textbook", "textbook"), ("instruct", "texts"), ("instruct", "judge"))
     for maker, key in parts:

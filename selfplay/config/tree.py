@@ -17,36 +17,38 @@ from selfplay.config.training import Warmup as Warmup
 
 
 class Curriculum(Section):
-    """Tasks around the edge of what the student can do, by operation count (after Lee et al. 2025).
+    """Tasks of the difficulty that the student is about to master (after Lee et al. 2025).
 
-    The edge is the largest count that is mastered; it moves on while the next one is accepted often enough. Measured
-    on training tasks alone.
+    The level is the hardest difficulty that is mastered; it rises while the next one is solved often enough. Measured on
+    training tasks alone. Tasks without a `difficulty` get one from the pass rate of earlier rounds (docs/loop.md).
     """
 
     start: Count = 2
-    """The edge in round 1."""
+    """The level in round 1."""
     end: Count = 6
-    """Longest count asked for."""
+    """Hardest difficulty asked for. Tasks without a difficulty are sorted into so many levels."""
     advance_at: Share = 0.5
-    """The next count is mastered when this share of the attempts at it was right."""
+    """The next difficulty is mastered when this share of the attempts at it was right."""
     next_share: Share = 0.5
-    """Share of the tasks one step beyond the edge."""
+    """Share of the tasks one difficulty above the level."""
     after_share: Share = 0.15
-    """Share of the tasks two steps beyond it; the others lie at the edge and below."""
-
-    edges: tuple[Count, ...] = ()
-    """A fixed schedule: the edge of round 1, 2, ..., the last for all later ones. Empty: by what is mastered."""
+    """Share of the tasks two difficulties above it; the others lie at the level and below."""
+    levels: tuple[Count, ...] = ()
+    """A fixed schedule: the level of round 1, 2, ..., the last for all later ones. Empty: by what is mastered."""
 
     def level_in(self, round: int, reached: int | None) -> int:
-        """The edge of a round: by the fixed schedule where there is one, else as the rounds before reached it."""
-        if self.edges:
-            return self.edges[min(round, len(self.edges)) - 1]
+        """The level of a round (from 1): by the fixed schedule where there is one, else what the rounds before reached.
+
+        `reached` None: nothing yet, so the level to start with.
+        """
+        if self.levels:
+            return self.levels[min(round, len(self.levels)) - 1]
         return self.start if reached is None else reached
 
     @model_validator(mode="after")
     def _shares_fit(self) -> "Curriculum":
         if self.start > self.end:
-            raise ValueError(f"start is {self.start}, beyond end = {self.end}; lower it")
+            raise ValueError(f"start is {self.start}, above end = {self.end}; lower it")
         if self.next_share + self.after_share > 1:
             raise ValueError(
                 f"next_share + after_share is {self.next_share + self.after_share}, over 1; lower one of them"
@@ -58,9 +60,9 @@ class Propose(Section):
     """Which tasks a round works on."""
 
     tasks_per_round: Count | None = None
-    """None: every training task of the source, each round (not for endless sources)."""
+    """Training tasks drawn each round. None: every one of the source (not for endless sources, nor with a curriculum)."""
     curriculum: Curriculum | None = None
-    """Only for sources whose tasks are tagged by operation count."""
+    """Draws tasks by their difficulty; None: evenly."""
     make: MakeTasks | None = None
     """Tasks that are made on top of the drawn ones; None: none."""
 
@@ -72,7 +74,7 @@ class Generate(Section):
     samples_per_task: Count = 4
     """Attempts at each task."""
     samples_mastered: Count | None = None
-    """Attempts at a task up to the curriculum's edge; None: as many."""
+    """Attempts at a task up to the curriculum's level; None: as many."""
     temperature: float = Field(1.0, ge=0)
     top_p: float = Field(1.0, gt=0, le=1)
     top_k: int = Field(0, ge=0)
@@ -151,8 +153,8 @@ class Curate(Section):
     """Share of the training rows that is anchor, replayed every round; None: the whole anchor, once. Not in `replace`."""
     newest_share: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share that this round's accepted rows make up among the new and older ones, by repetition; None: as they come."""
-    beyond_share: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Share of the training rows beyond the curriculum's edge, by repetition; None: as they come. Needs train.steps; in
+    above_level_share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of the training rows above the curriculum's level, by repetition; None: as they come. Needs train.steps; in
     `replace` rows stay as they come."""
     max_rows: Count | None = None
     """accumulate_subsample: how many rows are drawn from the pool."""
@@ -177,9 +179,9 @@ class Curate(Section):
             )
         if self.quotas and not self.verified_only:
             raise ValueError("quotas has no effect while verified_only is false, which keeps everything; remove one")
-        both = (self.beyond_share or 0.0) + (self.anchor_share or 0.0)
-        if self.beyond_share is not None and both > 1:
-            raise ValueError(f"beyond_share + anchor_share is {both:g}, over 1; lower one of them")
+        both = (self.above_level_share or 0.0) + (self.anchor_share or 0.0)
+        if self.above_level_share is not None and both > 1:
+            raise ValueError(f"above_level_share + anchor_share is {both:g}, over 1; lower one of them")
         return self
 
 
@@ -287,20 +289,20 @@ class Config(Section):
 def _misfits(config: Config) -> Iterator[str]:
     """Settings that have no effect, or cannot work, in one another's company."""
     source = config.tasks.source
-    if config.propose.curriculum and source not in ("list_programs", "arithmetic"):
-        yield f"propose.curriculum is set, but tasks of {source} have no operation count; remove it"
-    if config.propose.tasks_per_round is None and source in ("list_programs", "arithmetic"):
+    if config.propose.tasks_per_round is None and config.tasks.endless:
         yield f"propose.tasks_per_round is not set, and {source} has no end; give a number such as 400"
+    elif config.propose.tasks_per_round is None and config.propose.curriculum:
+        yield "propose.curriculum is set, but propose.tasks_per_round is not: no number to share among levels; give one such as 400"
     if config.propose.curriculum is None:
         for key, value in (
             ("generate.samples_mastered", config.generate.samples_mastered),
-            ("curate.beyond_share", config.curate.beyond_share),
+            ("curate.above_level_share", config.curate.above_level_share),
         ):
             if value is not None:
-                yield f"{key} is {value}, but there is no propose.curriculum whose edge it goes by; add one or remove it"
-    if config.curate.beyond_share is not None and config.train.steps is None:
-        yield f"curate.beyond_share is {config.curate.beyond_share}, but train.steps is not set: no number of rows to share; give train.steps"
-    if config.student.kind == "scripted" and source != "arithmetic":
+                yield f"{key} is {value}, but there is no propose.curriculum whose level it goes by; add one or remove it"
+    if config.curate.above_level_share is not None and config.train.steps is None:
+        yield f"curate.above_level_share is {config.curate.above_level_share}, but train.steps is not set: no number of rows to share; set it"
+    if config.student.kind == "scripted" and not config.tasks.scripted_student:
         yield f"student.kind is scripted, which can only do arithmetic, but tasks.source is {source}; use kind: tiny"
     if config.student.kind == "scripted" and config.train.lora:
         yield "train.lora is set, but a scripted student has no weights; remove it"
@@ -310,7 +312,7 @@ def _misfits(config: Config) -> Iterator[str]:
             "weights; add train.warmup or use continue"
         )
     if config.propose.make is not None:
-        yield from making_faults(config.propose.make, source, config.judge is not None)
+        yield from making_faults(config.propose.make, config.tasks, config.judge is not None)
     yield from _teacher_misfits(config)
     if config.train.method != "sft":
         yield from _preference_misfits(config)
@@ -336,7 +338,7 @@ def _preference_misfits(config: Config) -> Iterator[str]:
         yield f"train.method is {method}, but correct.format is whole: no other attempt has a correction's prompt; use final"
     for key, given in (
         ("anchor_share", curate.anchor_share != type(curate).model_fields["anchor_share"].default),
-        ("beyond_share", curate.beyond_share is not None),
+        ("above_level_share", curate.above_level_share is not None),
     ):
         if given:
             value = getattr(curate, key)

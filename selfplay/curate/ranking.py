@@ -4,6 +4,7 @@ Outcome first (pass, fail, invalid, then what was cut off), then the verdicts' m
 blended, then the shorter text, then the lower round and attempt number, then the text itself.
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -62,3 +63,13 @@ def rank(
         return (cut, -verdicts[index], -blended, len(attempt.text), attempt.round, attempt.attempt, attempt.text)
 
     return sorted(range(len(traces)), key=key)
+
+
+def task_cap(cap: int, passed: int, attempts: int, floor: float) -> int:
+    """Most attempts that a task may keep: `cap` times max(floor, 1 - pass rate), rounded up, so at least 1 and at most `cap`.
+
+    Hard tasks keep more than easy ones: a loop that trains on whatever passes fills up with what it already can (ReST-EM
+    caps it; Amin et al. boost by 1 - pass rate). `floor`: share of the cap that an always-solved task keeps.
+    """
+    rate = passed / attempts if attempts else 0.0
+    return max(1, min(cap, math.ceil(cap * max(floor, 1 - rate) - 1e-9)))

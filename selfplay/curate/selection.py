@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from selfplay.curate import dedup, difficulty_weights, ranking
+from selfplay.curate import dedup, ranking
 from selfplay.curate.archive import Archive, Entry
 from selfplay.curate.quotas import Candidate, Quota, QuotaLine, apply_quotas
 from selfplay.curate.solution_key import exact_key, signature_of
@@ -337,7 +337,7 @@ def _cap(state: _State) -> None:
 def _cap_of(state: _State, members: Sequence[int], cap: int) -> int:
     floor = state.rules.emphasis_floor
     passed = sum(state.traces[i].outcome is Outcome.PASS for i in members)
-    return cap if floor is None else difficulty_weights.cap_for(cap, passed, len(members), floor)
+    return cap if floor is None else ranking.task_cap(cap, passed, len(members), floor)
 
 
 def _quotas(state: _State) -> None:

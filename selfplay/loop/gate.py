@@ -8,11 +8,11 @@ from typing import Any, Literal
 from selfplay.collapse import Rules, alarms, half_life_rounds, load_rules, slope
 from selfplay.config.tree import Gate
 from selfplay.phases.curate import provenance
-from selfplay.phases.propose import next_edge
 from selfplay.phases.synthesize import figures
 from selfplay.runtime.context import RoundContext
 from selfplay.store import Commit, RoundState, read_json, write_json
 from selfplay.store.run import chain
+from selfplay.tasks.levels import next_level
 
 SCORE = "eval/greedy_accuracy"
 """What `best` and plateau go by: the dev set, never the test set."""
@@ -56,9 +56,9 @@ def _next_state(ctx: RoundContext, ruling: "Ruling") -> RoundState:
     if curriculum is None:
         return ruling.state
     level = curriculum.start if ctx.state.level is None else ctx.state.level
-    by_operations = read_json(ctx.at("curate") / "DONE")["by_operations"]
-    counts = {int(n): (right, of) for n, (right, of) in by_operations.items()}
-    level = next_edge(curriculum, level, counts) if ctx.number else curriculum.start
+    by_difficulty = read_json(ctx.at("curate") / "DONE")["by_difficulty"]
+    counts = {int(n): (right, of) for n, (right, of) in by_difficulty.items()}
+    level = next_level(curriculum, level, counts) if ctx.number else curriculum.start
     return ruling.state.model_copy(update={"level": level})
 
 

@@ -179,7 +179,7 @@ def row_of(
     weight: float = 1.0,
     kind: Literal["new", "older", "anchor"] = "new",
     source: str = "",
-    operations: int | None = None,
+    difficulty: int | None = None,
 ) -> Row:
     """The training row: loss on every completion token, the end token included, and on no prompt token."""
     return Row(
@@ -188,5 +188,5 @@ def row_of(
         weight=weight,
         kind=kind,
         source=source,
-        operations=operations,
+        difficulty=difficulty,
     )

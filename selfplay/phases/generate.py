@@ -9,7 +9,6 @@ from selfplay.runtime.context import RoundContext
 from selfplay.runtime.sampling import attempt_of, complete_all
 from selfplay.seeds import seed_of
 from selfplay.store import Chunk, ChunkFolder
-from selfplay.training.rows import operations_of
 
 
 def generate(ctx: RoundContext) -> None:
@@ -51,7 +50,7 @@ def samples_of(ctx: RoundContext) -> dict[str, int]:
     section, level = ctx.config.generate, ctx.level
     mastered = section.samples_mastered or section.samples_per_task
     return {
-        name: mastered if level is not None and (operations_of(task) or 0) <= level else section.samples_per_task
+        name: mastered if level is not None and (task.difficulty or 0) <= level else section.samples_per_task
         for name, task in ctx.tasks.items()
     }
 

@@ -1,14 +1,17 @@
 """Floor 5: the tasks of a round, as the source draws them, around the curriculum's level where there is one."""
 
-from collections.abc import Mapping
+from collections import defaultdict
 
-from selfplay.config.tree import Curriculum
+from selfplay.records import Outcome
 from selfplay.runtime.context import RoundContext
 from selfplay.runtime.round_tasks import write_tasks
 from selfplay.store import write_json
+from selfplay.store.traces import read_parquet
+from selfplay.tasks import Proposal, draw
+from selfplay.tasks.levels import Tally, level_shares, with_levels
 
-EDGE_OF_KNOWN = 0.6
-"""Share of the mastered tasks that lie at the edge itself: what was mastered last is forgotten first."""
+JUDGED = {Outcome.PASS.value, Outcome.FAIL.value, Outcome.INVALID.value}
+"""Outcomes that say something about how hard a task is."""
 
 
 def propose(ctx: RoundContext) -> None:
@@ -17,15 +20,42 @@ def propose(ctx: RoundContext) -> None:
 
 
 def _propose(ctx: RoundContext) -> None:
-    section, level = ctx.config.propose, ctx.level
-    shares = edge_shares(section.curriculum, level) if section.curriculum and level is not None else None
-    found = ctx.resources.source.propose(section.tasks_per_round, shares, ctx.seed("propose"))
+    found, shares = _drawn(ctx)
     write_tasks(ctx.at("propose"), found.tasks)
-    by_difficulty = {str(difficulty): share for difficulty, share in (shares or {}).items()}
+    by_difficulty = {str(difficulty): share for difficulty, share in shares.items()}
     summary = {"tasks": len(found.tasks), "filtered": found.refused, "shares": by_difficulty}
     write_json(ctx.at("propose") / "DONE", summary)
     if warning := too_many_filtered(len(found.tasks), found.refused):
         ctx.note(warning)
+    wanted = ctx.config.propose.tasks_per_round or 0
+    if shares and len(found.tasks) + found.refused < wanted:
+        levels = ", ".join(map(str, sorted(shares)))
+        ctx.note(f"{len(found.tasks)} of {wanted} tasks were drawn, since there are no more of difficulty {levels}")
+
+
+def _drawn(ctx: RoundContext) -> tuple[Proposal, dict[int, float]]:
+    """The round's tasks, and their shares by difficulty; {} without a curriculum."""
+    section, source, level = ctx.config.propose, ctx.resources.source, ctx.level
+    if section.curriculum is None or level is None:
+        return source.propose(section.tasks_per_round, None, ctx.seed("propose")), {}
+    if all(task.difficulty is not None for task in source.pool):
+        shares = level_shares(section.curriculum, level, source.levels)
+        return source.propose(section.tasks_per_round, shares, ctx.seed("propose")), shares
+    pool = with_levels(source.pool, _tallies(ctx), section.curriculum, level)
+    shares = level_shares(section.curriculum, level, {task.difficulty for task in pool if task.difficulty})
+    return Proposal(draw(pool, section.tasks_per_round, ctx.seed("propose"), shares)), shares
+
+
+def _tallies(ctx: RoundContext) -> dict[str, Tally]:
+    """Right attempts and all attempts by task id, first turns alone, over all rounds that this one stands on."""
+    right, attempts = defaultdict[str, int](int), defaultdict[str, int](int)
+    for commit in ctx.chain:
+        if commit.round:
+            for row in read_parquet(ctx.run.round(commit.round) / "traces.parquet", ("task_id", "turn", "outcome")):
+                if row["turn"] == 0 and row["outcome"] in JUDGED:
+                    attempts[row["task_id"]] += 1
+                    right[row["task_id"]] += row["outcome"] == Outcome.PASS.value
+    return {name: (right[name], count) for name, count in attempts.items()}
 
 
 def too_many_filtered(tasks: int, filtered: int) -> str:
@@ -35,33 +65,5 @@ def too_many_filtered(tasks: int, filtered: int) -> str:
         return ""
     return (
         f"{filtered} of {drawn} drawn tasks were filtered out, as they are held out for the dev set or the test set; widen the source "
-        "(more operation counts), hold out fewer tasks, or lower propose.tasks_per_round"
+        "(more levels of difficulty), hold out fewer tasks, or lower propose.tasks_per_round"
     )
-
-
-def edge_shares(curriculum: Curriculum, edge: int) -> dict[int, float]:
-    """Shares by operation count: one and two steps beyond the edge; of the rest, most at the edge, the others below."""
-    edge = min(max(edge, curriculum.start), curriculum.end)
-    known = 1 - curriculum.next_share - curriculum.after_share
-    below = range(min(2, edge), edge)
-    shares = dict.fromkeys(below, known * (1 - EDGE_OF_KNOWN) / max(1, len(below)))
-    shares[edge] = known * (EDGE_OF_KNOWN if below else 1.0)
-    for count, share in ((edge + 1, curriculum.next_share), (edge + 2, curriculum.after_share)):
-        count = min(count, curriculum.end)
-        shares[count] = shares.get(count, 0.0) + share
-    return {count: share for count, share in shares.items() if share > 0}
-
-
-def next_edge(curriculum: Curriculum, edge: int, right: Mapping[int, tuple[int, int]]) -> int:
-    """The edge of the next round: on while `advance_at` of the attempts at the next count were right.
-
-    `right` maps operation counts to (right attempts, attempts) of this round's training tasks; dev set and test set have no
-    say.
-    """
-    edge = min(max(edge, curriculum.start), curriculum.end)
-    while edge < curriculum.end:
-        passed, attempts = right.get(edge + 1, (0, 0))
-        if not attempts or passed / attempts < curriculum.advance_at:
-            break
-        edge += 1
-    return edge

@@ -1,4 +1,4 @@
-"""Floor 5: what the makers of a round start from, out of the chain of parents: solved tasks, gaps in the tail, the edge."""
+"""Floor 5: what the makers of a round start from, out of the chain of parents: solved tasks, gaps in the tail, the level."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,6 @@ from selfplay.runtime.round_tasks import read_tasks
 from selfplay.store import read_json
 from selfplay.synthesis import rare, rounds
 from selfplay.synthesis.makers import Tools, gaps_in
-from selfplay.tasks import listprograms
 
 
 def synthesize(ctx: RoundContext) -> None:
@@ -42,7 +41,7 @@ def open_tools(resources: RunResources) -> Iterator[Tools]:
 def stock_of(ctx: RoundContext) -> rounds.Stock:
     """What this round's makers start from; the same at every start."""
     section, curriculum = ctx.config.propose.make, ctx.config.propose.curriculum
-    edge, shares = ctx.level, read_json(ctx.at("propose") / "DONE")["shares"]
+    level, shares = ctx.level, read_json(ctx.at("propose") / "DONE")["shares"]
     gaps = gaps_of(ctx, strata_of(ctx))
     if section is not None and section.rare is not None:
         known = {gap.axis for gap in gaps}
@@ -52,9 +51,9 @@ def stock_of(ctx: RoundContext) -> rounds.Stock:
         drawn=[task.id for task in read_tasks(ctx.at("propose"))],
         gaps=gaps,
         texts=ctx.resources.texts,
-        lengths={int(length): share for length, share in shares.items()} or None,
-        edge=edge,
-        longest=None if edge is None or curriculum is None else min(edge + 2, curriculum.end),
+        shares={int(difficulty): share for difficulty, share in shares.items()} or None,
+        level=level,
+        longest=None if level is None or curriculum is None else min(level + 2, curriculum.end),
     )
 
 
@@ -79,14 +78,11 @@ def strata_of(ctx: RoundContext, own: bool = False) -> Counter[str]:
 
 
 def axes_of(ctx: RoundContext) -> dict[str, tuple[str, ...]]:
-    """The axes on which this run's tail is measured: the taxonomy, and the operations of list programs."""
+    """The axes on which this run's tail is measured: the taxonomy's, and the source's own."""
     section = ctx.config.propose.make
     if section is None:
         return {}
-    taxonomy = dict(section.rare.taxonomy) if section.rare else {}
-    if ctx.config.tasks.source == "list_programs":
-        taxonomy["operation"] = tuple(operation.name for operation in listprograms.OPERATIONS)
-    return taxonomy
+    return {**(section.rare.taxonomy if section.rare else {}), **ctx.config.tasks.axes}
 
 
 def gaps_of(ctx: RoundContext, strata: Mapping[str, float]) -> list[rare.Gap]:

@@ -26,7 +26,7 @@ FAMILIES = {
 }
 MOST_ROWS = 32
 """Rows of the photocopy picture; the rarest of more are put together."""
-_COARSE = {"operations", "frequency", "steps", "split", "source"}
+_COARSE = {"difficulty", "frequency", "split", "source"}
 """Tags that are strata of tasks rather than things that a solution is made of."""
 _FIRST_CHOICE = ("unique_correct_at_", "heterozygosity", "hill2_u", "distinct_2", "vendi")
 

@@ -61,7 +61,7 @@ class RunData:
         return list(found)
 
     def strata(self, prefix: str) -> dict[str, list[str]]:
-        """Strata of an accuracy family: {`operations`: [`eval_operations/1`, ...]} for `eval`."""
+        """Strata of an accuracy family: {`difficulty`: [`eval_difficulty/1`, ...]} for `eval`."""
         families = {key.partition("/")[0] for row in self.rows for key in row if key.startswith(f"{prefix}_")}
         found = {family.removeprefix(f"{prefix}_"): sorted(self.keys(family), key=natural) for family in families}
         return {name: keys for name, keys in sorted(found.items()) if keys}
@@ -87,7 +87,7 @@ def is_companion(key: str, row: Row) -> bool:
 
 
 def natural(key: str) -> tuple[str, float, str]:
-    """Sorts `eval_operations/10` behind `eval_operations/9`."""
+    """Sorts `eval_difficulty/10` behind `eval_difficulty/9`."""
     head, _, tail = key.rpartition("/")
     return (head, float(tail), "") if tail.isdigit() else (head, math.inf, tail)
 

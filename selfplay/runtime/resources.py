@@ -26,7 +26,8 @@ from selfplay.records import Request, Task, digest
 from selfplay.runtime.distributed import Ranks
 from selfplay.runtime.screens import Screen, screen_of
 from selfplay.seeds import seed_of
-from selfplay.tasks import Source, open_source
+from selfplay.tasks import Source
+from selfplay.tasks.levels import check_curriculum
 from selfplay.tasks.rows import MOST_SHOWN
 from selfplay.verify import Verifier, check_types, routed
 from selfplay.verify.base import PYTHON, VerifierOptions, verifier_class
@@ -60,9 +61,10 @@ class RunResources:
     def source(self) -> Source:
         """The task source."""
         config = self.config
-        return open_source(
-            config.tasks, seed=config.seed, eval_seed=config.eval.seed, folder=self.folder, fault_of=self._fault_of
+        found: Source = config.tasks.open(
+            seed=config.seed, eval_seed=config.eval.seed, folder=self.folder, fault_of=self._fault_of
         )
+        return found
 
     @cached_property
     def student_section(self) -> Student:
@@ -176,6 +178,8 @@ class RunResources:
             raise ConfigError(f"verify.check: {fault}")
         self._fault_of = fault_of
         fixed, first = self.source.fixed, dict[str, str]()
+        if self.config.propose.curriculum is not None:
+            check_curriculum(self.config.propose.curriculum, self.source)
         for task in (*fixed.anchor, *fixed.dev, *fixed.test, *self.source.pool):
             for gold in golds_of(task.check) if task.id in fixed.places else ():
                 first.setdefault(gold, f"{fixed.places[task.id]}: task {task.id!r}: verifier: answer")
@@ -191,9 +195,10 @@ class RunResources:
         """Raises before any model is loaded where a task is not sound, or needs a verifier that cannot be had."""
         if untried := self.check_tasks():
             LOG.warning("%d answers of the tasks were not tried with the symbolic worker: it took too long", untried)
-        if self.config.tasks.source == "humaneval":
+        if self.config.tasks.evaluation_only:
             raise ConfigError(
-                "tasks.source is humaneval, an evaluation set: it is for `selfplay check`, never trained on; use mbpp"
+                f"tasks.source is {self.config.tasks.source}, an evaluation set: it is for `selfplay check`, never trained on; "
+                "name a source with training tasks"
             )
         for kind in sorted(self.kinds):
             if kind.startswith(f"{PYTHON}:"):
@@ -300,7 +305,7 @@ class RunResources:
         """Flags attempts that repeat an evaluation task or hold personal data; None where there is nothing to look for."""
         section, fixed = self.config.curate, self.source.fixed
         held_out, training = (*fixed.dev, *fixed.test), (*fixed.anchor, *self.source.pool)
-        return screen_of(self.config.tasks.source, section.decontaminate, section.privacy, held_out, training)
+        return screen_of(self.config.tasks.templated, section.decontaminate, section.privacy, held_out, training)
 
     def fingerprint_files(self) -> dict[str, str]:
         """Content hashes of every file that the run's results depend on."""
@@ -330,7 +335,7 @@ def _recorded(section: RecordedBackend, folder: Path) -> AbstractContextManager[
 
         return Recorded(_recorded_table(section, folder).name, section.id_field, section.text_field)
     from selfplay.models.scripted import Scripted
-    from selfplay.tasks.tables import recorded_gsm8k
+    from selfplay.tasks.gsm8k import recorded_gsm8k
 
     graded = recorded_gsm8k(_recorded_table(section, folder))
 

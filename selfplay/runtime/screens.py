@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 from selfplay.config.leaks import Decontaminate
-from selfplay.config.synthesis import PROCEDURAL_SOURCES
 from selfplay.curate.screening import Screening
 from selfplay.records import Task, Trace
 
@@ -12,19 +11,19 @@ Screen = Callable[[Sequence[Trace]], Screening]
 
 
 def screen_of(
-    source: str,
+    templated: bool,
     section: Decontaminate,
     privacy: str,
     held_out: Sequence[Task],
     training: Sequence[Task],
 ) -> Screen | None:
-    """The screen; None where there is nothing to look for. `source`: the kind of task source; `privacy`: off or drop.
+    """The screen; None where there is nothing to look for. `privacy`: off or drop.
 
-    Procedural sources keep their held-out tasks apart themselves: their prompts share every phrase, and so do ours.
+    `templated`: whether the source writes all prompts from one template; it keeps held-out tasks apart itself then, since a
+    search for shared text would hit every attempt.
     """
-    procedural = source in PROCEDURAL_SOURCES
-    searched = bool(section.wanted) and not procedural
-    private = privacy != "off" and not procedural
+    searched = bool(section.wanted) and not templated
+    private = privacy != "off" and not templated
     if not searched and not private:
         return None
     from selfplay.curate.eval_index import Protected

@@ -58,7 +58,7 @@ ROWS = pa.schema(
         ("weight", pa.float32()),
         ("kind", _STRING),
         ("source", _STRING),
-        ("operations", _INT),
+        ("difficulty", _INT),
     ],
     metadata=_META,
 )

@@ -17,7 +17,7 @@ from selfplay.records import Attempt, Outcome, Sampling, Task
 from selfplay.runtime.verified import is_outage
 from selfplay.synthesis.batch import Batch, asked
 from selfplay.synthesis.mutants import mutants, probes, stubs
-from selfplay.tasks.tables import code_near_misses
+from selfplay.tasks.near_misses import code_near_misses
 from selfplay.verify import Judged, Verifier, verify
 
 MIN_KILLED = 0.5

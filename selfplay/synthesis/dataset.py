@@ -20,6 +20,8 @@ from selfplay.synthesis.evolve import evolve
 from selfplay.synthesis.makers import SELF_CHECKED, Material, Tools, admitted, ask, asked, gaps_in
 from selfplay.synthesis.solve import teacher_traces
 from selfplay.tasks import Source, draw
+from selfplay.tasks.list_programs import programs
+from selfplay.tasks.list_programs.evolving import evolve as evolve_steps
 from selfplay.verify import verify
 
 PROCEDURAL = "procedural"
@@ -77,10 +79,7 @@ def _made(maker: str, make: Make, tools: Tools, seeds: Sequence[Task]) -> Batch:
 
 def procedural(make: Make, source: Source, seeds: Sequence[Task]) -> Batch:
     """List programs evolved without a teacher, `depth` generations; the solution is written from the steps."""
-    from selfplay.tasks import listprograms
-    from selfplay.tasks.listprograms.evolving import evolve as evolve_steps
-
-    held = {listprograms.sequence_of(task) for task in (*source.fixed.dev, *source.fixed.test)}
+    held = {programs.sequence_of(task) for task in (*source.fixed.dev, *source.fixed.test)}
     batch, generation, known = Batch(PROCEDURAL), list(seeds), {task.id for task in seeds}
     for depth in range(make.depth):
         found = evolve_steps(generation, seed=seed_of(make.seed, "making/procedural", depth), exclude=held)
@@ -91,7 +90,7 @@ def procedural(make: Make, source: Source, seeds: Sequence[Task]) -> Batch:
                 batch.refuse(one.parent.id, one.reason or "known", one.parent.text)
                 continue
             known.add(one.task.id)
-            solution = listprograms.solution(listprograms.chain_of(one.task))
+            solution = programs.solution(programs.chain_of(one.task))
             generation.append(one.task.model_copy(update={"reference": solution}))
         batch.tasks += generation
     return batch
@@ -157,7 +156,7 @@ def _as_traces(batch: Batch, tools: Tools) -> list[Trace]:
 
 def _decided(make: Make, tools: Tools, traces: list[Trace]) -> list[Trace]:
     """One decision a trace; near-duplicates are sought over all tasks, but not among list programs, which share every phrase."""
-    near = () if make.tasks.source in ("list_programs", "arithmetic") else ("near",)
+    near = () if make.tasks.templated else ("near",)
     rules = SelectRules(drop_share=0.0, cap=None, order=("exact", *near, "signature"), near_scope="all")
     unique = list({trace.attempt.id: trace for trace in traces}.values())
     decisions = select(unique, rules, Archive(), tools.screen(unique).flags if tools.screen else None)

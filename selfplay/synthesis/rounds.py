@@ -27,8 +27,9 @@ from selfplay.synthesis.admission import answer_of
 from selfplay.synthesis.batch import Batch
 from selfplay.synthesis.makers import SELF_CHECKED, Material, Tools, admitted, ask
 from selfplay.synthesis.textbook import leaves_of
-from selfplay.tasks import listprograms
-from selfplay.tasks.procedural import Evolver, ListProgramsSource, is_procedural
+from selfplay.tasks import Evolver
+from selfplay.tasks.base import is_procedural
+from selfplay.tasks.list_programs import ListPrograms, ListProgramsSource
 from selfplay.verify import admit
 
 MAKER = "maker"
@@ -49,12 +50,12 @@ class Stock:
     gaps: Sequence[rare.Gap] = ()
     """Of all axes."""
     texts: Sequence[tuple[str, str]] = ()
-    lengths: Mapping[int, float] | None = None
-    """The draw's shares by operation count, for `rare` list programs; None: the source's own."""
-    edge: int | None = None
-    """Of the curriculum: parents at it or beyond come first in procedural evolution."""
+    shares: Mapping[int, float] | None = None
+    """The draw's shares by difficulty, for `rare` list programs; None: the source's own."""
+    level: int | None = None
+    """The curriculum's: parents at it or above come first in procedural evolution."""
     longest: int | None = None
-    """No step is added beyond this count."""
+    """No step is added beyond this difficulty."""
 
 
 @dataclass(frozen=True)
@@ -151,8 +152,8 @@ def _items(
     if maker in _OF_TASKS:
         able = sorted((task for task in stock.parents if _fit(maker, task, section.depth)), key=lambda task: task.id)
         rng.shuffle(able)
-        if maker == "procedural" and stock.edge is not None:
-            able.sort(key=lambda task: int(task.tag("operations") or 0) < (stock.edge or 0))
+        if maker == "procedural" and stock.level is not None:
+            able.sort(key=lambda task: (task.difficulty or 0) < (stock.level or 0))
         chosen = able[:count]
         return [task.id for task in chosen], [task.model_dump(mode="json") for task in chosen]
     found: Sequence[Any]
@@ -223,7 +224,7 @@ def _drawn(section: MakeTasks, count: int, stock: Stock, tools: Tools, seed: int
         raise ConfigError(
             "propose.make.makers: rare without a taxonomy draws list programs alone; add propose.make.rare"
         )
-    found = source.propose(count, stock.lengths, seed, _weights(section, stock))
+    found = source.propose(count, stock.shares, seed, _weights(section, stock))
     batch = Batch("rare", count + found.refused)
     for _ in range(found.refused + count - len(found.tasks)):
         batch.refuse("", "held_out")
@@ -235,8 +236,11 @@ def _drawn(section: MakeTasks, count: int, stock: Stock, tools: Tools, seed: int
 def _weights(section: MakeTasks, stock: Stock) -> dict[str, float] | None:
     """Weights of the list operations; None where nothing was measured, and all are equally likely."""
     gaps = [gap for gap in stock.gaps if gap.axis == "operation"]
-    names = [operation.name for operation in listprograms.OPERATIONS]
-    return rare.weights({"operation": names}, gaps, section.boost, SHARPNESS)["operation"] if gaps else None
+    return (
+        rare.weights({"operation": ListPrograms.axes["operation"]}, gaps, section.boost, SHARPNESS)["operation"]
+        if gaps
+        else None
+    )
 
 
 def _held(section: MakeTasks, lot: Lot, tools: Tools, batch: Batch, seed: int) -> Batch:

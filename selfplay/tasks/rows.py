@@ -1,7 +1,9 @@
-"""Floor 2: rows of tables as tasks. The faults of all rows of all tables of a source are told at once, each with its line."""
+"""Floor 2: rows of tables as tasks. The faults of all rows of all tables of a source are reported together, each with its line."""
 
 import difflib
-from collections.abc import Callable, Mapping
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +11,18 @@ from pydantic import ValidationError
 
 from selfplay.errors import DataError
 from selfplay.records import Task
+from selfplay.tasks.base import FaultOf
 from selfplay.tasks.table_files import Table, read_table
 
 MOST_SHOWN = 50
-"""Faults told one by one; of the others the number."""
-KEYS = ("id", "prompt", "messages", "verifier", "reference", "source", "parents", "tags", "split")
-"""What a task line may have."""
-FaultOf = Callable[[Mapping[str, Any]], str]
-"""What is wrong with a check, "" where nothing is: see `selfplay.verify.faults.fault_of`."""
+"""Faults that are shown one by one; of the others the number."""
+KEYS = ("id", "prompt", "messages", "verifier", "reference", "source", "parents", "tags", "difficulty", "split")
+"""The keys of a task line."""
+_LEVEL = re.compile(r"[1-9][0-9]{0,2}|1000")
 
 
 class TaskRows:
-    """Reads the tables of one source. `settle` raises what was wrong with any of them, and has to be called before tasks are used.
+    """Reads the tables of one source. `settle` raises what is wrong with any of them; call it before the tasks are used.
 
     `folder`: where relative paths count from. `fault_of`: also holds each task's check to what its verifier takes.
     """
@@ -77,9 +79,12 @@ class TaskRows:
 
 
 def task_of(row: Mapping[str, Any], where: str) -> Task:
-    """A task line as a record. Raises DataError with its place, a line a fault, where it cannot be one."""
+    """A task line as a record; its `difficulty` (a whole number from 1, None for none) becomes the tag `difficulty:n`.
+
+    Raises DataError with its place, a line a fault, where it cannot be a task.
+    """
     try:
-        task = Task.model_validate(dict(row))
+        task = Task.model_validate({key: value for key, value in row.items() if key != "difficulty"})
     except ValidationError as error:
         faults = [_said(dict(item)) for item in error.errors()]
         raise DataError("\n".join(f"{where}: {fault}" for fault in dict.fromkeys(faults))) from None
@@ -88,7 +93,35 @@ def task_of(row: Mapping[str, Any], where: str) -> Task:
         raise DataError(f"{where}: {key} is empty; write what the student is asked")
     if not task.id.strip():
         raise DataError(f"{where}: id is blank; give each task a name of its own")
-    return task
+    return _with_difficulty(task, row.get("difficulty"), where)
+
+
+def _with_difficulty(task: Task, given: Any, where: str) -> Task:
+    """The task tagged by the difficulty of its row, which a tag may give as well. Raises DataError on what is no level."""
+    tagged = [tag.removeprefix("difficulty:") for tag in task.tags if tag.startswith("difficulty:")]
+    written = [json.dumps(given)] * (given is not None) + tagged
+    for text in written:
+        if not _LEVEL.fullmatch(text):
+            raise DataError(
+                f"{where}: difficulty is {text:.60}, should be a whole number from 1 to 1000; mend it, or leave it out"
+            )
+    if len(set(written)) > 1:
+        raise DataError(f"{where}: difficulty is given as {' and as '.join(written)}; give it once")
+    return task if tagged or given is None else task.model_copy(update={"tags": (*task.tags, f"difficulty:{given}")})
+
+
+def in_split(tasks: Iterable[Task], split: str, **changes: Any) -> list[Task]:
+    """The tasks with another split, and other changes such as `reference=None`."""
+    return [task.model_copy(update={"split": split, **changes}) for task in tasks]
+
+
+def needed(row: Mapping[str, Any], key: str, where: str) -> Any:
+    """The value of a column. Raises DataError where the row has none."""
+    if row.get(key) is None:
+        raise DataError(
+            f"{where}: has no {key!r} (it has {', '.join(sorted(row)) or 'nothing'}); is this the right file for tasks.source?"
+        )
+    return row[key]
 
 
 def _said(item: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from selfplay.records import Attempt, Outcome, Task, Verdict, digest
 from selfplay.sandbox import Limits, Status, codec, judge, probe
 from selfplay.sandbox.isolation_plan import IsolationPlan
 from selfplay.sandbox.zygote import Refused, Zygote, ZygoteDied
-from selfplay.tasks.gym import WORKER, places
+from selfplay.tasks.reasoning_gym import WORKER, places
 from selfplay.verify.base import Check, Opening, RegisteredVerifier
 from selfplay.verify.check_fields import number_fault, shown
 

@@ -105,7 +105,7 @@ def _metrics(rng: random.Random, number: int, verified: bool, first: dict[str, A
     for part in ("eval", "test"):
         figures = _interval(f"{part}/greedy_accuracy", base + rng.uniform(-0.01, 0.01), 0.035)
         for n in range(1, 7):
-            figures |= _interval(f"{part}_operations/{n}", min(0.98, 1.6 * base / n**0.7), 0.06)
+            figures |= _interval(f"{part}_difficulty/{n}", min(0.98, 1.6 * base / n**0.7), 0.06)
         for word, scale in (("common", 1.2), ("rare", 0.7 * fade)):
             figures |= _interval(f"{part}_frequency/{word}", base * scale, 0.05)
         out |= figures
@@ -167,7 +167,7 @@ def _traces(rng: random.Random, number: int, verified: bool, attempts: int) -> l
         names = rng.choices(OPERATIONS, weights, k=rng.randint(1, 4))
         rare = any(OPERATIONS.index(name) > 12 for name in names)
         tags = (
-            f"operations:{len(names)}",
+            f"difficulty:{len(names)}",
             "frequency:rare" if rare else "frequency:common",
             *(f"operation:{n}" for n in names),
         )

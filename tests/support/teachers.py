@@ -5,10 +5,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from selfplay.tasks.procedural import solve
+
 from selfplay import load_config
 from selfplay import run as start
 from selfplay.records import Task
-from selfplay.tasks.procedural import solve
 from tests.support.servers import Act, Body, prompt_of, reply
 
 TAUGHT = """\

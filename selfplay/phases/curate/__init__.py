@@ -4,7 +4,7 @@ from selfplay.config.tree import Curate
 from selfplay.curate import Archive
 from selfplay.models.student import make_initial
 from selfplay.phases.curate.groups import groups_of
-from selfplay.phases.curate.mixing import Frontier
+from selfplay.phases.curate.mixing import LevelMix
 from selfplay.phases.curate.select import Curation, curate_anchor
 from selfplay.runtime.context import MAX_ANCHOR_SHARE, RoundContext
 from selfplay.seeds import seed_of
@@ -35,7 +35,7 @@ def _curate(ctx: RoundContext) -> None:
         seed=ctx.seed("curate"),
         out=ctx.at("curate"),
         corrections=ctx.config.correct.format,
-        frontier=_frontier(ctx),
+        level=_level(ctx),
     )
     for notice in curation.run(groups_of(ctx)):
         ctx.note(notice)
@@ -52,9 +52,9 @@ def section_of(ctx: RoundContext) -> Curate:
     return section.model_copy(update=changed)
 
 
-def _frontier(ctx: RoundContext) -> Frontier | None:
+def _level(ctx: RoundContext) -> LevelMix | None:
     level, section = ctx.level, ctx.config.train
-    return None if level is None or section.steps is None else Frontier(level, section.steps * section.batch_rows)
+    return None if level is None or section.steps is None else LevelMix(level, section.steps * section.batch_rows)
 
 
 def _archive(ctx: RoundContext, rounds: list[int]) -> Archive:

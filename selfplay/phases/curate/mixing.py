@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 from selfplay.config.tree import Curate
 
 T = TypeVar("T")
-Counts = Callable[[Any], int | None]
-"""The operation count of a row's task, where its source counts them."""
+Difficulty = Callable[[Any], int | None]
+"""The difficulty of a row's task; None where it has none."""
 
 
 ANCHOR_FLOOR = 256
@@ -19,19 +19,19 @@ ANCHOR_FLOOR = 256
 would leave the student alone with a handful of rows."""
 
 
-FULL_BEYOND = 60
-"""Different rows beyond the edge from which they get their whole share: a handful repeated a hundredfold is memorised."""
+ROWS_FOR_FULL_SHARE = 60
+"""Different rows above the level from which they get their whole share: a handful repeated a hundredfold is memorised."""
 
 
-FAR_WEIGHT = 3.0
-"""A row two steps or more beyond the edge counts as so many one step beyond: it is rare, and teaches the most."""
+WEIGHT_TWO_ABOVE = 3.0
+"""A row two difficulties or more above the level counts as so many that are one above: it is rare, and teaches the most."""
 
 
 @dataclass(frozen=True)
-class Frontier:
-    """Where the curriculum stands, for a mix by operation count."""
+class LevelMix:
+    """Where the curriculum stands, for a mix by difficulty."""
 
-    edge: int
+    level: int
     rows: int
     """Rows that training will see."""
 
@@ -42,22 +42,22 @@ def mix(
     older: Sequence[T],
     anchor: Sequence[T],
     seed: int,
-    frontier: Frontier | None = None,
-    operations: Counts = attrgetter("operations"),
+    at: LevelMix | None = None,
+    difficulty: Difficulty = attrgetter("difficulty"),
 ) -> list[T]:
     """The training rows (or their numbers), deterministic by seed; shares are met by repeating or leaving out whole rows.
 
     Regimes (Gerstgrasser et al. 2024; Kazdan et al. 2024): `accumulate` trains on all rounds, `replace` on the newest
     rows alone, `accumulate_subsample` on a fixed number of rows drawn from all. But for `replace` the anchor comes on top,
     as `anchor_share` of all rows, and never fewer than the whole anchor or ANCHOR_FLOOR rows of it; without any accepted row
-    it is the whole. With `beyond_share` the rows are exactly those of the round's
-    steps, and their shares go by operation count (see `frontier`).
+    it is the whole. With `above_level_share` the rows are exactly those of the
+    round's steps, and their shares go by difficulty (see `at`).
     """
     rng = random.Random(seed)
     if section.regime == "replace":
         return list(new or anchor)
-    if section.beyond_share is not None and frontier is not None:
-        return _by_count(section, [*new, *older], anchor, frontier, rng, operations)
+    if section.above_level_share is not None and at is not None:
+        return _by_level(section, [*new, *older], anchor, at, rng, difficulty)
     kept = by_regime(section, new, older, rng)
     return [*kept, *_anchor_part(section.anchor_share, len(kept), anchor, rng)]
 
@@ -73,30 +73,30 @@ def by_regime(section: Curate, new: Sequence[T], older: Sequence[T], rng: random
     return rng.sample(kept, section.max_rows) if section.max_rows is not None and len(kept) > section.max_rows else kept
 
 
-def _by_count(
+def _by_level(
     section: Curate,
     rows: Sequence[T],
     anchor: Sequence[T],
-    frontier: Frontier,
+    at: LevelMix,
     rng: random.Random,
-    operations: Counts,
+    difficulty: Difficulty,
 ) -> list[T]:
-    """`beyond_share` from beyond the edge, `anchor_share` anchor, the rest mastered; what is short goes to the others."""
-    by_count: dict[int, list[T]] = defaultdict(list)
+    """`above_level_share` from above the level, `anchor_share` anchor, the rest mastered; what is short goes to the others."""
+    by_difficulty: dict[int, list[T]] = defaultdict(list)
     for row in rows:
-        by_count[operations(row) or 0].append(row)
-    groups = sorted(by_count.items())
-    beyond = {count: group for count, group in groups if count > frontier.edge}
-    known = {count: group for count, group in groups if count <= frontier.edge}
-    share = (section.beyond_share or 0.0) * min(1.0, sum(map(len, beyond.values())) / FULL_BEYOND)
-    left = (section.beyond_share or 0.0) - share
-    own = len(anchor) / frontier.rows if section.anchor_share is None else section.anchor_share
+        by_difficulty[difficulty(row) or 0].append(row)
+    groups = sorted(by_difficulty.items())
+    above = {n: group for n, group in groups if n > at.level}
+    known = {n: group for n, group in groups if n <= at.level}
+    share = (section.above_level_share or 0.0) * min(1.0, sum(map(len, above.values())) / ROWS_FOR_FULL_SHARE)
+    left = (section.above_level_share or 0.0) - share
+    own = len(anchor) / at.rows if section.anchor_share is None else section.anchor_share
     anchor_share = own + (left / 2 if known else left)
-    far = {n: (FAR_WEIGHT if n > frontier.edge + 1 else 1.0) * len(group) for n, group in beyond.items()}
-    top = _weighted(beyond, far, round(share * frontier.rows), rng)
-    human = _resized(anchor, min(round(anchor_share * frontier.rows), frontier.rows - len(top)), rng)
-    rest = frontier.rows - len(top) - len(human)
-    mastered = _weighted(known, {count: float(count**2) for count in known}, rest, rng)
+    weights = {n: (WEIGHT_TWO_ABOVE if n > at.level + 1 else 1.0) * len(group) for n, group in above.items()}
+    top = _weighted(above, weights, round(share * at.rows), rng)
+    human = _resized(anchor, min(round(anchor_share * at.rows), at.rows - len(top)), rng)
+    rest = at.rows - len(top) - len(human)
+    mastered = _weighted(known, {n: float(n**2) for n in known}, rest, rng)
     return [*top, *(mastered if known else _resized(anchor, rest, rng)), *human]
 
 

@@ -80,7 +80,7 @@ def _preference(pair: Pair, by_id: dict[str, Trace]) -> Preference:
 def mix_pairs(section: Curate, new: Path, older: Sequence[Path], out: Path, seed: int) -> int:
     """Writes the pairs that a round trains on, by the regime, as `mixing.mix` does with rows; their number.
 
-    `anchor_share` and `beyond_share` say nothing of pairs. Deterministic by seed; files that are not there count as empty.
+    `anchor_share` and `above_level_share` say nothing of pairs. Deterministic by seed; files that are not there count as empty.
     """
     with Stacked([new, *older], PAIRS) as pairs:
         fresh, past = pairs.rows_of(0, 1), pairs.rows_of(1, 1 + len(older))

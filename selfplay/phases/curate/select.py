@@ -12,7 +12,7 @@ from selfplay.curate import Archive, SelectRules, archive_entries, select
 from selfplay.curate.screening import Screening
 from selfplay.models.student import Encoder
 from selfplay.phases.curate.groups import Encoding, Group
-from selfplay.phases.curate.mixing import Frontier, mix
+from selfplay.phases.curate.mixing import LevelMix, mix
 from selfplay.phases.curate.pairs import FILE as PAIRS
 from selfplay.phases.curate.pairs import PairWriter, mix_pairs
 from selfplay.phases.curate.quotas import Shares, apply_quotas
@@ -35,7 +35,7 @@ def curate_anchor(anchor: Sequence[Task], encoder: Encoder, out: Path) -> None:
         pass  # a file without a pair: every round has one
     figures = {"data/anchor_rows": len(rows), "data/train_rows": len(rows)}
     strata = _counts(set(task.tags) for task in anchor)
-    write_json(out / "DONE", {"metrics": figures, "by_operations": {}, "strata": strata, "solved": []})
+    write_json(out / "DONE", {"metrics": figures, "by_difficulty": {}, "strata": strata, "solved": []})
 
 
 class Selected(NamedTuple):
@@ -65,7 +65,8 @@ class Curation:
     """The phase's folder; traces.parquet, train.parquet and pairs.parquet go beside it."""
     corrections: Literal["final", "whole"] = "final"
     """What an accepted correction teaches, see `correct.format`."""
-    frontier: Frontier | None = None
+    level: LevelMix | None = None
+    """Where the curriculum stands; None without one, or where `train.steps` says no number of rows."""
     filtered: int = 0
     """Drawn tasks that `propose` left out."""
     tally: Tally = field(default_factory=Tally)
@@ -95,7 +96,7 @@ class Curation:
             figures |= shares.figures()
             told = [*shares.unmet(), *told]
         summary = {
-            "by_operations": self.tally.by_operations,
+            "by_difficulty": self.tally.by_difficulty,
             "strata": dict(sorted(self.tally.strata.items())),
             "solved": sorted(self.tally.solved),
         }
@@ -146,8 +147,8 @@ class Curation:
         with Stacked([self.out / "new.parquet", *self.older, self.anchor], ROWS) as stack:
             older = 1 + len(self.older)
             new, past, human = stack.rows_of(0, 1), stack.rows_of(1, older), stack.rows_of(older, older + 1)
-            operations = stack.column("operations")
-            rows = mix(self.section, new, past, human, self.seed, self.frontier, operations.__getitem__)
+            difficulty = stack.column("difficulty")
+            rows = mix(self.section, new, past, human, self.seed, self.level, difficulty.__getitem__)
 
             def kind(row: int) -> str:
                 return "new" if row in new else "older" if row in past else "anchor"

@@ -10,6 +10,7 @@ from selfplay.curate.screening import Screening
 from selfplay.phases.curate.quotas import REASON as QUOTA
 from selfplay.records import Task, Trace
 from selfplay.runtime.verified import COPY
+from selfplay.tasks.levels import UNTRIED
 from selfplay.verify import Judged
 
 EXAMPLES, EXAMPLE_CHARS, NOTES = 3, 80, 100
@@ -30,9 +31,9 @@ class Tally:
     """Contaminated attempts by rule; one that repeats several evaluation tasks counts once for each rule."""
     notes: dict[str, str] = field(default_factory=dict)
     """Attempt id -> what the screen says of it, for the first that are contaminated."""
-    by_operations: dict[str, list[int]] = field(default_factory=dict)
-    """Operation count -> [right attempts, attempts], first turns at drawn tasks alone: a correction is no second vote on the
-    edge, and what was made is not drawn evenly."""
+    by_difficulty: dict[str, list[int]] = field(default_factory=dict)
+    """Difficulty -> [right attempts, attempts]: the votes on the curriculum's level. First turns at drawn tasks alone, since a
+    correction is no second vote and what was made is not drawn evenly; none at a task whose difficulty is not measured yet."""
     disagreements: int = 0
     tasks_passed: int = 0
     """Tasks with a right attempt."""
@@ -90,7 +91,7 @@ def tally_up(tally: Tally, traces: Sequence[Trace], judged: Sequence[Judged]) ->
     """Counts a group of decided traces; all attempts of a task stand in one group."""
     passed: set[str] = set()
     solved: dict[str, Task] = {}
-    tags: dict[str, tuple[str | None, bool]] = {}  # by task: operations, whether it was made
+    votes: dict[str, tuple[int | None, bool]] = {}  # by task: the difficulty that it votes on, whether it was made
     for trace, one in zip(traces, judged, strict=True):
         right = one.outcome.value == "pass"
         accepted = trace.decision is not None and trace.decision.decision == "accepted"
@@ -107,9 +108,10 @@ def tally_up(tally: Tally, traces: Sequence[Trace], judged: Sequence[Judged]) ->
             passed.add(trace.task.id)
         if accepted:
             solved[trace.task.id] = trace.task
-        if trace.task.id not in tags:
-            tags[trace.task.id] = trace.task.tag("operations"), trace.task.tag("maker") is not None
-        operations, made = tags[trace.task.id]
+        if trace.task.id not in votes:
+            made = trace.task.tag("maker") is not None
+            votes[trace.task.id] = None if made or UNTRIED in trace.task.tags else trace.task.difficulty, made
+        difficulty, made = votes[trace.task.id]
         if made:
             tally.made.update({"sampled": 1, "passed": int(right), "accepted": int(accepted)})
         if trace.attempt.turn:
@@ -119,8 +121,8 @@ def tally_up(tally: Tally, traces: Sequence[Trace], judged: Sequence[Judged]) ->
             tally.corrections_copied += any(verdict.verifier == COPY for verdict in trace.verdicts)
             continue
         tally.first_turn += 1
-        if operations is not None and not made:
-            count = tally.by_operations.setdefault(operations, [0, 0])
+        if difficulty is not None:
+            count = tally.by_difficulty.setdefault(str(difficulty), [0, 0])
             count[0] += right
             count[1] += 1
     tally.tasks_passed += len(passed)

@@ -28,7 +28,7 @@ from selfplay.tasks import Fixed
 
 Json = dict[str, Any]
 KS = (1, 2, 4, 8, 16)
-STRATA = ("operations", "frequency", "steps", "difficulty", "topic")
+STRATA = ("difficulty", "frequency", "topic")
 """Tags that are reported by value."""
 RARE_SHARE = 0.05
 """A tag value that fewer of the anchor's tasks carry is a rare item, frozen at round 0."""
@@ -134,7 +134,7 @@ def _samples(section: Evaluate, fixed: Fixed, rows: list[Json], first: Mapping[s
         right,
         labels,
         labels,
-        strata=[task.tag("operations") or "all" for task in tasks],
+        strata=[task.tag("difficulty") or "all" for task in tasks],
         tail=[task.tag("frequency") == "rare" for task in tasks],
         items=_items_met(rare_items(fixed), tasks, right),
     )

@@ -1,4 +1,4 @@
-"""Floor 2: list programs, a procedural source of tasks: English steps in, a Python function out, tests hidden.
+"""Floor 2: the tasks of list programs: English steps in, a Python function out, hidden tests.
 
 A task is a function of its steps alone: prompt, hidden inputs and id follow from them, so the same chain is the same
 task in every round and split. Three draws, each deterministic by its seed: `anchor` (with solutions, operations by
@@ -13,8 +13,8 @@ from typing import Literal
 from selfplay.errors import DataError
 from selfplay.records import Task, digest
 from selfplay.seeds import rng_of
-from selfplay.tasks.book import TaskBook, line_of
-from selfplay.tasks.listprograms.operations import (
+from selfplay.tasks.levels import spread
+from selfplay.tasks.list_programs.operations import (
     BY_NAME,
     OPERATIONS,
     RARE,
@@ -29,27 +29,7 @@ from selfplay.tasks.listprograms.operations import (
     shortened_agrees,
 )
 
-__all__ = [
-    "ANCHOR_LENGTHS",
-    "CASES",
-    "HELD_OUT_LENGTHS",
-    "MAX_LENGTH",
-    "OPERATIONS",
-    "RARE",
-    "Sequence_",
-    "anchor",
-    "chain_of",
-    "drawn",
-    "held_out",
-    "make_task",
-    "near_miss",
-    "one_operation",
-    "propose",
-    "sequence_of",
-    "solution",
-]
-
-Sequence_ = tuple[str, ...]
+OperationNames = tuple[str, ...]
 """Operation names in order, arguments left out: the unit in which held-out tasks are kept apart."""
 Split = Literal["train", "anchor", "dev", "test"]
 
@@ -97,7 +77,7 @@ def make_task(chain: Chain, split: Split = "train") -> Task | None:
         prompt=prompt,
         check={"type": "code_tests", "entry_point": "f", "cases": [[[xs], out] for xs, out in cases]},
         source="listprograms",
-        tags=(f"operations:{len(chain)}", f"frequency:{frequency}", *(f"operation:{name}" for name in names)),
+        tags=(f"difficulty:{len(chain)}", f"frequency:{frequency}", *(f"operation:{name}" for name in names)),
         split=split,
     )
 
@@ -115,7 +95,7 @@ def solution(chain: Chain, rng: random.Random | None = None) -> str:
     return "\n".join([*lines, f"    # {_LAST}", "    return xs\n"])
 
 
-def sequence_of(task: Task) -> Sequence_:
+def sequence_of(task: Task) -> OperationNames:
     """The task's operation names in order, arguments left out."""
     return tuple(tag.removeprefix("operation:") for tag in task.tags if tag.startswith("operation:"))
 
@@ -148,7 +128,7 @@ def near_miss(task: Task, seed: int = 0) -> str:
     raise DataError(f"task {task.id}: no near miss found in {_PATIENCE} draws; its tests tell nothing")
 
 
-def anchor(seed: int, n: int = 400, exclude: Collection[Sequence_] = frozenset()) -> list[Task]:
+def anchor(seed: int, n: int = 400, exclude: Collection[OperationNames] = frozenset()) -> list[Task]:
     """`n` tasks of 1 to 3 operations with solutions (`reference`); operations follow Zipf's law, prompts are unique.
 
     `exclude`: held-out sequences, which then never occur. Operations are drawn from an urn with the law's own counts,
@@ -182,7 +162,7 @@ def held_out(eval_seed: int, per_length: int = 100, lengths: Sequence[int] = HEL
     No task has a reference. One-operation tasks cannot be kept apart from the anchor: see `one_operation`.
     """
     rng = rng_of("listprograms/held_out", eval_seed)
-    taken: set[Sequence_] = set()
+    taken: set[OperationNames] = set()
     out: list[Task] = []
     splits: tuple[Split, Split] = ("dev", "test")
     for split in splits:
@@ -207,9 +187,9 @@ def propose(
     seed: int,
     n: int,
     lengths: Mapping[int, float],
-    exclude: Collection[Sequence_] = frozenset(),
+    exclude: Collection[OperationNames] = frozenset(),
     weights: Mapping[str, float] | None = None,
-) -> tuple[TaskBook, int]:
+) -> tuple[list[Task], int]:
     """`n` fresh tasks without solutions, sorted by id, and how many draws `exclude` refused; operations equally likely, or by `weights`.
 
     `lengths`: share of the tasks by operation count (any positive scale). `exclude`: held-out operation sequences, as
@@ -217,7 +197,7 @@ def propose(
     further task.
     """
     rng = rng_of("listprograms/propose", seed)
-    lines: dict[str, bytes] = {}
+    found: dict[str, Task] = {}
     refused = 0
     for length in _spread(lengths, n):
         for _ in range(_PATIENCE):
@@ -226,12 +206,12 @@ def propose(
                 refused += 1
                 continue
             task = _admitted(names, rng, (), "train")
-            if task is not None and task.id not in lines:
+            if task is not None and task.id not in found:
                 break
         else:
-            raise DataError(f"propose: no further task of {length} operations after {len(lines)} of {n}; ask for fewer")
-        lines[task.id] = line_of(task)
-    return TaskBook.of_lines(lines), refused
+            raise DataError(f"propose: no further task of {length} operations after {len(found)} of {n}; ask for fewer")
+        found[task.id] = task
+    return [found[name] for name in sorted(found)], refused
 
 
 def _prompt(chain: Chain) -> str:
@@ -243,14 +223,16 @@ def _step(name: str, rng: random.Random) -> Step:
     return Step(name, rng.choice(arguments) if arguments else None)
 
 
-def _admitted(names: Sequence_, rng: random.Random, exclude: Collection[Sequence_], split: Split) -> Task | None:
+def _admitted(
+    names: OperationNames, rng: random.Random, exclude: Collection[OperationNames], split: Split
+) -> Task | None:
     """The task of these operations with drawn arguments; None where it is excluded or tests cannot tell."""
     if len(names) > 1 and names in exclude:
         return None
     return make_task(tuple(_step(name, rng) for name in names), split)
 
 
-def _balanced(length: int, n: int, split: Split, taken: set[Sequence_], rng: random.Random) -> list[Task]:
+def _balanced(length: int, n: int, split: Split, taken: set[OperationNames], rng: random.Random) -> list[Task]:
     """`n` tasks of one length; always the least used operations next, with more slack the longer none is admitted."""
     used = dict.fromkeys((op.name for op in OPERATIONS), 0)
     out: list[Task] = []
@@ -279,22 +261,17 @@ def _spread(shares: Mapping[int, float], n: int) -> list[int]:
         raise DataError(
             f"lengths: {dict(shares)} must map operation counts 1..{MAX_LENGTH} to shares >= 0 of positive sum; fix it"
         )
-    exact = {length: n * share / total for length, share in shares.items()}
-    counts = {length: int(value) for length, value in exact.items()}
-    by_remainder = sorted(exact, key=lambda length: (counts[length] - exact[length], length))
-    for length in by_remainder[: n - sum(counts.values())]:
-        counts[length] += 1
-    return [length for length in sorted(counts) for _ in range(counts[length])]
+    return [length for length, count in spread(shares, n).items() for _ in range(count)]
 
 
-def drawn(length: int, rng: random.Random, weights: Mapping[str, float] | None = None) -> Sequence_:
+def drawn(length: int, rng: random.Random, weights: Mapping[str, float] | None = None) -> OperationNames:
     """`length` different operations, equally likely, or in proportion to `weights` (of all operations)."""
     if weights is None:
         return tuple(op.name for op in rng.sample(OPERATIONS, length))
     return _weighted_distinct(weights, length, rng)
 
 
-def _weighted_distinct(weights: Mapping[str, float], length: int, rng: random.Random) -> Sequence_:
+def _weighted_distinct(weights: Mapping[str, float], length: int, rng: random.Random) -> OperationNames:
     """`length` different names, each drawn in proportion to its weight (at least a trace of one)."""
     left = {name: max(weight, 0.01) for name, weight in weights.items()}
     names: list[str] = []

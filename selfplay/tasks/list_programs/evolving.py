@@ -8,26 +8,15 @@ import random
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from selfplay.records import Task
 from selfplay.seeds import rng_of
-from selfplay.tasks.listprograms import MAX_LENGTH, OPERATIONS, RARE, Sequence_, chain_of, drawn, make_task
-from selfplay.tasks.listprograms.operations import BY_NAME, Chain, Step, read, run
+from selfplay.tasks.base import Evolved
+from selfplay.tasks.list_programs.operations import BY_NAME, OPERATIONS, RARE, Chain, Step, read, run
+from selfplay.tasks.list_programs.programs import MAX_LENGTH, OperationNames, chain_of, drawn, make_task
 
 WAYS = ("add_step", "change_argument", "rarer", "breadth")
 _PATIENCE = 40
-
-
-class Evolved(NamedTuple):
-    """One evolution, or why there is none."""
-
-    parent: Task
-    way: str
-    task: Task | None
-    reason: str = ""
-    """`held_out`, `known`, `untellable` (no draw whose tests can tell, the parent's program included), `too_long`,
-    `no_argument`; "" where there is a task."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +40,7 @@ def evolve(
     *,
     ways: Sequence[str] = WAYS,
     seed: int,
-    exclude: Collection[Sequence_] = frozenset(),
+    exclude: Collection[OperationNames] = frozenset(),
     drawing: Drawing | None = None,
 ) -> list[Evolved]:
     """One evolution a task, its way drawn by seed; in order. Ids of `tasks` and of earlier evolutions are `known`.
@@ -75,7 +64,7 @@ def _evolved(
     task: Task,
     way: str,
     rng: random.Random,
-    exclude: Collection[Sequence_],
+    exclude: Collection[OperationNames],
     known: Collection[str],
     drawing: Drawing,
 ) -> tuple[Task | None, str]:

@@ -1,7 +1,7 @@
-"""The only text that imports reasoning-gym; it runs in two places, and in neither of them as part of our process.
+"""The only file that imports reasoning-gym; it runs in two places, and in neither of them as part of our process.
 
-`gym.py` executes it by path, in a fresh interpreter that makes the entries. `selfplay/verify/reasoning_gym.py` sends it into the sandbox as
-a zygote's prelude: there the data sets are opened once, and each answer is scored in a fork of its own. Several scorers evaluate
+`reasoning_gym.py` executes it by path, in a fresh interpreter that makes the entries. `selfplay/verify/reasoning_gym.py` sends it into the
+sandbox as a zygote's prelude: there the data sets are opened once, and each answer is scored in a fork of its own. Several scorers evaluate
 the answer, so while one works an audit hook looks at all that is about to be evaluated and refuses what is more than arithmetic.
 """
 
@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy.random  # noqa: F401  (the sandbox seeds it in each process, and could not load it there)
 import reasoning_gym
+from reasoning_gym.coaching.base_curriculum import DefaultCurriculumContext, RangeAttributeMode
+from reasoning_gym.factory import create_curriculum
 
 NUMBERS = frozenset(("Integer", "Float", "Rational"))
 """What numbers become when sympy reads them."""
@@ -79,8 +81,21 @@ _data: list[Any] = []
 
 
 def opened(spec: dict[str, Any]) -> Any:
-    """A data set; the same for the same seed, size and settings."""
-    return reasoning_gym.create_dataset(spec["name"], seed=spec["seed"], size=spec["size"], **spec["settings"])
+    """A data set; the same for the same seed, size, settings and level."""
+    given = {**level_settings(spec["name"], spec.get("level")), **spec["settings"]}
+    return reasoning_gym.create_dataset(spec["name"], seed=spec["seed"], size=spec["size"], **given)
+
+
+def level_settings(name: str, level: int | None) -> dict[str, Any]:
+    """The settings that a data set's own curriculum has at a level, from 1, all its attributes at that level; {} for None."""
+    if level is None:
+        return {}
+    curriculum = create_curriculum(name)
+    curriculum.set_global_level(level - 1)
+    made = curriculum.generate_configuration({}, DefaultCurriculumContext(RangeAttributeMode.UPPER_BOUND))
+    names = ("lower_field_name", "upper_field_name", "field_name")
+    fields = [getattr(one, key) for one in curriculum.attributes.values() for key in names if hasattr(one, key)]
+    return {field: getattr(made, field) for field in fields}
 
 
 def open_all(specs: list[dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""Floor 2: tasks of reasoning-gym (extra `tasks`), made in a process of its own, never in ours.
+"""Floor 2: tasks of reasoning-gym (extra `tasks`), made in a separate process, never in ours.
 
 A task's check says which entry of which data set it is; the scorer makes that entry again (selfplay/verify/reasoning_gym.py).
 """
@@ -15,27 +15,92 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from selfplay.answers import extract_answer
-from selfplay.config.sections import ReasoningGym
+from selfplay.config.sections import Count, TaskSettings
 from selfplay.errors import ConfigError, OutageError
 from selfplay.records import Task
 from selfplay.seeds import seed_of
-from selfplay.tasks import Fixed
-from selfplay.tasks.rows import task_of
-from selfplay.tasks.tables import TableSource
+from selfplay.tasks.base import FaultOf, Fixed
+from selfplay.tasks.pool import PoolSource
+from selfplay.tasks.rows import in_split, task_of
 
 START_SECONDS = 120.0
 """Until the first entry, on a busy machine too."""
 ENTRY_SECONDS = 30.0
 """Between two entries: a data set that takes longer does not come to an end."""
-WORKER = Path(__file__).with_name("gym_worker.py")
+WORKER = Path(__file__).with_name("reasoning_gym_worker.py")
 """The text that imports reasoning-gym."""
 _LAUNCH = (
     "import json, runpy, sys; sys.path.extend(json.loads(sys.argv.pop(1))); "
     "runpy.run_path(sys.argv.pop(1), run_name='__main__')"
 )
+
+
+class ReasoningGym(TaskSettings):
+    """Procedural tasks of reasoning-gym, by data set name; its own scorers judge the answers, in the sandbox."""
+
+    source: Literal["reasoning_gym"]
+    datasets: tuple[str, ...] = Field(min_length=1)
+    """Names such as [chain_sum, countdown]."""
+    size: Count = 200
+    """Training tasks of each data set, and of each level where there are levels."""
+    dev: Count = 20
+    """The same in the dev set, and as many in the test set."""
+    threshold: float = Field(1.0, gt=0, le=1)
+    """Score that passes."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Data set name -> its own settings, such as {chain_sum: {max_terms: 4}}."""
+    levels: tuple[Count, ...] = ()
+    """Levels of the data sets' own curricula, 1 the easiest, such as [1, 2, 3]: each data set is made at each of them, and its
+    tasks have that difficulty. `settings` win over a level's. Empty: the data sets as `settings` say, without a difficulty."""
+
+    scripted_student = False
+
+    def open(self, *, seed: int, eval_seed: int, folder: Path, fault_of: FaultOf | None = None) -> PoolSource:
+        """Training tasks by the run's seed, dev set and test set by the evaluation's; what they share is left out of training.
+
+        The anchor holds the tasks whose entry comes with an answer. Raises ConfigError where the extra is not installed or the
+        settings name no data set of `datasets`, and OutageError where an entry cannot be made.
+        """
+        if unknown := sorted(set(self.settings) - set(self.datasets)):
+            raise ConfigError(
+                f"tasks.settings names {', '.join(unknown)}, not among tasks.datasets; remove it or add it there"
+            )
+        wanted = [
+            ("train", self.size, seed_of("reasoning_gym", seed) % 2**31),
+            ("dev", self.dev, seed_of("reasoning_gym/panel", eval_seed) % 2**31),
+            ("test", self.dev, seed_of("reasoning_gym/test", eval_seed) % 2**31),
+        ]
+        parts: dict[str, list[Task]] = {"train": [], "dev": [], "test": []}
+        specs = [
+            (split, spec_of(self, name, seed, size, level))
+            for split, size, seed in wanted
+            for name in self.datasets
+            for level in self.levels or (None,)
+        ]
+        made = entries([spec for _, spec in specs])
+        with contextlib.closing(made):
+            for split, spec in specs:
+                parts[split] += [
+                    _task(next(made, None), spec, split, index, self.threshold) for index in range(spec["size"])
+                ]
+        held = {task.text for split in ("dev", "test") for task in parts[split]}
+        pool = [task for task in parts["train"] if task.text not in held]
+        anchor = in_split((task for task in pool if task.reference is not None), "anchor")
+        return PoolSource(
+            pool,
+            Fixed(anchor, parts["dev"], parts["test"], files={"reasoning_gym": metadata.version("reasoning-gym")}),
+        )
+
+
+def spec_of(section: ReasoningGym, name: str, seed: int, size: int, level: int | None = None) -> dict[str, Any]:
+    """What says which entries a data set has; `level`: of its own curriculum."""
+    spec = {"name": name, "seed": seed, "size": size, "settings": section.settings.get(name, {})}
+    return spec if level is None else spec | {"level": level}
 
 
 def places() -> tuple[str, ...]:
@@ -96,42 +161,6 @@ def _lines(stream: int) -> Iterator[bytes]:
             end = time.monotonic() + ENTRY_SECONDS
 
 
-def spec_of(section: ReasoningGym, name: str, seed: int, size: int) -> dict[str, Any]:
-    """What says which entries a data set has."""
-    return {"name": name, "seed": seed, "size": size, "settings": section.settings.get(name, {})}
-
-
-def open_gym(section: ReasoningGym, seed: int, eval_seed: int) -> TableSource:
-    """Training tasks by the run's seed; dev set and test set by the evaluation's; what they share is left out of training.
-
-    The anchor is empty where answers are bare: the student starts from a pretrained model.
-    """
-    wanted = [
-        ("train", section.size, seed_of("reasoning_gym", seed) % 2**31),
-        ("dev", section.dev, seed_of("reasoning_gym/panel", eval_seed) % 2**31),
-        ("test", section.dev, seed_of("reasoning_gym/test", eval_seed) % 2**31),
-    ]
-    if unknown := sorted(set(section.settings) - set(section.datasets)):
-        raise ConfigError(
-            f"tasks.settings names {', '.join(unknown)}, not among tasks.datasets; remove it or add it there"
-        )
-    parts: dict[str, list[Task]] = {"train": [], "dev": [], "test": []}
-    specs = [(split, spec_of(section, name, s, size)) for split, size, s in wanted for name in section.datasets]
-    made = entries([spec for _, spec in specs])
-    with contextlib.closing(made):
-        for split, spec in specs:
-            parts[split] += [
-                _task(next(made, None), spec, split, index, section.threshold) for index in range(spec["size"])
-            ]
-    held = {task.text for split in ("dev", "test") for task in parts[split]}
-    pool = [task for task in parts["train"] if task.text not in held]
-    anchor = [task.model_copy(update={"split": "anchor"}) for task in pool if task.reference is not None]
-    return TableSource(
-        pool,
-        Fixed(anchor, parts["dev"], parts["test"], files={"reasoning_gym": metadata.version("reasoning-gym")}),
-    )
-
-
 def written(answer: str) -> str:
     """A reply with this answer; between tags where its form, such as several lines, needs that."""
     plain = f"A: {answer}"
@@ -143,12 +172,13 @@ def _task(entry: dict[str, Any] | None, spec: dict[str, Any], split: str, index:
     if entry is None or "error" in entry:
         why = "its process ended or did not answer" if entry is None else entry["error"]
         raise OutageError(
-            f"{where}: cannot be made ({why}); check tasks.datasets and tasks.settings with "
+            f"{where}: cannot be made ({why}); check tasks.datasets, tasks.settings and tasks.levels with "
             f"`{sys.executable} -c 'import reasoning_gym'`"
         )
+    level = spec.get("level")
     return task_of(
         {
-            "id": f"gym-{spec['name']}-{split}-{index}",
+            "id": f"gym-{spec['name']}-{split}-{'' if level is None else f'{level}-'}{index}",
             "prompt": f"{entry['question'].strip()}\n",
             "verifier": {
                 "type": "reasoning_gym",
@@ -160,6 +190,7 @@ def _task(entry: dict[str, Any] | None, spec: dict[str, Any], split: str, index:
             "reference": None if entry["answer"] is None else written(entry["answer"]),
             "source": "reasoning_gym",
             "tags": (f"topic:{spec['name']}",),
+            "difficulty": level,
             "split": split,
         },
         where,

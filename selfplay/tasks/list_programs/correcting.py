@@ -10,16 +10,16 @@ from typing import Any
 from selfplay.prompts.correction import WRONG, evidence_of, plain
 from selfplay.records import Outcome, Task, Verdict, digest
 from selfplay.seeds import rng_of, seed_of
-from selfplay.tasks.listprograms import Sequence_, anchor, near_miss
-from selfplay.tasks.listprograms.evolving import read_program
-from selfplay.tasks.listprograms.operations import Chain, run
+from selfplay.tasks.list_programs.evolving import read_program
+from selfplay.tasks.list_programs.operations import Chain, run
+from selfplay.tasks.list_programs.programs import OperationNames, anchor, near_miss
 
 STUB_SHARE = 0.1
 """How often the wrong program is a stub that returns its list as it came."""
 STUB = "def f(xs):\n    return xs\n"
 
 
-def corrections(seed: int, n: int, exclude: Collection[Sequence_] = frozenset()) -> list[Task]:
+def corrections(seed: int, n: int, exclude: Collection[OperationNames] = frozenset()) -> list[Task]:
     """`n` anchor tasks whose prompt is a correction's and whose reference is the right program; none for n = 0.
 
     Drawn apart from the anchor of the same seed; `exclude`: held-out sequences, which never occur.
