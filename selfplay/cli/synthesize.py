@@ -48,7 +48,7 @@ def make(config: Path, overrides: Sequence[str], out: Path) -> int:
 @contextmanager
 def open_tools(section: Make, folder: Path, out: Path) -> Iterator[Tools]:
     """Opens source, teacher, verifiers and screen for as long as the `with` lasts; relative paths count from `folder`."""
-    from selfplay.models.teachers import open_teacher
+    from selfplay.models.base import Opening
     from selfplay.tasks import open_source
     from selfplay.tasks.table_files import read_table
     from selfplay.verify import check_types
@@ -56,7 +56,7 @@ def open_tools(section: Make, folder: Path, out: Path) -> Iterator[Tools]:
     from selfplay.verify.faults import fault_of
     from selfplay.verify.verifier_set import Setting, open_verifiers
 
-    cache = out / "replies.db"
+    opening = Opening(folder, cache=out / "replies.db")
     source = open_source(
         section.tasks, seed=section.seed, eval_seed=section.eval_seed, folder=folder, fault_of=fault_of
     )
@@ -67,7 +67,7 @@ def open_tools(section: Make, folder: Path, out: Path) -> Iterator[Tools]:
         workers=section.sandbox.workers or len(os.sched_getaffinity(0)),
         student_family=section.teacher.backend.model_family if section.teacher else (),
         seed=seed_of(section.seed, "judge"),
-        open_backend=lambda backend: open_teacher(backend, cache=cache, device="auto", threads=None),
+        open_backend=lambda backend: backend.open(opening),
         open_functions=lambda: PythonFunction(folder, say=_said_once()),
     )
     texts: list[tuple[str, str]] = []

@@ -34,7 +34,7 @@ class Setting:
     """Of all that writes attempts."""
     seed: int
     open_backend: Callable[..., Backend]
-    """Opens a judge's model: see `selfplay.models.teachers.open_teacher`, device and threads filled in."""
+    """Opens a judge's model from its `EngineSettings`."""
     open_executor: "Callable[[], AbstractContextManager[Executor]] | None" = None
     """Gives a sandbox that is at work already; None: a new one each time."""
     open_functions: Callable[[], AbstractContextManager[Verifier]] | None = None
@@ -108,7 +108,7 @@ def check_judges(kinds: set[str], judge: JudgeSection | None, setting: Setting, 
         )
     for section in (judge, audit.judge if audit else None):
         if section is not None:
-            require_unrelated_judge(section.backend.model, section.backend.model_family, setting.student_family)
+            require_unrelated_judge(section.backend.name, section.backend.model_family, setting.student_family)
 
 
 def _judge(section: JudgeSection, setting: Setting, stack: ExitStack) -> Verifier:

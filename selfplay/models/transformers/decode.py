@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from selfplay.models.transformer import forward_of, layer_kinds, prompt_cache, window_cache
+from selfplay.models.transformers.library import forward_of, layer_kinds, prompt_cache, window_cache
 from selfplay.records import Sampling
 from selfplay.seeds import seed_of
 
