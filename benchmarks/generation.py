@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 import transformers
 
-from selfplay.models.embedded import Embedded
+from selfplay.models.transformers.backend import Embedded
 from selfplay.records import Request, Sampling
 from tests.support.tiny_models import make_tiny
 

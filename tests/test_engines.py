@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from tiny_models import make_tiny
 
 from selfplay.config.judging import Judge
 from selfplay.config.registry import ENGINES, STUDENTS
@@ -20,6 +19,7 @@ from selfplay.models.scripted import Scripted, ScriptedStudent, write_scripted
 from selfplay.models.student import StudentEngine
 from selfplay.models.transformers import PretrainedEngine, PretrainedStudent, TinyStudent
 from selfplay.records import Completion, Request, Sampling
+from tests.support.tiny_models import make_tiny
 
 URL = "http://127.0.0.1:9/v1"
 ASKED = [Request(task_id="a", prompt="Compute 1 + 1\n")]

@@ -49,6 +49,7 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Frees memory and connections; safe to call twice."""
+        return
 
     def __enter__(self) -> Self:
         return self
