@@ -26,7 +26,7 @@ import torch
 import transformers
 
 from selfplay.cores import usable_cores
-from selfplay.models.embedded import Embedded
+from selfplay.models.transformers.backend import Embedded
 from selfplay.records import Request, Sampling
 from tests.support.tiny_models import make_tiny
 

@@ -94,9 +94,9 @@ def lora_round(device: str, shape: dict[str, int], folder: Path, small: bool) ->
     from transformers import AutoModelForCausalLM, Qwen2Config
 
     from selfplay.config.tree import Lora, Train
-    from selfplay.models.build import train_tokenizer
-    from selfplay.models.embedded import Embedded
     from selfplay.models.encode import row_of
+    from selfplay.models.transformers.backend import Embedded
+    from selfplay.models.transformers.build import train_tokenizer
     from selfplay.records import Request, Sampling
     from selfplay.runtime.distributed import Ranks
     from selfplay.training import train

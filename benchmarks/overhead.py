@@ -54,7 +54,7 @@ def play(seed: int, rounds: int, runs: Path) -> list[dict[str, Any]]:
     from selfplay import loop
     from selfplay.config import load_config
     from selfplay.loop import session
-    from selfplay.models.embedded import Embedded
+    from selfplay.models.transformers.backend import Embedded
     from selfplay.sandbox import Executor
     from selfplay.training.methods.sft import RowTrainer
 

@@ -26,8 +26,8 @@ from typing import Any
 import httpx2
 
 from selfplay.cores import usable_cores
-from selfplay.models.http import Http
-from selfplay.models.limits import Patience
+from selfplay.models.openai.client import Http
+from selfplay.models.openai.limits import Patience
 from selfplay.records import Request, Sampling
 
 SEATS = 4
@@ -152,7 +152,7 @@ def slow(url: str, count: int) -> dict[str, Any]:
 
 def crowded(url: str, count: int) -> dict[str, Any]:
     """A server that takes 4 at once, asked by up to 32: how many it refuses, and that all come through."""
-    patience = Patience(first_wait_seconds=0.02, max_wait_seconds=2.0)
+    patience = Patience(initial_backoff_seconds=0.02, max_wait_seconds=2.0)
     with Http(f"{url}/crowded/v1", "m", privacy="none", max_concurrency=32, patience=patience) as teacher:
         httpx2.get(url)
         began = time.monotonic()

@@ -29,7 +29,7 @@ from generation import SHAPE, round_to
 
 from selfplay.config.tree import Train
 from selfplay.cores import usable_cores
-from selfplay.models.transformer import quiet_cpu
+from selfplay.models.transformers.library import quiet_cpu
 from selfplay.runtime.distributed import Ranks
 from selfplay.training import schedule, train
 from selfplay.training.methods.sft import RowCollator

@@ -27,7 +27,9 @@ gate: {{action: observe}}
 launch: {{device: cpu, threads: 1}}
 tracking: {{mode: disabled}}
 """
-HTTP = '{{kind: http, url: "{url}", model: {model}, model_family: [{model}], retries: 1, wait_seconds: 0.01}}'
+HTTP = (
+    '{{kind: http, url: "{url}", model: {model}, model_family: [{model}], retries: 1, initial_backoff_seconds: 0.01}}'
+)
 
 
 def judged_tasks(folder: Path) -> None:

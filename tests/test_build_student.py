@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfplay.models.build import build_student, train_tokenizer
+from selfplay.models.transformers.build import build_student, train_tokenizer
 from selfplay.tasks.list_programs import programs as lp
 
 SHAPE = {

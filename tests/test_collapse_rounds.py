@@ -49,16 +49,23 @@ def samples(count: int = 6, each: int = 3) -> list[Json]:
             "text": f"take {i} and then {j} of the list",
             "tokens": 4 + i,
             "nats": 0.5 * (4 + i),
-            "prompt_ids": (1, 2),
-            "completion_ids": tuple(range(4 + i)),
         }
         for i in range(count)
         for j in range(each)
     ]
 
 
+def attempts() -> list[Attempt]:
+    given: dict[str, Any] = {"round": 0, "text": "", "prompt_ids": (1, 2)}
+    return [
+        Attempt(task_id=f"t{i}", attempt=j, completion_ids=tuple(range(4 + i)), **given)
+        for i in range(6)
+        for j in range(3)
+    ]
+
+
 def test_forward_kl_is_what_the_frozen_samples_cost_more_than_at_round_0() -> None:
-    frozen = drift.freeze(samples())
+    frozen = drift.freeze(attempts())
     assert {task: len(kept) for task, kept in frozen.items()} == {f"t{i}": 1 for i in range(6)}
     before: Any = OneLaw(0.5)
     rows = drift.score(before, frozen, list(frozen))
@@ -81,19 +88,14 @@ def test_forward_kl_is_what_the_frozen_samples_cost_more_than_at_round_0() -> No
     assert moved["collapse_drift/token_entropy_ref_prefix_delta"] == pytest.approx(later.entropy - before.entropy)
 
 
-def test_backend_that_cannot_score_or_gives_no_ids_has_no_drift() -> None:
-    class Silent:
-        pass
-
-    silent: Any = Silent()
-    assert drift.score(silent, drift.freeze(samples()), ["t0"]) == []
-    no_ids = [{**row, "prompt_ids": None, "completion_ids": None, "nats": None} for row in samples()]
-    assert drift.freeze(no_ids) == {}
+def test_samples_without_token_ids_have_no_drift() -> None:
+    assert drift.freeze([attempt.model_copy(update={"completion_ids": None}) for attempt in attempts()]) == {}
+    no_ids = [{**row, "nats": None} for row in samples()]
     assert drift.figures(SECTION, no_ids, [], None) == ({}, {})
 
 
 def test_real_entropies_lie_between_nothing_and_a_uniform_law_and_likelihood_is_as_before(tmp_path: Path) -> None:
-    from selfplay.models.embedded import Embedded
+    from selfplay.models.transformers.backend import Embedded
     from tests.support.tiny_models import make_tiny
 
     with Embedded(make_tiny(tmp_path / "m"), template="plain", device="cpu", threads=1) as model:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from selfplay.errors import ConfigError
-from selfplay.models.http import Http
-from selfplay.models.limits import Patience
+from selfplay.models.openai.client import Http
+from selfplay.models.openai.limits import Patience
 from selfplay.records import Completion, Message, Request, Sampling
 from tests.support.servers import Act, Body, ScriptedServer, echo, echo_one, failure, prompt_of, reply
 
-FAST = Patience(deadline_seconds=5, first_wait_seconds=0.01, max_wait_seconds=2)
+FAST = Patience(deadline_seconds=5, initial_backoff_seconds=0.01, max_wait_seconds=2)
 SAMPLING = Sampling(max_new_tokens=20)
 
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from selfplay.errors import BudgetError, ConfigError
-from selfplay.models.budget import Budget, Prices
-from selfplay.models.http import Http
-from selfplay.models.limits import Patience
+from selfplay.models.openai.budget import Budget, Prices
+from selfplay.models.openai.client import Http
+from selfplay.models.openai.limits import Patience
 from selfplay.records import Completion, Request, Sampling
 from tests.support.servers import Act, Body, ScriptedServer, echo, echo_one, failure, prompt_of, reply, wait_for
 
-FAST = Patience(deadline_seconds=5, first_wait_seconds=0.01, max_wait_seconds=2)
-SHORT = Patience(deadline_seconds=0.3, first_wait_seconds=0.01, retries=1)
+FAST = Patience(deadline_seconds=5, initial_backoff_seconds=0.01, max_wait_seconds=2)
+SHORT = Patience(deadline_seconds=0.3, initial_backoff_seconds=0.01, retries=1)
 SAMPLING = Sampling(max_new_tokens=20)
 
 
@@ -68,7 +68,7 @@ def test_passing_fault_is_tried_again_and_leaves_no_mark(name: str) -> None:
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_lasting_fault_is_an_error_and_never_an_answer(name: str) -> None:
-    patience = Patience(deadline_seconds=5, first_wait_seconds=0.01, retries=2)
+    patience = Patience(deadline_seconds=5, initial_backoff_seconds=0.01, retries=2)
     with (
         ScriptedServer(lambda body, number: FAULTS[name]) as server,
         Http(server.url, "m", privacy="none", patience=patience) as backend,
@@ -168,7 +168,7 @@ def test_concurrency_stays_below_the_limit() -> None:
 
 
 def test_dead_server_fails_a_long_call_soon_and_is_tried_once_by_the_next() -> None:
-    patience = Patience(deadline_seconds=5, first_wait_seconds=0.01, retries=1, give_up_after=2)
+    patience = Patience(deadline_seconds=5, initial_backoff_seconds=0.01, retries=1, give_up_after=2)
     alive: list[bool] = []
 
     def script(body: Body, number: int) -> Act:
@@ -190,7 +190,7 @@ def test_dead_server_fails_a_long_call_soon_and_is_tried_once_by_the_next() -> N
 def test_server_that_is_not_there_is_an_error_of_every_item() -> None:
     with ScriptedServer(echo) as server:
         url = server.url
-    patience = Patience(first_wait_seconds=0.01, retries=1)
+    patience = Patience(initial_backoff_seconds=0.01, retries=1)
     with Http(url, "m", privacy="none", patience=patience) as backend:
         replies = get(backend, 5)
     assert all(c.finish_reason == "error" for c in replies)
@@ -322,7 +322,7 @@ def test_used_up_quota_of_the_provider_stops_the_call() -> None:
 
 def test_killed_process_keeps_every_reply_it_paid_for(tmp_path: Path) -> None:
     program = (
-        "import sys; from selfplay.models.http import Http; from selfplay.records import Request, Sampling\n"
+        "import sys; from selfplay.models.openai.client import Http; from selfplay.records import Request, Sampling\n"
         "b = Http(sys.argv[1], 'm', privacy='none', cache=sys.argv[2], max_concurrency=2)\n"
         "r = [Request(task_id=str(i), prompt=f'q{i}') for i in range(500)]\n"
         "b.complete(r, n=1, sampling=Sampling(max_new_tokens=20), seed=1)\n"
@@ -346,7 +346,7 @@ def test_killed_process_keeps_every_reply_it_paid_for(tmp_path: Path) -> None:
 
 def test_interrupt_ends_a_call_to_a_hanging_server_at_once(tmp_path: Path) -> None:
     program = (
-        "import signal, sys; from selfplay.models.http import Http; from selfplay.records import Request, Sampling\n"
+        "import signal, sys; from selfplay.models.openai.client import Http; from selfplay.records import Request, Sampling\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it\n"
         "with Http(sys.argv[1], 'm', privacy='none') as b:\n"
         "    b.complete([Request(task_id='t', prompt='q')], n=1, sampling=Sampling(), seed=1)\n"

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from selfplay.errors import BudgetError
-from selfplay.models.budget import Budget
-from selfplay.models.http import Http
-from selfplay.models.limits import Patience
+from selfplay.models.openai.budget import Budget
+from selfplay.models.openai.client import Http
+from selfplay.models.openai.limits import Patience
 from selfplay.records import Attempt, Completion, Message, Outcome, Request, Sampling, Task
 from selfplay.seeds import rng_of
 from selfplay.verify.judge import Judge

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfplay.models.http import Http
-from selfplay.models.limits import Patience
+from selfplay.models.openai.client import Http
+from selfplay.models.openai.limits import Patience
 from selfplay.models.structured import ask, extract
 from selfplay.records import Message, Request, Sampling
 from selfplay.verify.judge import Grade
@@ -15,7 +15,7 @@ from tests.support.servers import Act, Body, ScriptedServer, echo, failure, repl
 
 NINE = '{"reason": "r", "score": 9, "sure": true}'
 ASKED = [Request(task_id="t", messages=(Message(role="user", content="JSON?"),))]
-FAST = Patience(deadline_seconds=5, first_wait_seconds=0.01)
+FAST = Patience(deadline_seconds=5, initial_backoff_seconds=0.01)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_unreadable_reply_is_asked_for_once_more_with_what_was_wrong() -> None:
 
 
 def test_outage_is_not_asked_again_by_the_ladder() -> None:
-    patience = Patience(deadline_seconds=5, first_wait_seconds=0.01, retries=0)
+    patience = Patience(deadline_seconds=5, initial_backoff_seconds=0.01, retries=0)
     with (
         ScriptedServer(lambda body, number: failure(500)) as server,
         Http(server.url, "m", privacy="none", patience=patience) as backend,

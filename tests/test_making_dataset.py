@@ -40,7 +40,7 @@ def online(folder: Path, url: str, makers: str) -> Path:
     path = folder / "make.yaml"
     path.write_text(
         f"tasks: {{source: jsonl, train: {folder}/tasks.jsonl}}\nseeds: 6\nmakers: {makers}\ndepth: 1\nsamples: 1\n"
-        f"teacher: {{backend: {{kind: http, url: '{url}', model: m, privacy: none, retries: 0, wait_seconds: 0.01}}, temperature: 0}}\n"
+        f"teacher: {{backend: {{kind: http, url: '{url}', model: m, privacy: none, retries: 0, initial_backoff_seconds: 0.01}}, temperature: 0}}\n"
     )
     return path
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfplay.config.tree import Evaluate
-from selfplay.phases.evaluate import parts_of, spread
 from selfplay.phases.evaluate.measures import measure, rare_items
+from selfplay.phases.evaluate.parts import parts_of, spread
 from selfplay.records import Task
 from selfplay.tasks import Fixed
 

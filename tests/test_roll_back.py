@@ -3,8 +3,6 @@
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,8 @@ from selfplay import run as start
 from selfplay.errors import GateStopped
 from selfplay.loop import session
 from selfplay.loop.run_view import OpenRun
-from selfplay.models.student import open_student
-from selfplay.runtime import resources
+from selfplay.models.base import Backend, Capabilities, Opening, WithoutTokens
+from selfplay.models.scripted import ScriptedStudent
 from selfplay.store.traces import read_rows
 from tests.support import ROOT
 
@@ -130,16 +128,26 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], list[str]]:
     """The students that were opened, by the place of their weights, and those that are in memory now."""
     all_, held = list[str](), list[str]()
 
-    @contextmanager
-    def counted(student: Any, folder: Path, device: str, threads: int | None) -> Iterator[Any]:
-        place = folder.relative_to(folder.parents[1 + (folder.parent.name == "train")]).parent.as_posix()
-        all_.append(place)
-        held.append(place)
-        with open_student(student, folder, device, threads) as backend:
-            yield backend
-        held.remove(place)
+    class Counted(WithoutTokens):
+        capabilities = Capabilities(holds_weights=True)
 
-    monkeypatch.setattr(resources, "open_student", counted)
+        def __init__(self, backend: Backend, place: str) -> None:
+            super().__init__(backend)
+            self.place = place
+            all_.append(place)
+            held.append(place)
+
+        def close(self) -> None:
+            held.remove(self.place)
+
+    def counted(student: ScriptedStudent, opening: Opening) -> Backend:
+        assert opening.student is not None
+        folder = opening.student.folder
+        place = folder.relative_to(folder.parents[1 + (folder.parent.name == "train")]).parent.as_posix()
+        return Counted(plain(student, opening), place)
+
+    plain = ScriptedStudent.open
+    monkeypatch.setattr(ScriptedStudent, "open", counted)
     return all_, held
 
 

@@ -25,7 +25,11 @@ train: {epochs: 1, start: continue}
 eval: {samples: 0}
 tracking: {mode: disabled}
 """
-JUDGED = 'judge: {{backend: {{kind: http, url: "{url}", model: teacher, model_family: [other], retries: 1, wait_seconds: 0.01}}, rubric: right}}\n'
+JUDGED = """\
+judge:
+  backend: {{kind: http, url: "{url}", model: teacher, model_family: [other], retries: 1, initial_backoff_seconds: 0.01}}
+  rubric: right
+"""
 
 
 def weak(task: Task, text: str) -> bool:

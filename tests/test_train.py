@@ -187,8 +187,8 @@ def test_bf16_is_close_to_fp32_and_keeps_fp32_weights(tiny: Path, tmp_path: Path
 
 
 def test_adapter_starts_fresh_then_goes_on_and_stays_an_adapter(tiny: Path, tmp_path: Path) -> None:
-    from selfplay.models.embedded import Embedded
-    from selfplay.models.transformer import identity_of
+    from selfplay.models.transformers.backend import Embedded
+    from selfplay.models.transformers.library import identity_of
     from selfplay.records import Request, Sampling
 
     lora = Lora(rank=4, alpha=8, dropout=0.1)
@@ -210,7 +210,7 @@ def test_adapter_starts_fresh_then_goes_on_and_stays_an_adapter(tiny: Path, tmp_
 
 
 def test_adapter_of_another_base_is_refused(tiny: Path, tmp_path: Path) -> None:
-    from selfplay.models.embedded import Embedded
+    from selfplay.models.transformers.backend import Embedded
 
     base = shutil.copytree(tiny, tmp_path / "base")
     go(base, tmp_path / "out", lora=Lora(rank=4, alpha=8), steps=1)

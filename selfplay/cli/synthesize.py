@@ -48,7 +48,7 @@ def make(config: Path, overrides: Sequence[str], out: Path) -> int:
 @contextmanager
 def open_tools(section: Make, folder: Path, out: Path) -> Iterator[Tools]:
     """Opens source, teacher, verifiers and screen for as long as the `with` lasts; relative paths count from `folder`."""
-    from selfplay.models.teachers import open_teacher
+    from selfplay.models.base import Opening
     from selfplay.tasks.table_files import read_table
     from selfplay.verify import check_types
     from selfplay.verify.base import VerifierOptions
@@ -56,7 +56,7 @@ def open_tools(section: Make, folder: Path, out: Path) -> Iterator[Tools]:
     from selfplay.verify.python_function import PythonFunction
     from selfplay.verify.verifier_set import open_verifiers
 
-    cache = out / "replies.db"
+    opening = Opening(folder, cache=out / "replies.db")
     source = section.tasks.open(seed=section.seed, eval_seed=section.eval_seed, folder=folder, fault_of=fault_of)
     kinds = check_types([*source.fixed.anchor, *source.fixed.dev, *source.fixed.test])
     kinds |= {"judge"} if section.judge else set()
@@ -67,7 +67,7 @@ def open_tools(section: Make, folder: Path, out: Path) -> Iterator[Tools]:
         workers=section.sandbox.workers or usable_cores(),
         student_family=section.teacher.backend.model_family if section.teacher else (),
         seed=seed_of(section.seed, "judge"),
-        open_backend=lambda backend: open_teacher(backend, cache=cache, device="auto", threads=None),
+        open_backend=lambda backend: backend.open(opening),
         open_functions=lambda: PythonFunction(folder, say=_said_once()),
     )
     texts: list[tuple[str, str]] = []

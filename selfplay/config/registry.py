@@ -36,6 +36,10 @@ class Registry:
         found: type[BaseModel] = self.part(word)
         return found
 
+    def default_settings(self, word: str) -> Any:
+        """A part's settings with its own defaults."""
+        return self.settings(word)(**{self.key: word})
+
 
 TASK_SOURCES = Registry(
     "task source",
@@ -58,19 +62,19 @@ STUDENTS = Registry(
     "student",
     "kind",
     {
-        "tiny": "selfplay.config.sections:TinyStudent",
-        "pretrained": "selfplay.config.sections:PretrainedStudent",
-        "scripted": "selfplay.config.sections:ScriptedStudent",
+        "tiny": "selfplay.models.transformers:TinyStudent",
+        "pretrained": "selfplay.models.transformers:PretrainedStudent",
+        "scripted": "selfplay.models.scripted:ScriptedStudent",
     },
 )
 ENGINES = Registry(
     "engine",
     "kind",
     {
-        "student": "selfplay.config.sections:StudentBackend",
-        "pretrained": "selfplay.config.sections:PretrainedBackend",
-        "http": "selfplay.config.sections:HttpBackend",
-        "recorded": "selfplay.config.sections:RecordedBackend",
+        "student": "selfplay.models.student:StudentEngine",
+        "pretrained": "selfplay.models.transformers:PretrainedEngine",
+        "http": "selfplay.models.openai:HttpEngine",
+        "recorded": "selfplay.models.recorded:RecordedEngine",
     },
 )
 VERIFIERS = Registry(
@@ -93,11 +97,11 @@ class PartOf:
     """Marks a field of a section as one of a registry's parts: `Annotated[Base, PartOf(TASK_SOURCES)]`.
 
     The word is looked up, its file imported, and the block checked by the part's own settings; faults keep their places.
-    `only`: the words that may stand here; empty: all.
+    `but`: words of the registry that may not stand here.
     """
 
-    def __init__(self, registry: Registry, only: tuple[str, ...] = ()) -> None:
-        self.registry, self.words = registry, only or tuple(registry.places)
+    def __init__(self, registry: Registry, but: tuple[str, ...] = ()) -> None:
+        self.registry, self.words = registry, tuple(word for word in registry.places if word not in but)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         dump = core_schema.plain_serializer_function_ser_schema(_dumped, info_arg=True)

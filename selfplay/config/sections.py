@@ -4,13 +4,14 @@ Every key is *science* (it changes what a run finds; it is fingerprinted, and a 
 value) or *operation* (marked by `operation(...)`; free to change between two starts). Unknown keys are refused.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from selfplay.config.registry import ENGINES, STUDENTS, TASK_SOURCES, PartOf
+from selfplay.records import Task
 
 
 def operation(default: Any, **limits: Any) -> Any:
@@ -63,19 +64,84 @@ class TaskSettings(Section):
 
 
 class StudentSettings(Section):
-    """Base of the settings of a student."""
+    """Base of the settings of a student. Each kind's own stand in its engine's file, in `selfplay.models`."""
 
     kind: str
     model_family: tuple[str, ...] = ()
     """Words for the family of its base model; a judge that shares one is refused. Rounds inherit it."""
 
+    @property
+    def prompt_form(self) -> Literal["chat", "plain"]:
+        """How a prompt reaches the model: as chat messages, or as bare text."""
+        return "plain"
+
+    def located(self, folder: Path) -> Self:
+        """The same with paths that count from `folder`, the configuration's, made absolute."""
+        return self
+
+    def files(self, folder: Path) -> dict[str, Path]:
+        """Files and folders that the student depends on, by the names that they have in the run's fingerprint."""
+        return {}
+
+    def make_initial(self, anchor: Sequence[Task], out: Path, seed: int) -> None:
+        """Writes the model folder that round 0 starts from. `anchor`: texts that a tokenizer may be trained on."""
+        raise NotImplementedError
+
+    def open(self, opening: Any) -> Any:
+        """Opens the weights in this process. Takes a `selfplay.models.base.Opening` with `student`, gives a `Backend`."""
+        raise NotImplementedError
+
+    def encoder(self, folder: Path) -> Any:
+        """A `selfplay.models.base.Encoder` with the tokenizer of a model folder."""
+        raise NotImplementedError
+
 
 class EngineSettings(Section):
-    """Base of the settings of an engine: something that completes prompts."""
+    """Base of the settings of an engine: something that completes prompts. Each engine's own stand in its file, in
+    `selfplay.models`."""
 
     kind: str
     model_family: tuple[str, ...] = ()
-    """Words for the family of its base model."""
+    """Words for the family of its base model; a served student has the student's own."""
+
+    @property
+    def is_student(self) -> bool:
+        """Whether it samples the run's own student, in this process or behind a server."""
+        return False
+
+    @property
+    def origin(self) -> Literal["student", "teacher"]:
+        """Whom its attempts count as written by."""
+        return "student" if self.is_student else "teacher"
+
+    @property
+    def answers_corrections(self) -> bool:
+        """Whether it can be asked for a second attempt."""
+        return True
+
+    @property
+    def name(self) -> str:
+        """What messages call it: the model's name, where it has one."""
+        return self.kind
+
+    def prompt_form(self, student: StudentSettings) -> Literal["chat", "plain"]:
+        """How a prompt reaches the model: as chat messages, or as bare text."""
+        return "chat"
+
+    def misfits(self, student: StudentSettings) -> Iterator[str]:
+        """Why it cannot write the attempts of this student, as `key is value, problem; remedy`; nothing where it can."""
+        return iter(())
+
+    def files(self, folder: Path) -> dict[str, Path]:
+        """Files that its completions depend on, by the names that they have in the run's fingerprint."""
+        return {}
+
+    def check(self, folder: Path) -> None:
+        """Raises DataError where its files cannot be read, before any model is loaded."""
+
+    def open(self, opening: Any) -> Any:
+        """Opens it. Takes a `selfplay.models.base.Opening`, gives a `selfplay.models.base.Backend`."""
+        raise NotImplementedError
 
 
 # ---- where tasks come from ----
@@ -86,138 +152,7 @@ Tasks = Annotated[TaskSettings, PartOf(TASK_SOURCES)]
 
 # ---- who writes ----
 
-
-class TinyStudent(StudentSettings):
-    """A decoder from random weights, its tokenizer trained on the anchor: made by the run, no download."""
-
-    kind: Literal["tiny"]
-    template: Literal["plain"] = "plain"
-    model_family: tuple[str, ...] = ("tiny",)
-    """Words for the family of its base model; a judge that shares one is refused. Rounds inherit it."""
-    vocab_size: Annotated[int, Field(ge=280, le=100_000)] = 430
-    hidden_size: Count = 128
-    layers: Count = 4
-    heads: Count = 4
-    intermediate_size: Count = 384
-    max_positions: Count = 512
-    rope_theta: float = Field(10_000.0, ge=1)
-    """Base of the rotary positions; a very large one (1e12) keeps near order and blurs far positions, and generalises better
-    in length on the quick start's tasks (docs/quickstart-recipe.md)."""
-
-
-class PretrainedStudent(StudentSettings):
-    """A causal language model by hub name or path."""
-
-    kind: Literal["pretrained"]
-    model: str
-    revision: str | None = None
-    template: Literal["chat", "plain"] = "chat"
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    model_family: tuple[str, ...] = ()
-    """Words for the family of its base model, such as [qwen3]; needed where a judge grades it. Rounds inherit it."""
-
-
-class ScriptedStudent(StudentSettings):
-    """No network at all: solves arithmetic with probability `skill`, and learns from accepted rows. For trying a
-    loop, its resume and its speed in seconds."""
-
-    kind: Literal["scripted"]
-    skill: Share = 0.3
-    gain: Share = 0.3
-    """How much of the distance to 1 a round of accepted rows closes."""
-    model_family: tuple[str, ...] = ("scripted",)
-
-
 Student = Annotated[StudentSettings, PartOf(STUDENTS)]
-
-
-class StudentBackend(EngineSettings):
-    """The student itself, in this process."""
-
-    kind: Literal["student"]
-
-
-class RecordedBackend(EngineSettings):
-    """Attempts played from a JSONL(.gz) file, so that real outputs of other models run through the loop."""
-
-    kind: Literal["recorded"]
-    path: str
-    id_field: str = "task_id"
-    text_field: str = "text"
-    layout: Literal["rows", "gsm8k_models"] = "rows"
-    """`rows`: one attempt a line; `gsm8k_models`: the four graded solutions a problem of OpenAI's release."""
-
-
-class HttpBackend(EngineSettings):
-    """Any OpenAI-compatible server."""
-
-    kind: Literal["http"]
-    url: str = operation(..., min_length=8)
-    """Base address up to and with `/v1`."""
-    model: str
-    """Name that the server knows. `{student}` is the folder of the weights that a round starts from: the student itself,
-    served (`transformers serve` loads a model by its path)."""
-    identity: str | None = None
-    """Stands in attempts and cache keys for the weights behind the name; None: the name. Change it when they change."""
-    model_family: tuple[str, ...] = ()
-    """Words for the family of its base model; `{student}` has the student's own."""
-    mode: Literal["chat", "text"] = "chat"
-    """Messages, or bare prompts (`student.template: plain` goes with text)."""
-    token_ids: bool = False
-    """Ask for exact token ids (vLLM); only of use for `{student}`, whose tokens are trained on."""
-    logprobs: Literal["off", "raw", "processed"] = "off"
-    """What the server's log-probabilities mean, if they are asked for; only of use for `{student}`."""
-    extra: dict[str, Any] = Field(default_factory=dict)
-    """Further fields of the request, for servers whose own sampling defaults have to be overruled."""
-    key_env: str | None = operation(None)
-    """Name of the environment variable that holds the key; the key itself never stands in a file."""
-    concurrency: Count = operation(16)
-    timeout_seconds: float = operation(120.0, gt=0)
-    max_tokens_spent: int | None = operation(None, ge=1)
-    """Hard stop (exit 3) on prompt + completion tokens of the run; None: no limit."""
-    max_money_spent: float | None = operation(None, ge=0)
-    """The same in money; needs both prices."""
-    prompt_price: float | None = operation(None, ge=0)
-    """Money a million prompt tokens."""
-    completion_price: float | None = operation(None, ge=0)
-    """Money a million completion tokens."""
-    retries: int = operation(5, ge=0)
-    """Failed tries of one request after the first; then it counts as an outage."""
-    wait_seconds: float = operation(0.5, gt=0)
-    """The first pause before another try; it doubles."""
-    privacy: Literal["scrub", "none"] = "scrub"
-    """What leaves this machine is scrubbed of personal data, unless said otherwise."""
-
-    @property
-    def served_student(self) -> bool:
-        """Whether it is the student itself, behind a server."""
-        return self.model == SERVED_STUDENT
-
-    @model_validator(mode="after")
-    def _priced(self) -> "HttpBackend":
-        prices = (self.prompt_price, self.completion_price)
-        if (self.max_money_spent is not None or any(prices)) and None in prices:
-            raise ValueError(
-                f"prompt_price is {prices[0]} and completion_price {prices[1]}; give both, money a million tokens"
-            )
-        return self
-
-
-SERVED_STUDENT = "{student}"
-
-
-class PretrainedBackend(EngineSettings):
-    """Another causal language model, by hub name or path, in this process: a teacher or judge without a server."""
-
-    kind: Literal["pretrained"]
-    model: str
-    revision: str | None = None
-    template: Literal["chat", "plain"] = "chat"
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    model_family: tuple[str, ...] = ()
-    """Words for the family of its base model."""
-
-
 Sampler = Annotated[EngineSettings, PartOf(ENGINES)]
-TeacherEngine = Annotated[EngineSettings, PartOf(ENGINES, only=("http", "pretrained"))]
+TeacherEngine = Annotated[EngineSettings, PartOf(ENGINES, but=("student", "recorded"))]
 """A model beside the student: a teacher or a judge."""

@@ -152,7 +152,7 @@ def making_faults(make: MakeTasks, tasks: TaskSettings, judged: bool) -> Iterato
         yield f"propose.make.makers has {', '.join(make.asking)}, which ask a teacher, and there is none; add propose.make.teacher"
     if make.teacher is not None and not make.asking:
         yield "propose.make.teacher is set, but no maker asks it; name one such as evolve, or remove it"
-    if make.teacher is not None and getattr(make.teacher.backend, "served_student", False):
+    if make.teacher is not None and make.teacher.backend.is_student:
         yield "propose.make.teacher.backend.model is {student}, and the student teaches nobody; name another model"
     if "instruct" in make.makers and not judged:
         yield "propose.make.makers has instruct, whose tasks only a judge can grade, and there is none; add judge"

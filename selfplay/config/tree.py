@@ -7,7 +7,8 @@ from pydantic import Field, model_validator
 
 from selfplay.config.judging import Audit, Judge
 from selfplay.config.leaks import Decontaminate
-from selfplay.config.sections import Count, Sampler, Section, Share, Student, StudentBackend, Tasks, operation
+from selfplay.config.registry import ENGINES
+from selfplay.config.sections import Count, Sampler, Section, Share, Student, Tasks, operation
 from selfplay.config.synthesis import MakeTasks, QuotaWish, making_faults
 from selfplay.config.training import Lora as Lora
 from selfplay.config.training import Train as Train
@@ -70,7 +71,7 @@ class Propose(Section):
 class Generate(Section):
     """How the student's attempts are drawn."""
 
-    backend: Sampler = StudentBackend(kind="student")
+    backend: Sampler = Field(default_factory=lambda: ENGINES.default_settings("student"))
     samples_per_task: Count = 4
     """Attempts at each task."""
     samples_mastered: Count | None = None
@@ -264,7 +265,7 @@ class Config(Section):
     tasks: Tasks
     student: Student
     propose: Propose = Propose()
-    generate: Generate = Generate()
+    generate: Generate = Field(default_factory=Generate)  # its engine is imported when a configuration is read
     verify: Verify = Verify()
     judge: Judge | None = None
     audit: Audit = Audit()
@@ -316,8 +317,11 @@ def _misfits(config: Config) -> Iterator[str]:
     yield from _teacher_misfits(config)
     if config.train.method != "sft":
         yield from _preference_misfits(config)
-    if config.correct.attempts and config.generate.backend.kind == "recorded":
-        yield "correct.attempts is 1, but generate.backend is recorded, which has no second attempts; set it to 0"
+    if config.correct.attempts and not config.generate.backend.answers_corrections:
+        yield (
+            f"correct.attempts is 1, but generate.backend is {config.generate.backend.kind}, which has no second attempts; "
+            "set it to 0"
+        )
     if config.correct.attempts and not config.curate.verified_only:
         yield (
             "correct.attempts is 1, but curate.verified_only is false, and that arm reads no verdict; a correction needs "
@@ -347,16 +351,6 @@ def _preference_misfits(config: Config) -> Iterator[str]:
 
 def _teacher_misfits(config: Config) -> Iterator[str]:
     """The same, of teacher and judge."""
-    writer, template = config.generate.backend, getattr(config.student, "template", "plain")
-    if writer.kind == "http" and writer.served_student and (writer.mode == "text") != (template == "plain"):
-        yield (
-            f"generate.backend.mode is {writer.mode}, but student.template is {template}, so it would be asked "
-            "in another form than it is trained in; use chat with chat, text with plain"
-        )
-    if writer.kind == "http" and not writer.served_student and (writer.token_ids or writer.logprobs != "off"):
-        yield (
-            f"generate.backend asks {writer.model} for token ids or log-probabilities, which mean nothing to the student; "
-            "remove them, or serve the student as model: '{student}'"
-        )
+    yield from config.generate.backend.misfits(config.student)
     if config.judge is None and config.audit.judge is not None:
         yield "audit.judge is set, but there is no judge whose verdicts it could check; add judge or remove it"

@@ -52,7 +52,7 @@ PHASES: tuple[Phase, ...] = (
 )
 """A round, in order. A phase's folder and its name in messages are the name of its function."""
 OF_ROUND_0 = ("curate", "train", "evaluate", "gate")
-KEEPS_STUDENT = ("propose", "generate")
+KEEPS_STUDENT = ("gate", "propose", "generate")
 """Phases before which the student stays in memory: the one that was evaluated writes the next round's attempts."""
 
 

@@ -172,6 +172,21 @@ def _any_of(words: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, sorted(words, key=len, reverse=True))))
 
 
+class TokenEncoder:
+    """A tokenizer with the student's template; an `Encoder`."""
+
+    def __init__(self, tokenizer: Any, template: Template) -> None:
+        self._tokenizer, self._template = tokenizer, template
+
+    def prompt(self, request: Request) -> list[int]:
+        """Ids of a prompt; see `encode_prompt`."""
+        return encode_prompt(self._tokenizer, request, self._template)
+
+    def completion(self, text: str) -> list[int]:
+        """Ids of a completion with the end token; see `encode_completion`."""
+        return encode_completion(self._tokenizer, text, self._template)
+
+
 def row_of(
     prompt_ids: Sequence[int],
     completion_ids: Sequence[int],

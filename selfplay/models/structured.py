@@ -8,7 +8,7 @@ objects that differ are no answer, nor is one that stands inside other talk, is 
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -23,9 +23,8 @@ _READ_CHARS = 256 * 1024
 _QUOTED_CHARS = 2000
 
 
-@runtime_checkable
 class SchemaBackend(Protocol):
-    """A backend that can hold its replies to a JSON schema."""
+    """A backend whose capabilities say that it can hold its replies to a JSON schema."""
 
     def complete_schema(
         self, requests: Sequence[Request], *, schema: Mapping[str, Any], n: int, sampling: Sampling, seed: int
@@ -98,9 +97,9 @@ def _folded(key: str) -> str:
 def _complete(
     backend: Backend, requests: Sequence[Request], shape: type[BaseModel], n: int, sampling: Sampling, seed: int
 ) -> list[list[Completion]]:
-    if isinstance(backend, SchemaBackend):
+    if backend.capabilities.json_schema:
         schema = shape.model_json_schema()
-        return backend.complete_schema(requests, schema=schema, n=n, sampling=sampling, seed=seed)
+        return cast(SchemaBackend, backend).complete_schema(requests, schema=schema, n=n, sampling=sampling, seed=seed)
     return backend.complete(requests, n=n, sampling=sampling, seed=seed)
 
 

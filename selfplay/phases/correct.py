@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from selfplay.config import Config
-from selfplay.config.sections import HttpBackend, PretrainedBackend, PretrainedStudent
 from selfplay.config.tree import Correct
 from selfplay.curate.solution_key import canonical_code, exact_key
 from selfplay.models import Backend
@@ -48,7 +46,10 @@ class Failed:
 
 def correct(ctx: RoundContext) -> None:
     """Writes one row a correction: the attempt (turn 1, its parent's number) with its verdicts and outcome."""
-    section, student, template = ctx.config.correct, ctx.identity("correct"), template_of(ctx.config)
+    section, student = ctx.config.correct, ctx.identity("correct")
+    template = ctx.config.generate.backend.prompt_form(
+        ctx.config.student
+    )  # a second attempt is asked for in the writer's form
     attempts, verified = ctx.finished("generate"), ctx.finished("verify")
     most = ctx.config.verify.max_error_share
 
@@ -90,16 +91,6 @@ def correct(ctx: RoundContext) -> None:
         progress=ctx.progress,
         accepted=lambda row: bool(row["outcome"] == Outcome.PASS.value),
     )
-
-
-def template_of(config: Config) -> Template:
-    """How a second attempt is asked for: as its writer is spoken to."""
-    writer = config.generate.backend
-    if isinstance(writer, HttpBackend):
-        return "chat" if writer.mode == "chat" else "plain"
-    if isinstance(writer, PretrainedBackend):
-        return writer.template
-    return config.student.template if isinstance(config.student, PretrainedStudent) else "plain"
 
 
 def sampling_of(ctx: RoundContext) -> Sampling:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from selfplay.config.sections import ScriptedStudent
 from selfplay.config.training import Train
 from selfplay.config.tree import Config
-from selfplay.models.student import read_scripted, terms_of, weights_of, write_scripted
+from selfplay.models.scripted import ScriptedStudent, read_scripted, terms_of, write_scripted
+from selfplay.models.student import weights_of
 from selfplay.phases.curate.pairs import FILE as PAIRS
 from selfplay.records import Preference, Row
 from selfplay.runtime.context import RoundContext

@@ -8,21 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from selfplay.config.judging import Audit
-from selfplay.config.sections import (
-    HttpBackend,
-    PretrainedBackend,
-    PretrainedStudent,
-    RecordedBackend,
-    Student,
-    StudentBackend,
-)
+from selfplay.config.registry import ENGINES
+from selfplay.config.sections import EngineSettings, StudentSettings
 from selfplay.config.tree import Config
 from selfplay.cores import usable_cores
 from selfplay.errors import ConfigError, DataError
-from selfplay.models import Backend
-from selfplay.models.student import Encoder, open_encoder, open_student, served_name
-from selfplay.models.teachers import ForeignTokens, Served, open_teacher
-from selfplay.records import Request, Task, digest
+from selfplay.models.base import Backend, Encoder, Opening, Weights, WithoutTokens
+from selfplay.records import Task, digest
 from selfplay.runtime.distributed import Ranks
 from selfplay.runtime.screens import Screen, screen_of
 from selfplay.seeds import seed_of
@@ -54,7 +46,6 @@ class RunResources:
         self._note = note
         self._executor: Executor | None = None
         self._kept: tuple[str, Backend, ExitStack] | None = None
-        self._encoder: Encoder | None = None
         self._fault_of: Callable[[Mapping[str, Any]], str] | None = None
 
     @cached_property
@@ -67,12 +58,16 @@ class RunResources:
         return found
 
     @cached_property
-    def student_section(self) -> Student:
+    def student_section(self) -> StudentSettings:
         """How the student is made: a model folder beside the config is found from any directory."""
-        section = self.config.student
-        if isinstance(section, PretrainedStudent) and (beside := self.folder / section.model).is_dir():
-            return section.model_copy(update={"model": str(beside.resolve())})
-        return section
+        return self.config.student.located(self.folder)
+
+    @property
+    def student_engine(self) -> EngineSettings:
+        """What samples the student: the engine of its attempts where that is the student, otherwise this process."""
+        writer = self.config.generate.backend
+        engine: EngineSettings = writer if writer.is_student else ENGINES.default_settings("student")
+        return engine
 
     @property
     def threads(self) -> int | None:
@@ -83,9 +78,9 @@ class RunResources:
 
     @contextmanager
     def student(self, model: Path, identity: str, *, keep: bool = False) -> Iterator[Backend]:
-        """The student with the weights of a model folder, whose hash is `identity`.
+        """The student with the weights of a model folder, whose hash is `identity`, in the engine that samples it.
 
-        With `keep` it stays in memory for whoever asks for the same weights next, until `release`.
+        With `keep` an engine that holds the weights stays open for whoever asks for the same ones next, until `release`.
         """
         known, self._kept = self._kept, None
         if known is not None and known[0] == identity:
@@ -94,12 +89,11 @@ class RunResources:
             if known is not None:
                 known[2].close()
             stack = ExitStack()
-            backend = stack.enter_context(
-                open_student(self.config.student, model, self.config.launch.device, self.threads)
-            )
+            weights = Weights(self.student_section, model, identity)
+            backend = stack.enter_context(self._open(self.student_engine, weights))
         with stack:
             yield backend
-            if keep:
+            if keep and backend.capabilities.holds_weights:
                 self._kept = identity, backend, stack.pop_all()
 
     def release(self) -> None:
@@ -109,40 +103,34 @@ class RunResources:
             known[2].close()
 
     def encoder(self, model: Path) -> Encoder:
-        """Text to the student's token ids. Opened once a run: training changes weights, never the tokenizer."""
-        if self._encoder is None:
-            self._encoder = open_encoder(self.config.student, model)
-        return self._encoder
+        """Text to the token ids of a model folder's tokenizer."""
+        encoder: Encoder = self.student_section.encoder(model)
+        return encoder
 
     def sampler(self, model: Path, identity: str) -> AbstractContextManager[Backend]:
-        """Who writes the training attempts: the student itself, or what generate.backend names. `identity`: of the weights."""
-        section = self.config.generate.backend
-        if isinstance(section, StudentBackend):
-            return self.student(model, identity)
-        if isinstance(section, RecordedBackend):
-            return _recorded(section, self.folder)
-        if isinstance(section, HttpBackend) and section.served_student:
-            return self._teacher(section, Served(served_name(model), identity))
-        return ForeignTokens(self._teacher(section))
+        """Who writes the training attempts: the student with these weights, or what generate.backend names."""
+        writer = self.config.generate.backend
+        return self.student(model, identity) if writer.is_student else WithoutTokens(self._open(writer))
 
     @property
     def origin(self) -> Literal["student", "teacher"]:
         """Who writes the training attempts, in a word."""
-        section = self.config.generate.backend
-        ours = isinstance(section, StudentBackend) or (isinstance(section, HttpBackend) and section.served_student)
-        return "student" if ours or isinstance(section, RecordedBackend) else "teacher"
+        return self.config.generate.backend.origin
 
-    def _teacher(self, section: HttpBackend | PretrainedBackend, served: Served | None = None) -> Backend:
+    def _open(self, engine: EngineSettings, student: Weights | None = None) -> Backend:
+        """Opens an engine of this run; `student`: the weights to sample, None for a teacher or judge."""
         launch = self.config.launch
-        cache = self.run / "replies.db"
-        return open_teacher(section, cache=cache, device=launch.device, threads=self.threads, served=served)
+        backend: Backend = engine.open(
+            Opening(self.folder, self.run / "replies.db", launch.device, self.threads, student)
+        )
+        return backend
 
     def spent(self) -> dict[str, float]:
         """All that servers were paid by this run so far, as `cost/` keys; {} where none was asked."""
         place = self.run / "replies.db"
         if not place.is_file():
             return {}
-        from selfplay.models.cache import ReplyCache
+        from selfplay.models.openai.cache import ReplyCache
 
         cache = ReplyCache(place)
         total = cache.spent_in_all()
@@ -212,10 +200,7 @@ class RunResources:
 
     def check_replies(self) -> None:
         """Raises DataError where recorded attempts, or texts to start from, cannot be read."""
-        section = self.config.generate.backend
-        if isinstance(section, RecordedBackend):
-            with _recorded(section, self.folder):
-                pass
+        self.config.generate.backend.check(self.folder)
         _ = self._texts
 
     @contextmanager
@@ -240,7 +225,7 @@ class RunResources:
     def teacher(self) -> AbstractContextManager[Backend | None]:
         """Who the makers of a round ask; None where nobody is."""
         made = self.config.propose.make
-        return nullcontext() if made is None or made.teacher is None else self._teacher(made.teacher.backend)
+        return nullcontext() if made is None or made.teacher is None else self._open(made.teacher.backend)
 
     def checkers(self) -> AbstractContextManager[VerifierSet]:
         """All verifiers but the judge, whose model is not loaded and whose server is not asked."""
@@ -256,16 +241,14 @@ class RunResources:
 
     def _options(self, audit: Audit | None) -> VerifierOptions:
         config = self.config
-        writer = config.generate.backend
-        written = writer.model_family if isinstance(writer, HttpBackend | PretrainedBackend) else ()
         return VerifierOptions(
             sandbox=config.verify.sandbox,
             judge=config.judge,
             audit=audit,
             workers=config.verify.sandbox.workers or max(1, usable_cores() // self.ranks.local_world_size),
-            student_family=(*config.student.model_family, *written),
+            student_family=(*config.student.model_family, *config.generate.backend.model_family),
             seed=seed_of(config.seed, "judge"),
-            open_backend=self._teacher,
+            open_backend=self._open,
             open_executor=self._sandbox,
             open_functions=lambda: nullcontext(self.functions),
         )
@@ -309,41 +292,12 @@ class RunResources:
 
     def fingerprint_files(self) -> dict[str, str]:
         """Content hashes of every file that the run's results depend on."""
+        from selfplay.store import sha256_of
+
         files = dict(self.source.fixed.files)
-        backend = self.config.generate.backend
-        if isinstance(backend, RecordedBackend):
-            files |= _recorded_table(backend, self.folder).files
+        writer, student = self.config.generate.backend, self.config.student
+        places = {**writer.files(self.folder), **student.files(self.folder)}
+        files |= {name: sha256_of(place) for name, place in places.items()}
         if self._texts is not None:
             files |= self._texts.files
-        student = self.student_section
-        if isinstance(student, PretrainedStudent) and Path(student.model).is_dir():
-            from selfplay.store import sha256_of
-
-            files["student.model"] = sha256_of(Path(student.model))
         return files
-
-
-def _recorded_table(section: RecordedBackend, folder: Path) -> Any:
-    from selfplay.tasks.table_files import read_table
-
-    return read_table(section.path, folder)
-
-
-def _recorded(section: RecordedBackend, folder: Path) -> AbstractContextManager[Backend]:
-    if section.layout == "rows":
-        from selfplay.models.recorded import Recorded
-
-        return Recorded(_recorded_table(section, folder).name, section.id_field, section.text_field)
-    from selfplay.models.scripted import Scripted
-    from selfplay.tasks.gsm8k import recorded_gsm8k
-
-    graded = recorded_gsm8k(_recorded_table(section, folder))
-
-    def play(request: Request, sample: int, seed: int) -> str:
-        if request.task_id not in graded or sample >= len(graded[request.task_id]):
-            raise ConfigError(
-                f"generate.backend: {section.path} has no attempt {sample} of task {request.task_id}; use generate.samples_per_task: 4"
-            )
-        return graded[request.task_id][sample][0]
-
-    return Scripted(play, identity=f"recorded-{digest(sorted(graded))}")

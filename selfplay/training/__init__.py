@@ -78,12 +78,10 @@ def train(
 
     Raises ConfigError, DataError, Interrupted, and OutageError where several ranks must start anew.
     """
-    from selfplay.models.embedded import out_of_memory
-
     found = ranks.broadcast("train: what is there", _look(out, step_offset) if ranks.is_main else None)
     if found["done"] is not None:
         return TrainReport(**found["done"])
-    from selfplay.models.transformer import quiet_cpu
+    from selfplay.models.transformers.library import out_of_memory, quiet_cpu
     from selfplay.training import trl_run
 
     quiet_cpu(threads)

@@ -1,7 +1,7 @@
 """Floor 4: training rows from traces and from the anchor."""
 
+from selfplay.models.base import Encoder
 from selfplay.models.encode import row_of
-from selfplay.models.student import Encoder
 from selfplay.records import Request, Row, Task, Trace
 
 

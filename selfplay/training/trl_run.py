@@ -16,7 +16,7 @@ import torch
 
 from selfplay.config.training import Lora, Train
 from selfplay.errors import ConfigError, Interrupted
-from selfplay.models import transformer
+from selfplay.models.transformers import library as transformer
 from selfplay.runtime.distributed import Ranks
 from selfplay.store.files import sync
 from selfplay.training.checkpoints import commit_checkpoint

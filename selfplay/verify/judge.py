@@ -87,7 +87,7 @@ class Judge(RegisteredVerifier):
             )
         for section in (options.judge, options.audit.judge if options.audit else None):
             if section is not None:
-                require_unrelated_judge(section.backend.model, section.backend.model_family, options.student_family)
+                require_unrelated_judge(section.backend.name, section.backend.model_family, options.student_family)
 
     @classmethod
     def open(cls, opening: Opening) -> Self:

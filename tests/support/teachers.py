@@ -21,7 +21,7 @@ propose:
   tasks_per_round: 12
   make:
     makers: {{procedural: 6, evolve: 6, backtranslate: 6, variants: 3}}
-    teacher: {{backend: {{kind: http, url: "{url}", model: m, privacy: none, retries: 0, wait_seconds: 0.01}}, temperature: 0}}
+    teacher: {{backend: {{kind: http, url: "{url}", model: m, privacy: none, retries: 0, initial_backoff_seconds: 0.01}}, temperature: 0}}
     chunk_tasks: 4
 generate: {{samples_per_task: 3, chunk_tasks: 8}}
 correct: {{attempts: 1}}

@@ -2,7 +2,6 @@
 
 from selfplay.config.tree import Curate
 from selfplay.curate import Archive
-from selfplay.models.student import make_initial
 from selfplay.phases.curate.groups import groups_of
 from selfplay.phases.curate.mixing import LevelMix
 from selfplay.phases.curate.select import Curation, curate_anchor
@@ -18,7 +17,7 @@ def curate(ctx: RoundContext) -> None:
 
 def _curate_anchor(ctx: RoundContext) -> None:
     anchor, initial = ctx.resources.source.fixed.anchor, ctx.run.round(0) / "initial"
-    make_initial(ctx.resources.student_section, anchor, initial, seed_of(ctx.config.seed, "student"))
+    ctx.resources.student_section.make_initial(anchor, initial, seed_of(ctx.config.seed, "student"))
     curate_anchor(anchor, ctx.resources.encoder(initial), ctx.at("curate"))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import repeat
 from typing import Literal, NamedTuple
 
-from selfplay.models.student import Encoder
+from selfplay.models.base import Encoder
 from selfplay.records import Attempt, Request, Task, Trace
 from selfplay.runtime.context import RoundContext
 from selfplay.runtime.verified import Corrected, VerifiedAttempt, read_corrections

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, TextIO
 from selfplay.config.tree import Curate
 from selfplay.curate import Archive, SelectRules, archive_entries, select
 from selfplay.curate.screening import Screening
-from selfplay.models.student import Encoder
+from selfplay.models.base import Encoder
 from selfplay.phases.curate.groups import Encoding, Group
 from selfplay.phases.curate.mixing import LevelMix, mix
 from selfplay.phases.curate.pairs import FILE as PAIRS

@@ -1,193 +1,187 @@
-"""Floor 5: the dev set and the test set under the round's weights: greedy, sampled, and likelihood, in chunks.
+"""Floor 6: the dev set and the test set under the round's weights: greedy, sampled, and the likelihood of human text.
 
-Dev tasks are sampled at temperature 1, top-p 1, with the same seeds every round, apart from the training sampler.
-What the rows come to is computed in `measures`.
+Whatever samples the student's training attempts answers here too. Dev tasks are sampled at temperature 1, top-p 1, with the same
+seeds in every round, apart from the training sampler. What the rows come to is computed in `measures`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
+from functools import cached_property
+from typing import Any
 
-from selfplay.config.tree import Evaluate
-from selfplay.models import Backend
-from selfplay.models.student import Encoder
+from selfplay.models.base import Backend, Encoder, scorer_of
 from selfplay.phases.evaluate import drift, measures
-from selfplay.records import Outcome, Request, Sampling, Task
+from selfplay.phases.evaluate.parts import LIKELIHOOD, SAMPLES, Part, chunks_of, parts_of
+from selfplay.records import Attempt, Outcome, Request, Sampling, Task
 from selfplay.runtime.chunk_runner import Json, refuse_outage, run_chunks
 from selfplay.runtime.context import RoundContext
-from selfplay.runtime.progress import Progress
 from selfplay.runtime.sampling import attempt_of, complete_all
 from selfplay.runtime.verified import Verifiers, is_outage, verify_with_retry
-from selfplay.seeds import seed_of
 from selfplay.store import Chunk, ChunkFolder, read_json, write_json
-from selfplay.tasks import Fixed
 from selfplay.training.rows import anchor_row
 
-Tools = tuple[Backend, Verifiers, Callable[[], Encoder]]
-
-
-@dataclass(frozen=True)
-class Part:
-    """One pass over some tasks."""
-
-    name: str
-    """`dev`, `test`, `samples` (of the dev set) or `likelihood` (of human text)."""
-    tasks: tuple[Task, ...]
-    samples: int
-    temperature: float
+FROZEN = "dev.json"
+"""What a round's later figures are compared with; that of round 0 is the one that is read."""
 
 
 def evaluate(ctx: RoundContext) -> None:
-    """Writes chunks with one row a completion, or a text scored; then the round's figures, and in round 0 what is frozen."""
-    _evaluate(ctx)
+    """Writes chunks with a row for each completion and each scored text; then rank 0 writes `metrics.json` and `dev.json`."""
+    work = _Work(ctx)
+    run_chunks(
+        "evaluate",
+        ChunkFolder(ctx.at("evaluate"), chunks_of(ctx.config.eval, work.parts, work.identity)),
+        work.open_tools,
+        work.rows,
+        ranks=ctx.ranks,
+        progress=ctx.progress,
+        accepted=lambda row: row.get("outcome") == Outcome.PASS.value,
+    )
     if ctx.ranks.is_main:
-        _measure(ctx)
+        _measure(ctx, work.parts)
     ctx.ranks.barrier("measured")
 
 
-def _measure(ctx: RoundContext) -> None:
-    most = ctx.config.verify.max_error_share
-    rows = (row for rows in ctx.finished("evaluate").iter_json() for row in rows)
-    first = read_json(ctx.run.phase(0, "evaluate") / "dev.json") if ctx.number else None
-    figures, frozen = measures.measure(ctx.config.eval, ctx.resources.source.fixed, rows, first, most)
-    write_json(ctx.at("evaluate") / "dev.json", frozen)
+def _measure(ctx: RoundContext, parts: Sequence[Part]) -> None:
+    """The round's figures from its rows, and a note on what is missing among them."""
+    allowed = ctx.config.verify.max_error_share
+    rows = [row for chunk in ctx.finished("evaluate").iter_json() for row in chunk]
+    figures, frozen = measures.measure(ctx.config.eval, ctx.resources.source.fixed, rows, _round_0(ctx), allowed)
+    write_json(ctx.at("evaluate") / FROZEN, frozen)
     write_json(ctx.at("evaluate") / "metrics.json", figures)
     if lost := [f"{figures[key]} of {key.partition('_')[0]}" for key in measures.ERRORS if figures.get(key)]:
         ctx.note(
-            f"evaluation could not judge {', '.join(lost)}; they are left out, and above "
-            f"verify.max_error_share = {most} there is no figure"
+            f"evaluation could not judge {', '.join(lost)}; they are left out, and above verify.max_error_share = "
+            f"{allowed} there is no figure"
+        )
+    wanted = {part.name for part in parts} & {LIKELIHOOD, SAMPLES}
+    if wanted and not {LIKELIHOOD, drift.PART} & {row["part"] for row in rows}:
+        ctx.note(
+            "the likelihood of human text and the drift from round 0 are left out: they need token ids and their "
+            f"likelihoods, which a {ctx.config.student.kind} student in engine {ctx.resources.student_engine.kind} does not give"
         )
 
 
-def _evaluate(ctx: RoundContext) -> None:
-    section, fixed, round, progress = ctx.config.eval, ctx.resources.source.fixed, ctx.number, ctx.progress
-    model, student, out = ctx.run.model(round), ctx.identity("evaluate"), ctx.at("evaluate")
-    max_new_tokens, stop = section.max_new_tokens or ctx.config.generate.max_new_tokens, ctx.config.generate.stop
-    max_error_share = ctx.config.verify.max_error_share
-    first = ctx.run.phase(0, "evaluate") / "dev.json" if round else None
-    parts = {part.name: part for part in parts_of(section, fixed)}
+def _round_0(ctx: RoundContext) -> Json | None:
+    """What round 0 froze; None in round 0 itself."""
+    if ctx.number == 0:
+        return None
+    frozen: Json = read_json(ctx.run.phase(0, "evaluate") / FROZEN)
+    return frozen
+
+
+@dataclass(frozen=True)
+class _Tools:
+    """What a rank opens at its first chunk."""
+
+    backend: Backend
+    verifiers: Verifiers
+    open_encoder: Callable[[], Encoder]
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The student's tokenizer, which only scoring needs."""
+        return self.open_encoder()
+
+
+class _Work:
+    """The work of one chunk."""
+
+    def __init__(self, ctx: RoundContext) -> None:
+        section, generate = ctx.config.eval, ctx.config.generate
+        self._ctx = ctx
+        self.identity = ctx.identity("evaluate")
+        self.parts = parts_of(section, ctx.resources.source.fixed)
+        self._tasks = {f"{part.name}/{task.id}": (part, task) for part in self.parts for task in part.tasks}
+        self._limits: dict[str, Any] = {
+            "max_new_tokens": section.max_new_tokens or generate.max_new_tokens,
+            "stop": generate.stop,
+        }
 
     @contextmanager
-    def open_tools() -> Iterator[Tools]:
-        with ExitStack() as stack:
-            backend = stack.enter_context(ctx.resources.student(model, student, keep=True))
-            yield backend, stack.enter_context(ctx.resources.verifiers()), lambda: ctx.resources.encoder(model)
+    def open_tools(self) -> Iterator[_Tools]:
+        """Whatever samples the student, and the verifiers."""
+        resources, model = self._ctx.resources, self._ctx.run.model(self._ctx.number)
+        with resources.student(model, self.identity, keep=True) as backend, resources.verifiers() as verifiers:
+            yield _Tools(backend, verifiers, lambda: resources.encoder(model))
 
-    def work(tools: Tools, chunk: Chunk) -> list[Json]:
-        part = parts[chunk.members[0].partition("/")[0]]
-        chosen = [tasks_by_member[member] for member in chunk.members]
-        if part.name == "likelihood":
-            return _score(tools, chosen, progress)
-        sampling = Sampling(temperature=part.temperature, max_new_tokens=max_new_tokens, stop=stop)
-        rows = _answer(tools, chosen, part, sampling, chunk, round, progress, max_error_share)
-        if part.name == "samples":
-            with progress.timed("evaluate"):
-                rows += drift.score(tools[0], frozen() if first else drift.freeze(rows), [t.id for t in chosen])
-        return [{k: v for k, v in row.items() if k not in drift.IDS or row["part"] == drift.PART} for row in rows]
-
-    @cache
-    def frozen() -> drift.Frozen:
-        return drift.read(first) if first else {}
-
-    tasks_by_member = {f"{part.name}/{task.id}": task for part in parts.values() for task in part.tasks}
-    passed = Outcome.PASS.value
-    run_chunks(
-        "evaluate",
-        folder_of(section, fixed, student, out),
-        open_tools,
-        work,
-        ranks=ctx.ranks,
-        progress=progress,
-        accepted=lambda row: bool(row.get("outcome") == passed),
-    )
-
-
-def parts_of(section: Evaluate, fixed: Fixed) -> list[Part]:
-    """What is evaluated, in order."""
-    parts = [Part("dev", tuple(fixed.dev), 1, 0.0)]
-    if section.samples:
-        parts.append(Part("samples", tuple(spread(fixed.dev, section.sample_tasks)), section.samples, 1.0))
-    if section.test:
-        parts.append(Part("test", tuple(fixed.test), 1, 0.0))
-    parts.append(Part("likelihood", tuple(fixed.human_text), 0, 1.0))
-    return [part for part in parts if part.tasks]
-
-
-def spread(tasks: Sequence[Task], count: int | None) -> list[Task]:
-    """`count` tasks at even distances: sources lay the dev set out by stratum, so every stratum keeps its share."""
-    if count is None or count >= len(tasks):
-        return list(tasks)
-    return [tasks[i * len(tasks) // count] for i in range(count)]
-
-
-def folder_of(section: Evaluate, fixed: Fixed, student: str, out: Path) -> ChunkFolder:
-    """The phase's chunks: the same on every rank, at every start, and with the same seeds in every round."""
-    chunks: list[Chunk] = []
-    for part in parts_of(section, fixed):
-        members = [f"{part.name}/{task.id}" for task in part.tasks]
-        for start in range(0, len(members), section.chunk_tasks):
-            piece = tuple(members[start : start + section.chunk_tasks])
-            seed = seed_of(section.seed, "evaluate", part.name, start)
-            chunks.append(Chunk(len(chunks), piece, seed, f"{student}/{part.samples}"))
-    return ChunkFolder(out, chunks)
-
-
-def _answer(
-    tools: Tools,
-    tasks: Sequence[Task],
-    part: Part,
-    sampling: Sampling,
-    chunk: Chunk,
-    round: int,
-    progress: Progress,
-    max_error_share: float,
-) -> list[Json]:
-    backend, verifiers, _ = tools
-    sampler = sampling.model_dump(mode="json")
-    with progress.timed("evaluate"):
-        found = complete_all(backend, [Request.of(task) for task in tasks], part.samples, sampling, chunk.seed)
-        flat = [
-            (
-                task,
-                attempt_of(task.id, n, completion, sampler, backend.identity, chunk.id, round),
-                len(completion.completion_ids or ()),
+    def rows(self, tools: _Tools, chunk: Chunk) -> list[Json]:
+        """A row for each completion or scored text."""
+        found = [self._tasks[member] for member in chunk.members]
+        part, tasks = found[0][0], [task for _, task in found]
+        if part.name == LIKELIHOOD:
+            return self._scored(tools, tasks)
+        answered = self._answered(tools, tasks, part, chunk)
+        rows = [_row(part, task, attempt, outcome) for task, attempt, outcome in answered]
+        if part.name == SAMPLES:
+            rows += self._drift(
+                tools, tasks, [attempt for _, attempt, outcome in answered if outcome is not Outcome.ERROR]
             )
-            for task, row in zip(tasks, found, strict=True)
-            for n, completion in enumerate(row)
+        return rows
+
+    def _answered(
+        self, tools: _Tools, tasks: Sequence[Task], part: Part, chunk: Chunk
+    ) -> list[tuple[Task, Attempt, Outcome]]:
+        """Attempts at the tasks with what the verifiers say. Raises OutageError where too many failed on our side."""
+        sampling = Sampling(temperature=part.temperature, **self._limits)
+        sampler = sampling.model_dump(mode="json")
+        with self._ctx.progress.timed("evaluate"):
+            found = complete_all(
+                tools.backend, [Request.of(task) for task in tasks], part.samples, sampling, chunk.seed
+            )
+            asked, attempts = list[Task](), list[Attempt]()
+            for task, completions in zip(tasks, found, strict=True):
+                for n, completion in enumerate(completions):
+                    asked.append(task)
+                    attempts.append(
+                        attempt_of(task.id, n, completion, sampler, tools.backend.identity, chunk.id, self._ctx.number)
+                    )
+            judged = verify_with_retry(asked, attempts, tools.verifiers)
+        refuse_outage(
+            "evaluate",
+            chunk,
+            sum(map(is_outage, judged)),
+            len(judged),
+            self._ctx.config.verify.max_error_share,
+            "error verdicts or failed completions",
+        )
+        return [(task, attempt, one.outcome) for task, attempt, one in zip(asked, attempts, judged, strict=True)]
+
+    def _drift(self, tools: _Tools, tasks: Sequence[Task], attempts: Sequence[Attempt]) -> list[Json]:
+        """Round 0's samples of these tasks under the round's weights; in round 0 its own. Nothing where the engine cannot score."""
+        scorer = scorer_of(tools.backend)
+        if scorer is None:
+            return []
+        with self._ctx.progress.timed("evaluate"):
+            frozen = drift.freeze(attempts) if self._first is None else drift.read(self._first)
+            return drift.score(scorer, frozen, [task.id for task in tasks])
+
+    @cached_property
+    def _first(self) -> Json | None:
+        return _round_0(self._ctx)
+
+    def _scored(self, tools: _Tools, tasks: Sequence[Task]) -> list[Json]:
+        """The log-likelihood of human text; nothing where the engine cannot score."""
+        scorer = scorer_of(tools.backend)
+        if scorer is None:
+            return []
+        rows = [anchor_row(tools.encoder, task) for task in tasks]
+        with self._ctx.progress.timed("evaluate"):
+            scored = scorer.likelihood(rows)
+        return [
+            {"part": LIKELIHOOD, "task_id": task.id, "nats": -float(total), "tokens": int(count)}
+            for task, (total, count) in zip(tasks, scored, strict=True)
         ]
-        judged = verify_with_retry([task for task, _, _ in flat], [attempt for _, attempt, _ in flat], verifiers)
-    lost = sum(map(is_outage, judged))
-    refuse_outage("evaluate", chunk, lost, len(judged), max_error_share, "error verdicts or failed completions")
-    return [
-        {
-            "part": part.name,
-            "task_id": task.id,
-            "sample": attempt.attempt,
-            "outcome": one.outcome.value,
-            "text": attempt.text,
-            "finish_reason": attempt.finish_reason,
-            "tokens": tokens,
-            "nats": -sum(attempt.logprobs) if attempt.logprobs and part.name == "samples" else None,
-            "prompt_ids": attempt.prompt_ids,
-            "completion_ids": attempt.completion_ids,
-        }
-        for (task, attempt, tokens), one in zip(flat, judged, strict=True)
-    ]
 
 
-def _score(tools: Tools, tasks: Sequence[Task], progress: Progress) -> list[Json]:
-    """Log-likelihood of human text; nothing from backends that cannot score."""
-    backend, _, open_encoder = tools
-    score = getattr(backend, "likelihood", None)
-    if score is None:
-        return []
-    encoder = open_encoder()
-    rows = [anchor_row(encoder, task) for task in tasks]
-    with progress.timed("evaluate"):
-        scored = score(rows)
-    return [
-        {"part": "likelihood", "task_id": task.id, "nats": -float(total), "tokens": int(count)}
-        for task, (total, count) in zip(tasks, scored, strict=True)
-    ]
+def _row(part: Part, task: Task, attempt: Attempt, outcome: Outcome) -> Json:
+    return {
+        "part": part.name,
+        "task_id": task.id,
+        "sample": attempt.attempt,
+        "outcome": outcome.value,
+        "text": attempt.text,
+        "finish_reason": attempt.finish_reason,
+        "tokens": len(attempt.completion_ids or ()),
+        "nats": -sum(attempt.logprobs) if attempt.logprobs and part.name == SAMPLES else None,
+    }

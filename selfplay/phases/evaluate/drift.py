@@ -1,25 +1,22 @@
-"""Floor 5: how far the student is from round 0, told on round 0's own samples: forward KL, and entropy on frozen prefixes.
+"""Floor 6: how far the student is from round 0, measured on round 0's own samples: forward KL, and entropy on frozen prefixes.
 
 Round 0 keeps a sample of each sampled dev task, with its token ids; every later round scores them in one pass. Forward
-KL is the direction that sees modes dropped. The reverse one needs round 0's weights in memory beside the round's own, for
-every round and rank, and is not computed here (`selfplay.collapse.kl_from_samples` does it from log-probabilities).
+KL is the direction that sees modes dropped. The reverse one needs round 0's weights in memory beside the round's own, in
+every round and on every rank, and is not computed.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from selfplay.collapse import bootstrap_mean, paired_delta, ratio_of_sums
 from selfplay.config.tree import Evaluate
-from selfplay.models import Backend
+from selfplay.models.base import Scorer
 from selfplay.models.encode import row_of
-from selfplay.records import Outcome
+from selfplay.records import Attempt
 from selfplay.runtime.chunk_runner import Json
-from selfplay.store import read_json
 
 PART = "drift"
-IDS = ("prompt_ids", "completion_ids")
 PER_TASK = 1
 MOST_TOKENS = 512
 """Longer samples are scored up to here: the divergence is then that of their beginnings."""
@@ -28,29 +25,28 @@ Frozen = Mapping[str, Sequence[Json]]
 """By task id: samples of round 0 with `prompt_ids`, `completion_ids`, and once scored `nats`, `tokens`, `entropy`."""
 
 
-def freeze(rows: Sequence[Json]) -> Frozen:
+def freeze(attempts: Sequence[Attempt]) -> Frozen:
     """The first samples of each task that came with token ids."""
     found: dict[str, list[Json]] = defaultdict(list)
-    for row in rows:
-        if row["prompt_ids"] and row["completion_ids"] and row["outcome"] != Outcome.ERROR.value:
-            ids = {"prompt_ids": list(row["prompt_ids"]), "completion_ids": list(row["completion_ids"])[:MOST_TOKENS]}
-            found[row["task_id"]].append(ids)
+    for attempt in attempts:
+        if attempt.prompt_ids and attempt.completion_ids:
+            ids = {"prompt_ids": list(attempt.prompt_ids), "completion_ids": list(attempt.completion_ids[:MOST_TOKENS])}
+            found[attempt.task_id].append(ids)
     return {task: kept[:PER_TASK] for task, kept in found.items()}
 
 
-def read(dev: Path) -> Frozen:
-    """What round 0 froze; nothing where its backend gave no token ids."""
-    kept: Frozen = read_json(dev).get(PART, {})
+def read(first: Mapping[str, Any]) -> Frozen:
+    """What round 0 froze, of its `dev.json`; nothing where its engine gave no token ids."""
+    kept: Frozen = first.get(PART, {})
     return kept
 
 
-def score(backend: Backend, frozen: Frozen, task_ids: Sequence[str]) -> list[Json]:
-    """One row a frozen sample of these tasks, under the round's weights; none from backends that cannot score."""
-    entropies = getattr(backend, "entropies", None)
+def score(scorer: Scorer, frozen: Frozen, task_ids: Sequence[str]) -> list[Json]:
+    """One row for each frozen sample of these tasks, under the scorer's weights."""
     kept = [(task, one) for task in task_ids for one in frozen.get(task, ())]
-    if entropies is None or not kept:
+    if not kept:
         return []
-    scored = entropies([row_of(one["prompt_ids"], one["completion_ids"]) for _, one in kept])
+    scored = scorer.entropies([row_of(one["prompt_ids"], one["completion_ids"]) for _, one in kept])
     return [
         {
             "part": PART,
@@ -58,7 +54,8 @@ def score(backend: Backend, frozen: Frozen, task_ids: Sequence[str]) -> list[Jso
             "nats": -float(total),
             "tokens": int(count),
             "entropy": float(entropy),
-            **{name: one[name] for name in IDS},
+            "prompt_ids": one["prompt_ids"],
+            "completion_ids": one["completion_ids"],
         }
         for (task, one), (total, count, entropy) in zip(kept, scored, strict=True)
     ]
@@ -85,7 +82,7 @@ def figures(
     out |= _put("token_entropy_ref_prefix", ratio_of_sums(_sums(now, "entropy"), tokens, **again))
     if not first:
         return out, {task: list(kept) for task, kept in now.items()}
-    before = {task: first.get(PART, {}).get(task, ()) for task in now}
+    before = {task: read(first).get(task, ()) for task in now}
     both = {task: kept for task, kept in now.items() if len(kept) == len(before[task])}
     if both:
         then = {task: before[task] for task in both}

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from selfplay.config.training import Train
-from selfplay.models import transformer
+from selfplay.models.transformers import library as transformer
 from selfplay.store.files import write_whole
 from selfplay.training.pair_schedule import PairPlan
 from selfplay.training.trl_parts import (

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from selfplay.config.training import Train
-from selfplay.models import transformer
+from selfplay.models.transformers import library as transformer
 from selfplay.records import Row
 from selfplay.runtime.distributed import Ranks
 from selfplay.training.schedule import Plan

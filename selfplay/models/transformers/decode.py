@@ -1,7 +1,7 @@
-"""Floor 2: the decode loop of the embedded student: rows of any length in one batch, replaced as they finish.
+"""Floor 2: the decode loop: rows of any length in one batch, each replaced as it finishes. Imports torch.
 
 Every draw is keyed by (seed, request, sample, step), so that batch size, sorting, refilling and dropping rows change no
-sampled text beyond float noise. Needs torch; knows of no text but for the stop words' test it is handed.
+sampled text beyond float noise. It works on token ids; a caller's test finds stop words.
 """
 
 from collections import deque
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from selfplay.models.transformer import forward_of, layer_kinds, prompt_cache, window_cache
+from selfplay.models.transformers.library import forward_of, layer_kinds, prompt_cache, window_cache
 from selfplay.records import Sampling
 from selfplay.seeds import seed_of
 

@@ -1,4 +1,4 @@
-"""Floor 2: one backend for every OpenAI-compatible server: vLLM, SGLang, `transformers serve`, a hosted model.
+"""Floor 2: the HTTP client for every OpenAI-compatible server.
 
 One of the two doors by which text leaves the machine: it cannot be built without a privacy filter. Async inside,
 synchronous outside. A server's failure is a completion with `finish_reason="error"`, never an answer; only a wrong
@@ -9,17 +9,18 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import httpx2
 
 from selfplay.errors import BudgetError, ConfigError
-from selfplay.models.access import PerTrace, Privacy, checked_url, key_from
-from selfplay.models.background import Background
-from selfplay.models.budget import Budget, Spent
-from selfplay.models.cache import ReplyCache
-from selfplay.models.limits import Gate, Limit, Patience, retry_after
-from selfplay.models.wire import Ask, Kind, LogprobsMode, Reply, Trouble, clean, concession, read
+from selfplay.models.base import Backend, Capabilities
+from selfplay.models.openai.access import PerTrace, Privacy, checked_url, key_from
+from selfplay.models.openai.background import Background
+from selfplay.models.openai.budget import Budget, Spent
+from selfplay.models.openai.cache import ReplyCache
+from selfplay.models.openai.limits import Gate, Limit, Patience, retry_after
+from selfplay.models.openai.wire import Ask, Kind, LogprobsMode, Reply, Trouble, clean, concession, read
 from selfplay.records import Completion, Request, Sampling
 from selfplay.seeds import seed_of
 
@@ -27,7 +28,7 @@ _OURS = frozenset({"model", "messages", "prompt", "n", "seed", "stream", "respon
 _log = logging.getLogger(__name__)
 
 
-class Http:
+class Http(Backend):
     """Completes prompts over HTTP. Give `with`, or call `close`. Calls must not overlap: one caller at a time.
 
     `base_url` ends before `/chat/completions`, as in `http://host:8000/v1`. `privacy` maps every text that is sent.
@@ -67,6 +68,7 @@ class Http:
         self.url = checked_url(base_url)
         self.model = model
         self.identity = identity or model
+        self.capabilities = Capabilities(token_ids=token_ids, logprobs=logprobs != "off", json_schema=True)
         self.mode = mode
         self.budget = budget or Budget()
         self.patience = patience or Patience()
@@ -119,12 +121,6 @@ class Http:
         self._background.close()
         if self._owns_cache:
             self.cache.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     async def _close_client(self) -> None:
         if self._client is not None:

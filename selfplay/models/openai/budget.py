@@ -12,10 +12,6 @@ class Prices:
     prompt_per_million: float
     completion_per_million: float
 
-    def __post_init__(self) -> None:
-        if min(self.prompt_per_million, self.completion_per_million) < 0:
-            raise ConfigError(f"prices are {self}, must be >= 0; give money a million tokens")
-
 
 @dataclass(frozen=True)
 class Spent:
@@ -52,9 +48,6 @@ class Budget:
             raise ConfigError(
                 f"budget: max_money is {self.max_money} but there are no prices; give prices, or max_tokens"
             )
-        for name, value in (("max_tokens", self.max_tokens), ("max_money", self.max_money)):
-            if value is not None and value < 0:
-                raise ConfigError(f"budget: {name} is {value}, must be >= 0; leave it out for no limit")
 
     @property
     def limited(self) -> bool:

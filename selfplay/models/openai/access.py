@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Literal, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
+from selfplay.curate.privacy import Surrogates, scrub
 from selfplay.errors import ConfigError
 
 
@@ -21,6 +22,19 @@ class PerTrace(Protocol):
 
 Privacy = Callable[[str], str] | PerTrace | Literal["none"]
 """Maps each text before it leaves; `none` says in so many words that nothing has to be filtered."""
+
+
+class Scrub:
+    """The privacy filter of what leaves: identifiers become surrogates, the same ones throughout a text."""
+
+    def __call__(self, text: str) -> str:
+        """The text with surrogates of its own."""
+        return self.fresh()(text)
+
+    def fresh(self) -> Callable[[str], str]:
+        """A filter for the texts of one trace: the same value has the same surrogate in all of them."""
+        given = Surrogates()
+        return lambda text: scrub(text, surrogates=given).text or ""
 
 
 def checked_url(url: str) -> str:

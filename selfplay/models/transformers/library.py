@@ -1,7 +1,7 @@
 """Floor 2: all that is taken from transformers and PEFT: loading, identity of weights, the decoder's cache and attention.
 
 A model folder is full weights, a PEFT adapter beside `adapter_base.json` (its base's name and hash), or a pointer. Importing this
-file costs seconds: callers do it inside functions.
+file costs seconds: callers import it when they open a model.
 """
 
 import hashlib
@@ -283,6 +283,15 @@ def attention_for(path: str | Path, device: torch.device, revision: str | None =
     AttentionInterface.register(ONE_TOKEN, one_token_attention)
     AttentionMaskInterface.register(ONE_TOKEN, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
     return ONE_TOKEN
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether the error says that memory ran out, on a GPU or (torch's RuntimeError) on the CPU."""
+    return (
+        type(error).__name__ == "OutOfMemoryError"
+        or isinstance(error, MemoryError)
+        or any(words in str(error) for words in ("can't allocate memory", "not enough memory", "out of memory"))
+    )
 
 
 # ---- decoding: cache and attention ----

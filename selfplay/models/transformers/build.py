@@ -1,8 +1,12 @@
-"""Floor 2: a student from nothing: a stock Llama with random weights and a BPE tokenizer trained on the run's own texts."""
+"""Floor 2: the tiny student: a stock Llama with random weights and a BPE tokenizer trained on the run's own texts. Imports torch."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 PAD, EOS = "<pad>", "<eos>"
 NO_ROTATION = 1e30
@@ -19,9 +23,6 @@ def build_student(out: Path, *, texts: Sequence[str], vocab_size: int, shape: di
     rope_theta (10,000 if not given; a large one, such as 1e12, keeps near order and blurs far positions). The vocabulary
     is smaller than `vocab_size` where the texts have fewer pairs to merge.
     """
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
     theta = NO_ROTATION if shape.get("nope") else float(shape.get("rope_theta", 10_000.0))
     tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=train_tokenizer(texts, vocab_size), pad_token=PAD, eos_token=EOS
@@ -53,8 +54,6 @@ def train_tokenizer(texts: Sequence[str], vocab_size: int) -> Any:
     Merges cross spaces, so that a phrase of the texts becomes one token; what follows a list or comment marker is the
     same token in prompt and completion, which makes an echo plain copying.
     """
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [

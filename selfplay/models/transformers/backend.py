@@ -1,15 +1,17 @@
-"""Floor 2: the embedded student: a transformers model in this process, read from disk, sampled and scored on exact ids.
+"""Floor 2: a transformers model in this process, read from disk, sampled and scored on exact ids. Imports torch."""
 
-Torch and transformers are loaded when a model is opened, not when this file is imported.
-"""
-
+import gc
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+import torch
+
+from selfplay.models.base import Backend, Capabilities
 from selfplay.models.encode import Template, encode_prompt
+from selfplay.models.transformers import library
+from selfplay.models.transformers.decode import Decoder, Draw
 from selfplay.records import Completion, Request, Row, Sampling
 
 log = logging.getLogger(__name__)
@@ -24,13 +26,15 @@ SCORED_LOGITS = 64 * 2**20
 """Most logits (tokens x vocabulary) of one scoring pass."""
 
 
-class Embedded:
+class Embedded(Backend):
     """A model folder (full weights, or an adapter beside its base), or a hub name, opened for sampling and scoring.
 
     `dtype` auto: bf16 where products in it are native, else fp32. `batch_tokens` bounds rows x (prompt + new tokens) of
     one batch; None derives it from the device. `threads` sets torch's CPU threads. Batching changes no text but by
     float noise, so neither `batch_tokens` nor an out-of-memory back-off is science. Close it to free the memory.
     """
+
+    capabilities = Capabilities(token_ids=True, logprobs=True, scoring=True, holds_weights=True)
 
     def __init__(
         self,
@@ -43,20 +47,18 @@ class Embedded:
         revision: str | None = None,
         threads: int | None = None,
     ) -> None:
-        from selfplay.models import transformer
-
-        transformer.quiet_cpu(threads)
+        library.quiet_cpu(threads)
         self.template = template
-        self.identity = transformer.identity_of(path, revision)
-        self._device = transformer.pick_device(device)
+        self.identity = library.identity_of(path, revision)
+        self._device = library.pick_device(device)
         self._batch_tokens = batch_tokens
-        self.tokenizer = transformer.load_tokenizer(path, revision)
-        model: Any = transformer.load_model(
+        self.tokenizer = library.load_tokenizer(path, revision)
+        model: Any = library.load_model(
             path,
             device=self._device,
-            dtype=transformer.pick_dtype(dtype, self._device),
+            dtype=library.pick_dtype(dtype, self._device),
             revision=revision,
-            attention=transformer.attention_for(path, self._device, revision),
+            attention=library.attention_for(path, self._device, revision),
         )
         self.model: Any = model.eval()
         self._ends = _end_tokens(self.model, self.tokenizer)
@@ -64,26 +66,10 @@ class Embedded:
         self.useful_row_steps = self.row_steps = 0
         """Row-steps of decoding in all, and how many of them wrote a token that was kept."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         """Frees the model's memory; safe to call twice."""
-        import gc
-        import weakref
-
-        import torch
-
-        weights = [] if self.model is None else [weakref.ref(weight) for weight in self.model.parameters()]
         self.model = None
-        kept = any(weight() is not None for weight in weights)  # in a cycle
-        if kept or self._device.type == "cuda":  # a search through the heap for nothing costs; a full GPU costs more
-            gc.collect()
+        gc.collect()  # a model may refer to itself
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
@@ -96,8 +82,6 @@ class Embedded:
         one sample and repeats it. A stop word is cut from `text` but stays in `completion_ids`. A prompt that leaves
         no room in the model's positions comes back empty with finish_reason `length`.
         """
-        from selfplay.models.decode import Draw
-
         prompts = [encode_prompt(self.tokenizer, request, self.template) for request in requests]
         limits = [min(sampling.max_new_tokens, self._positions() - len(ids)) for ids in prompts]
         samples = 1 if sampling.temperature == 0 else n
@@ -117,10 +101,8 @@ class Embedded:
         return made
 
     def _draw(
-        self, prompts: list[list[int]], draws: list[Any], sampling: Sampling, seed: int, limits: list[int]
+        self, prompts: list[list[int]], draws: list[Draw], sampling: Sampling, seed: int, limits: list[int]
     ) -> None:
-        from selfplay.models.decode import Decoder
-
         longest = max((len(ids) + limit for ids, limit in zip(prompts, limits, strict=True)), default=1)
         while any(not d.done for d in draws):
             rows = max(1, self._rows(longest) >> self._halvings)
@@ -128,14 +110,14 @@ class Embedded:
             try:
                 decoder.run(prompts, draws, sampling, seed, limits, _stop_test(self.tokenizer, sampling.stop))
             except (RuntimeError, MemoryError) as error:
-                if not out_of_memory(error) or rows == 1:
+                if not library.out_of_memory(error) or rows == 1:
                     raise
                 self._halvings += 1
                 log.warning("generation ran out of memory with %d rows at once; it goes on with %d", rows, rows // 2)
             self.useful_row_steps += decoder.steps.useful
             self.row_steps += decoder.steps.total
 
-    def _completion(self, prompt: list[int], draw: Any, sampling: Sampling) -> Completion:
+    def _completion(self, prompt: list[int], draw: Draw, sampling: Sampling) -> Completion:
         text = self.tokenizer.decode(draw.ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         assert isinstance(text, str)
         cuts = [at for word in sampling.stop if (at := text.find(word)) >= 0]
@@ -155,8 +137,6 @@ class Embedded:
 
     def _rows(self, length: int) -> int:
         """Rows at once for sequences of up to `length` tokens; a function of model, device and settings alone."""
-        import torch
-
         most = MOST_ROWS["cuda" if self._device.type == "cuda" else "cpu"]
         if self._batch_tokens is not None:
             return max(1, min(most, self._batch_tokens // length))
@@ -184,11 +164,7 @@ class Embedded:
         return self._scored(rows, entropy=True)
 
     def _scored(self, rows: Sequence[Row], *, entropy: bool) -> list[tuple[float, int, float]]:
-        import torch
-
-        from selfplay.models.transformer import forward_of
-
-        forward = forward_of(self.model)
+        forward = library.forward_of(self.model)
         scores: list[tuple[float, int, float]] = [(0.0, 0, 0.0)] * len(rows)
         with torch.inference_mode():
             for members in self._score_groups(rows):
@@ -223,15 +199,6 @@ class Embedded:
             many = max(1, min(256, SCORED_LOGITS // (longest * vocabulary)))
             yield order[:many]
             order = order[many:]
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether the error says that memory ran out, on a GPU or (torch's RuntimeError) on the CPU."""
-    return (
-        type(error).__name__ == "OutOfMemoryError"
-        or isinstance(error, MemoryError)
-        or any(words in str(error) for words in ("can't allocate memory", "not enough memory", "out of memory"))
-    )
 
 
 def _end_tokens(model: Any, tokenizer: Any) -> list[int]:

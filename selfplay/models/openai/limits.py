@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from selfplay.errors import ConfigError
 from selfplay.seeds import rng_of
 
 
@@ -25,26 +24,16 @@ class Patience:
     """For one item over all its tries; no try starts after it."""
     retries: int = 5
     """Tries after the first that may fail; a refusal while other requests succeed is not counted."""
-    first_wait_seconds: float = 0.5
+    initial_backoff_seconds: float = 0.5
     """The first back-off; it doubles with every failed try."""
     max_wait_seconds: float = 60.0
     """Longest back-off. A server that asks for a longer pause (Retry-After) is taken as down."""
     give_up_after: int = 3
     """Items in a row that failed all tries: the server is down, and the rest of the call fails at once."""
 
-    def __post_init__(self) -> None:
-        for name in ("deadline_seconds", "patience_seconds", "first_wait_seconds", "max_wait_seconds"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"patience: {name} is {getattr(self, name)}, must be > 0; give seconds")
-        if self.retries < 0 or self.give_up_after < 1:
-            raise ConfigError(
-                f"patience: retries is {self.retries} and give_up_after {self.give_up_after}; "
-                "give retries >= 0 and give_up_after >= 1"
-            )
-
     def wait(self, failures: int, *parts: int | str) -> float:
         """Back-off in seconds after `failures` >= 1 failed tries: exponential, 50 to 100 % of it by the seed parts."""
-        full = min(self.first_wait_seconds * 2.0 ** min(failures - 1, 30), self.max_wait_seconds)
+        full = min(self.initial_backoff_seconds * 2.0 ** min(failures - 1, 30), self.max_wait_seconds)
         return full * (0.5 + 0.5 * rng_of(*parts, failures).random())
 
 
@@ -71,8 +60,6 @@ class Limit:
     """How many requests may be under way: a number between 1 and `most` that follows the server."""
 
     def __init__(self, most: int, start: int | None = None) -> None:
-        if most < 1:
-            raise ConfigError(f"max_concurrency is {most}, must be >= 1; give the most requests at once")
         self.most = most
         self.value = float(min(start or most, most))
         self.epoch = 0

@@ -1,0 +1,134 @@
+"""Floor 2: what the loop needs of an engine: to complete prompts, to say what else it can do, and to score where it can.
+
+An engine is one file or folder here and one line in `config/registry.py`. The line names its settings, a subclass of
+`EngineSettings`, whose `open` gives a `Backend`. A student is the same with `StudentSettings`. The file of the settings imports no
+torch: what is heavy is imported when the engine is opened.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self, cast
+
+from selfplay.config.sections import StudentSettings
+from selfplay.records import Completion, Request, Row, Sampling
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What an opened engine can do besides completing prompts. The loop asks this instead of trying."""
+
+    token_ids: bool = False
+    """Completions carry the exact token ids that were sampled. Otherwise the student's tokenizer encodes their text again."""
+    logprobs: bool = False
+    """Completions carry the log-probabilities that they were sampled with."""
+    scoring: bool = False
+    """It scores given token ids: it is a `Scorer` too."""
+    json_schema: bool = False
+    """It can hold replies to a JSON schema: it is a `structured.SchemaBackend` too."""
+    holds_weights: bool = False
+    """The student's weights are in its memory, so that it stays open for the next phase that needs the same weights."""
+
+
+class Backend(Protocol):
+    """Something that completes prompts. Subclass it to inherit what most engines have in common."""
+
+    identity: str
+    """What stands in `Attempt.model`: a hash of weights, or a server's model name."""
+    capabilities: Capabilities = Capabilities()
+
+    @abstractmethod
+    def complete(self, requests: Sequence[Request], *, n: int, sampling: Sampling, seed: int) -> list[list[Completion]]:
+        """`n` completions a request, in order; a failed one has `finish_reason="error"`, and never raises for one item.
+
+        The same weights, requests, n, sampling and seed give the same texts.
+        """
+        ...
+
+    def close(self) -> None:
+        """Frees memory and connections; safe to call twice."""
+        return
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Scorer(Protocol):
+    """Scores given token ids under the engine's weights, at temperature 1. `Row.labels` says which tokens count."""
+
+    def likelihood(self, rows: Sequence[Row]) -> list[tuple[float, int]]:
+        """For each row: the sum of log-probabilities in nats over tokens with a label, and the number of these tokens."""
+        ...
+
+    def entropies(self, rows: Sequence[Row]) -> list[tuple[float, int, float]]:
+        """As `likelihood`, and the sum over these tokens of the entropy, in nats, of the distribution before each."""
+        ...
+
+
+def scorer_of(backend: Backend) -> Scorer | None:
+    """The backend as a scorer; None where it cannot score."""
+    return cast(Scorer, backend) if backend.capabilities.scoring else None
+
+
+class Encoder(Protocol):
+    """Encodes text as the student's token ids, with the template that the student is sampled with."""
+
+    def prompt(self, request: Request) -> list[int]:
+        """Ids of a prompt."""
+        ...
+
+    def completion(self, text: str) -> list[int]:
+        """Ids of a completion, the end token appended."""
+        ...
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The student as it is after some round."""
+
+    settings: StudentSettings
+    folder: Path
+    """Its model folder; see `models.student`."""
+    identity: str
+    """Hash of the weights."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What an engine may use of the run that opens it."""
+
+    folder: Path
+    """Relative paths in the settings count from here."""
+    cache: Path
+    """File in which paid replies and their cost are kept."""
+    device: str = "auto"
+    """`auto`, `cpu` or `cuda`."""
+    threads: int | None = None
+    """CPU threads; None: torch's own choice."""
+    student: Weights | None = None
+    """The student's weights where it is the one that samples; None for a teacher or judge."""
+
+
+class WithoutTokens(Backend):
+    """Another backend without its token ids and log-probabilities: those of a teacher mean nothing to the student."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.identity = backend.identity
+        self._backend = backend
+
+    def complete(self, requests: Sequence[Request], *, n: int, sampling: Sampling, seed: int) -> list[list[Completion]]:
+        """See `Backend`."""
+        found = self._backend.complete(requests, n=n, sampling=sampling, seed=seed)
+        bare = {"prompt_ids": None, "completion_ids": None, "logprobs": None}
+        return [[completion.model_copy(update=bare) for completion in row] for row in found]
+
+    def close(self) -> None:
+        """Closes the other backend."""
+        self._backend.close()

@@ -1,0 +1,58 @@
+"""Floor 6: what a round is evaluated on: passes over the dev set, the test set and human text, cut into chunks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from selfplay.config.tree import Evaluate
+from selfplay.records import Task
+from selfplay.seeds import seed_of
+from selfplay.store import Chunk
+from selfplay.tasks import Fixed
+
+LIKELIHOOD = "likelihood"
+SAMPLES = "samples"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One pass over some tasks."""
+
+    name: str
+    """`dev` and `test` (greedy), `samples` (of the dev set) or `likelihood` (of human text)."""
+    tasks: tuple[Task, ...]
+    samples: int
+    """Completions a task; 0 where its reference is scored instead."""
+    temperature: float
+
+
+def parts_of(section: Evaluate, fixed: Fixed) -> list[Part]:
+    """What is evaluated, in order."""
+    parts = [Part("dev", tuple(fixed.dev), 1, 0.0)]
+    if section.samples:
+        parts.append(Part(SAMPLES, tuple(spread(fixed.dev, section.sample_tasks)), section.samples, 1.0))
+    if section.test:
+        parts.append(Part("test", tuple(fixed.test), 1, 0.0))
+    parts.append(Part(LIKELIHOOD, tuple(fixed.human_text), 0, 1.0))
+    return [part for part in parts if part.tasks]
+
+
+def spread(tasks: Sequence[Task], count: int | None) -> list[Task]:
+    """`count` tasks at even distances: sources lay the dev set out by stratum, so every stratum keeps its share."""
+    if count is None or count >= len(tasks):
+        return list(tasks)
+    return [tasks[i * len(tasks) // count] for i in range(count)]
+
+
+def chunks_of(section: Evaluate, parts: Sequence[Part], weights: str) -> list[Chunk]:
+    """The phase's chunks, whose members are `part/task`: the same on every rank and with the same seeds in every round.
+
+    `weights`: their hash, so that other weights make every chunk pending again.
+    """
+    chunks: list[Chunk] = []
+    for part in parts:
+        members = [f"{part.name}/{task.id}" for task in part.tasks]
+        for start in range(0, len(members), section.chunk_tasks):
+            piece = tuple(members[start : start + section.chunk_tasks])
+            seed = seed_of(section.seed, "evaluate", part.name, start)
+            chunks.append(Chunk(len(chunks), piece, seed, f"{weights}/{part.samples}"))
+    return chunks
