@@ -129,8 +129,8 @@ def lora_round(device: str, shape: dict[str, int], folder: Path, small: bool) ->
     rows = [row_of(c.prompt_ids or (), c.completion_ids or ()) for row in made for c in row]
     settings = Train(
         steps=2 if small else 8,
-        batch_rows=8 if small else 64,
-        micro_batch_rows=2 if small else 8,
+        batch_size=8 if small else 64,
+        micro_batch_size=2 if small else 8,
         lora=Lora(),
         args={"gradient_checkpointing": True},
     )

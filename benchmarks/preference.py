@@ -62,7 +62,7 @@ def rounds_of(run: Path) -> list[dict[str, Any]]:
 def read_run(run: Path) -> dict[str, Any]:
     """The same of a run that is there, with the training settings it had."""
     train = json.loads((run / "fingerprint.json").read_text())["science"]
-    keys = ("method", "learning_rate", "beta", "sft_weight", "steps", "batch_rows")
+    keys = ("method", "learning_rate", "beta", "sft_weight", "steps", "batch_size")
     return {"name": run.name, "train": {k: train[f"train.{k}"] for k in keys}, "rounds": rounds_of(run)}
 
 

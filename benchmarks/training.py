@@ -84,7 +84,7 @@ def as_it_comes(start: Path, settings: Train, made: Plan, micro: int) -> Clock:
     rows = datasets.Dataset.from_dict({"input_ids": [r.input_ids for r in order], "labels": [r.labels for r in order]})
     with tempfile.TemporaryDirectory() as out:
         args = trl.SFTConfig(
-            output_dir=out, max_steps=made.steps, per_device_train_batch_size=settings.batch_rows, report_to="none",
+            output_dir=out, max_steps=made.steps, per_device_train_batch_size=settings.batch_size, report_to="none",
             learning_rate=settings.learning_rate, use_cpu=True, bf16=settings.precision == "bf16", max_length=None,
             save_strategy="no", disable_tqdm=True, logging_steps=1, train_sampling_strategy="sequential",
         )  # fmt: skip
@@ -124,7 +124,7 @@ def main() -> None:
     quiet_cpu(threads)
     native = bool(torch.cpu._is_avx512_bf16_supported())
     precision = given.precision if given.precision != "auto" else ("bf16" if native else "fp32")
-    settings = Train(steps=given.steps, batch_rows=64, learning_rate=1.5e-3, precision=precision)
+    settings = Train(steps=given.steps, batch_size=64, learning_rate=1.5e-3, precision=precision)
     made = schedule(settings, random_rows(400, longest=235), seed=1)
     micro = micro_rows(settings, made, world_size=1, on_cpu=True)
     sides: dict[str, Side] = {"bare loop": bare, "train phase": phase}

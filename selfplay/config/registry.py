@@ -69,6 +69,16 @@ ENGINES = Registry(
         "recorded": "selfplay.config.sections:RecordedBackend",
     },
 )
+TRAINING_METHODS = Registry(
+    "training method",
+    "method",
+    {
+        "sft": "selfplay.training.methods.sft:Sft",
+        "dpo": "selfplay.training.methods.dpo:Dpo",
+        "kto": "selfplay.training.methods.kto:Kto",
+    },
+    default="sft",
+)
 
 
 class PartOf:
