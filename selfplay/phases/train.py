@@ -40,7 +40,7 @@ def _weights_and_figures(ctx: RoundContext) -> dict[str, Any]:
         return copy_parent_weights(start, out, ranks)
     data = method.read(ctx.run.round(ctx.number))
     if ctx.number and (shortage := method.shortage(data, _accepted(ctx))):
-        ctx.progress.note(f"round {ctx.number}: the weights stay as they are: {shortage}")
+        ctx.note(f"the weights stay as they are: {shortage}")
         figures = {f"train/{name}": value for name, value in method.untrained_figures(data).items()}
         return {**copy_parent_weights(ctx.student, out, ranks), "train/weights_kept": 1, **figures}
     student = ctx.config.student
