@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,9 +22,13 @@ from selfplay.curate import Archive
 from selfplay.errors import ConfigError, DataError
 from selfplay.phases.curate import Group, curate
 from selfplay.phases.curate.pairs import mix_pairs
+from selfplay.phases.train import train as train_phase
 from selfplay.records import Attempt, Outcome, Preference, Request, Task, Verdict
+from selfplay.runtime.context import RoundContext
 from selfplay.runtime.distributed import Ranks
-from selfplay.store import read_json
+from selfplay.runtime.progress import Progress
+from selfplay.runtime.resources import RunResources
+from selfplay.store import RunFolder, read_json, write_json
 from selfplay.store.traces import read_pairs, write_rows, writing_pairs
 from selfplay.training.checkpoints import good_checkpoint, read_curve
 from selfplay.training.methods.base import TrainRun
@@ -252,7 +257,9 @@ def test_pairs_too_long_on_either_side_or_empty_are_left_out_and_counted() -> No
 def test_kto_never_compares_a_row_with_itself() -> None:
     method = Kto(steps=1, batch_size=2)
     made = method.schedule(random_pairs(4), seed=1)
-    with pytest.raises(ConfigError, match=r"kto compares the examples of one forward pass, but there is 1 .* at least 2"):
+    with pytest.raises(
+        ConfigError, match=r"kto compares the examples of one forward pass, but there is 1 .* at least 2"
+    ):
         micro_batch_size(method, made, least=method.smallest_micro_batch, world_size=2, on_cpu=True)
     assert micro_batch_size(method, made, least=method.smallest_micro_batch, world_size=1, on_cpu=True) == 2
 
@@ -411,34 +418,24 @@ train: {method: dpo, epochs: 1}
 
 
 def test_round_without_pairs_keeps_the_students_weights_and_says_so(tiny: Path, tmp_path: Path) -> None:
-    from selfplay.phases.train import learn
-    from selfplay.runtime.progress import Progress
-    from selfplay.runtime.resources import RunResources
-
     (tmp_path / "run.yaml").write_text(RUN.replace("epochs: 1", "epochs: 1, max_length: 200"))
     config = load_config(tmp_path / "run.yaml").config
-    resources = RunResources(config, tmp_path, Ranks(), tmp_path)
     long = random_pairs(1)[0].model_copy(update={"chosen_ids": (5,) * 300})
     for name, pairs in (("none", []), ("too long", [long])):
-        folder = tmp_path / name
-        with writing_pairs(folder / "pairs.parquet") as write:
+        run, said = RunFolder(tmp_path / name), list[str]()
+        shutil.copytree(tiny, run.model(2))
+        with writing_pairs(run.round(3) / "pairs.parquet") as write:
             write(pairs)
-        figures = learn(
-            config,
-            folder / "train.parquet",
-            accepted=9,
-            start=tmp_path / "base",
-            student=tiny,
-            out=folder / "train",
-            seed=1,
-            round=3,
-            step_offset=0,
-            resources=resources,
-            progress=Progress(),
-        )
+        write_json(run.phase(3, "curate") / "DONE", {"metrics": {"data/accepted": 9}})
+        heard = Progress(lambda event, figures, said=said: said.append(figures["text"]) if event == "note" else None)
+        resources = RunResources(config, tmp_path, Ranks(), tmp_path)
+        ctx = RoundContext(3, 2, config, run, resources, Ranks(), heard, [])
+        train_phase(ctx)
         counts = {"train/pairs": 0, "train/rows_left_out": len(pairs)}
+        figures = read_json(ctx.at("train") / "DONE")["metrics"]
         assert figures == {"train/steps": 0, "train/weights_kept": 1, **counts}
-        assert weights(folder / "train" / "model") == weights(tiny)
+        assert said == [f"round 3: the weights stay as they are: {len(pairs)} pairs, and none can be trained on"]
+        assert weights(ctx.at("train") / "model") == weights(tiny)
 
 
 @pytest.mark.parametrize(

@@ -44,9 +44,7 @@ def check_trainer_arguments(loaded: Loaded) -> None:
     """Raises ConfigError on keys of train.args that TRL does not have, or that a key of ours sets, each with its place."""
     method = method_of(loaded.config.train)
     faults = argument_faults(method.args, method.trl_config, method.reserved_args)
-    if said := [
-        f"{loaded.origins.get(('train', 'args', key), str(loaded.path))}: {fault}" for key, fault in faults
-    ]:
+    if said := [f"{loaded.origins.get(('train', 'args', key), str(loaded.path))}: {fault}" for key, fault in faults]:
         raise ConfigError("\n".join(said))
 
 

@@ -10,9 +10,7 @@ from selfplay.config.leaks import Decontaminate
 from selfplay.config.registry import TRAINING_METHODS, PartOf
 from selfplay.config.sections import Count, Sampler, Section, Share, Student, StudentBackend, Tasks, operation
 from selfplay.config.synthesis import MakeTasks, QuotaWish, making_faults
-from selfplay.config.training import Lora as Lora
-from selfplay.config.training import Train as Train
-from selfplay.config.training import Warmup as Warmup
+from selfplay.config.training import Train
 
 # ---- the phases ----
 
