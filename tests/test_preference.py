@@ -20,8 +20,9 @@ from selfplay.config.training import Lora
 from selfplay.config.tree import Curate
 from selfplay.curate import Archive
 from selfplay.errors import ConfigError, DataError
-from selfplay.phases.curate import Group, curate
+from selfplay.phases.curate.groups import Group
 from selfplay.phases.curate.pairs import mix_pairs
+from selfplay.phases.curate.select import Curation
 from selfplay.phases.train import train as train_phase
 from selfplay.records import Attempt, Outcome, Preference, Request, Task, Verdict
 from selfplay.runtime.context import RoundContext
@@ -125,18 +126,16 @@ def curated(
     anchor = out.parent / "anchor.parquet"
     out.mkdir(parents=True)
     write_rows(anchor, [anchor_row(Words(), next(iter(task.values())))])
-    curate(
-        Curate(drop_share=0, **section),
-        groups,
+    Curation(
+        Curate(drop_bottom_share=0, **section),
         encoder=Words,
         archive=archive,
         screen=None,
         older=older,
         anchor=anchor,
-        refused=0,
         seed=3,
         out=out,
-    )
+    ).run(groups)
     return dict(read_json(out / "DONE")["metrics"])
 
 
@@ -198,7 +197,7 @@ def test_pairs_are_kept_over_rounds_by_the_regime(tmp_path: Path) -> None:
     curated(tmp_path / "one" / "curate", TWO_TASKS)
     older = [tmp_path / "one" / "curate" / "new.parquet"]
     sizes = {}
-    for regime, more in (("accumulate", {}), ("replace", {}), ("accumulate_subsample", {"rows": 3})):
+    for regime, more in (("accumulate", {}), ("replace", {}), ("accumulate_subsample", {"max_rows": 3})):
         folder = tmp_path / regime
         figures = curated(folder / "curate", TWO_TASKS, older, regime=regime, **more)
         found = flat(folder / "pairs.parquet")
