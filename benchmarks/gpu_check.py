@@ -93,13 +93,15 @@ def lora_round(device: str, shape: dict[str, int], folder: Path, small: bool) ->
     import torch
     from transformers import AutoModelForCausalLM, Qwen2Config
 
-    from selfplay.config.tree import Lora, Train
+    from selfplay.config.training import Lora
     from selfplay.models.encode import row_of
     from selfplay.models.transformers.backend import Embedded
     from selfplay.models.transformers.build import train_tokenizer
     from selfplay.records import Request, Sampling
     from selfplay.runtime.distributed import Ranks
-    from selfplay.training import train
+    from selfplay.training.methods.base import TrainRun
+    from selfplay.training.methods.sft import Sft
+    from selfplay.training.run import train
 
     base = folder / "base"
     config = Qwen2Config(**shape, max_position_embeddings=4096, eos_token_id=1, pad_token_id=0)
@@ -127,17 +129,16 @@ def lora_round(device: str, shape: dict[str, int], folder: Path, small: bool) ->
         }
     }
     rows = [row_of(c.prompt_ids or (), c.completion_ids or ()) for row in made for c in row]
-    settings = Train(
+    settings = Sft(
         steps=2 if small else 8,
-        batch_rows=8 if small else 64,
-        micro_batch_rows=2 if small else 8,
+        batch_size=8 if small else 64,
+        micro_batch_size=2 if small else 8,
         lora=Lora(),
         args={"gradient_checkpointing": True},
     )
     reset_peak(device)
-    report = train(
-        settings, rows, start=base, out=folder / "train", seed=0, round=1, step_offset=0, ranks=Ranks(), device=device
-    )
+    run = TrainRun(start=base, out=folder / "train", seed=0, ranks=Ranks(), device=device)
+    report = train(settings, rows, run)
     rate = report.tokens / report.seconds_in_train
     figures["train"] = {**report.model_dump(), "tokens_per_second": round(rate, 1), "peak_bytes": peak(device)}
     return figures

@@ -56,7 +56,7 @@ def play(seed: int, rounds: int, runs: Path) -> list[dict[str, Any]]:
     from selfplay.loop import session
     from selfplay.models.transformers.backend import Embedded
     from selfplay.sandbox import Executor
-    from selfplay.training.methods.sft import RowTrainer
+    from selfplay.training.trl.sft_trainer import RowTrainer
 
     clock = Clock()
     for kind, name in (

@@ -17,17 +17,18 @@ from typing import Any
 
 from quickstart import ROOT, played
 
-from selfplay import open_run
+from selfplay import load_config, open_run
 from selfplay.cores import usable_cores
 
 CONFIG = ROOT / "configs" / "quickstart_dpo.yaml"
-ARMS = {
-    "dpo+sft": [],
-    "dpo": ["train.sft_weight=0"],
-    "kto": ["train.method=kto", "train.sft_weight=0"],
-    "sft": ["train.method=sft", "train.sft_weight=0"],
+ARMS: dict[str, dict[str, Any]] = {
+    "dpo+sft": {},
+    "dpo": {"sft_weight": 0},
+    "kto": {"method": "kto", "sft_weight": None},
+    "sft": {"method": "sft", "sft_weight": None},
 }
-"""As the config is; the preference alone; sides; and the accepted rows alone, at the same steps and learning rate."""
+"""Changes to the config's `train`, None for keys that the method does not have: as the config is; the preference alone;
+sides of pairs; and the accepted rows alone, at the same steps and learning rate."""
 SHOWN = (
     *("test/greedy_accuracy", "test/greedy_accuracy_delta", "eval/pass_at_1", "eval/pass_at_n"),
     *("collapse_quality/human_nll", "collapse_tails/rare_item_coverage", "collapse_alarm/level"),
@@ -35,6 +36,12 @@ SHOWN = (
     *("train/rewards_margin_first", "train/rewards_margin_last"),
     *("train/rewards_accuracy_first", "train/rewards_accuracy_last", "time/round_seconds", "time/train_seconds"),
 )
+
+
+def train_of(arm: str) -> str:
+    """The override that makes `train` the arm's."""
+    given = load_config(CONFIG).config.train.model_dump(mode="json", exclude_unset=True) | ARMS[arm]
+    return f"train={json.dumps({key: value for key, value in given.items() if value is not None})}"
 
 
 def run_once(runs: Path, name: str, overrides: list[str]) -> dict[str, Any]:
@@ -62,8 +69,8 @@ def rounds_of(run: Path) -> list[dict[str, Any]]:
 def read_run(run: Path) -> dict[str, Any]:
     """The same of a run that is there, with the training settings it had."""
     train = json.loads((run / "fingerprint.json").read_text())["science"]
-    keys = ("method", "learning_rate", "beta", "sft_weight", "steps", "batch_rows")
-    return {"name": run.name, "train": {k: train[f"train.{k}"] for k in keys}, "rounds": rounds_of(run)}
+    keys = ("method", "learning_rate", "beta", "sft_weight", "steps", "batch_size")
+    return {"name": run.name, "train": {k: train.get(f"train.{k}") for k in keys}, "rounds": rounds_of(run)}
 
 
 def table(runs: list[dict[str, Any]]) -> str:
@@ -121,7 +128,7 @@ def main() -> None:
     runs = [read_run(path) for path in options.read]
     for arm in [] if options.read else options.arms:
         for seed in options.seeds:
-            given = [*ARMS[arm], *more, f"seed={seed}", f"eval.seed={seed + 1}"]
+            given = [train_of(arm), *more, f"seed={seed}", f"eval.seed={seed + 1}"]
             runs.append(run_once(options.runs_dir, f"preference-{arm.replace('+', '-')}-{seed}", given))
             print(table(runs[-1:]).split("\n", 2)[2], flush=True)
     print(table(runs))

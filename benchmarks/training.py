@@ -27,17 +27,18 @@ import transformers
 import trl
 from generation import SHAPE, round_to
 
-from selfplay.config.tree import Train
 from selfplay.cores import usable_cores
 from selfplay.models.transformers.library import quiet_cpu
 from selfplay.runtime.distributed import Ranks
-from selfplay.training import schedule, train
-from selfplay.training.methods.sft import RowCollator
-from selfplay.training.schedule import Plan, micro_rows
+from selfplay.training.methods.base import TrainRun
+from selfplay.training.methods.sft import RowSchedule, Sft
+from selfplay.training.run import train
+from selfplay.training.schedule import micro_batch_size
+from selfplay.training.trl.sft_trainer import RowCollator
 from tests.support.tiny_models import make_tiny, random_rows
 
 Clock = tuple[float, float]
-Side = Callable[[Path, Train, Plan, int], Clock]
+Side = Callable[[Path, Sft, RowSchedule, int], Clock]
 
 
 def clock() -> Clock:
@@ -45,7 +46,7 @@ def clock() -> Clock:
     return time.process_time(), time.perf_counter()
 
 
-def bare(start: Path, settings: Train, made: Plan, micro: int) -> Clock:
+def bare(start: Path, settings: Sft, made: RowSchedule, micro: int) -> Clock:
     """What a careful short script would do: one loop, no trainer. Seconds of the steps."""
     model = transformers.AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.0, fused=True)
@@ -67,25 +68,24 @@ def bare(start: Path, settings: Train, made: Plan, micro: int) -> Clock:
     return ended[0] - began[0], ended[1] - began[1]
 
 
-def phase(start: Path, settings: Train, made: Plan, micro: int) -> Clock:
+def phase(start: Path, settings: Sft, made: RowSchedule, micro: int) -> Clock:
     """The train phase; the seconds inside TRL's `train`, by its callbacks' clock for CPU."""
     with tempfile.TemporaryDirectory() as out:
         began = clock()
-        report = train(
-            settings, made.rows, start=start, out=Path(out), seed=1, round=1, step_offset=0, ranks=Ranks(), device="cpu"
-        )
+        run = TrainRun(start=start, out=Path(out), seed=1, ranks=Ranks(), device="cpu")
+        report = train(settings, made.rows, run)
         ended = clock()
     share = report.seconds_in_train / (ended[1] - began[1])
     return (ended[0] - began[0]) * share, report.seconds_in_train
 
 
-def as_it_comes(start: Path, settings: Train, made: Plan, micro: int) -> Clock:
+def as_it_comes(start: Path, settings: Sft, made: RowSchedule, micro: int) -> Clock:
     """TRL's own SFTTrainer on the same rows, in one micro-batch a step."""
     order = [made.rows[r] for batch in made.order for r in batch]
     rows = datasets.Dataset.from_dict({"input_ids": [r.input_ids for r in order], "labels": [r.labels for r in order]})
     with tempfile.TemporaryDirectory() as out:
         args = trl.SFTConfig(
-            output_dir=out, max_steps=made.steps, per_device_train_batch_size=settings.batch_rows, report_to="none",
+            output_dir=out, max_steps=made.steps, per_device_train_batch_size=settings.batch_size, report_to="none",
             learning_rate=settings.learning_rate, use_cpu=True, bf16=settings.precision == "bf16", max_length=None,
             save_strategy="no", disable_tqdm=True, logging_steps=1, train_sampling_strategy="sequential",
         )  # fmt: skip
@@ -100,7 +100,7 @@ def as_it_comes(start: Path, settings: Train, made: Plan, micro: int) -> Clock:
 
 
 def in_turns(
-    sides: dict[str, Side], rounds: int, start: Path, settings: Train, made: Plan, micro: int
+    sides: dict[str, Side], rounds: int, start: Path, settings: Sft, made: RowSchedule, micro: int
 ) -> dict[str, Clock]:
     """CPU and wall seconds of each side, all sides once a round; the first round warms up and does not count."""
     sums: dict[str, Clock] = dict.fromkeys(sides, (0.0, 0.0))
@@ -125,9 +125,9 @@ def main() -> None:
     quiet_cpu(threads)
     native = bool(torch.cpu._is_avx512_bf16_supported())
     precision = given.precision if given.precision != "auto" else ("bf16" if native else "fp32")
-    settings = Train(steps=given.steps, batch_rows=64, learning_rate=1.5e-3, precision=precision)
-    made = schedule(settings, random_rows(400, longest=235), seed=1)
-    micro = micro_rows(settings, made, world_size=1, on_cpu=True)
+    settings = Sft(steps=given.steps, batch_size=64, learning_rate=1.5e-3, precision=precision)
+    made = settings.schedule(random_rows(400, longest=235), seed=1)
+    micro = micro_batch_size(settings, made, least=1, world_size=1, on_cpu=True)
     sides: dict[str, Side] = {"bare loop": bare, "train phase": phase}
     if not given.skip_plain_trl:
         sides["trl as it comes"] = as_it_comes

@@ -8,11 +8,10 @@ import pytest
 
 from selfplay import load_config, open_run
 from selfplay import run as start
-from selfplay.config.training import Train
 from selfplay.phases.curate.tally import Tally, notices
-from selfplay.phases.train import too_few
 from selfplay.records import Row
 from selfplay.store import sha256_of
+from selfplay.training.methods.sft import Sft
 from tests.support.strangers import folder_of, played
 
 HOPELESS = """\
@@ -69,9 +68,9 @@ def test_two_accepted_attempts_are_trained_on_only_where_asked_for(tmp_path: Pat
 
 def test_rows_that_are_all_too_long_keep_the_weights_and_name_the_setting() -> None:
     rows = [Row(input_ids=(1,) * 40, labels=(-100, *(1,) * 39), source=f"a{n}") for n in range(9)]
-    section = Train(epochs=1, max_length=20)
-    assert too_few(section, 9, rows) == "all 9 training rows are longer than train.max_length = 20; raise it"
-    assert too_few(section.model_copy(update={"max_length": 40}), 9, rows) == ""
+    said = "all 9 training rows are longer than train.max_length = 20; raise it"
+    assert Sft(epochs=1, max_length=20).shortage(rows, 9) == said
+    assert Sft(epochs=1, max_length=40).shortage(rows, 9) == ""
 
 
 def test_reason_that_drops_more_than_half_is_said_with_examples() -> None:

@@ -35,7 +35,7 @@ propose:
 generate: {samples_per_task: 1, max_new_tokens: 12}
 verify: {sandbox: {require_tier: best, workers: 1}}
 curate: {quotas: [{tag: "frequency:rare", minimum: 0.5}]}
-train: {start: continue, warmup: {steps: 1}, steps: 1, batch_rows: 4}
+train: {start: continue, warmup: {steps: 1}, steps: 1, batch_size: 4}
 eval: {samples: 0, test: false}
 gate: {action: observe}
 tracking: {mode: disabled}

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,26 +15,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfplay.config.load import load_config
-from selfplay.config.training import Lora, Train
+from selfplay.config.registry import TRAINING_METHODS
+from selfplay.config.training import Lora
 from selfplay.config.tree import Curate
 from selfplay.curate import Archive
 from selfplay.errors import ConfigError, DataError
-from selfplay.phases.curate import Group, curate
+from selfplay.phases.curate.groups import Group
 from selfplay.phases.curate.pairs import mix_pairs
+from selfplay.phases.curate.select import Curation
+from selfplay.phases.train import train as train_phase
 from selfplay.records import Attempt, Outcome, Preference, Request, Task, Verdict
+from selfplay.runtime.context import RoundContext
 from selfplay.runtime.distributed import Ranks
-from selfplay.store import read_json
+from selfplay.runtime.progress import Progress
+from selfplay.runtime.resources import RunResources
+from selfplay.store import RunFolder, read_json, write_json
 from selfplay.store.traces import read_pairs, write_rows, writing_pairs
-from selfplay.training import TrainReport, train
 from selfplay.training.checkpoints import good_checkpoint, read_curve
-from selfplay.training.pair_schedule import pair_plan
+from selfplay.training.methods.base import TrainRun
+from selfplay.training.methods.dpo import Dpo
+from selfplay.training.methods.kto import Kto
+from selfplay.training.methods.sft import warmup_of
+from selfplay.training.pairs import lengths_of
 from selfplay.training.rows import anchor_row
-from selfplay.training.schedule import micro_rows
+from selfplay.training.run import TrainReport, train
+from selfplay.training.schedule import micro_batch_size
 from selfplay.verify import Judged
 from tests.support.runs import WORKER, train_on_ranks
 from tests.support.tiny_models import make_tiny, random_pairs, random_rows
 
-BASIC: dict[str, Any] = {"steps": 4, "batch_rows": 8, "learning_rate": 2e-3, "precision": "fp32", "method": "dpo"}
+BASIC: dict[str, Any] = {"steps": 4, "batch_size": 8, "learning_rate": 2e-3, "precision": "fp32", "method": "dpo"}
 PAD = 2
 """The tiny model's padding token, which stands in no pair."""
 
@@ -44,9 +55,10 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def go(start: Path, out: Path, pairs: list[Preference] | None = None, **changes: Any) -> TrainReport:
-    made = Train(**(BASIC | changes))
-    given_pairs = random_pairs(20) if pairs is None else pairs
-    return train(made, given_pairs, start=start, out=out, seed=7, round=2, step_offset=100, ranks=Ranks(), device="cpu")
+    given = BASIC | changes
+    method: Any = TRAINING_METHODS.settings(given["method"])(**given)
+    run = TrainRun(start=start, out=out, seed=7, round=2, step_offset=100, ranks=Ranks(), device="cpu")
+    return train(method, random_pairs(20) if pairs is None else pairs, run)
 
 
 def curve_of(out: Path, name: str = "loss") -> list[float]:
@@ -114,18 +126,16 @@ def curated(
     anchor = out.parent / "anchor.parquet"
     out.mkdir(parents=True)
     write_rows(anchor, [anchor_row(Words(), next(iter(task.values())))])
-    curate(
-        Curate(drop_share=0, **section),
-        groups,
+    Curation(
+        Curate(drop_bottom_share=0, **section),
         encoder=Words,
         archive=archive,
         screen=None,
         older=older,
         anchor=anchor,
-        refused=0,
         seed=3,
         out=out,
-    )
+    ).run(groups)
     return dict(read_json(out / "DONE")["metrics"])
 
 
@@ -187,7 +197,7 @@ def test_pairs_are_kept_over_rounds_by_the_regime(tmp_path: Path) -> None:
     curated(tmp_path / "one" / "curate", TWO_TASKS)
     older = [tmp_path / "one" / "curate" / "new.parquet"]
     sizes = {}
-    for regime, more in (("accumulate", {}), ("replace", {}), ("accumulate_subsample", {"rows": 3})):
+    for regime, more in (("accumulate", {}), ("replace", {}), ("accumulate_subsample", {"max_rows": 3})):
         folder = tmp_path / regime
         figures = curated(folder / "curate", TWO_TASKS, older, regime=regime, **more)
         found = flat(folder / "pairs.parquet")
@@ -210,44 +220,47 @@ def test_newest_share_is_met_by_repetition_and_follows_the_seed(tmp_path: Path) 
     assert mix_pairs(section, tmp_path / "absent.parquet", [], tmp_path / "none.parquet", seed=1) == 0
 
 
-# ---- the plan ----
+# ---- the schedule ----
 
 
 @given(st.integers(1, 12), st.integers(2, 9), st.integers(0, 50))
 @settings(derandomize=True, deadline=None, max_examples=50)
-def test_kto_has_as_many_chosen_as_rejected_sides_and_strangers_from_its_own_step(
+def test_kto_has_as_many_chosen_as_rejected_sides_and_kl_completions_from_its_own_step(
     count: int, batch: int, seed: int
 ) -> None:
-    made = pair_plan(Train(steps=6, batch_rows=batch, method="kto"), random_pairs(count), seed=seed)
+    made = Kto(steps=6, batch_size=batch).schedule(random_pairs(count), seed=seed)
     drawn = [row for step in made.order for row in step]
     times = [drawn.count(n) for n in range(2 * count)]
     assert max(times) - min(times) <= 1
-    assert [made.side(n).good for n in range(2 * count)] == [True, False] * count
-    for step, others in zip(made.order, made.strangers, strict=True):
+    assert [made.example(n).good for n in range(2 * count)] == [True, False] * count
+    for step, others in zip(made.order, made.kl_completions, strict=True):
         assert sorted(step) == sorted(others)
 
 
-def test_strangers_come_from_another_prompt() -> None:
-    made = pair_plan(Train(steps=5, batch_rows=8, method="kto"), random_pairs(20), seed=1)
-    for step, others in zip(made.order, made.strangers, strict=True):
-        assert all(made.side(a).prompt != made.side(b).prompt for a, b in zip(step, others, strict=True))
+def test_kl_completions_come_from_another_prompt() -> None:
+    made = Kto(steps=5, batch_size=8).schedule(random_pairs(20), seed=1)
+    for step, others in zip(made.order, made.kl_completions, strict=True):
+        assert all(made.example(a).prompt != made.example(b).prompt for a, b in zip(step, others, strict=True))
 
 
 def test_pairs_too_long_on_either_side_or_empty_are_left_out_and_counted() -> None:
     pairs = [*random_pairs(10), random_pairs(1)[0].model_copy(update={"rejected_ids": ()})]
     limit = sorted(max(len(p.chosen_ids), len(p.rejected_ids)) + len(p.prompt_ids) for p in pairs)[5]
-    made = pair_plan(Train(steps=1, batch_rows=4, max_length=limit, method="dpo"), pairs, seed=1)
-    assert all(max(made.side(n).length for n in (2 * i, 2 * i + 1)) <= limit for i in range(len(made.pairs)))
+    made = Dpo(steps=1, batch_size=4, max_length=limit).schedule(pairs, seed=1)
+    assert all(max(lengths_of(pair)) <= limit for pair in made.pairs)
     assert made.left_out == len(pairs) - len(made.pairs) > 1
     with pytest.raises(DataError, match="nothing to train on: none of 11 pairs"):
-        pair_plan(Train(steps=1, max_length=1, method="dpo"), pairs, seed=1)
+        Dpo(steps=1, max_length=1).schedule(pairs, seed=1)
 
 
 def test_kto_never_compares_a_row_with_itself() -> None:
-    made = pair_plan(Train(steps=1, batch_rows=2, method="kto"), random_pairs(4), seed=1)
-    with pytest.raises(ConfigError, match=r"kto compares the rows of one forward pass, but there is 1 .* at least 2"):
-        micro_rows(Train(steps=1, batch_rows=2, method="kto"), made, world_size=2, on_cpu=True)
-    assert micro_rows(Train(steps=1, batch_rows=2, method="kto"), made, world_size=1, on_cpu=True) == 2
+    method = Kto(steps=1, batch_size=2)
+    made = method.schedule(random_pairs(4), seed=1)
+    with pytest.raises(
+        ConfigError, match=r"kto compares the examples of one forward pass, but there is 1 .* at least 2"
+    ):
+        micro_batch_size(method, made, least=method.smallest_micro_batch, world_size=2, on_cpu=True)
+    assert micro_batch_size(method, made, least=method.smallest_micro_batch, world_size=1, on_cpu=True) == 2
 
 
 # ---- training ----
@@ -288,14 +301,14 @@ def test_training_on_pairs_widens_the_margin_from_nothing(tiny: Path, tmp_path: 
     assert first["train/rewards_margin"] == pytest.approx(0, abs=1e-4) and first["train/step"] == 101
     assert first["train/loss"] == pytest.approx(0.693147 if method == "dpo" else 0.5, abs=1e-4)
     assert last["train/rewards_margin"] > 1 and last["train/rewards_accuracy"] > 0.9
-    assert report.rewards["rewards_margin_last"] > 1 > report.rewards["rewards_margin_first"]
-    assert report.rewards["rewards_accuracy_last"] > 0.9 and report.rows == 20
+    assert report.figures["rewards_margin_last"] > 1 > report.figures["rewards_margin_first"]
+    assert report.figures["rewards_accuracy_last"] > 0.9 and report.examples == report.figures["pairs"] == 20
     assert all(key.count("/") <= 1 for key in last)
 
 
 def test_reference_is_what_a_bare_pass_over_the_start_weights_gives(tiny: Path, tmp_path: Path) -> None:
     pairs = random_pairs(4)
-    go(tiny, tmp_path, pairs, steps=1, batch_rows=4)
+    go(tiny, tmp_path, pairs, steps=1, batch_size=4)
     for name in ("chosen", "rejected"):
         wanted = [bare_logps(tiny, p.prompt_ids, getattr(p, f"{name}_ids")) for p in pairs]
         assert curve_of(tmp_path, f"logps_{name}") == pytest.approx([sum(wanted) / 4], abs=1e-3)
@@ -319,7 +332,7 @@ def test_fresh_adapter_refers_to_its_base_and_one_that_goes_on_to_itself(
 
 def test_sft_weight_adds_the_likelihood_of_the_chosen_side(tiny: Path, tmp_path: Path) -> None:
     pairs = random_pairs(4)
-    go(tiny, tmp_path, pairs, steps=1, batch_rows=4, sft_weight=0.5)
+    go(tiny, tmp_path, pairs, steps=1, batch_size=4, sft_weight=0.5)
     total = sum(bare_logps(tiny, p.prompt_ids, p.chosen_ids) for p in pairs)
     mean = -total / sum(len(p.chosen_ids) for p in pairs)
     assert curve_of(tmp_path) == pytest.approx([0.693147 + 0.5 * mean], abs=1e-4)
@@ -328,7 +341,7 @@ def test_sft_weight_adds_the_likelihood_of_the_chosen_side(tiny: Path, tmp_path:
 @pytest.mark.parametrize("method", ["dpo", "kto"])
 def test_micro_batches_change_neither_losses_nor_margins(tiny: Path, tmp_path: Path, method: str) -> None:
     for micro in (8, 2):
-        go(tiny, tmp_path / str(micro), method=method, micro_batch_rows=micro)
+        go(tiny, tmp_path / str(micro), method=method, micro_batch_size=micro)
     for name in ("loss", "rewards_margin", "rewards_accuracy"):
         assert curve_of(tmp_path / "2", name) == pytest.approx(curve_of(tmp_path / "8", name), abs=1e-4)
 
@@ -336,9 +349,9 @@ def test_micro_batches_change_neither_losses_nor_margins(tiny: Path, tmp_path: P
 def test_trl_arguments_of_the_method_pass_through(tiny: Path, tmp_path: Path) -> None:
     go(tiny, tmp_path / "a", steps=1, args={"loss_type": "ipo", "adam_beta2": 0.9})
     assert curve_of(tmp_path / "a")[0] == pytest.approx((1 / (2 * 0.1)) ** 2, rel=1e-3)
-    with pytest.raises(ConfigError, match=r"train\.args\.desirable_weight: TRL's DPOConfig has no such argument"):
+    with pytest.raises(ConfigError, match=r"train\.args\.desirable_weight is 2\.0, but TRL's DPOConfig"):
         go(tiny, tmp_path / "b", args={"desirable_weight": 2.0})
-    with pytest.raises(ConfigError, match=r"train\.args\.sync_ref_model is True, but it is not free here"):
+    with pytest.raises(ConfigError, match=r"train\.args\.sync_ref_model is True, .*; the reference is the round"):
         go(tiny, tmp_path / "c", method="kto", args={"sync_ref_model": True})
 
 
@@ -364,7 +377,7 @@ def killed_and_resumed(tiny: Path, tmp_path: Path, **changes: Any) -> None:
 
 
 def test_killed_kto_run_goes_on_from_its_checkpoint_to_the_same_bytes(tiny: Path, tmp_path: Path) -> None:
-    killed_and_resumed(tiny, tmp_path, method="kto", micro_batch_rows=4)
+    killed_and_resumed(tiny, tmp_path, method="kto", micro_batch_size=4)
 
 
 @pytest.mark.prove
@@ -382,7 +395,7 @@ def test_killed_dpo_run_goes_on_from_its_checkpoint_to_the_same_bytes(
 @pytest.mark.prove
 @pytest.mark.parametrize("method", ["dpo", "kto"])
 def test_two_ranks_train_on_pairs_as_one(tiny: Path, tmp_path: Path, method: str) -> None:
-    long: dict[str, Any] = {"steps": 8, "save_steps": 4, "method": method, "micro_batch_rows": 2}
+    long: dict[str, Any] = {"steps": 8, "save_steps": 4, "method": method, "micro_batch_size": 2}
     go(tiny, tmp_path / "one", **long)
     done = train_on_ranks(tiny, tmp_path / "two", 2, {}, **(BASIC | long))
     assert done.returncode == 0, done.stderr[-3000:]
@@ -404,42 +417,32 @@ train: {method: dpo, epochs: 1}
 
 
 def test_round_without_pairs_keeps_the_students_weights_and_says_so(tiny: Path, tmp_path: Path) -> None:
-    from selfplay.phases.train import learn
-    from selfplay.runtime.progress import Progress
-    from selfplay.runtime.resources import RunResources
-
     (tmp_path / "run.yaml").write_text(RUN.replace("epochs: 1", "epochs: 1, max_length: 200"))
     config = load_config(tmp_path / "run.yaml").config
-    resources = RunResources(config, tmp_path, Ranks(), tmp_path)
     long = random_pairs(1)[0].model_copy(update={"chosen_ids": (5,) * 300})
     for name, pairs in (("none", []), ("too long", [long])):
-        folder = tmp_path / name
-        with writing_pairs(folder / "pairs.parquet") as write:
+        run, said = RunFolder(tmp_path / name), list[str]()
+        shutil.copytree(tiny, run.model(2))
+        with writing_pairs(run.round(3) / "pairs.parquet") as write:
             write(pairs)
-        figures = learn(
-            config,
-            folder / "train.parquet",
-            accepted=9,
-            start=tmp_path / "base",
-            student=tiny,
-            out=folder / "train",
-            seed=1,
-            round=3,
-            step_offset=0,
-            resources=resources,
-            progress=Progress(),
-        )
+        write_json(run.phase(3, "curate") / "DONE", {"metrics": {"data/accepted": 9}})
+        heard = Progress(lambda event, figures, said=said: said.append(figures["text"]) if event == "note" else None)
+        resources = RunResources(config, tmp_path, Ranks(), tmp_path)
+        ctx = RoundContext(3, 2, config, run, resources, Ranks(), heard, [])
+        train_phase(ctx)
         counts = {"train/pairs": 0, "train/rows_left_out": len(pairs)}
+        figures = read_json(ctx.at("train") / "DONE")["metrics"]
         assert figures == {"train/steps": 0, "train/weights_kept": 1, **counts}
-        assert weights(folder / "train" / "model") == weights(tiny)
+        assert said == [f"round 3: the weights stay as they are: {len(pairs)} pairs, and none can be trained on"]
+        assert weights(ctx.at("train") / "model") == weights(tiny)
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("train.beta=0.3 train.method=sft", "beta is 0.3, but method is sft, which has no reference"),
-        ("train.sft_weight=1 train.method=kto", "sft_weight is 1.0, but method is kto; it goes with dpo"),
-        ("train.packing=true", "packing is true, but method is dpo, whose batches are padded"),
+        ("train.beta=0.3 train.method=sft", "beta is 0.3, but sft has no such key; it goes with dpo and kto"),
+        ("train.sft_weight=1 train.method=kto", "sft_weight is 1, but kto has no such key; it goes with dpo"),
+        ("train.packing=true", "packing is True, but dpo has no such key; it goes with sft"),
         ("train.lora={dropout:\\ 0.1}", "lora.dropout is 0.1, but dpo trains without dropout"),
         ("curate.verified_only=false", "without a verdict no attempt is rejected"),
         ("generate.samples_per_task=1", "generate.samples_per_task is 1: a pair needs two attempts"),
@@ -471,20 +474,12 @@ def test_validate_reads_the_argument_names_of_the_method(tmp_path: Path) -> None
 
 
 def test_warm_up_before_dpo_is_sft_without_its_arguments(tiny: Path, tmp_path: Path) -> None:
-    from selfplay.phases.train import warmup_of
-
-    section = Train(
-        method="dpo",
-        steps=3,
-        batch_rows=4,
-        warmup={"steps": 1},
-        sft_weight=1.0,
-        beta=0.2,
-        args={"loss_type": "ipo", "adam_beta2": 0.9},
-    )
-    warm = warmup_of(section)
-    assert warm is not None and warm.method == "sft" and warm.args == {"adam_beta2": 0.9}
-    done = train(
-        warm, random_rows(8), start=tiny, out=tmp_path, seed=1, round=0, step_offset=0, ranks=Ranks(), device="cpu"
-    )
-    assert done.steps == 1 and not done.rewards
+    args = {"loss_type": "ipo", "adam_beta2": 0.9, "desirable_wait": 1}
+    method = Dpo(steps=3, batch_size=4, warmup={"steps": 1}, sft_weight=1.0, beta=0.2, args=args)
+    warm = warmup_of(method)
+    assert warm is not None and warm.method == "sft" and warm.args == {"adam_beta2": 0.9, "desirable_wait": 1}
+    run = TrainRun(start=tiny, out=tmp_path, seed=1, ranks=Ranks(), device="cpu")
+    with pytest.raises(ConfigError, match="desirable_wait"):
+        train(warm, random_rows(8), run)
+    done = train(warm.model_copy(update={"args": {"adam_beta2": 0.9}}), random_rows(8), run)
+    assert done.steps == 1 and not done.figures

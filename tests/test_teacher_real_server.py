@@ -85,7 +85,7 @@ generate:
   backend: {{kind: http, url: "{url}", model: "{{student}}", mode: text, concurrency: 1, privacy: none}}
   samples_per_task: 1
   max_new_tokens: 32
-train: {{min_accepted: 0, start: continue, warmup: {{steps: 30}}, steps: 2, batch_rows: 8}}
+train: {{min_accepted: 0, start: continue, warmup: {{steps: 30}}, steps: 2, batch_size: 8}}
 eval: {{samples: 0}}
 gate: {{action: observe}}
 tracking: {{mode: disabled}}

@@ -14,17 +14,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfplay.config.tree import Lora, Train
+from selfplay.config.training import Lora
 from selfplay.errors import ConfigError, DataError, Interrupted, StoreError
 from selfplay.records import Row
 from selfplay.runtime.distributed import Ranks
-from selfplay.training import TrainReport, schedule, train
 from selfplay.training.checkpoints import good_checkpoint, read_curve, truncate_curve
-from selfplay.training.schedule import halved, micro_rows
+from selfplay.training.methods.base import TrainRun
+from selfplay.training.methods.sft import RowSchedule, Sft
+from selfplay.training.run import TrainReport, train
+from selfplay.training.schedule import halved, micro_batch_size
 from tests.support.runs import WORKER, train_on_ranks
 from tests.support.tiny_models import make_tiny, random_rows
 
-BASIC: dict[str, Any] = {"steps": 5, "batch_rows": 8, "learning_rate": 2e-3, "precision": "fp32"}
+BASIC: dict[str, Any] = {"steps": 5, "batch_size": 8, "learning_rate": 2e-3, "precision": "fp32"}
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +39,16 @@ def go(
 ) -> TrainReport:
     """`heard`: what `train` is to call as it goes."""
     given: dict[str, Any] = {"seed": 7, "round": 2, "step_offset": 100, "ranks": Ranks(), "device": "cpu"}
-    given_rows = random_rows(30) if rows is None else rows
-    return train(Train(**(BASIC | changes)), given_rows, start=start, out=out, **given, **(heard or {}))
+    run = TrainRun(start=start, out=out, **given, **(heard or {}))
+    return train(Sft(**(BASIC | changes)), random_rows(30) if rows is None else rows, run)
+
+
+def schedule(rows: list[Row], seed: int = 1, **changes: Any) -> RowSchedule:
+    return Sft(**changes).schedule(rows, seed=seed)
+
+
+def micro(made: RowSchedule, world_size: int, *, on_cpu: bool = False, **changes: Any) -> int:
+    return micro_batch_size(Sft(**changes), made, least=1, world_size=world_size, on_cpu=on_cpu)
 
 
 def losses(out: Path) -> list[float]:
@@ -49,48 +59,48 @@ def weights(folder: Path) -> str:
     return hashlib.sha256(next(folder.glob("*.safetensors")).read_bytes()).hexdigest()
 
 
-# ---- the plan ----
+# ---- the schedule ----
 
 
 @given(st.integers(1, 40), st.integers(1, 16), st.integers(1, 12), st.integers(0, 99))
 @settings(derandomize=True, deadline=None, max_examples=50)
 def test_every_step_has_its_rows_and_every_row_its_turn(count: int, batch: int, steps: int, seed: int) -> None:
     rows = random_rows(count)
-    made = schedule(Train(steps=steps, batch_rows=batch), rows, seed=seed)
+    made = schedule(rows, seed=seed, steps=steps, batch_size=batch)
     assert [len(step) for step in made.order] == [batch] * steps
     drawn = [r for step in made.order for r in step]
     times = [drawn.count(r) for r in range(count)]
     assert max(times) - min(times) <= 1
     assert made.tokens == sum(len(rows[r].input_ids) for r in drawn)
-    assert schedule(Train(steps=steps, batch_rows=batch), rows, seed=seed) == made
+    assert schedule(rows, seed=seed, steps=steps, batch_size=batch) == made
 
 
 def test_order_of_rows_follows_the_seed() -> None:
-    made = [schedule(Train(steps=4, batch_rows=8), random_rows(30), seed=s).order for s in (1, 1, 2)]
+    made = [schedule(random_rows(30), seed=s, steps=4, batch_size=8).order for s in (1, 1, 2)]
     assert made[0] == made[1] != made[2]
 
 
 def test_epochs_are_turned_into_steps() -> None:
-    assert schedule(Train(epochs=2.5, batch_rows=8), random_rows(30), seed=1).steps == 10
+    assert schedule(random_rows(30), epochs=2.5, batch_size=8).steps == 10
 
 
 def test_rows_too_long_or_without_a_label_are_left_out_and_counted() -> None:
     rows = [*random_rows(20), Row(input_ids=(1, 2, 3), labels=(-100, -100, -100))]
     limit = sorted(len(r.input_ids) for r in rows)[10]
-    made = schedule(Train(steps=1, batch_rows=4, max_length=limit), rows, seed=1)
+    made = schedule(rows, steps=1, batch_size=4, max_length=limit)
     assert all(len(r.input_ids) <= limit for r in made.rows)
     assert made.left_out == sum(len(r.input_ids) > limit for r in rows) + 1
     with pytest.raises(DataError, match="nothing to train on"):
-        schedule(Train(steps=1, max_length=1), rows, seed=1)
+        schedule(rows, steps=1, max_length=1)
 
 
 def test_batch_that_ranks_cannot_share_is_refused_with_the_next_number() -> None:
-    made = schedule(Train(steps=1, batch_rows=10), random_rows(30), seed=1)
-    with pytest.raises(ConfigError, match=r"train\.batch_rows is 10, which 3 ranks cannot share evenly; use 9"):
-        micro_rows(Train(steps=1, batch_rows=10), made, world_size=3, on_cpu=False)
-    with pytest.raises(ConfigError, match=r"micro_batch_rows is 4, which does not divide .* 5 rows .*; use 1"):
-        micro_rows(Train(steps=1, batch_rows=10, micro_batch_rows=4), made, world_size=2, on_cpu=False)
-    assert micro_rows(Train(steps=1, batch_rows=10), made, world_size=2, on_cpu=False) == 5
+    made = schedule(random_rows(30), steps=1, batch_size=10)
+    with pytest.raises(ConfigError, match=r"train\.batch_size is 10, which 3 ranks .*; use 9"):
+        micro(made, 3, steps=1, batch_size=10)
+    with pytest.raises(ConfigError, match=r"micro_batch_size is 4, which does not divide .* 5 .*; use 1"):
+        micro(made, 2, steps=1, batch_size=10, micro_batch_size=4)
+    assert micro(made, 2, steps=1, batch_size=10) == 5
     assert [halved(n) for n in (64, 6, 5, 9)] == [32, 3, 1, 3]
 
 
@@ -99,7 +109,7 @@ def test_batch_that_ranks_cannot_share_is_refused_with_the_next_number() -> None
 
 def test_training_learns_and_writes_model_curve_and_report(tiny: Path, tmp_path: Path) -> None:
     report = go(tiny, tmp_path, steps=30, save_steps=10)
-    assert report.steps == 30 and report.rows == 30
+    assert report.steps == 30 and report.examples == 30
     assert report.loss_last < report.loss_first / 2
     curve = read_curve(tmp_path / "curve.jsonl")
     assert [row["train/step"] for row in curve] == list(range(101, 131))
@@ -129,9 +139,9 @@ def test_trained_weights_load_elsewhere_and_differ_from_the_start(tiny: Path, tm
 def test_micro_batches_and_joined_rows_give_the_same_losses(tiny: Path, tmp_path: Path) -> None:
     ways: list[dict[str, Any]] = [
         {},
-        {"micro_batch_rows": 2},
+        {"micro_batch_size": 2},
         {"packing": True},
-        {"packing": True, "micro_batch_rows": 4},
+        {"packing": True, "micro_batch_size": 4},
     ]
     for i, way in enumerate(ways):
         go(tiny, tmp_path / str(i), **way)
@@ -144,7 +154,7 @@ def test_losses_are_those_of_a_bare_loop_on_each_row_alone(tiny: Path, tmp_path:
 
     go(tiny, tmp_path, steps=1)
     rows = random_rows(30)
-    (batch,) = schedule(Train(**(BASIC | {"steps": 1})), rows, seed=7).order
+    (batch,) = schedule(rows, seed=7, **(BASIC | {"steps": 1})).order
     model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32).eval()
     total, count = 0.0, 0
     for row in (rows[r] for r in batch):
@@ -169,7 +179,7 @@ def test_weight_zero_takes_a_row_out_joined_or_padded(tiny: Path, tmp_path: Path
     silenced = [row.model_copy(update={"weight": 0.0}) if i < 4 else row for i, row in enumerate(rows)]
     go(tiny, tmp_path / "padded", silenced, steps=1)
     go(tiny, tmp_path / "joined", silenced, steps=1, packing=True)
-    go(tiny, tmp_path / "alone", rows[4:], steps=1, batch_rows=4)
+    go(tiny, tmp_path / "alone", rows[4:], steps=1, batch_size=4)
     share = sum(x != -100 for r in rows[4:] for x in r.labels) / sum(x != -100 for r in rows for x in r.labels)
     for way in ("padded", "joined"):
         assert losses(tmp_path / way) == pytest.approx([losses(tmp_path / "alone")[0] * share], abs=1e-5)
@@ -230,11 +240,8 @@ def test_arguments_of_trl_pass_through_and_have_an_effect(tiny: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        ({"adam_bta2": 0.9}, r"train\.args\.adam_bta2: TRL's SFTConfig has no such argument"),
-        (
-            {"learning_rate": 1e-3},
-            r"train\.args\.learning_rate is 0\.001, but it is not free here; use train\.learning_rate",
-        ),
+        ({"adam_bta2": 0.9}, r"train\.args\.adam_bta2 is 0\.9, but TRL's SFTConfig .*; did you mean 'adam_beta2'"),
+        ({"learning_rate": 1e-3}, r"train\.args\.learning_rate is 0\.001, .*; use train\.learning_rate"),
         ({"report_to": "wandb"}, "use tracking"),
         ({"optim": "no_such_optimizer"}, "TRL refuses its arguments"),
     ],
@@ -249,7 +256,7 @@ def test_arguments_that_cannot_be_are_refused_with_what_to_do(
 def test_trainer_and_model_are_freed(tiny: Path, tmp_path: Path) -> None:
     from transformers import PreTrainedModel
 
-    from selfplay.training.methods.sft import RowTrainer
+    from selfplay.training.trl.sft_trainer import RowTrainer
 
     go(tiny, tmp_path)
     kinds = (RowTrainer, PreTrainedModel)
@@ -354,14 +361,14 @@ def test_killed_run_of_any_kind_goes_on_to_the_same_bytes(tiny: Path, tmp_path: 
 
 
 @pytest.mark.prove
-def test_out_of_memory_halves_the_micro_batch_at_equal_batch_rows(tiny: Path, tmp_path: Path) -> None:
-    big: dict[str, Any] = {"steps": 6, "batch_rows": 64, "micro_batch_rows": 64, "save_steps": 2}
+def test_out_of_memory_halves_the_micro_batch_at_equal_batch_size(tiny: Path, tmp_path: Path) -> None:
+    big: dict[str, Any] = {"steps": 6, "batch_size": 64, "micro_batch_size": 64, "save_steps": 2}
     size = {"rows": 64, "longest": 240}
     assert worker(tiny, tmp_path / "whole", size, **big).returncode == 0
     done = worker(tiny, tmp_path / "starved", size | {"spare_bytes": 64 * 2**20}, **big)
     assert done.returncode == 0, done.stderr[-2000:]
     report = json.loads(done.stdout.splitlines()[-1])
-    assert report["oom_backoffs"] >= 1 and report["micro_batch_rows"] == 64 >> report["oom_backoffs"]
+    assert report["oom_backoffs"] >= 1 and report["micro_batch_size"] == 64 >> report["oom_backoffs"]
     assert done.stdout.count("training ran out of memory") == report["oom_backoffs"]
     assert losses(tmp_path / "starved") == pytest.approx(losses(tmp_path / "whole"), abs=1e-4)
 

@@ -1,7 +1,5 @@
 """Floor 7: `validate` and `check`: what can be said of a configuration before any model is loaded."""
 
-import ast
-import importlib.util
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from selfplay.config import Loaded, load_config
 from selfplay.errors import ConfigError
-from selfplay.training.schedule import taken
+from selfplay.training.methods.base import method_of
+from selfplay.training.trl_arguments import argument_faults
 
 if TYPE_CHECKING:
     from selfplay.records import Task
@@ -42,44 +41,11 @@ def validate_command(config: Path, overrides: list[str], tasks: bool = False) ->
 
 
 def check_trainer_arguments(loaded: Loaded) -> None:
-    """Raises ConfigError on a key of train.args that TRL does not have, or that a key of ours sets."""
-    given = loaded.config.train.args
-    if not given:
-        return
-    method = loaded.config.train.method
-    known, elsewhere = set(trainer_arguments(method)), taken(method)
-    faults = []
-    for key in given:
-        where = loaded.origins.get(("train", "args", key), str(loaded.path))
-        if key in elsewhere:
-            faults.append(f"{where}: train.args.{key} is {given[key]!r}, which is not free; {elsewhere[key]}")
-        elif known and key not in known:
-            import difflib
-
-            near = difflib.get_close_matches(key, known, n=1)
-            advice = f"did you mean {near[0]!r}?" if near else "remove it"
-            faults.append(
-                f"{where}: train.args.{key} is {given[key]!r}, but TRL's {method.upper()}Config has no such argument; {advice}"
-            )
-    if faults:
-        raise ConfigError("\n".join(faults))
-
-
-def trainer_arguments(method: str) -> Iterator[str]:
-    """Argument names of TRL's config for a method, read from the installed source: importing it would load torch."""
-    for package, part in (
-        ("trl", f"trainer/{method}_config.py"),
-        ("trl", "trainer/base_config.py"),
-        ("transformers", "training_args.py"),
-    ):
-        spec = importlib.util.find_spec(package)
-        path = Path(spec.submodule_search_locations[0], part) if spec and spec.submodule_search_locations else None
-        if path is None or not path.is_file():
-            continue
-        classes = (node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef))
-        for field in (item for node in classes for item in node.body):
-            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-                yield field.target.id
+    """Raises ConfigError on keys of train.args that TRL does not have, or that a key of ours sets, each with its place."""
+    method = method_of(loaded.config.train)
+    faults = argument_faults(method.args, method.trl_config, method.reserved_args)
+    if said := [f"{loaded.origins.get(('train', 'args', key), str(loaded.path))}: {fault}" for key, fault in faults]:
+        raise ConfigError("\n".join(said))
 
 
 def check_command(config: Path, overrides: list[str], as_json: bool) -> int:

@@ -76,6 +76,8 @@ def _one(item: dict[str, Any], tree: type[BaseModel], marks: Mapping[tuple[str, 
     where, key = _where(place, marks, path), ".".join(place)
     kind, given, context = item["type"], _shown(item["input"]), item.get("ctx") or {}
     if kind == "extra_forbidden":
+        if homes := _parts_with(place, tree):
+            return Fault(where, key, f"is {given}, but {item['loc'][-2]} has no such key", f"it goes with {homes}")
         names = sorted({name for section in sections for name in section.model_fields})
         near = difflib.get_close_matches(place[-1], names, n=1, cutoff=0.6)
         advice = f"did you mean {near[0]!r}?" if near else f"known keys here: {', '.join(names)}"
@@ -129,6 +131,16 @@ def _walk(loc: tuple[Any, ...], tree: type[BaseModel]) -> tuple[tuple[str, ...],
         inner = [m for s in known for m in _sections(s.model_fields[part])]
         sections = inner or sections
     return tuple(place), sections
+
+
+def _parts_with(place: tuple[str, ...], tree: type[BaseModel]) -> str:
+    """The parts of a registry that have a key which the given part has not, such as `dpo and kto`; "" where none has."""
+    *above, block, key = ("", *place)
+    _, sections = _walk(tuple(above[1:]), tree)
+    fields = [section.model_fields[block] for section in sections if block in section.model_fields]
+    parts = [mark for field in fields for mark in field.metadata if isinstance(mark, PartOf)]
+    words = [w for part in parts for w in part.words if key in part.registry.settings(w).model_fields]
+    return " and ".join(dict.fromkeys(words))
 
 
 def _sections(field: FieldInfo) -> list[type[BaseModel]]:

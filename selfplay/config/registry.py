@@ -91,6 +91,16 @@ VERIFIERS = Registry(
     },
 )
 """Types of checks; the class is the verifier itself, whose keys are not those of a configuration but of a task's check."""
+TRAINING_METHODS = Registry(
+    "training method",
+    "method",
+    {
+        "sft": "selfplay.training.methods.sft:Sft",
+        "dpo": "selfplay.training.methods.dpo:Dpo",
+        "kto": "selfplay.training.methods.kto:Kto",
+    },
+    default="sft",
+)
 
 
 class PartOf:

@@ -1,11 +1,14 @@
-"""Floor 0: the section that says how the student is trained: on accepted rows, or on pairs of a right and a wrong attempt."""
+"""The section `train`: the keys that every training method has. Each method adds its own keys in its file."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
 from selfplay.config.sections import Count, Section, Share, operation
+
+if TYPE_CHECKING:
+    from selfplay.config.tree import Config
 
 
 class Lora(Section):
@@ -19,7 +22,7 @@ class Lora(Section):
 
 
 class Warmup(Section):
-    """Round 0: training on the anchor alone, for a student that starts from random weights."""
+    """Round 0: supervised training on the anchor alone, for a student that starts from random weights."""
 
     steps: Count = 150
     learning_rate: float = Field(2e-3, gt=0)
@@ -28,27 +31,21 @@ class Warmup(Section):
 class Train(Section):
     """Fine-tuning with TRL on the exact token ids that were sampled."""
 
-    method: Literal["sft", "dpo", "kto"] = "sft"
-    """sft: on accepted rows. On pairs of an accepted and a wrong attempt: dpo (Rafailov et al. 2023), or kto, which reads
-    each side alone (Ethayarajh et al. 2024). The warm-up is always sft."""
-    beta: float = Field(0.1, gt=0)
-    """dpo and kto: how dear it is to leave the reference, which is the weights that the round starts from."""
-    sft_weight: float = Field(0.0, ge=0)
-    """dpo: weight of the chosen sides' own likelihood beside the preference (RPO: Pang et al. 2024); 0: none."""
-    min_accepted: Annotated[int, Field(ge=0)] = 4
-    """A round with fewer accepted attempts keeps the weights it began with, and says so: a handful of rows is memorised, not
-    learned. 0: it trains on whatever there is, the anchor alone included."""
+    method: str = "sft"
+    """sft trains on accepted rows; dpo and kto train on pairs of an accepted and a wrong attempt. The warm-up is always sft."""
     start: Literal["from_base", "continue"] = "from_base"
-    """Base weights (or a fresh LoRA) on all data so far, or the last round's weights."""
+    """from_base: base weights (or a fresh LoRA) on all data so far. continue: the weights of the round before."""
     warmup: Warmup | None = None
     """None: round 0 keeps the base model."""
     steps: Count | None = None
-    """Optimizer steps a round; exactly one of steps and epochs is given."""
+    """Optimizer steps a round. Exactly one of steps and epochs is given."""
     epochs: float | None = Field(None, gt=0)
-    batch_rows: Count = 64
-    """Rows of one optimizer step over all ranks; accumulation follows from it. dpo: pairs; kto: sides."""
-    micro_batch_rows: Count | None = operation(None)
-    """Rows of one forward pass on one rank; None: all of the rank's share on a GPU, about 2,048 tokens on a CPU."""
+    """Passes over the round's data."""
+    batch_size: Count = 64
+    """Examples of one optimizer step over all ranks; gradient accumulation follows from it. An example is a row under sft,
+    a pair under dpo, and one side of a pair under kto."""
+    micro_batch_size: Count | None = operation(None)
+    """Examples of one forward pass on one rank. None: the rank's whole share on a GPU, about 2,048 tokens on a CPU."""
     learning_rate: float = Field(1e-4, gt=0)
     scheduler: str = "cosine"
     """A transformers scheduler name: cosine, linear, constant_with_warmup, ..."""
@@ -56,14 +53,15 @@ class Train(Section):
     """Steps over which the learning rate rises to its value."""
     weight_decay: float = Field(0.0, ge=0)
     max_length: Count | None = None
-    """Longer rows, or pairs with a longer side, are left out, and counted; None: no limit."""
-    packing: bool = False
+    """Tokens. Longer rows, or pairs with a longer side, are left out and counted. None: no limit."""
     lora: Lora | None = None
+    """None: full fine-tuning."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto: bf16 where the hardware multiplies it natively, else fp32."""
     save_steps: Count | None = operation(None)
-    """Steps between two training checkpoints; None: none within a round."""
+    """Steps between two training checkpoints. None: none within a round."""
     args: dict[str, Any] = Field(default_factory=dict)
-    """Further arguments of TRL's SFTConfig, DPOConfig or KTOConfig, by its names."""
+    """Further arguments of the method's TRL config (SFTConfig, DPOConfig, KTOConfig), by TRL's names."""
 
     @model_validator(mode="after")
     def _one_length(self) -> "Train":
@@ -71,23 +69,6 @@ class Train(Section):
             raise ValueError(f"steps is {self.steps} and epochs is {self.epochs}; give exactly one of them")
         return self
 
-    @model_validator(mode="after")
-    def _settings_act(self) -> "Train":
-        if faults := list(self._idle()):
-            raise ValueError("\n".join(faults))
-        return self
-
-    def _idle(self) -> Iterator[str]:
-        """Settings without effect under this method."""
-        method = self.method
-        if method == "sft" and self.beta != type(self).model_fields["beta"].default:
-            yield f"beta is {self.beta}, but method is sft, which has no reference; remove it, or use dpo or kto"
-        if method != "dpo" and self.sft_weight:
-            yield f"sft_weight is {self.sft_weight}, but method is {method}; it goes with dpo"
-        if method != "sft" and self.packing:
-            yield f"packing is true, but method is {method}, whose batches are padded; remove it"
-        if method != "sft" and self.lora and self.lora.dropout and self.args.get("disable_dropout", True):
-            yield (
-                f"lora.dropout is {self.lora.dropout}, but {method} trains without dropout; "
-                "remove it, or set args.disable_dropout to false"
-            )
+    def faults(self, config: "Config") -> Iterator[str]:
+        """What this method cannot work with elsewhere in the configuration: `problem; remedy`, one text for each fault."""
+        yield from ()

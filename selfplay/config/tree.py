@@ -7,12 +7,10 @@ from pydantic import Field, model_validator
 
 from selfplay.config.judging import Audit, Judge
 from selfplay.config.leaks import Decontaminate
-from selfplay.config.registry import ENGINES
+from selfplay.config.registry import ENGINES, TRAINING_METHODS, PartOf
 from selfplay.config.sections import Count, Sampler, Section, Share, Student, Tasks, operation
 from selfplay.config.synthesis import MakeTasks, QuotaWish, making_faults
-from selfplay.config.training import Lora as Lora
-from selfplay.config.training import Train as Train
-from selfplay.config.training import Warmup as Warmup
+from selfplay.config.training import Train
 
 # ---- the phases ----
 
@@ -271,7 +269,7 @@ class Config(Section):
     audit: Audit = Audit()
     correct: Correct = Correct()
     curate: Curate = Curate()
-    train: Train
+    train: Annotated[Train, PartOf(TRAINING_METHODS)]
     eval: Evaluate = Evaluate()
     gate: Gate = Gate()
     tracking: Tracking = Tracking()
@@ -315,8 +313,7 @@ def _misfits(config: Config) -> Iterator[str]:
     if config.propose.make is not None:
         yield from making_faults(config.propose.make, config.tasks, config.judge is not None)
     yield from _teacher_misfits(config)
-    if config.train.method != "sft":
-        yield from _preference_misfits(config)
+    yield from config.train.faults(config)
     if config.correct.attempts and not config.generate.backend.answers_corrections:
         yield (
             f"correct.attempts is 1, but generate.backend is {config.generate.backend.kind}, which has no second attempts; "
@@ -327,26 +324,6 @@ def _misfits(config: Config) -> Iterator[str]:
             "correct.attempts is 1, but curate.verified_only is false, and that arm reads no verdict; a correction needs "
             "to know what failed: set correct.attempts to 0"
         )
-
-
-def _preference_misfits(config: Config) -> Iterator[str]:
-    """The same, of training on pairs of a right and a wrong attempt."""
-    method, curate = config.train.method, config.curate
-    if config.student.kind == "scripted":
-        yield f"train.method is {method}, but a scripted student has no weights; use sft"
-    if not curate.verified_only:
-        yield f"train.method is {method}, but curate.verified_only is false: without a verdict no attempt is rejected; use sft"
-    if config.generate.samples_per_task == 1 and not config.correct.attempts:
-        yield f"train.method is {method}, but generate.samples_per_task is 1: a pair needs two attempts at a task; raise it"
-    if config.correct.attempts and config.correct.format == "whole":
-        yield f"train.method is {method}, but correct.format is whole: no other attempt has a correction's prompt; use final"
-    for key, given in (
-        ("anchor_share", curate.anchor_share != type(curate).model_fields["anchor_share"].default),
-        ("above_level_share", curate.above_level_share is not None),
-    ):
-        if given:
-            value = getattr(curate, key)
-            yield f"curate.{key} is {value}, but train.method is {method}, which trains on pairs alone; remove it"
 
 
 def _teacher_misfits(config: Config) -> Iterator[str]:

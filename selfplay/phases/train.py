@@ -1,205 +1,106 @@
-"""Floor 5: the train phase as the loop calls it: which trainer a student needs, and its warm-up in round 0."""
+"""The phase train: from the round's training data to the round's weights."""
 
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from selfplay.config.training import Train
-from selfplay.config.tree import Config
-from selfplay.models.scripted import ScriptedStudent, read_scripted, terms_of, write_scripted
+from selfplay.models.scripted import ScriptedStudent
 from selfplay.models.student import weights_of
-from selfplay.phases.curate.pairs import FILE as PAIRS
-from selfplay.records import Preference, Row
 from selfplay.runtime.context import RoundContext
-from selfplay.runtime.progress import Progress
-from selfplay.runtime.resources import RunResources
+from selfplay.runtime.distributed import Ranks
 from selfplay.store import read_json, sha256_of, write_json
-from selfplay.store.traces import read_pairs, read_rows
-from selfplay.training.pair_schedule import fitting
-from selfplay.training.schedule import ONLY_FOR_PAIRS, fits
-
-if TYPE_CHECKING:
-    from selfplay.training import TrainReport
+from selfplay.training.methods.base import TrainingMethod, TrainRun, method_of
+from selfplay.training.methods.sft import warmup_of
+from selfplay.training.scripted import train_scripted
 
 
 def train(ctx: RoundContext) -> None:
-    """Leaves the round's weights in the phase's folder, and DONE with the `train/` figures. On all ranks."""
-    if ctx.ranks.broadcast("train/done", (ctx.at("train") / "DONE").is_file()):
+    """Leaves the round's weights in `train/model` and `DONE` with the round's `train/` figures. All ranks call it.
+
+    Round 0 trains on the anchor, or keeps the base model without `train.warmup`. A later round with too little to learn from
+    keeps its parent's weights, and says so.
+    """
+    done = ctx.at("train") / "DONE"
+    if ctx.ranks.broadcast("train/done", done.is_file()):
         return
     ctx.progress.phase("train", 1)
-    first = ctx.run.round(0) / "initial"
-    curated = read_json(ctx.at("curate") / "DONE")["metrics"]
-    report = train_student(
-        ctx.config,
-        ctx.run.round(ctx.number) / "train.parquet",
-        accepted=int(curated.get("data/accepted", 0)),
-        start=start_of(ctx),
-        student=ctx.student if ctx.number else first,
-        out=ctx.at("train"),
-        seed=ctx.seed("train"),
-        round=ctx.number,
-        step_offset=ctx.commits[-1].train_steps if ctx.commits else 0,
-        resources=ctx.resources,
-        progress=ctx.progress,
-    )
+    figures = _weights_and_figures(ctx)
     if ctx.ranks.is_main:
-        write_json(ctx.at("train") / "DONE", {"metrics": report, "weights": sha256_of(ctx.at("train") / "model")})
+        write_json(done, {"metrics": figures, "weights": sha256_of(ctx.at("train") / "model")})
     ctx.ranks.barrier("train")
     ctx.progress.end("train")
 
 
-def start_of(ctx: RoundContext) -> Path:
-    """The weights that training starts from: as `train.start` says; in round 0 the initial ones."""
-    first = ctx.run.round(0) / "initial"
+def _weights_and_figures(ctx: RoundContext) -> dict[str, Any]:
+    out, ranks, start = ctx.at("train"), ctx.ranks, start_weights(ctx)
+    method = method_of(ctx.config.train) if ctx.number else warmup_of(method_of(ctx.config.train))
+    if method is None:
+        return copy_parent_weights(start, out, ranks)
+    data = method.read(ctx.run.round(ctx.number))
+    if ctx.number and (shortage := method.shortage(data, _accepted(ctx))):
+        ctx.note(f"the weights stay as they are: {shortage}")
+        figures = {f"train/{name}": value for name, value in method.untrained_figures(data).items()}
+        return {**copy_parent_weights(ctx.student, out, ranks), "train/weights_kept": 1, **figures}
+    student = ctx.config.student
+    if isinstance(student, ScriptedStudent):
+        return train_scripted(student, data, start=start, out=out, ranks=ranks)
+    return _train_model(ctx, method, data, start)
+
+
+def start_weights(ctx: RoundContext) -> Path:
+    """The model folder that training starts from: the parent's weights, or with `from_base` those of the base model.
+
+    With a warm-up the base of later rounds is what round 0 made.
+    """
+    initial = ctx.run.round(0) / "initial"
     if ctx.number == 0:
-        return first
+        return initial
     if ctx.config.train.start == "continue":
         return ctx.student
-    return ctx.run.model(0) if ctx.config.train.warmup else first
+    return ctx.run.model(0) if ctx.config.train.warmup else initial
 
 
-def train_student(
-    config: Config,
-    rows: Path,
-    *,
-    accepted: int,
-    start: Path,
-    student: Path,
-    out: Path,
-    seed: int,
-    round: int,
-    step_offset: int,
-    resources: RunResources,
-    progress: Progress,
-) -> dict[str, Any]:
-    """Leaves the round's weights in `out/model`; the `train/` figures of its row. On all ranks.
+def copy_parent_weights(source: Path, out: Path, ranks: Ranks) -> dict[str, Any]:
+    """Takes over the weights of a round that is not trained, whole or not at all, and returns its `train/` figures."""
+    if ranks.is_main:
+        whole = out / ".model.tmp"
+        shutil.rmtree(whole, ignore_errors=True)
+        shutil.copytree(source, whole)
+        shutil.rmtree(out / "model", ignore_errors=True)
+        whole.rename(out / "model")
+    ranks.barrier("weights copied")
+    return {"train/steps": 0}
 
-    `rows`: train.parquet, pairs.parquet beside it. `accepted`: how many attempts of this round are among them. `student`: the
-    parent's weights, which a round keeps where it has no pairs to train on, or too few rows (`train.min_accepted`).
-    """
-    section = config.train if round else warmup_of(config.train)
-    if section is None:
-        return keep(start, out, resources)
-    paired = section.method != "sft"
-    pairs = _pairs(rows.with_name(PAIRS)) if paired else []
-    if paired and not fitting(section, pairs):
-        progress.note(f"round {round}: the weights stay as they are: {len(pairs)} pairs, and none can be trained on")
-        return {
-            **keep(student, out, resources),
-            "train/weights_kept": 1,
-            "train/pairs": 0,
-            "train/rows_left_out": len(pairs),
-        }
-    read = [] if paired else read_rows(rows)
-    if round and not paired and (few := too_few(section, accepted, read)):
-        progress.note(f"round {round}: the weights stay as they are: {few}")
-        return {**keep(student, out, resources), "train/weights_kept": 1}
-    if isinstance(config.student, ScriptedStudent):
-        return train_scripted(config.student, read, start=start, out=out, resources=resources)
-    from selfplay.training import train as train_rows
+
+def _accepted(ctx: RoundContext) -> int:
+    """Accepted attempts of this round, by curation's count."""
+    return int(read_json(ctx.at("curate") / "DONE")["metrics"].get("data/accepted", 0))
+
+
+def _train_model(ctx: RoundContext, method: TrainingMethod, data: Sequence[Any], start: Path) -> dict[str, Any]:
+    from selfplay.training.run import train as run_training  # torch, transformers and TRL are loaded here
+
+    progress = ctx.progress
 
     def stepped(step: int, steps: int) -> None:
         progress.total(steps, step - 1)  # a resumed training begins anywhere, and a back-off begins again
         progress.advance(1)
 
-    began = time.perf_counter()
-    report = train_rows(
-        section,
-        pairs if paired else read,
+    run = TrainRun(
         start=weights_of(start),
-        out=out,
-        seed=seed,
-        round=round,
-        step_offset=step_offset,
-        ranks=resources.ranks,
-        device=config.launch.device,
-        threads=resources.threads,
+        out=ctx.at("train"),
+        seed=ctx.seed("train"),
+        ranks=ctx.ranks,
+        device=ctx.config.launch.device,
+        threads=ctx.resources.threads,
+        round=ctx.number,
+        step_offset=ctx.commits[-1].train_steps if ctx.commits else 0,
         on_step=stepped,
         stop=lambda: progress.stop_requested,
     )
+    began = time.perf_counter()
+    report = run_training(method, data, run)
     progress.count("train", min(report.seconds_in_train, time.perf_counter() - began))  # not loading, not saving
-    return {**_figures(report), **({"train/pairs": report.rows} if paired else {})}
-
-
-def _figures(report: "TrainReport") -> dict[str, Any]:
-    return {
-        "train/steps": report.steps,
-        "train/tokens": report.tokens,
-        "train/rows_left_out": report.left_out,
-        "train/loss_first": report.loss_first,
-        "train/loss_last": report.loss_last,
-        **{f"train/{name}": value for name, value in report.rewards.items()},
-        "cost/train_micro_batch_rows": report.micro_batch_rows,
-        "cost/train_oom_backoffs": report.oom_backoffs,
-    }
-
-
-def too_few(section: Train, accepted: int, rows: Sequence[Row]) -> str:
-    """Why a round has too little to train on; "" where it has enough. `accepted`: its own attempts; repeats of them, older
-    rounds and the anchor teach nothing new.
-    """
-    if accepted < section.min_accepted:
-        return (
-            f"{accepted} of its attempts were accepted, and train.min_accepted is {section.min_accepted}; "
-            "`selfplay traces` shows why the others were dropped"
-        )
-    if not rows:
-        return "none of its attempts was accepted, and there is no anchor"
-    if not any(fits(section, row) for row in rows):
-        return f"all {len(rows)} training rows are longer than train.max_length = {section.max_length}; raise it"
-    return ""
-
-
-def warmup_of(section: Train) -> Train | None:
-    """The settings of round 0; None where it keeps the base model."""
-    if section.warmup is None:
-        return None
-    changed: dict[str, Any] = {
-        "steps": section.warmup.steps,
-        "epochs": None,
-        "learning_rate": section.warmup.learning_rate,
-    }
-    if section.method != "sft":
-        changed |= {"method": "sft", "args": {k: v for k, v in section.args.items() if k not in ONLY_FOR_PAIRS}}
-    return section.model_copy(update={**changed, "lora": None, "warmup": None})
-
-
-def _pairs(file: Path) -> list[Preference]:
-    return [pair for group in read_pairs(file) for pair in group]
-
-
-def keep(start: Path, out: Path, resources: RunResources) -> dict[str, Any]:
-    """Round 0 without warm-up, or a round with too little to train on: its weights are the ones it was given."""
-    import shutil
-
-    if resources.ranks.is_main:
-        whole = out / ".model.tmp"
-        shutil.rmtree(whole, ignore_errors=True)
-        shutil.copytree(start, whole)
-        shutil.rmtree(out / "model", ignore_errors=True)
-        whole.rename(out / "model")
-    resources.ranks.barrier("kept")
-    return {"train/steps": 0}
-
-
-def train_scripted(
-    student: ScriptedStudent, rows: list[Row], *, start: Path, out: Path, resources: RunResources
-) -> dict[str, Any]:
-    """A scripted student's training: it moves from its skill toward the share of its new rows that are right."""
-    new = [row for row in rows if row.kind == "new"]
-    right = sum(_is_right(row) for row in new) / len(new) if new else 1.0
-    before = read_scripted(start)
-    after = before + student.gain * (right - before) if new else before
-    if resources.ranks.is_main:
-        write_scripted(out / "model", after)
-    resources.ranks.barrier("practised")
-    return {"train/steps": len(rows), "train/loss_last": round(1 - after, 6)}
-
-
-def _is_right(row: Row) -> bool:
-    """Whether a row of bytes answers its own sum: `1 + 2` with `A: 3`."""
-    prompt = bytes(token for token, label in zip(row.input_ids, row.labels, strict=True) if label == -100).decode()
-    prompt = prompt.partition("\n")[0]  # a correction's prompt goes on with what was tried
-    answer = bytes(label for label in row.labels if 0 <= label < 256).decode().rpartition("A:")[2].strip()
-    return answer == str(sum(int(term) for term in terms_of(prompt)))
+    return report.metrics()

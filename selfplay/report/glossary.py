@@ -175,6 +175,9 @@ ENTRIES: dict[str, Entry] = {
         "Loss at the first step: nats a token of completion, or with dpo and kto their own loss.",
         "One optimizer step.",
     ),
+    "train/micro_batch_size": Entry(
+        "Micro-batch size", "Examples of one forward pass on one rank while training.", "After any back-off."
+    ),
     "train/*": Entry("Training", "A figure of the round's training.", "As the trainer logs it."),
     "time/overhead_share": Entry(
         "Overhead",
@@ -182,9 +185,6 @@ ENTRIES: dict[str, Entry] = {
         "Wall clock of one run on this machine.",
     ),
     "time/*": Entry("Time", "Seconds of wall time.", "Wall clock of one run on this machine."),
-    "cost/train_micro_batch_rows": Entry(
-        "Rows of a micro-batch", "Rows that fitted into memory at once while training.", "As found by backing off."
-    ),
     "cost/train_oom_backoffs": Entry(
         "Memory back-offs", "How often training halved its micro-batch because memory ran out.", "Exact count."
     ),

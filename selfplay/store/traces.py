@@ -17,6 +17,8 @@ from selfplay.records import SCHEMA_VERSION, Attempt, Preference, Row, Trace
 from selfplay.store.files import writing
 
 READ_ROWS = 4096
+ROWS_FILE, PAIRS_FILE = "train.parquet", "pairs.parquet"
+"""In a round's folder: the rows, and the preference pairs, that the round trains on."""
 _META = {b"schema_version": str(SCHEMA_VERSION).encode()}
 _STRING, _INT = pa.string(), pa.int32()
 

@@ -16,9 +16,11 @@ import threading
 import time
 from pathlib import Path
 
-from selfplay.config.tree import Train
+from selfplay.config.registry import TRAINING_METHODS
 from selfplay.runtime.distributed import Ranks, join
-from selfplay.training import train
+from selfplay.training.methods.base import TrainRun
+from selfplay.training.methods.sft import Sft
+from selfplay.training.run import train
 from tests.support.tiny_models import random_pairs, random_rows
 
 
@@ -39,18 +41,8 @@ def kill_when(curve: Path, name: str) -> None:
 def starve(start: Path, spare: int) -> None:
     """Loads all there is to load by a small training, then lets this process have hardly any new memory."""
     with tempfile.TemporaryDirectory() as folder:
-        small = Train(steps=1, batch_rows=1, learning_rate=1e-3, precision="fp32")
-        train(
-            small,
-            random_rows(1),
-            start=start,
-            out=Path(folder),
-            seed=7,
-            round=2,
-            step_offset=0,
-            ranks=Ranks(),
-            device="cpu",
-        )
+        small = Sft(steps=1, batch_size=1, learning_rate=1e-3, precision="fp32")
+        train(small, random_rows(1), TrainRun(start=start, out=Path(folder), seed=7, ranks=Ranks(), device="cpu"))
     with Path("/proc/self/status").open() as status:
         used = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmSize"))
     resource.setrlimit(resource.RLIMIT_AS, (used + spare, resource.RLIM_INFINITY))
@@ -68,9 +60,8 @@ def main() -> None:
         starve(start, harm["spare_bytes"])
     rows = random_rows(harm.get("rows", 30), longest=harm.get("longest", 40))
     told: list[int] = []
-    report = train(
-        Train(**settings),
-        rows if settings.get("method", "sft") == "sft" else random_pairs(20),
+    method = settings.get("method", "sft")
+    run = TrainRun(
         start=start,
         out=out,
         seed=7,
@@ -81,6 +72,8 @@ def main() -> None:
         on_step=lambda step, steps: told.append(step),
         stop=lambda: ranks.rank == 1 and harm.get("stop_at") in told,
     )
+    data = rows if method == "sft" else random_pairs(20)
+    report = train(TRAINING_METHODS.settings(method)(**settings), data, run)
     if ranks.is_main:
         print(report.model_dump_json())
     ranks.close()

@@ -53,7 +53,7 @@ def section_of(ctx: RoundContext) -> Curate:
 
 def _level(ctx: RoundContext) -> LevelMix | None:
     level, section = ctx.level, ctx.config.train
-    return None if level is None or section.steps is None else LevelMix(level, section.steps * section.batch_rows)
+    return None if level is None or section.steps is None else LevelMix(level, section.steps * section.batch_size)
 
 
 def _archive(ctx: RoundContext, rounds: list[int]) -> Archive:

@@ -15,9 +15,6 @@ from selfplay.phases.curate.mixing import by_regime
 from selfplay.records import Preference, Trace
 from selfplay.store.traces import PAIRS, Stacked
 
-FILE = "pairs.parquet"
-"""In curate's folder this round's pairs, beside train.parquet those that the round trains on."""
-
 
 @dataclass
 class PairWriter:

@@ -13,7 +13,6 @@ from selfplay.curate.screening import Screening
 from selfplay.models.base import Encoder
 from selfplay.phases.curate.groups import Encoding, Group
 from selfplay.phases.curate.mixing import LevelMix, mix
-from selfplay.phases.curate.pairs import FILE as PAIRS
 from selfplay.phases.curate.pairs import PairWriter, mix_pairs
 from selfplay.phases.curate.quotas import Shares, apply_quotas
 from selfplay.phases.curate.tally import Tally, figures_of, notices, tally_up
@@ -21,7 +20,16 @@ from selfplay.records import Decision, Row, Task, Trace
 from selfplay.runtime.screens import Screen
 from selfplay.store import write_json
 from selfplay.store.files import writing_text
-from selfplay.store.traces import ROWS, Stacked, write_rows, write_traces, writing_pairs, writing_rows
+from selfplay.store.traces import (
+    PAIRS_FILE,
+    ROWS,
+    ROWS_FILE,
+    Stacked,
+    write_rows,
+    write_traces,
+    writing_pairs,
+    writing_rows,
+)
 from selfplay.training.rows import anchor_row, row_of_trace
 from selfplay.verify import Judged
 
@@ -30,8 +38,8 @@ def curate_anchor(anchor: Sequence[Task], encoder: Encoder, out: Path) -> None:
     """Round 0: the anchor's rows, which are the training rows of its warm-up."""
     rows = [anchor_row(encoder, task) for task in anchor]
     write_rows(out / "anchor.parquet", rows)
-    write_rows(out.parent / "train.parquet", rows)
-    with writing_pairs(out.parent / PAIRS):
+    write_rows(out.parent / ROWS_FILE, rows)
+    with writing_pairs(out.parent / PAIRS_FILE):
         pass  # a file without a pair: every round has one
     figures = {"data/anchor_rows": len(rows), "data/train_rows": len(rows)}
     strata = _counts(set(task.tags) for task in anchor)
@@ -87,7 +95,11 @@ class Curation:
             selected = [Selected(*shares.over(one.traces), one.judged) for one in every]
         pairs = self._write(selected)
         trained = mix_pairs(
-            self.section, self.out / PAIRS, [p.with_name(PAIRS) for p in self.older], self._beside(PAIRS), self.seed
+            self.section,
+            self.out / PAIRS_FILE,
+            [p.with_name(PAIRS_FILE) for p in self.older],
+            self._beside(PAIRS_FILE),
+            self.seed,
         )
         figures = {**figures_of(self.tally, self._mixed(), self.filtered), **pairs.figures(trained)}
         told = notices(self.tally)
@@ -116,7 +128,7 @@ class Curation:
     def _write(self, selected: Iterable[Selected]) -> PairWriter:
         """Writes what this round alone gives: traces, new rows, new pairs, archive."""
         with (
-            writing_pairs(self.out / PAIRS) as write,
+            writing_pairs(self.out / PAIRS_FILE) as write,
             writing_rows(self.out / "new.parquet") as keep,
             nullcontext() if self.archive is None else writing_text(self.out / "archive.jsonl") as archived,
         ):
@@ -153,7 +165,7 @@ class Curation:
             def kind(row: int) -> str:
                 return "new" if row in new else "older" if row in past else "anchor"
 
-            stack.write(self._beside("train.parquet"), rows, kind)
+            stack.write(self._beside(ROWS_FILE), rows, kind)
             return Counter(map(kind, rows))
 
 

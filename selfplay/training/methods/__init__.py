@@ -1,1 +1,1 @@
-"""Floor 4: training methods, one file each."""
+"""Training methods, one file each. A method's settings class says what data it needs, how it orders them, and how it trains."""

@@ -1,4 +1,4 @@
-"""All that is taken from TRL, and the data set it wants. Importing this file loads torch, transformers and TRL."""
+"""All that is taken from TRL, and the data set class that its trainers want. The only file that imports TRL."""
 
 from datasets import Dataset as Dataset
 from trl.trainer.dpo_config import DPOConfig as DPOConfig

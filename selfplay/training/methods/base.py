@@ -1,0 +1,113 @@
+"""The interface of a training method, and what one training run is given. Imports without torch."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from selfplay.config.training import Train
+from selfplay.records import Attempt, Completion, Request, Sampling, Task
+from selfplay.runtime.distributed import Ranks
+from selfplay.training.schedule import TrainSchedule
+from selfplay.training.trl_arguments import RESERVED_TRL_ARGS
+from selfplay.verify import Judged
+
+if TYPE_CHECKING:
+    from selfplay.config.tree import Config
+
+Curve = Sequence[Mapping[str, Any]]
+"""One mapping of figures (`train/loss`, ...) for each optimizer step."""
+Rollouts = Callable[[Sequence[Request], int, Sampling, int], list[list[Completion]]]
+"""(requests, n, sampling, seed) -> n completions of each request, with prompt and completion ids, as `Backend.complete` gives
+them, drawn from the model that is in training."""
+Verify = Callable[[Sequence[Task], Sequence[Attempt]], list[Judged]]
+"""(task of each attempt, attempts) -> verdicts and outcome of each attempt. An outage is `error`, and never a wrong answer."""
+
+
+@dataclass(frozen=True)
+class TrainRun:
+    """What one training run works with, beside its settings and its data."""
+
+    start: str | Path
+    """Weights to start from: a model folder, an adapter's folder, or a hub name."""
+    out: Path
+    """The run's folder: checkpoints, curve, report, and at the end `model/`."""
+    seed: int
+    ranks: Ranks
+    device: str = "auto"
+    """`auto`, `cpu` or `cuda`."""
+    threads: int | None = None
+    """CPU threads of this rank. None: torch's own choice."""
+    round: int = 0
+    step_offset: int = 0
+    """Optimizer steps of earlier rounds, so that `train/step` in the curve never restarts."""
+    on_step: Callable[[int, int], None] = lambda step, steps: None
+    """Called after each optimizer step with its number from 1, and with the number of all steps."""
+    stop: Callable[[], bool] = lambda: False
+    """Asked after each step; once True on any rank, a checkpoint is written within three steps and Interrupted is raised."""
+    rollouts: Rollouts | None = None
+    """Samples from the model in training. None for methods that train on what the round has sampled already."""
+    verify: Verify | None = None
+    """Judges roll-outs as the phase verify does. None for the same methods."""
+    micro_batch_size: int = 1
+    """Examples of one forward pass on one rank. `selfplay.training.run.train` sets it."""
+    resume: Path | None = None
+    """The checkpoint to go on from. None: from the first step. `selfplay.training.run.train` sets it."""
+
+
+class TrainingMethod(Train):
+    """Base of the settings of a training method.
+
+    A method reads its data from the round's folder, fixes their order before a model is loaded (`schedule`), and trains
+    (`run`). Types of data and schedule are the method's own, so they are `Any` here.
+    """
+
+    needs: ClassVar[Literal["rows", "pairs", "prompts"]]
+    """The data: accepted attempts, pairs of a right and a wrong attempt, or prompts whose completions are sampled and verified
+    in training (then `TrainRun.rollouts` and `TrainRun.verify` are given)."""
+    trl_config: ClassVar[str]
+    """TRL's config class, whose arguments may stand in `args`, such as `SFTConfig`."""
+    reserved_args: ClassVar[Mapping[str, str]] = RESERVED_TRL_ARGS
+    """Arguments that may not stand in `args`, and what to do instead."""
+    smallest_micro_batch: ClassVar[int] = 1
+    """Fewest examples of one forward pass."""
+
+    @abstractmethod
+    def read(self, folder: Path) -> Sequence[Any]:
+        """The training data of a round, from the round's folder."""
+
+    @abstractmethod
+    def shortage(self, data: Sequence[Any], accepted: int) -> str:
+        """Why the data are too few to train on, as a clause for a notice; "" where they are enough.
+
+        `accepted`: accepted attempts of this round. Rows of older rounds and of the anchor teach nothing new.
+        """
+
+    @abstractmethod
+    def schedule(self, data: Sequence[Any], *, seed: int) -> TrainSchedule:
+        """The examples that take part and their order. Raises DataError where none is left."""
+
+    @abstractmethod
+    def run(self, schedule: Any, run: TrainRun) -> tuple[Any, float]:
+        """Trains to the last step. Returns the model, still in memory, and the seconds inside TRL's `train`."""
+
+    def figures(self, schedule: Any, curve: Curve) -> dict[str, float]:
+        """Figures of a finished training beyond those of every method; they get the prefix `train/`."""
+        return {}
+
+    def untrained_figures(self, data: Sequence[Any]) -> dict[str, float]:
+        """The same of a round that had too little to train on."""
+        return {}
+
+    def faults(self, config: "Config") -> Iterator[str]:
+        """A scripted student learns from rows alone."""
+        if self.needs != "rows" and config.student.kind == "scripted":
+            yield f"train.method is {self.method}, but a scripted student has no weights; use sft"
+
+
+def method_of(settings: Train) -> TrainingMethod:
+    """The settings of a loaded configuration as the method that they name. Raises TypeError for a bare `Train`."""
+    if not isinstance(settings, TrainingMethod):
+        raise TypeError(f"{type(settings).__name__} is no training method; use a class of selfplay.training.methods")
+    return settings

@@ -1,0 +1,1 @@
+"""The code that talks to TRL's trainers. Importing any file here loads torch, transformers and TRL."""
