@@ -14,6 +14,10 @@ from pydantic_core import PydanticSerializationError
 
 SCHEMA_VERSION = 2
 """Stands in every run folder and record file; another version, older or newer, is refused. Version 1 was selfplay 0.1."""
+SYNTHESIZED_BY = "synthesized_by"
+"""Name of the tag that a synthesized task carries; its value is the method."""
+SYNTHESIZED_SOURCE = "synthesized/"
+"""Begins the `source` of a synthesized task; the method follows."""
 
 EVIDENCE_CHARS = 4000
 """Bound on the evidence text of one verdict."""
@@ -106,6 +110,11 @@ class Task(Record):
                 "verifier has no type; give verifier: {type: code_tests | math | judge | python:package.module:function}"
             )
         return self
+
+    @property
+    def synthesized_by(self) -> str | None:
+        """The synthesis method that wrote the task, from its tag `synthesized_by:METHOD`; None for a task of the source."""
+        return self.tag(SYNTHESIZED_BY)
 
     @property
     def text(self) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from selfplay.config import Config, load_config
 from selfplay.config.load import load_tree
 from selfplay.config.resolved import resolved_text, science_of
-from selfplay.config.synthesis_dataset import Make
+from selfplay.config.synthesis_dataset import DatasetSynthesis
 from selfplay.errors import ConfigError
 from tests.support import ROOT
 
@@ -173,10 +173,10 @@ def test_any_yaml_gives_a_config_or_a_config_error(
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_config_is_sound_has_a_header_and_repeats_no_default(path: Path) -> None:
-    makes = "\nmakers:" in path.read_text()  # for `selfplay make`, a tree of its own
+    dataset = "\nmethods:" in path.read_text()  # for `selfplay synthesize`, a tree of its own
     unset = os.environ.setdefault("SELFPLAY_DATA", "no-data-needed-here") == "no-data-needed-here"
     try:
-        config, marks = load_tree(path, [], Make if makes else Config)
+        config, marks = load_tree(path, [], DatasetSynthesis if dataset else Config)
     finally:
         if unset:  # other tests look for the data themselves
             del os.environ["SELFPLAY_DATA"]

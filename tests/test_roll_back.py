@@ -165,7 +165,7 @@ def test_no_student_is_in_memory_where_other_models_may_be_loaded(
     tmp_path: Path, opened: tuple[list[str], list[str]]
 ) -> None:
     (tmp_path / "c.yaml").write_text(CONFIG)
-    given = [f"runs_dir={tmp_path}", "rounds=2", "propose.make.makers.procedural=6", "gate.action=observe"]
+    given = [f"runs_dir={tmp_path}", "rounds=2", "propose.synthesize.methods.procedural=6", "gate.action=observe"]
     held: dict[str, list[str]] = {}
 
     def heard(event: str, figures: dict[str, Any]) -> None:
@@ -175,4 +175,4 @@ def test_no_student_is_in_memory_where_other_models_may_be_loaded(
     session.start(load_config(tmp_path / "c.yaml", given), listener=heard)
     assert held["propose"] == ["000/train", "001/train"]
     assert {name: found for name, found in held.items() if found and name not in ("propose", "generate")} == {}
-    assert "make" in held and "train" in held
+    assert "synthesize" in held and "train" in held

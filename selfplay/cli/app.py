@@ -202,16 +202,30 @@ def collapse(
 
 
 @app.command()
-def make(
-    config: Config,
+def synthesize(
+    config: Annotated[
+        Path, typer.Argument(help="A YAML file, such as configs/synthesize_data.yaml.", show_default=False)
+    ],
     overrides: Overrides = None,
-    out: Annotated[Path, typer.Option(help="Folder to write: data.parquet and its card.")] = Path("made"),
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("synthesized"),
     debug: Debug = False,
 ) -> None:
-    """Make a dataset without any training: evolve, vary, backtranslate; every row verified, every refusal named."""
-    from selfplay.cli.synthesize import make as build
+    """Synthesize a data set of tasks and solutions from seed tasks, without any training.
 
-    raise typer.Exit(build(config, overrides or [], out))
+    The config names the seed tasks (tasks), the methods (methods: [procedural, evolve, rare, textbook, variants,
+    backtranslate, instruct, traces]) and the teacher that they ask; procedural needs none. Every task is tested with
+    its own verifier, every refused reply is kept with its reason.
+
+    Writes data.parquet (train on rows whose decision is accepted), refused.jsonl, summary.json and README.md, the
+    data set's card. The same command goes on where an earlier one stopped: paid replies are cached in replies.db.
+
+    Try: selfplay synthesize configs/synthesize_data.yaml --out data/synthesized
+
+    Exit codes: 0 done, 1 no row was accepted, 2 usage or config, 3 try again (an outage).
+    """
+    from selfplay.cli.synthesize import synthesize_command
+
+    raise typer.Exit(synthesize_command(config, overrides or [], out))
 
 
 @app.command()

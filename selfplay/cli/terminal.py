@@ -50,7 +50,8 @@ class Display:
             disable=not self._live,
         )
         self._bar: Any = None
-        self._round, self._name = 0, ""
+        self._round: int | None = None
+        self._name = ""
         self._total = self._done = self._asked = self._accepted = 0
         self._started = self._spoken = time.monotonic()
 
@@ -85,8 +86,7 @@ class Display:
         self._name, self._total, self._done = name, total, done
         self._asked = self._accepted = 0
         self._started = self._spoken = time.monotonic()
-        where = f"round {self._round}  {name}"
-        self._bar = self._progress.add_task("", total=total, completed=done, where=where, rate="", accepted="")
+        self._bar = self._progress.add_task("", total=total, completed=done, where=self._where, rate="", accepted="")
 
     def _count(self, total: int, done: int) -> None:
         self._total, self._done = total, done
@@ -101,9 +101,11 @@ class Display:
             self._progress.update(self._bar, completed=self._done, rate=self._rate(), accepted=self._share())
         if not self._live and time.monotonic() - self._spoken > PLAIN_SECONDS:
             self._spoken = time.monotonic()
-            self._console.print(
-                Text(f"round {self._round} {self._name}: {self._done}/{self._total}, {self._rate()} {self._share()}")
-            )
+            self._console.print(Text(f"{self._where}: {self._done}/{self._total}, {self._rate()} {self._share()}"))
+
+    @property
+    def _where(self) -> str:
+        return self._name if self._round is None else f"round {self._round}  {self._name}"
 
     def _rate(self) -> str:
         seconds = time.monotonic() - self._started

@@ -1,37 +1,40 @@
-"""Floor 0: the sections on data that is made: teacher, taxonomy, topics, which maker makes how much each round; shares by tag."""
+"""Floor 0: the settings of synthesis in a run: which methods write how many tasks a round, from what, with which teacher.
 
-from collections.abc import Iterator
+`synthesis_dataset` holds the settings of a data set without training. Both share `SynthesisSettings` and its checks.
+"""
+
+from collections.abc import Collection, Iterator
 from typing import Literal
 
 from pydantic import Field, model_validator
 
-from selfplay.config.sections import Count, Section, Share, TaskSettings, TeacherEngine
+from selfplay.config.sections import Count, Section, TaskSettings, TeacherEngine
 
-RoundMaker = Literal["procedural", "evolve", "rare", "textbook", "variants", "backtranslate", "instruct"]
-
-
-_READERS: dict[str, RoundMaker] = {
-    "textbook": "textbook",
-    "texts": "instruct",
-    "samples": "instruct",
-    "rare": "rare",
-    "variants": "variants",
-    "pivot": "backtranslate",
-    "language": "backtranslate",
+RoundMethod = Literal["procedural", "evolve", "rare", "textbook", "variants", "backtranslate", "instruct"]
+_NEEDS = {"textbook": "textbook", "instruct": "texts"}
+"""Method -> the setting that it needs."""
+_READ_BY = {
+    "textbook": ("textbook",),
+    "texts": ("instruct",),
+    "samples": ("instruct", "traces"),
+    "rare": ("rare",),
+    "variants": ("variants",),
+    "pivot": ("backtranslate",),
+    "language": ("backtranslate",),
 }
-"""Setting -> the one maker that reads it in a round."""
+"""Setting -> the methods that read it."""
 
 
 class Teacher(Section):
-    """Who writes: any chat server, or a model in this process."""
+    """The model that writes tasks and solutions: any chat server, or a model in this process."""
 
     backend: TeacherEngine
     temperature: float = Field(0.8, ge=0)
     max_new_tokens: Count = 1024
 
 
-class TailGap(Section):
-    """Measured coverage of one value of an axis, from a run's report: `have` of `wanted`."""
+class CoverageGap(Section):
+    """Coverage of one value of an axis, as a run's report gives it: `have` of `wanted`."""
 
     axis: str
     value: str
@@ -39,120 +42,111 @@ class TailGap(Section):
     wanted: float = Field(gt=0)
 
 
-class Scenarios(Section):
-    """What rare tasks are drawn from."""
+class RareScenarios(Section):
+    """The taxonomy from which the method `rare` draws."""
 
     taxonomy: dict[str, tuple[str, ...]]
     """Axis -> values, such as topic, construct, edge, persona."""
-    gaps: tuple[TailGap, ...] = ()
-    """Where the tail falls short; such values are drawn more often. A run measures its own after its first round."""
+    gaps: tuple[CoverageGap, ...] = ()
+    """Values that fall short and are drawn more often. A run measures its own gaps after its first round."""
     kind: Literal["math", "code"] = "math"
+    """How the tasks are verified: by a final answer, or by tests."""
 
 
 class TextbookPlan(Section):
-    """Exercises from topics."""
+    """The topics on which the method `textbook` writes exercises."""
 
     topics: dict[str, tuple[str, ...]]
-    """Topic -> subtopics; a topic without an entry is a leaf."""
+    """Topic -> subtopics; a topic without an entry is a leaf, and the leaves are written about."""
     sections: Count = 3
+    """Sections a leaf topic."""
     exercises: Count = 3
+    """Exercises a section."""
 
 
-class MakerSettings(Section):
-    """How the makers work, in a run and in `selfplay make` alike."""
+class SynthesisSettings(Section):
+    """How the methods work, in a run and in `selfplay synthesize` alike."""
 
     teacher: Teacher | None = None
+    """None: only methods that ask no teacher, `procedural` and `rare` without a taxonomy."""
     depth: Count = 3
-    """Most times that a task is evolved in depth, generation by generation; `procedural` and `evolve`."""
+    """Most generations of evolution in depth, by `procedural` and `evolve`."""
     textbook: TextbookPlan | None = None
     texts: str | None = None
-    """JSON Lines with `id` and `text`: good texts for `instruct`."""
+    """JSON Lines with `id` and `text`: good texts for which `instruct` writes instructions."""
     pivot: str = "French"
-    """The other language of `backtranslate`."""
+    """The language into which `backtranslate` translates, and back."""
     language: str = "English"
+    """The language of the tasks that `backtranslate` rewords."""
     variants: Count = 3
-    """Variants asked for a task."""
+    """Variants requested a task."""
     samples: Count = 2
-    """Teacher traces a task, and instructions a text."""
+    """Teacher traces a task (`traces`), and instructions a text (`instruct`)."""
     solutions: int = Field(2, ge=0)
-    """Independent solutions that a made task is held to; none without a teacher."""
+    """Independent solutions that a teacher's task is compared with; 0, or no teacher: none."""
 
 
-class MakeTasks(MakerSettings):
-    """Tasks that are made each round, beside the drawn ones, from what earlier rounds solved."""
+class RoundSynthesis(SynthesisSettings):
+    """Tasks that are synthesized each round beside the proposed ones, from what earlier rounds solved."""
 
-    makers: dict[RoundMaker, Count]
-    """Maker -> how many it is asked for a round: parents that it works on, draws (`rare`), topics, texts."""
-    rare: Scenarios | None = None
-    """None, for list programs: `rare` draws operations, without a teacher."""
+    methods: dict[RoundMethod, Count]
+    """Method -> its number of items a round: parent tasks, draws (`rare`), topics (`textbook`), texts (`instruct`)."""
+    rare: RareScenarios | None = None
+    """None: `rare` draws by the axes of the task source (operations of list programs), without a teacher."""
     boost: float = Field(40.0, ge=0)
-    """A stratum covered to a share c of what the dev set asks for is drawn with weight 1 + boost (1 - c)^4."""
+    """A value that is covered to a share c of what the dev set asks for is drawn with weight 1 + boost (1 - c)^4."""
     chunk_tasks: Count = 32
     """Items a chunk: what one rank takes at once, and the most that a crash costs."""
 
     @model_validator(mode="after")
-    def _parts_fit(self) -> "MakeTasks":
-        if not self.makers:
-            raise ValueError("makers is empty; name at least one, such as {procedural: 100}, or remove make")
-        for maker, key in (("textbook", "textbook"), ("instruct", "texts")):
-            if maker in self.makers and getattr(self, key) is None:
-                raise ValueError(f"makers has {maker}, and {key} is missing; add {key}, or leave {maker} out")
-        for key, maker in _READERS.items():
-            if maker not in self.makers and getattr(self, key) != type(self).model_fields[key].default:
-                raise ValueError(
-                    f"{key} is set, but makers lacks {maker}, which alone reads it; add it, or remove {key}"
-                )
+    def _methods_fit(self) -> "RoundSynthesis":
+        if faults := list(method_faults(self, self.methods, self.asking)):
+            raise ValueError("\n".join(faults))
         return self
 
     @property
-    def asking(self) -> tuple[str, ...]:
-        """The makers that ask a teacher."""
-        return tuple(m for m in self.makers if m != "procedural" and not (m == "rare" and self.rare is None))
+    def asking(self) -> list[str]:
+        """The methods that ask a teacher."""
+        return [m for m in self.methods if m != "procedural" and not (m == "rare" and self.rare is None)]
 
-    def kinds(self, own: set[str]) -> set[str]:
-        """Types of the checks that admission needs beside the run's. `own`: those of the source's tasks."""
+    def check_types(self, own: set[str]) -> set[str]:
+        """The types of the checks that admission needs beside the run's. `own`: those of the source's tasks."""
         found = set(own)
-        if "evolve" in self.makers and own - {"code_tests"}:
+        if "evolve" in self.methods and own - {"code_tests"}:
             found.add("math")
         if self.rare is not None:
             found.add("code_tests" if self.rare.kind == "code" else "math")
-        if "textbook" in self.makers or "variants" in self.makers:
+        if "textbook" in self.methods or "variants" in self.methods:
             found.add("math")
-        return found | ({"judge"} if "instruct" in self.makers else set())
+        return found | ({"judge"} if "instruct" in self.methods else set())
 
 
-class QuotaWish(Section):
-    """A wish about the shares of the accepted attempts of a round."""
-
-    tag: str
-    """`operation:twice`, a bare tag, or `maker:*`: every value of the name is a stratum of its own."""
-    minimum: Share = 0.0
-    """Takes back what passed and was dropped for rank alone, while there is any."""
-    maximum: Share = 1.0
-    """Drops the lowest-ranked of the stratum, fullest tasks first."""
-
-    @model_validator(mode="after")
-    def _acts(self) -> "QuotaWish":
-        if not self.tag:
-            raise ValueError("tag is empty; give a tag such as topic:sets, or name:* for each of its values")
-        if not (self.minimum < 1 and self.maximum > 0 and self.minimum <= self.maximum):
-            raise ValueError(f"{self.tag} asks for {self.minimum} to {self.maximum}; shares are minimum <= maximum")
-        if self.minimum == 0 and self.maximum == 1:
-            raise ValueError(f"{self.tag} has neither minimum nor maximum, so no effect; give one or remove it")
-        return self
+def method_faults(settings: SynthesisSettings, methods: Collection[str], asking: Collection[str]) -> Iterator[str]:
+    """Settings that are missing for a method, or that no method reads. `asking`: the methods that ask a teacher."""
+    if not methods or len(set(methods)) != len(methods):
+        yield f"methods is {list(methods)}; name at least one, each once, such as procedural"
+    if asking and settings.teacher is None:
+        yield f"methods has {', '.join(asking)}, which ask a teacher, and there is none; add teacher, or leave them out"
+    if settings.teacher is not None and not asking:
+        yield "teacher is set, but no method asks it; add one such as evolve, or remove teacher"
+    for method, key in _NEEDS.items():
+        if method in methods and getattr(settings, key) is None:
+            yield f"methods has {method}, and {key} is missing; add {key}, or leave {method} out"
+    fields = type(settings).model_fields
+    for key, readers in _READ_BY.items():
+        if not set(readers) & set(methods) and getattr(settings, key) != fields[key].default:
+            known = " and ".join(readers)
+            yield f"{key} is set, but methods lacks {known}, which alone reads it; add {readers[0]}, or remove {key}"
 
 
-def making_faults(make: MakeTasks, tasks: TaskSettings, judged: bool) -> Iterator[str]:
-    """What of `propose.make` cannot work with the run's source, or without a judge."""
-    if "procedural" in make.makers and not tasks.evolves:
-        yield f"propose.make.makers has procedural, but tasks of {tasks.source} cannot be evolved by program; leave it out"
-    if "rare" in make.makers and make.rare is None and not tasks.axes:
-        yield f"propose.make.makers has rare, and propose.make.rare is missing; add its taxonomy ({tasks.source} has no axes of its own)"
-    if make.asking and make.teacher is None:
-        yield f"propose.make.makers has {', '.join(make.asking)}, which ask a teacher, and there is none; add propose.make.teacher"
-    if make.teacher is not None and not make.asking:
-        yield "propose.make.teacher is set, but no maker asks it; name one such as evolve, or remove it"
-    if make.teacher is not None and make.teacher.backend.is_student:
-        yield "propose.make.teacher.backend.model is {student}, and the student teaches nobody; name another model"
-    if "instruct" in make.makers and not judged:
-        yield "propose.make.makers has instruct, whose tasks only a judge can grade, and there is none; add judge"
+def round_faults(synthesis: RoundSynthesis, tasks: TaskSettings, judged: bool) -> Iterator[str]:
+    """What of `propose.synthesize` cannot work with the run's task source, or without a judge."""
+    key, methods = "propose.synthesize", synthesis.methods
+    if "procedural" in methods and not tasks.evolves:
+        yield f"{key}.methods has procedural, but tasks of {tasks.source} cannot be evolved by program; leave it out"
+    if "rare" in methods and synthesis.rare is None and not tasks.axes:
+        yield f"{key}.methods has rare, and {key}.rare is missing; add its taxonomy ({tasks.source} has no axes of its own)"
+    if synthesis.teacher is not None and synthesis.teacher.backend.is_student:
+        yield f"{key}.teacher.backend.model is {{student}}, which cannot teach itself; name another model"
+    if "instruct" in methods and not judged:
+        yield f"{key}.methods has instruct, whose tasks only a judge can grade, and there is none; add judge"

@@ -7,9 +7,10 @@ from pydantic import Field, model_validator
 
 from selfplay.config.judging import Audit, Judge
 from selfplay.config.leaks import Decontaminate
+from selfplay.config.quotas import TagQuota
 from selfplay.config.registry import ENGINES, TRAINING_METHODS, PartOf
 from selfplay.config.sections import Count, Sampler, Section, Share, Student, Tasks, operation
-from selfplay.config.synthesis import MakeTasks, QuotaWish, making_faults
+from selfplay.config.synthesis import RoundSynthesis, round_faults
 from selfplay.config.training import Train
 
 # ---- the phases ----
@@ -62,8 +63,8 @@ class Propose(Section):
     """Training tasks drawn each round. None: every one of the source (not for endless sources, nor with a curriculum)."""
     curriculum: Curriculum | None = None
     """Draws tasks by their difficulty; None: evenly."""
-    make: MakeTasks | None = None
-    """Tasks that are made on top of the drawn ones; None: none."""
+    synthesize: RoundSynthesis | None = None
+    """Tasks that are synthesized beside the proposed ones; None: none."""
 
 
 class Generate(Section):
@@ -157,7 +158,7 @@ class Curate(Section):
     `replace` rows stay as they come."""
     max_rows: Count | None = None
     """accumulate_subsample: how many rows are drawn from the pool."""
-    quotas: tuple[QuotaWish, ...] = ()
+    quotas: tuple[TagQuota, ...] = ()
     """Shares by tag that the round's accepted attempts are to have; what cannot be met is named and counted."""
     decontaminate: Decontaminate = Decontaminate()
     """Drop attempts and tasks that repeat an evaluation task; true, false, or which rules count."""
@@ -310,8 +311,8 @@ def _misfits(config: Config) -> Iterator[str]:
             "train.start is from_base without train.warmup, so a tiny student would start each round from random "
             "weights; add train.warmup or use continue"
         )
-    if config.propose.make is not None:
-        yield from making_faults(config.propose.make, config.tasks, config.judge is not None)
+    if config.propose.synthesize is not None:
+        yield from round_faults(config.propose.synthesize, config.tasks, config.judge is not None)
     yield from _teacher_misfits(config)
     yield from config.train.faults(config)
     if config.correct.attempts and not config.generate.backend.answers_corrections:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from selfplay.collapse import Rules, alarms, half_life_rounds, load_rules, slope
 from selfplay.config.tree import Gate
 from selfplay.phases.curate import provenance
-from selfplay.phases.synthesize import figures
+from selfplay.phases.synthesize import synthesis_metrics
 from selfplay.runtime.context import RoundContext
 from selfplay.store import Commit, RoundState, read_json, write_json
 from selfplay.store.run import chain
@@ -36,7 +36,7 @@ def _gate(ctx: RoundContext) -> None:
 
 def metrics_of(ctx: RoundContext) -> dict[str, Any]:
     """The round's flat metrics, as its phases left them."""
-    found: dict[str, Any] = figures(ctx) if ctx.number else {}
+    found: dict[str, Any] = synthesis_metrics(ctx) if ctx.number else {}
     for name in ("audit", "curate", "train"):
         place = ctx.at(name) / "DONE"
         found |= read_json(place)["metrics"] if place.is_file() else {}

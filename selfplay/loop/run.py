@@ -146,7 +146,7 @@ def context_of(
 def phases_of(config: Config, number: int) -> list[Phase]:
     """The phases of a round: round 0 samples nothing; some phases are there only where the configuration asks for them."""
     asked = {
-        "synthesize": config.propose.make is not None,
+        "synthesize": config.propose.synthesize is not None,
         "correct": config.correct.attempts > 0,
         "audit": bool(config.audit.canaries or config.audit.share),
     }

@@ -112,7 +112,7 @@ def canaries_of(
     if not count:
         return []
     anchor = {task.id: task for task in source.fixed.anchor}
-    order = sorted({*(name for name, task in tasks.items() if not task.tag("maker")), *anchor})
+    order = sorted({*(name for name, task in tasks.items() if task.synthesized_by is None), *anchor})
     rng = rng_of(seed, "canaries", number)
     rng.shuffle(order)
     found: list[Canary] = []
@@ -208,8 +208,8 @@ def _drawn(ctx: RoundContext) -> tuple[dict[Side, int], list[Again]]:
 
 
 def solution_of(task: Task, source: Source) -> str | None:
-    """A known solution; of a made task, which the source does not know, the one it was made with."""
-    return task.reference if task.tag("maker") else source.solution(task)
+    """A known solution; of a synthesized task, which the source does not know, its reference."""
+    return task.reference if task.synthesized_by else source.solution(task)
 
 
 def can_be_stronger(task: Task, section: Audit, source: Source) -> bool:
@@ -222,7 +222,7 @@ def can_be_stronger(task: Task, section: Audit, source: Source) -> bool:
     code = [part for part in parts if part["type"] == "code_tests" and "entry_point" in part]
     if any("hidden_cases" in part for part in code):
         return True
-    known = task.reference is not None if task.tag("maker") else source.has_solution(task)
+    known = task.reference is not None if task.synthesized_by else source.has_solution(task)
     return bool(code and section.hidden_cases) and known
 
 

@@ -1,27 +1,33 @@
-"""Floor 5: what the makers of a round start from, out of the chain of parents: solved tasks, gaps in the tail, the level."""
+"""Floor 6: the phase `synthesize`: new tasks from what earlier rounds solved, more of them where the tail is covered badly.
+
+Off unless `propose.synthesize` is set. The methods themselves are in `selfplay.synthesis`; this file gathers what they start from:
+solved tasks of the chain of parents, gaps in the coverage of the tail, the curriculum's level.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from selfplay.config.synthesis import RoundSynthesis
 from selfplay.records import Task
 from selfplay.runtime.context import RoundContext
 from selfplay.runtime.resources import RunResources
 from selfplay.runtime.round_tasks import read_tasks
 from selfplay.store import read_json
-from selfplay.synthesis import rare, rounds
-from selfplay.synthesis.makers import Tools, gaps_in
+from selfplay.synthesis.coverage import Gap, mean_coverage, measure_gaps
+from selfplay.synthesis.round_synthesis import METRICS_FILE, RoundInput, synthesize_tasks
+from selfplay.synthesis.teacher_methods import SynthesisTools, configured_gaps
 
 
 def synthesize(ctx: RoundContext) -> None:
-    """The makers' phase of a round."""
-    section = ctx.config.propose.make
+    """Writes the round's synthesized tasks beside the proposed ones; nothing where `propose.synthesize` is not set."""
+    section = ctx.config.propose.synthesize
     if section is None:
         return
-    rounds.make_tasks(
+    synthesize_tasks(
         section,
-        stock_of(ctx),
-        open_tools=lambda: open_tools(ctx.resources),
+        round_input(ctx, section),
+        open_tools=lambda: _open_tools(ctx.resources),
         max_error_share=ctx.config.verify.max_error_share,
         seed=ctx.config.seed,
         round=ctx.number,
@@ -31,25 +37,40 @@ def synthesize(ctx: RoundContext) -> None:
     )
 
 
+def synthesis_metrics(ctx: RoundContext) -> dict[str, float]:
+    """The round's synthesis metrics, and the tail's coverage before and with this round; {} in a round without synthesis.
+
+    To be called once curate is done.
+    """
+    if not (ctx.at("synthesize") / METRICS_FILE).is_file():
+        return {}
+    found: dict[str, float] = read_json(ctx.at("synthesize") / METRICS_FILE)
+    before, after = _gaps(ctx, _solved_by_tag(ctx)), _gaps(ctx, _solved_by_tag(ctx, own=True))
+    if after:
+        found["data/rare_coverage_before"] = round(mean_coverage(before), 6)
+        found["data/rare_coverage_after"] = round(mean_coverage(after), 6)
+    return found
+
+
 @contextmanager
-def open_tools(resources: RunResources) -> Iterator[Tools]:
-    """What the makers of a round work with: the source, all verifiers, the teacher where one is configured."""
+def _open_tools(resources: RunResources) -> Iterator[SynthesisTools]:
     with resources.verifiers() as verifiers, resources.teacher() as teacher:
-        yield Tools(resources.source, verifiers, teacher, resources.texts, resources.screen)
+        yield SynthesisTools(resources.source, verifiers, teacher, resources.texts, resources.screen)
 
 
-def stock_of(ctx: RoundContext) -> rounds.Stock:
-    """What this round's makers start from; the same at every start."""
-    section, curriculum = ctx.config.propose.make, ctx.config.propose.curriculum
-    level, shares = ctx.level, read_json(ctx.at("propose") / "DONE")["shares"]
-    gaps = gaps_of(ctx, strata_of(ctx))
-    if section is not None and section.rare is not None:
-        known = {gap.axis for gap in gaps}
-        gaps += [gap for gap in gaps_in(section.rare) if gap.axis not in known]
-    return rounds.Stock(
-        parents=solved(ctx),
-        drawn=[task.id for task in read_tasks(ctx.at("propose"))],
+def round_input(ctx: RoundContext, section: RoundSynthesis) -> RoundInput:
+    """What this round's methods start from; the same at every start."""
+    level, curriculum = ctx.level, ctx.config.propose.curriculum
+    shares = read_json(ctx.at("propose") / "DONE")["shares"]
+    gaps = _gaps(ctx, _solved_by_tag(ctx))
+    if section.rare is not None:
+        measured = {gap.axis for gap in gaps}
+        gaps += [gap for gap in configured_gaps(section.rare) if gap.axis not in measured]
+    return RoundInput(
+        parents=solved_tasks(ctx),
+        proposed=[task.id for task in read_tasks(ctx.at("propose"))],
         gaps=gaps,
+        source_axes=ctx.config.tasks.axes,
         texts=ctx.resources.texts,
         shares={int(difficulty): share for difficulty, share in shares.items()} or None,
         level=level,
@@ -57,46 +78,29 @@ def stock_of(ctx: RoundContext) -> rounds.Stock:
     )
 
 
-def solved(ctx: RoundContext) -> list[Task]:
-    """Tasks of which an earlier round of the chain accepted an attempt, and the anchor; each once, the latest form."""
+def solved_tasks(ctx: RoundContext) -> list[Task]:
+    """The anchor, and the tasks of which an earlier round of the chain accepted an attempt; sorted by id, each in its last form."""
     found = {task.id: task for task in ctx.resources.source.fixed.anchor}
     for commit in ctx.chain:
         if commit.round:
-            right = set(read_json(ctx.run.phase(commit.round, "curate") / "DONE").get("solved", ()))
+            solved = set(read_json(ctx.run.phase(commit.round, "curate") / "DONE").get("solved", ()))
             for phase in ("propose", "synthesize"):
                 tasks = read_tasks(ctx.run.phase(commit.round, phase))
-                found |= {task.id: task for task in tasks if task.id in right}
+                found |= {task.id: task for task in tasks if task.id in solved}
     return [found[name] for name in sorted(found)]
 
 
-def strata_of(ctx: RoundContext, own: bool = False) -> Counter[str]:
-    """Solved tasks by tag, in the anchor and all rounds that this one stands on; with `own`, its own curated ones too."""
+def _solved_by_tag(ctx: RoundContext, own: bool = False) -> Counter[str]:
+    """Solved tasks by tag, in the anchor and all rounds that this one stands on; with `own`, in this round too."""
     total: Counter[str] = Counter()
     for number in [commit.round for commit in ctx.chain] + [ctx.number] * own:
         total.update(read_json(ctx.run.phase(number, "curate") / "DONE").get("strata", {}))
     return total
 
 
-def axes_of(ctx: RoundContext) -> dict[str, tuple[str, ...]]:
-    """The axes on which this run's tail is measured: the taxonomy's, and the source's own."""
-    section = ctx.config.propose.make
-    if section is None:
-        return {}
-    return {**(section.rare.taxonomy if section.rare else {}), **ctx.config.tasks.axes}
-
-
-def gaps_of(ctx: RoundContext, strata: Mapping[str, float]) -> list[rare.Gap]:
-    """How well the tail is covered, against the dev set's shares, which are fixed at round 0."""
-    return rare.measured(axes_of(ctx), strata, [task.tags for task in ctx.resources.source.fixed.dev])
-
-
-def figures(ctx: RoundContext) -> dict[str, float]:
-    """What the round made, and coverage of the tail before and after it; nothing in a round without makers."""
-    if not (ctx.at("synthesize") / "metrics.json").is_file():
-        return {}
-    found: dict[str, float] = read_json(ctx.at("synthesize") / "metrics.json")
-    before, after = gaps_of(ctx, strata_of(ctx)), gaps_of(ctx, strata_of(ctx, own=True))
-    if after:
-        found["data/rare_coverage_before"] = round(rare.covered(before), 6)
-        found["data/rare_coverage_after"] = round(rare.covered(after), 6)
-    return found
+def _gaps(ctx: RoundContext, solved: Mapping[str, float]) -> list[Gap]:
+    """Coverage of the tail against the dev set's shares, which are fixed at round 0. Axes: the taxonomy's and the source's."""
+    section = ctx.config.propose.synthesize
+    taxonomy = dict(section.rare.taxonomy) if section is not None and section.rare is not None else {}
+    axes = {**taxonomy, **ctx.config.tasks.axes}
+    return measure_gaps(axes, solved, [task.tags for task in ctx.resources.source.fixed.dev])

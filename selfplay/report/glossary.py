@@ -97,27 +97,31 @@ ENTRIES: dict[str, Entry] = {
         "Copied corrections", "Share of second tries that repeat what they were to correct.", "Exact."
     ),
     "data/correction_*": Entry("Corrections", "Second tries made, passed or accepted, or their share.", "Exact count."),
-    "data/made": Entry(
-        "Tasks made",
-        "Tasks that the round's makers made and whose own verifier works, beside the drawn ones.",
+    "data/synthesized": Entry(
+        "Tasks synthesized",
+        "Tasks that the round synthesized beside the proposed ones, and whose own verifier works.",
         "Exact count.",
     ),
-    "data/made_asked": Entry(
-        "Asked of makers",
-        "Replies, draws and evolutions asked for: always what was made and what was refused.",
+    "data/synthesized_requested": Entry(
+        "Synthesis requests",
+        "Replies, draws and evolutions requested: the synthesized tasks plus all that was refused.",
         "Exact count.",
     ),
-    "data/made_sampled": Entry("Attempts at made tasks", "Attempts sampled for tasks that were made.", "Exact count."),
-    "data/made_passed": Entry(
-        "Right at made tasks", "Attempts at made tasks that the verifiers passed.", "Exact count."
+    "data/synthesized_sampled": Entry(
+        "Attempts at synthesized tasks", "Attempts sampled for tasks that were synthesized.", "Exact count."
     ),
-    "data/made_accepted": Entry(
-        "Accepted at made tasks", "Attempts at made tasks that curation kept for training.", "Exact count."
+    "data/synthesized_passed": Entry(
+        "Right at synthesized tasks", "Attempts at synthesized tasks that the verifiers passed.", "Exact count."
     ),
-    "data/made_*": Entry("Made by", "Tasks of the round that this maker made.", "Exact count."),
+    "data/synthesized_accepted": Entry(
+        "Accepted at synthesized tasks",
+        "Attempts at synthesized tasks that curation kept for training.",
+        "Exact count.",
+    ),
+    "data/synthesized_*": Entry("Synthesized by", "Tasks of the round that this method synthesized.", "Exact count."),
     "data/refused_*": Entry(
-        "Not made",
-        "What makers were asked for and did not become a task, by reason: a filter, admission, or a task that is known already.",
+        "Refused in synthesis",
+        "Requests that did not become a task, by reason: a filter, admission, or a task that is already known.",
         "Exact count.",
     ),
     "data/rare_coverage_before": Entry(

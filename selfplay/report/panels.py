@@ -164,19 +164,21 @@ def selection(run: RunData, tallies: Mapping[int, Tally]) -> Panel:
         "From sampled to trained on",
         lead,
         charts,
-        [Table("By round", columns, rows), *_made(run)],
+        [Table("By round", columns, rows), *_synthesis(run)],
         keys=keys,
         data=data,
     )
 
 
-def _made(run: RunData) -> list[Table]:
-    """What was made and in which shares, where a run has makers or quotas."""
+def _synthesis(run: RunData) -> list[Table]:
+    """Synthesized tasks, coverage of the tail and quotas by round, where a run has synthesis or quotas."""
     keys = [
-        key for key in run.keys("data") if key.startswith(("data/made", "data/refused_", "data/rare_", "data/quota"))
+        key
+        for key in run.keys("data")
+        if key.startswith(("data/synthesized", "data/refused_", "data/rare_", "data/quota"))
     ]
     names = [key.removeprefix("data/").replace("_", " ") for key in keys]
-    return [by_round(run, keys, names, "Made tasks, coverage of the tail, quotas", True)] if keys else []
+    return [by_round(run, keys, names, "Synthesized tasks, coverage of the tail, quotas", True)] if keys else []
 
 
 def _reasons(found: Counter[str]) -> str:

@@ -150,9 +150,9 @@ class RunResources:
     def kinds(self) -> set[str]:
         """Types of verifiers that the run's tasks name."""
         fixed = self.source.fixed
-        own, made = [*fixed.anchor, *self.source.pool], self.config.propose.make
+        own, synthesis = [*fixed.anchor, *self.source.pool], self.config.propose.synthesize
         kinds = check_types([*map(self.routed, own), *fixed.dev, *fixed.test])
-        return kinds if made is None else kinds | made.kinds(check_types([*own, *fixed.dev]))
+        return kinds if synthesis is None else kinds | synthesis.check_types(check_types([*own, *fixed.dev]))
 
     def check_tasks(self) -> int:
         """Raises DataError where a row of the task files is no sound task, all at once; needs neither model nor sandbox.
@@ -219,13 +219,15 @@ class RunResources:
     def _texts(self) -> "Table | None":
         from selfplay.tasks.table_files import read_table
 
-        made = self.config.propose.make
-        return None if made is None or made.texts is None else read_table(made.texts, self.folder)
+        synthesis = self.config.propose.synthesize
+        return None if synthesis is None or synthesis.texts is None else read_table(synthesis.texts, self.folder)
 
     def teacher(self) -> AbstractContextManager[Backend | None]:
-        """Who the makers of a round ask; None where nobody is."""
-        made = self.config.propose.make
-        return nullcontext() if made is None or made.teacher is None else self._open(made.teacher.backend)
+        """The teacher of `propose.synthesize`; None where none is configured."""
+        synthesis = self.config.propose.synthesize
+        if synthesis is None or synthesis.teacher is None:
+            return nullcontext()
+        return self._open(synthesis.teacher.backend)
 
     def checkers(self) -> AbstractContextManager[VerifierSet]:
         """All verifiers but the judge, whose model is not loaded and whose server is not asked."""

@@ -1,6 +1,7 @@
-"""Floor 4: makers of data: each asks a teacher (or none), filters what comes back, and says what became of every reply.
+"""Floor 5: synthesis of tasks and traces. A method asks a teacher (or none), filters the replies and reports what became of each.
 
-A maker takes records and a `Backend` and gives a `Batch`: tasks with a check, a reference and their parents; and every reply
-that was refused, with a reason. Filters are pure functions (`faults`, `translation`, `formulas`); `admission` then holds each
-new task to its own verifier before anybody trains on it.
+A method takes records and a `Backend` and returns a `MethodResult`: tasks with a check, a reference and their parents, and every
+refused reply with a reason. The filters are pure functions (`task_filters`, `solution_filters`, `translation`, `formulas`);
+`admission` then tests each new task with its own verifier before anything is trained on it. The package is optional: only the
+phase `synthesize` and the command of the same name import it.
 """

@@ -1,7 +1,8 @@
-"""Floor 4: tasks in new words by way of another language, through any chat backend, the verifier kept.
+"""Floor 5: rewords tasks by translating them into another language and back; each keeps its check.
 
-Numbers, code and names are masked before and restored after. What comes back is compared by form (`translation_fault`); and where
-a solver is given, it solves the new wording and must come to the old answer: only that sees a meaning that was turned round.
+Numbers, code and names are masked before and restored after. The form of the result is compared with the original
+(`translation_fault`). Where a solver is given, it solves the new wording and has to reach the old answer: only that detects a
+changed meaning.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,31 +11,33 @@ from dataclasses import dataclass
 from pydantic import BaseModel, Field
 
 from selfplay.models import Backend
-from selfplay.prompts import making as prompts
-from selfplay.records import Attempt, Outcome, Sampling, Task
-from selfplay.synthesis.admission import Solution, kind_of, outcome_of
-from selfplay.synthesis.batch import Batch, asked, task_id, why_unread
-from selfplay.synthesis.faults import form_fault
+from selfplay.prompts import synthesis as prompts
+from selfplay.records import SYNTHESIZED_SOURCE, Attempt, Outcome, Sampling, Task
+from selfplay.synthesis.admission import final_outcome
+from selfplay.synthesis.method_result import MethodResult, task_id
+from selfplay.synthesis.task_filters import form_fault
+from selfplay.synthesis.teacher_queries import query_solutions, query_teacher, unread_reason
 from selfplay.synthesis.translation import mask, restore, translation_fault
 from selfplay.verify import Verifier, verify
 
-MAKER = "backtranslate"
+METHOD = "backtranslate"
 
 
-class Text(BaseModel):
-    """A translation."""
+class Translation(BaseModel):
+    """The translated text."""
 
     text: str = Field(max_length=40_000)
 
 
 @dataclass
-class _Way:
-    """A task on its way through the other language."""
+class _Passage:
+    """A task while it is translated."""
 
     task: Task
     masked: str
     kept: list[str]
-    there: str = ""
+    translated: str = ""
+    """The text in the other language, with its marks."""
 
 
 def backtranslate(
@@ -47,101 +50,100 @@ def backtranslate(
     verifiers: Mapping[str, Verifier] | None = None,
     sampling: Sampling,
     seed: int,
-) -> Batch:
-    """One rewording a task, with its check, reference and tags; tagged `pivot:...`, and `invariant` where it was solved anew.
+) -> MethodResult:
+    """One rewording a task, with its check, reference and tags; tagged `pivot:LANGUAGE`, and `invariant` where a solver
+    confirmed its answer.
 
-    `solver` with `verifiers`: who solves the new wording, and who says whether its answer is the old one.
+    `pivot` and `language`: the other language, and the one of the tasks. `solver` and `verifiers`: what solves the new wording,
+    and what compares the answers; None: the answer is not checked.
     """
-    batch, ways = Batch(MAKER, len(tasks)), list[_Way]()
+    result, passages = MethodResult(METHOD, len(tasks)), list[_Passage]()
     for task in tasks:
         try:
             masked, kept = mask(task.text)
         except ValueError:
-            batch.refuse(task.id, "holds_marks", task.text)
+            result.refuse(task.id, "holds_marks", task.text)
             continue
-        ways.append(_Way(task, masked, kept))
-    there = _translated(batch, "there", [(w, w.masked) for w in ways], pivot, translator, sampling, seed)
-    for way, text in there:
-        way.there = text
-    back = _translated(batch, "back", [(w, w.there) for w, _ in there], language, translator, sampling, seed)
-    made: list[Task] = []
-    for way, text in back:
-        whole = restore(text, way.kept)
-        fault = "marks" if whole is None else translation_fault(way.task.text.strip(), whole.strip())
+        passages.append(_Passage(task, masked, kept))
+    there = _translate(result, "there", [(p, p.masked) for p in passages], pivot, translator, sampling, seed)
+    for passage, text in there:
+        passage.translated = text
+    back = _translate(result, "back", [(p, p.translated) for p, _ in there], language, translator, sampling, seed)
+    reworded: list[Task] = []
+    for passage, text in back:
+        whole = restore(text, passage.kept)
+        fault = "marks" if whole is None else translation_fault(passage.task.text.strip(), whole.strip())
         if fault:
-            batch.refuse(way.task.id, fault, whole or text)
+            result.refuse(passage.task.id, fault, whole or text)
         else:
-            made.append(_reworded(way.task, (whole or "").strip(), pivot))
-    for task, fault in zip(made, _changed(made, solver, verifiers, sampling, seed), strict=True):
+            reworded.append(_reworded(passage.task, (whole or "").strip(), pivot))
+    for task, fault in zip(reworded, _answer_faults(reworded, solver, verifiers, sampling, seed), strict=True):
         if fault:
-            batch.refuse(task.parents[0], fault, task.text)
+            result.refuse(task.parents[0], fault, task.text)
         else:
-            batch.take(task.model_copy(update={"tags": (*task.tags, "invariant")}) if solver else task)
-    return batch
+            result.add(task.model_copy(update={"tags": (*task.tags, "invariant")}) if solver else task)
+    return result
 
 
-def _translated(
-    batch: Batch,
+def _translate(
+    result: MethodResult,
     leg: str,
-    texts: Sequence[tuple[_Way, str]],
+    texts: Sequence[tuple[_Passage, str]],
     into: str,
     translator: Backend,
     sampling: Sampling,
     seed: int,
-) -> list[tuple[_Way, str]]:
-    """What came through one leg with all its marks; the rest is refused."""
-    named = [(way.task.id, prompts.translate(text, into)) for way, text in texts]
+) -> list[tuple[_Passage, str]]:
+    """The translations that kept all their marks; the others are refused. `leg`: `there` or `back`."""
+    named = [(passage.task.id, prompts.translate(text, into)) for passage, text in texts]
     found = []
-    read = asked(translator, f"{MAKER}/{leg}", named, Text, sampling=sampling, seed=seed)
-    for (way, _), [answer] in zip(texts, read, strict=True):
+    read = query_teacher(translator, f"{METHOD}/{leg}", named, Translation, sampling=sampling, seed=seed)
+    for (passage, _), [answer] in zip(texts, read, strict=True):
         if answer.value is None:
-            batch.refuse(way.task.id, why_unread(answer), answer.fault)
+            result.refuse(passage.task.id, unread_reason(answer), answer.fault)
             continue
         text = answer.value.text
-        whole = restore(text, way.kept)
+        whole = restore(text, passage.kept)
         fault = "marks" if whole is None else form_fault(whole)
         if fault:
-            batch.refuse(way.task.id, fault, text)
+            result.refuse(passage.task.id, fault, text)
         else:
-            found.append((way, text))
+            found.append((passage, text))
     return found
 
 
 def _reworded(task: Task, text: str, pivot: str) -> Task:
     prompt = f"{text}\n"
     changed = {
-        "id": task_id(MAKER, prompt),
+        "id": task_id(METHOD, prompt),
         "prompt": prompt,
         "messages": None,
         "parents": (task.id,),
-        "source": f"made/{MAKER}",
+        "source": f"{SYNTHESIZED_SOURCE}{METHOD}",
         "tags": (*task.tags, f"pivot:{pivot}"),
         "split": "train",
     }
     return task.model_copy(update=changed)
 
 
-def _changed(
+def _answer_faults(
     tasks: Sequence[Task],
     solver: Backend | None,
     verifiers: Mapping[str, Verifier] | None,
     sampling: Sampling,
     seed: int,
 ) -> list[str]:
-    """One word a task: "" where the new wording has the old answer, `answer_changed`, `unsolved` or `outage`."""
+    """One word a task: "" where the new wording has the old answer; else `answer_changed`, `unsolved` or `outage`."""
     if solver is None or verifiers is None or not tasks:
         return ["" for _ in tasks]
-    named = [
-        (task.id, prompts.solve(task.text, kind_of(task), str(task.check.get("entry_point", "")))) for task in tasks
-    ]
-    read = asked(solver, f"{MAKER}/solve", named, Solution, sampling=sampling, seed=seed)
+    read = query_solutions(solver, f"{METHOD}/solve", tasks, sampling=sampling, seed=seed)
     attempts = [
         Attempt(task_id=task.id, attempt=0, round=0, text=a.value.solution if a.value else "", origin="teacher")
         for task, [a] in zip(tasks, read, strict=True)
     ]
-    said = verify(tasks, attempts, verifiers)
+    judged = verify(tasks, attempts, verifiers)
     words = {Outcome.PASS: "", Outcome.FAIL: "answer_changed", Outcome.ERROR: "outage"}
     return [
-        "outage" if answer.outage else words.get(outcome_of(one), "unsolved")
-        for one, [answer] in zip(said, read, strict=True)
+        "outage" if answer.outage else words.get(final_outcome(one), "unsolved")
+        for one, [answer] in zip(judged, read, strict=True)
     ]

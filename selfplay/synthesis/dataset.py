@@ -1,141 +1,191 @@
-"""Floor 4: a dataset from seeds: each maker in its turn, every task held to its verifier, every row decided with a reason.
+"""Floor 5: a data set from seed tasks: runs each method in turn, tests every task with its verifier, decides on every row.
 
-What a maker makes is seed for no other one, so that nothing drifts far from what people wrote; only evolution goes on from itself,
-generation by generation, up to its depth.
+No method works on what another one wrote, so that nothing drifts far from what people wrote; only evolution builds on its own
+tasks, generation by generation, up to its depth.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from selfplay.config.synthesis_dataset import Make
+from selfplay.config.synthesis_dataset import DatasetSynthesis
 from selfplay.curate import Archive, SelectRules, select
-from selfplay.errors import OutageError
+from selfplay.errors import ConfigError, OutageError
 from selfplay.models import Backend
 from selfplay.records import Attempt, Sampling, Task, Trace
+from selfplay.runtime.progress import Progress
 from selfplay.seeds import seed_of
-from selfplay.synthesis import rare as rare_
 from selfplay.synthesis.admission import answer_of
-from selfplay.synthesis.batch import Batch
+from selfplay.synthesis.coverage import count_values, draw_scenarios
 from selfplay.synthesis.evolve import evolve
-from selfplay.synthesis.makers import SELF_CHECKED, Material, Tools, admitted, ask, asked, gaps_in
-from selfplay.synthesis.solve import teacher_traces
-from selfplay.tasks import Source, draw
-from selfplay.tasks.list_programs import programs
-from selfplay.tasks.list_programs.evolving import evolve as evolve_steps
+from selfplay.synthesis.method_result import MethodResult
+from selfplay.synthesis.teacher_methods import (
+    KEEP_PARENT_CHECK,
+    MethodInput,
+    SynthesisTools,
+    admit_result,
+    configured_gaps,
+    run_teacher_method,
+    teacher_of,
+)
+from selfplay.synthesis.teacher_traces import teacher_traces
+from selfplay.tasks import Evolver, Source, draw
 from selfplay.verify import verify
 
 PROCEDURAL = "procedural"
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """What was made."""
+class SynthesizedDataset:
+    """The rows of a data set, and how they came to be."""
 
     traces: list[Trace]
     """Sorted by (task, attempt), each with its decision."""
-    batches: list[Batch]
+    results: list[MethodResult]
+    """One a method."""
     before: dict[str, int] = field(default_factory=dict)
-    """Tasks by `axis:value` of the taxonomy among the seeds, and `after` among what was accepted."""
+    """Tasks by `axis:value` of the taxonomy among the seed tasks."""
     after: dict[str, int] = field(default_factory=dict)
+    """The same among the accepted tasks."""
+
+    def summary(self) -> dict[str, Any]:
+        """Rows by decision and reason, replies by method and what became of them, coverage of the taxonomy."""
+        decisions = [trace.decision.reason for trace in self.traces if trace.decision]
+        return {
+            "rows": len(self.traces),
+            "accepted": decisions.count("accepted"),
+            "reasons": {reason: decisions.count(reason) for reason in sorted(set(decisions))},
+            "methods": {one.method: {"requested": one.requested, **one.counts} for one in self.results},
+            "coverage": {key: [self.before[key], self.after[key]] for key in self.before},
+        }
 
 
-def build(make: Make, tools: Tools) -> Dataset:
-    """Makes everything that `make.makers` names. Raises OutageError above `max_error_share` of lost replies."""
-    seeds = draw(tools.source.fixed.anchor, make.seeds, seed_of(make.seed, "making/seeds"))
-    batches, traces = list[Batch](), list[Trace]()
-    for maker in make.makers:
-        if maker == "traces":
-            found = _traces(make, tools)
-            traces += found
-            batches.append(_counted("traces", found))
-            continue
-        batch = _made(maker, make, tools, seeds)
-        if maker not in SELF_CHECKED:
-            batch = admitted(make, tools, batch, seed_of(make.seed, "making/admission", maker), maker != PROCEDURAL)
-        batches.append(batch)
-        traces += _as_traces(batch, tools)
-    _refuse_outage(make, batches)
-    decided = _decided(make, tools, traces)
-    taxonomy = make.rare.taxonomy if make.rare else {}
+def synthesize_dataset(
+    settings: DatasetSynthesis, tools: SynthesisTools, progress: Progress | None = None
+) -> SynthesizedDataset:
+    """Runs every method of `settings.methods`. `progress` hears of each method as of a phase.
+
+    Raises OutageError where more than `max_error_share` of all replies were lost.
+    """
+    progress = progress or Progress()
+    seeds = draw(tools.source.fixed.anchor, settings.seed_tasks, seed_of(settings.seed, "making/seeds"))
+    results, traces = list[MethodResult](), list[Trace]()
+    for method in settings.methods:
+        result, found = _run(method, settings, tools, seeds, progress)
+        results.append(result)
+        traces += found
+    _refuse_outage(settings, results)
+    decided = _decide(settings, tools, traces)
+    taxonomy = settings.rare.taxonomy if settings.rare else {}
     accepted = [t.task.tags for t in decided if t.decision and t.decision.decision == "accepted"]
-    return Dataset(
-        decided, batches, rare_.coverage([t.tags for t in seeds], taxonomy), rare_.coverage(accepted, taxonomy)
-    )
+    before = count_values([task.tags for task in seeds], taxonomy)
+    return SynthesizedDataset(decided, results, before, count_values(accepted, taxonomy))
 
 
-def _made(maker: str, make: Make, tools: Tools, seeds: Sequence[Task]) -> Batch:
-    if maker == PROCEDURAL:
-        return procedural(make, tools.source, seeds)
-    seed = seed_of(make.seed, "making", maker)
-    if maker == "evolve":
-        return _generations(make, seeds, *asked(make, tools), seed)
-    material = Material(tasks=seeds, texts=tools.texts, topics=make.textbook.topics if make.textbook else {})
-    if maker == "rare" and make.rare is not None:
-        section = make.rare
-        draws = rare_.draw(section.taxonomy, section.count, gaps=gaps_in(section), boost=section.boost, seed=seed)
-        material = Material(draws=draws, kind=section.kind)
-    return ask(maker, make, tools, material, seed)
+def _run(
+    method: str, settings: DatasetSynthesis, tools: SynthesisTools, seeds: Sequence[Task], progress: Progress
+) -> tuple[MethodResult, list[Trace]]:
+    """A method's tasks and their traces. The steps that the display counts: writing, admission, verification."""
+    progress.phase(method, 3)
+    if method == "traces":
+        traces = _write_traces(settings, tools)
+        result = _traces_result(traces)
+        progress.advance(3)
+    else:
+        result = _write_tasks(method, settings, tools, seeds)
+        progress.advance(1)
+        if method not in KEEP_PARENT_CHECK:
+            seed = seed_of(settings.seed, "making/admission", method)
+            result = admit_result(settings, tools, result, seed, method != PROCEDURAL)
+        progress.advance(1)
+        traces = _reference_traces(result, tools)
+        progress.advance(1)
+    progress.end(method)
+    return result, traces
 
 
-def procedural(make: Make, source: Source, seeds: Sequence[Task]) -> Batch:
-    """List programs evolved without a teacher, `depth` generations; the solution is written from the steps."""
-    held = {programs.sequence_of(task) for task in (*source.fixed.dev, *source.fixed.test)}
-    batch, generation, known = Batch(PROCEDURAL), list(seeds), {task.id for task in seeds}
-    for depth in range(make.depth):
-        found = evolve_steps(generation, seed=seed_of(make.seed, "making/procedural", depth), exclude=held)
-        batch.asked += len(found)
+def _write_tasks(method: str, settings: DatasetSynthesis, tools: SynthesisTools, seeds: Sequence[Task]) -> MethodResult:
+    if method == PROCEDURAL:
+        return evolve_by_program(settings, tools.source, seeds)
+    seed = seed_of(settings.seed, "making", method)
+    if method == "evolve":
+        teacher, sampling = teacher_of(settings, tools)
+        return _evolve_by_teacher(settings, seeds, teacher, sampling, seed)
+    given = MethodInput(tasks=seeds, texts=tools.texts, topics=settings.textbook.topics if settings.textbook else {})
+    if method == "rare" and settings.rare is not None:
+        section = settings.rare
+        gaps = configured_gaps(section)
+        draws = draw_scenarios(section.taxonomy, section.count, gaps=gaps, boost=settings.boost, seed=seed)
+        given = MethodInput(draws=draws, kind=section.kind)
+    return run_teacher_method(method, settings, tools, given, seed)
+
+
+def evolve_by_program(settings: DatasetSynthesis, source: Source, seeds: Sequence[Task]) -> MethodResult:
+    """Tasks evolved without a teacher, `depth` generations; the source writes their solutions.
+
+    Raises ConfigError where the source cannot evolve tasks.
+    """
+    if not isinstance(source, Evolver):
+        raise ConfigError("methods: procedural evolves the tasks of procedural sources alone; leave it out")
+    result, generation, known = MethodResult(PROCEDURAL), list(seeds), {task.id for task in seeds}
+    for depth in range(settings.depth):
+        seed = seed_of(settings.seed, "making/procedural", depth)
+        found = source.evolve(generation, weights=None, longest=None, seed=seed)
+        result.requested += len(found)
         generation = []
         for one in found:
             if one.task is None or one.task.id in known:
-                batch.refuse(one.parent.id, one.reason or "known", one.parent.text)
+                result.refuse(one.parent.id, one.reason or "known", one.parent.text)
                 continue
             known.add(one.task.id)
-            solution = programs.solution(programs.chain_of(one.task))
-            generation.append(one.task.model_copy(update={"reference": solution}))
-        batch.tasks += generation
-    return batch
+            generation.append(one.task.model_copy(update={"reference": source.solution(one.task)}))
+        result.tasks += generation
+    return result
 
 
-def _generations(make: Make, seeds: Sequence[Task], teacher: Backend, sampling: Sampling, seed: int) -> Batch:
-    whole, generation = Batch("evolve"), list(seeds)
-    for depth in range(make.depth):
+def _evolve_by_teacher(
+    settings: DatasetSynthesis, seeds: Sequence[Task], teacher: Backend, sampling: Sampling, seed: int
+) -> MethodResult:
+    """`depth` generations of evolution; a task that is refused has no further generation."""
+    total, generation = MethodResult("evolve"), list(seeds)
+    for depth in range(settings.depth):
         if not generation:
             break
-        found = evolve(generation, teacher, depth_limit=make.depth, sampling=sampling, seed=seed_of(seed, depth))
-        whole.asked += found.asked
-        whole.refused += found.refused
-        before = len(whole.refused)
+        found = evolve(generation, teacher, depth_limit=settings.depth, sampling=sampling, seed=seed_of(seed, depth))
+        total.requested += found.requested
+        total.refused += found.refused
+        before = len(total.refused)
         for task in found.tasks:
-            whole.take(task)
-        lost = {one.parent for one in whole.refused[before:]}
-        generation = [task for task in found.tasks if task.id not in lost]
-    return whole
+            total.add(task)
+        duplicates = {reply.parent for reply in total.refused[before:]}
+        generation = [task for task in found.tasks if task.id not in duplicates]
+    return total
 
 
-def _traces(make: Make, tools: Tools) -> list[Trace]:
-    teacher, sampling = asked(make, tools)
-    seed = seed_of(make.seed, "making/traces")
-    tasks = [task for task in tools.source.propose(make.seeds, None, seed).tasks if task.reference is None]
-    return teacher_traces(tasks, teacher, tools.verifiers, samples=make.samples, sampling=sampling, seed=seed)
+def _write_traces(settings: DatasetSynthesis, tools: SynthesisTools) -> list[Trace]:
+    teacher, sampling = teacher_of(settings, tools)
+    seed = seed_of(settings.seed, "making/traces")
+    tasks = [task for task in tools.source.propose(settings.seed_tasks, None, seed).tasks if task.reference is None]
+    return teacher_traces(tasks, teacher, tools.verifiers, samples=settings.samples, sampling=sampling, seed=seed)
 
 
-def _counted(maker: str, traces: Sequence[Trace]) -> Batch:
-    """Teacher traces as a batch: what is not right is refused by its outcome, an outage by its name."""
-    batch = Batch(maker, len(traces))
+def _traces_result(traces: Sequence[Trace]) -> MethodResult:
+    """Teacher traces as a result: those that pass are kept, the others refused by their outcome, or as an outage."""
+    result = MethodResult("traces", len(traces))
     for trace in traces:
         lost = trace.attempt.finish_reason == "error"
-        word = "outage" if lost else str(trace.outcome.value if trace.outcome else "unverified")
-        if word == "pass":
-            batch.tasks.append(trace.task)
+        outcome = "outage" if lost else str(trace.outcome.value if trace.outcome else "unverified")
+        if outcome == "pass":
+            result.tasks.append(trace.task)
         else:
-            batch.refuse(trace.task.id, word, trace.attempt.text)
-    return batch
+            result.refuse(trace.task.id, outcome, trace.attempt.text)
+    return result
 
 
-def _as_traces(batch: Batch, tools: Tools) -> list[Trace]:
-    """Each made task with its reference as the attempt, judged like any other; tasks without one have their answer alone."""
-    writer = tools.teacher.identity if tools.teacher is not None and batch.maker != PROCEDURAL else batch.maker
-    human = batch.maker == "instruct"
+def _reference_traces(result: MethodResult, tools: SynthesisTools) -> list[Trace]:
+    """A trace of each task with its reference, or else its final answer, as the attempt, judged like any other."""
+    writer = tools.teacher.identity if tools.teacher is not None and result.method != PROCEDURAL else result.method
+    human = result.method == "instruct"
     attempts = [
         Attempt(
             task_id=task.id,
@@ -145,30 +195,32 @@ def _as_traces(batch: Batch, tools: Tools) -> list[Trace]:
             model="" if human else writer,
             origin="human" if human else "teacher",
         )
-        for task in batch.tasks
+        for task in result.tasks
     ]
-    judged = verify(batch.tasks, attempts, tools.verifiers) if attempts else []
+    judged = verify(result.tasks, attempts, tools.verifiers) if attempts else []
     return [
         Trace(task=task, attempt=attempt, verdicts=one.verdicts, outcome=one.outcome)
-        for task, attempt, one in zip(batch.tasks, attempts, judged, strict=True)
+        for task, attempt, one in zip(result.tasks, attempts, judged, strict=True)
     ]
 
 
-def _decided(make: Make, tools: Tools, traces: list[Trace]) -> list[Trace]:
-    """One decision a trace; near-duplicates are sought over all tasks, but not among list programs, which share every phrase."""
-    near = () if make.tasks.templated else ("near",)
+def _decide(settings: DatasetSynthesis, tools: SynthesisTools, traces: list[Trace]) -> list[Trace]:
+    """One decision a trace. Near duplicates are looked for over all tasks, but not where a source writes them all
+    from one template.
+    """
+    near = () if settings.tasks.templated else ("near",)
     rules = SelectRules(drop_share=0.0, cap=None, order=("exact", *near, "signature"), near_scope="all")
     unique = list({trace.attempt.id: trace for trace in traces}.values())
     decisions = select(unique, rules, Archive(), tools.screen(unique).flags if tools.screen else None)
-    done = [t.model_copy(update={"decision": d}) for t, d in zip(unique, decisions, strict=True)]
-    return sorted(done, key=lambda trace: (trace.task.id, trace.attempt.attempt))
+    decided = [t.model_copy(update={"decision": d}) for t, d in zip(unique, decisions, strict=True)]
+    return sorted(decided, key=lambda trace: (trace.task.id, trace.attempt.attempt))
 
 
-def _refuse_outage(make: Make, batches: Sequence[Batch]) -> None:
-    asked = sum(batch.asked for batch in batches)
-    lost = sum(one.reason == "outage" for batch in batches for one in batch.refused)
-    if asked and lost / asked > make.max_error_share:
+def _refuse_outage(settings: DatasetSynthesis, results: Sequence[MethodResult]) -> None:
+    requested = sum(result.requested for result in results)
+    lost = sum(reply.reason == "outage" for result in results for reply in result.refused)
+    if requested and lost / requested > settings.max_error_share:
         raise OutageError(
-            f"make: {lost} of {asked} replies were lost to outages, over max_error_share = {make.max_error_share}; mend that and run "
-            "the same command: what was answered comes from the cache"
+            f"synthesize: {lost} of {requested} replies were lost to outages, over max_error_share = "
+            f"{settings.max_error_share}; fix this and rerun the same command: replies that arrived come from the cache"
         )

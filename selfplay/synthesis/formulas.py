@@ -1,7 +1,7 @@
-"""Floor 4: the answer of a task as a formula in its numbers, so that a variant brings its verifier along. Pure.
+"""Floor 5: the answer of a task as a formula in its numbers, from which the answer of a variant follows. Pure.
 
 A formula is `+ - * /` and brackets over `n0, n1, ...` (the task's numbers in order) and constants; anything else is refused.
-Values are exact fractions. A formula counts only where it gives the known answer of the task it was made for.
+Values are exact fractions. A formula is used only where it gives the known answer of the task it was written for.
 """
 
 import ast
@@ -9,18 +9,18 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 
-from selfplay.synthesis.faults import task_fault
-from selfplay.synthesis.words import content, numbers
+from selfplay.synthesis.task_filters import task_fault
+from selfplay.synthesis.text_features import content_words, numbers
 
 MAX_NODES = 60
 _NAME = re.compile(r"n(\d{1,2})")
 _LIMIT = Fraction(10) ** 30
 _FACTOR = 10
-"""A variant's number is at most this many times larger or smaller than the one it stands for."""
+"""A variant's number is at most this many times larger or smaller than the number it replaces."""
 
 
 def evaluate(formula: str, values: Sequence[Fraction]) -> tuple[Fraction, list[Fraction]] | None:
-    """The value and all values on the way; None where it is no such formula, divides by nought or grows beyond 10^30."""
+    """The value and all intermediate values; None where the text is no such formula, divides by zero or exceeds 10^30."""
     try:
         tree = ast.parse(formula.strip()[:400], mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -37,11 +37,11 @@ def evaluate(formula: str, values: Sequence[Fraction]) -> tuple[Fraction, list[F
 
 def amounts(text: str) -> list[Fraction]:
     """The numbers of a text in order, as fractions; `1,000` is a thousand, `3,5` three and a half."""
-    return [found for found in map(read, numbers(text)) if found is not None]
+    return [found for found in map(read_amount, numbers(text)) if found is not None]
 
 
-def read(text: str) -> Fraction | None:
-    """A number or simple fraction; None where it is neither."""
+def read_amount(text: str) -> Fraction | None:
+    """The value of a number or simple fraction, `$` and `%` ignored; None where the text is neither."""
     text = text.strip().replace("$", "").rstrip("%")
     text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text).replace(",", ".")
     try:
@@ -50,34 +50,34 @@ def read(text: str) -> Fraction | None:
         return None
 
 
-def carries(formula: str, task: str, answer: str) -> bool:
-    """Whether a formula gives the task's known answer, and reads its numbers: a constant carries nothing."""
-    found, known = evaluate(formula, amounts(task)), read(answer)
+def gives_answer(formula: str, task: str, answer: str) -> bool:
+    """Whether a formula uses the task's numbers and gives its known answer; false for a constant."""
+    found, known = evaluate(formula, amounts(task)), read_amount(answer)
     return bool(_NAME.search(formula)) and found is not None and known is not None and found[0] == known
 
 
 def variant_fault(parent: str, answer: str, formula: str, task: str, claimed: str) -> str:
-    """What is wrong with a variant; "" where its answer is the formula's.
+    """What is wrong with a variant; "" where its claimed answer is the formula's.
 
-    As `task_fault`; and `other_task` (more than numbers, names and things differ), `unchanged`, `numbers` (not as many, not whole
-    where the parent's were, not positive, or out of scale), `no_formula`, `impossible` (a value on the way turns negative or broken
-    where the parent's did not), `wrong_answer`.
+    The faults of `task_fault`, and `no_formula` (it does not give the parent's answer), `numbers` (another count, not whole where
+    the parent's were, not positive, or out of scale), `other_task` (more than numbers, names and things differ), `unchanged`,
+    `impossible` (an intermediate value turns negative where the parent's did not), `wrong_answer`.
     """
     if fault := task_fault(task, claimed, parent):
         return fault
-    if not carries(formula, parent, answer):
+    if not gives_answer(formula, parent, answer):
         return "no_formula"
     old, new = amounts(parent), amounts(task)
     if len(old) != len(new) or not all(map(_in_scale, old, new)):
         return "numbers"
     if _differences(parent, task) > 3:
         return "other_task"
-    if old == new and len(content(task) ^ content(parent)) < 2:
+    if old == new and len(content_words(task) ^ content_words(parent)) < 2:
         return "unchanged"
     before, after = evaluate(formula, old), evaluate(formula, new)
-    if before is None or after is None or not all(map(_kept, before[1], after[1])):
+    if before is None or after is None or not all(map(_keeps_sign, before[1], after[1])):
         return "impossible"
-    said = read(claimed)
+    said = read_amount(claimed)
     return "" if said is not None and said == after[0] else "wrong_answer"
 
 
@@ -86,16 +86,16 @@ def _in_scale(old: Fraction, new: Fraction) -> bool:
     return whole and (old <= 0 or new > 0) and (old == 0 or abs(old) / _FACTOR <= abs(new) <= abs(old) * _FACTOR)
 
 
-def _kept(old: Fraction, new: Fraction) -> bool:
-    """A count stays a count: what was not negative stays so. That a quotient is whole cannot be asked of every variant."""
+def _keeps_sign(old: Fraction, new: Fraction) -> bool:
+    """Whether a value that was not negative stays so. Whole quotients cannot be required: few variants would have them."""
     return old < 0 or new >= 0
 
 
 def _differences(one: str, other: str) -> int:
-    """Words of matter that came in, those that begin with a capital (names) aside."""
+    """Content words that are new in `other`, names (a capital) aside; other units count as four."""
     named = {word.casefold().rstrip("s") for word in re.findall(r"\b[A-Z]\w+", other)}
-    first = content(re.sub(r"[/]", " ", one))
-    return len((content(re.sub(r"[/]", " ", other)) - first) - named) + 4 * (_units(one) != _units(other))
+    first = content_words(re.sub(r"[/]", " ", one))
+    return len((content_words(re.sub(r"[/]", " ", other)) - first) - named) + 4 * (_units(one) != _units(other))
 
 
 def _units(text: str) -> list[str]:
@@ -109,7 +109,7 @@ def _value(node: ast.expr, values: Sequence[Fraction], steps: list[Fraction]) ->
         return _bounded(Fraction(str(node.value)))
     if isinstance(node, ast.Name) and (found := _NAME.fullmatch(node.id)):
         if int(found[1]) >= len(values):
-            raise ValueError("a number that the task does not have")
+            raise ValueError("a number that the task lacks")
         return values[int(found[1])]
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         return -_value(node.operand, values, steps)

@@ -1,4 +1,4 @@
-"""Floor 4: a textbook from topics: sections, then their text and exercises; an exercise is a task with its section as parent."""
+"""Floor 5: a teacher writes a textbook on topics, section by section; each exercise becomes a task with its section as parent."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,34 +6,35 @@ from pydantic import BaseModel, Field
 
 from selfplay.errors import ConfigError
 from selfplay.models import Backend
-from selfplay.prompts import making as prompts
+from selfplay.prompts import synthesis as prompts
 from selfplay.records import Sampling, digest
-from selfplay.synthesis.batch import Batch, asked, why_unread
-from selfplay.synthesis.evolve import MathProblem, problem_fault, task_of
-from selfplay.synthesis.faults import form_fault
-from selfplay.synthesis.lessons import exercise_fault, section_fault
-from selfplay.synthesis.words import stems
+from selfplay.synthesis.method_result import MethodResult
+from selfplay.synthesis.solution_filters import exercise_fault, section_fault
+from selfplay.synthesis.task_filters import form_fault
+from selfplay.synthesis.teacher_problems import MathProblem, problem_fault, task_of
+from selfplay.synthesis.teacher_queries import query_teacher, unread_reason
+from selfplay.synthesis.text_features import stems
 
-MAKER = "textbook"
-Tree = Mapping[str, Sequence[str]]
-"""Topic -> its subtopics; a topic without an entry, or with none, is a leaf."""
+METHOD = "textbook"
+TopicTree = Mapping[str, Sequence[str]]
+"""Topic -> its subtopics; a topic without an entry, or with an empty one, is a leaf."""
 
 
 class Plan(BaseModel):
-    """The sections of a topic."""
+    """The section titles of a topic."""
 
     sections: list[str] = Field(max_length=50)
 
 
-class Section(BaseModel):
-    """A section with its exercises."""
+class WrittenSection(BaseModel):
+    """The text of a section and its exercises."""
 
     text: str = Field(max_length=20_000)
     exercises: list[MathProblem] = Field(max_length=20)
 
 
-def leaves_of(tree: Tree) -> list[tuple[str, ...]]:
-    """Paths from the roots to the leaves. Raises ConfigError on a cycle, an empty name, or a tree without a root."""
+def leaves_of(tree: TopicTree) -> list[tuple[str, ...]]:
+    """The path from a root to each leaf. Raises ConfigError on a cycle, an empty name or a tree without a root."""
     children = {child for below in tree.values() for child in below}
     roots = [topic for topic in tree if topic not in children]
     if not roots:
@@ -60,58 +61,58 @@ def leaves_of(tree: Tree) -> list[tuple[str, ...]]:
 
 
 def textbook(
-    tree: Tree, teacher: Backend, *, sections: int = 3, exercises: int = 3, sampling: Sampling, seed: int
-) -> Batch:
-    """Exercises of `sections` sections a leaf topic, `exercises` each; a section whose text has a fault gives none."""
+    tree: TopicTree, teacher: Backend, *, sections: int = 3, exercises: int = 3, sampling: Sampling, seed: int
+) -> MethodResult:
+    """Tasks from `exercises` exercises in each of `sections` sections per leaf topic; a section whose text has a fault gives none."""
     paths = leaves_of(tree)
-    batch = Batch(MAKER)
+    result = MethodResult(METHOD)
     planned = list[tuple[str, str]]()
     named = [(" > ".join(path), prompts.topics(" > ".join(path), sections)) for path in paths]
-    plans = asked(teacher, f"{MAKER}/topics", named, Plan, sampling=sampling, seed=seed)
+    plans = query_teacher(teacher, f"{METHOD}/topics", named, Plan, sampling=sampling, seed=seed)
     for (topic, _), [plan] in zip(named, plans, strict=True):
         if plan.value is None:
-            batch.asked += 1
-            batch.refuse(topic, why_unread(plan), plan.fault)
+            result.requested += 1
+            result.refuse(topic, unread_reason(plan), plan.fault)
             continue
-        planned += _titles(batch, topic, plan.value.sections[:sections])
+        planned += _titles(result, topic, plan.value.sections[:sections])
     parts = [(f"{topic}/{title}", prompts.section(topic, title, exercises)) for topic, title in planned]
-    read = asked(teacher, f"{MAKER}/section", parts, Section, sampling=sampling, seed=seed)
+    read = query_teacher(teacher, f"{METHOD}/section", parts, WrittenSection, sampling=sampling, seed=seed)
     for (topic, title), [answer] in zip(planned, read, strict=True):
         if answer.value is None:
-            batch.asked += 1
-            batch.refuse(f"{topic}/{title}", why_unread(answer), answer.fault)
+            result.requested += 1
+            result.refuse(f"{topic}/{title}", unread_reason(answer), answer.fault)
         else:
-            _exercises(batch, topic, title, answer.value, exercises)
-    return batch
+            _exercises(result, topic, title, answer.value, exercises)
+    return result
 
 
-def _titles(batch: Batch, topic: str, titles: Sequence[str]) -> list[tuple[str, str]]:
+def _titles(result: MethodResult, topic: str, titles: Sequence[str]) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for title in titles:
         fault = form_fault(title, limit=120) or ("" if stems(title) else "vague")
         if fault or (topic, title) in found:
-            batch.asked += 1
-            batch.refuse(topic, fault or "duplicate", title)
+            result.requested += 1
+            result.refuse(topic, fault or "duplicate", title)
         else:
             found.append((topic, title))
     return found
 
 
-def _exercises(batch: Batch, topic: str, title: str, section: Section, most: int) -> None:
+def _exercises(result: MethodResult, topic: str, title: str, section: WrittenSection, most: int) -> None:
     name = f"section-{digest([topic, title])}"
     given = section.exercises[:most]
-    batch.asked += max(1, len(given))
+    result.requested += max(1, len(given))
     if fault := section_fault(title, section.text):
         for problem in given:
-            batch.refuse(name, f"section_{fault}", problem.task)
+            result.refuse(name, f"section_{fault}", problem.task)
         if not given:
-            batch.refuse(name, f"section_{fault}", section.text)
+            result.refuse(name, f"section_{fault}", section.text)
         return
     if not given:
-        batch.refuse(name, "no_exercise", section.text)
+        result.refuse(name, "no_exercise", section.text)
     for problem in given:
         fault = problem_fault(problem, lambda task, answer: exercise_fault(title, section.text, task, answer or ""))
         if fault:
-            batch.refuse(name, fault, problem.task)
+            result.refuse(name, fault, problem.task)
         else:
-            batch.take(task_of(MAKER, problem, (name,), (f"topic:{topic}", f"section:{title}")))
+            result.add(task_of(METHOD, problem, (name,), (f"topic:{topic}", f"section:{title}")))

@@ -1,6 +1,6 @@
-"""Floor 4: what must come through a translation unharmed: numbers, code, names. Masked before, restored after, and compared.
+"""Floor 5: masks numbers, code and names before a translation, restores them after it, and compares the texts.
 
-Pure. A mask is `⟦n⟧`; a text that holds such marks itself is not masked (ValueError), so restoring is always exact.
+Pure. A mask is `⟦n⟧`; a text that holds such a mark itself is refused (ValueError), so that restoring is always exact.
 """
 
 import re
@@ -8,8 +8,8 @@ import unicodedata
 from collections import Counter
 from difflib import SequenceMatcher
 
-from selfplay.synthesis.faults import form_fault
-from selfplay.synthesis.words import STOP, words
+from selfplay.synthesis.task_filters import form_fault
+from selfplay.synthesis.text_features import STOP, words
 
 _MASK = re.compile(r"\u27e6(\d{1,4})\u27e7")
 _SPACE = "[ \u00a0\u202f]?"
@@ -41,9 +41,9 @@ _STARTERS = frozenset(_STARTER_WORDS.split()) | frozenset(word for text in STOP.
 
 
 def mask(text: str) -> tuple[str, list[str]]:
-    """The text with code, amounts and names as marks, and what each mark stands for.
+    """The text with code, amounts and names replaced by marks, and the text that each mark stands for.
 
-    Raises ValueError where the text holds such a mark itself.
+    Raises ValueError where the text itself holds such a mark.
     """
     if _MASK.search(text):
         raise ValueError("holds a mark such as \u27e60\u27e7 itself")
@@ -57,7 +57,7 @@ def mask(text: str) -> tuple[str, list[str]]:
 
 
 def restore(text: str, kept: list[str]) -> str | None:
-    """The text with every mark replaced; None where a mark is missing, unknown or there twice."""
+    """The text with every mark replaced by what it stands for; None where a mark is missing, unknown or repeated."""
     found = [int(number) for number in _MASK.findall(text)]
     if sorted(found) != list(range(len(kept))):
         return None
@@ -65,7 +65,7 @@ def restore(text: str, kept: list[str]) -> str | None:
 
 
 def names(text: str) -> list[str]:
-    """Words written with a capital that are no common beginning of a sentence; possessive endings left out."""
+    """Capitalised words other than common first words of a sentence; possessive endings are cut off."""
     found = []
     for match in _CAPITAL.finditer(text):
         word = re.sub(r"['\u2019]s$", "", match[0])
@@ -77,10 +77,11 @@ def names(text: str) -> list[str]:
 
 
 def translation_fault(original: str, back: str) -> str:
-    """What is wrong with a text that went through another language; "" where by form nothing is.
+    """What is wrong with a text that was translated and translated back; "" where its form is right.
 
-    As `form_fault`; and `amounts`, `code`, `names`, `units`, `accents`, `direction` (more for less, a lost negation), `question`,
-    `length`, `unchanged`. Whether the answer is still the same has to be seen by solving it.
+    The faults of `form_fault`, and what differs from the original: `amounts`, `code`, `names`, `units`, `accents`, `direction`
+    (more for less, a lost negation), `question`; `answered`, `length`, `unchanged`. Only solving the text shows whether its answer
+    is still the same.
     """
     if fault := form_fault(back, original):
         return fault
@@ -103,7 +104,7 @@ def translation_fault(original: str, back: str) -> str:
 
 
 def _spans(text: str) -> list[tuple[int, int]]:
-    """Places to be masked, in order, none inside another: code first, then amounts, then names."""
+    """Spans to be masked, in order and without overlap; code takes precedence over amounts, and amounts over names."""
     taken: list[tuple[int, int]] = [match.span() for match in _CODE.finditer(text)]
     found = [match.span() for match in _AMOUNT.finditer(text)]
     wanted = Counter(names(text))

@@ -12,7 +12,7 @@ from selfplay.answers.code_blocks import before_entry, whole_program
 from selfplay.answers.programs import Program
 from selfplay.errors import DataError
 from selfplay.prompts.correction import of_source
-from selfplay.records import Attempt, Outcome, Task, Verdict, digest
+from selfplay.records import SYNTHESIZED_SOURCE, Attempt, Outcome, Task, Verdict, digest
 from selfplay.sandbox import CheckTests, Executor, IOTests, Job, Limits, Result, Status, StdioTests
 from selfplay.verify.base import Check, Opening, RegisteredVerifier, Verifier
 from selfplay.verify.program_answers import Answers, Ask, answers
@@ -28,7 +28,7 @@ class CodeTests(RegisteredVerifier):
     `check(candidate)`), or `stdio` ([[stdin, stdout], ...]) alone. `prefix` is put before a reply that does not define
     the entry point itself (function completion); functions of it that `source` calls belong to the tests. `atol` and `strict`
     say how `cases` are compared, `cpu_seconds` what this task's programs may use. The expected values never enter the sandbox and
-    never the evidence. `model_written: true`, or a task whose own source starts with `made/`: no line of `source` is run
+    never the evidence. `model_written: true`, or a task whose own source starts with `synthesized/`: no line of `source` is run
     outside the sandbox.
     """
 
@@ -127,7 +127,7 @@ def program(text: str, check: Check) -> str | None:
 
 def model_written(check: Check, task: Task) -> bool:
     """Whether the tests are a model's: they run where its programs run."""
-    return bool(check.get("model_written")) or task.source.startswith("made/")
+    return bool(check.get("model_written")) or task.source.startswith(SYNTHESIZED_SOURCE)
 
 
 def tests_of(check: Check, task_id: str, sandboxed: bool = False) -> IOTests | CheckTests | StdioTests:

@@ -1,7 +1,7 @@
 """A run in a process of its own that can be told to die: `python driver.py CONFIG RUNS_DIR KILL [key=value ...]`.
 
 KILL is `never`; `event:N`, SIGKILL at the Nth progress event (phase boundaries and after each chunk); or `rename:N`,
-SIGKILL just before the Nth file would be renamed into place (anywhere a file is written; `rename/make:N` counts the
+SIGKILL just before the Nth file would be renamed into place (anywhere a file is written; `rename/synthesize:N` counts the
 files of that folder alone). With `@R` at the end only rank R of a launch dies so.
 """
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from selfplay.config.synthesis import QuotaWish
+from selfplay.config.quotas import TagQuota
 from selfplay.curate.quotas import Candidate, Quota, QuotaLine, changes_of
 from selfplay.records import Decision, Trace
 
@@ -52,7 +52,7 @@ class Shares:
         }
 
 
-def apply_quotas(wishes: Sequence[QuotaWish], groups: Iterable[tuple[Sequence[Trace], Sequence[Decision]]]) -> Shares:
+def apply_quotas(wishes: Sequence[TagQuota], groups: Iterable[tuple[Sequence[Trace], Sequence[Decision]]]) -> Shares:
     """The round's decisions under quotas. Of an attempt no text is kept, so memory grows by a few hundred bytes each."""
     decided: dict[str, Decided] = {}
     rows: list[Candidate] = []

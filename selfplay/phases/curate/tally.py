@@ -33,16 +33,16 @@ class Tally:
     """Attempt id -> what the screen says of it, for the first that are contaminated."""
     by_difficulty: dict[str, list[int]] = field(default_factory=dict)
     """Difficulty -> [right attempts, attempts]: the votes on the curriculum's level. First turns at drawn tasks alone, since a
-    correction is no second vote and what was made is not drawn evenly; none at a task whose difficulty is not measured yet."""
+    correction is no second vote and synthesized tasks are not drawn evenly; none at a task whose difficulty is not measured yet."""
     disagreements: int = 0
     tasks_passed: int = 0
     """Tasks with a right attempt."""
     solved: list[str] = field(default_factory=list)
-    """Tasks with an accepted attempt: where makers start from."""
+    """Tasks with an accepted attempt: synthesis starts from them."""
     strata: Counter[str] = field(default_factory=Counter)
     """How many of those carry each tag: what the tail is measured on."""
-    made: Counter[str] = field(default_factory=Counter)
-    """Attempts at made tasks: sampled, passed, accepted."""
+    synthesized: Counter[str] = field(default_factory=Counter)
+    """Attempts at synthesized tasks: sampled, passed, accepted."""
     too_long: int = 0
     first_turn: int = 0
     corrections: int = 0
@@ -91,7 +91,9 @@ def tally_up(tally: Tally, traces: Sequence[Trace], judged: Sequence[Judged]) ->
     """Counts a group of decided traces; all attempts of a task stand in one group."""
     passed: set[str] = set()
     solved: dict[str, Task] = {}
-    votes: dict[str, tuple[int | None, bool]] = {}  # by task: the difficulty that it votes on, whether it was made
+    votes: dict[
+        str, tuple[int | None, bool]
+    ] = {}  # by task: the difficulty that it votes on, whether it was synthesized
     for trace, one in zip(traces, judged, strict=True):
         right = one.outcome.value == "pass"
         accepted = trace.decision is not None and trace.decision.decision == "accepted"
@@ -109,11 +111,12 @@ def tally_up(tally: Tally, traces: Sequence[Trace], judged: Sequence[Judged]) ->
         if accepted:
             solved[trace.task.id] = trace.task
         if trace.task.id not in votes:
-            made = trace.task.tag("maker") is not None
-            votes[trace.task.id] = None if made or UNTRIED in trace.task.tags else trace.task.difficulty, made
-        difficulty, made = votes[trace.task.id]
-        if made:
-            tally.made.update({"sampled": 1, "passed": int(right), "accepted": int(accepted)})
+            synthesized = trace.task.synthesized_by is not None
+            silent = synthesized or UNTRIED in trace.task.tags
+            votes[trace.task.id] = None if silent else trace.task.difficulty, synthesized
+        difficulty, synthesized = votes[trace.task.id]
+        if synthesized:
+            tally.synthesized.update({"sampled": 1, "passed": int(right), "accepted": int(accepted)})
         if trace.attempt.turn:
             tally.corrections += 1
             tally.corrections_passed += right
@@ -148,7 +151,7 @@ def figures_of(tally: Tally, kinds: Counter[str], filtered: int) -> dict[str, fl
         **shares,
         **outcomes,
         **reasons,
-        **{f"data/made_{name}": count for name, count in sorted(tally.made.items())},
+        **{f"data/synthesized_{name}": count for name, count in sorted(tally.synthesized.items())},
         **_correction_figures(tally),
     }
 

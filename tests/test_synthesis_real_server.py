@@ -1,7 +1,7 @@
-"""Makers of a round against a real server, `transformers serve`: a tiny teacher that knows its lessons by heart, killed and resumed.
+"""Synthesis against a real server, `transformers serve`: a tiny teacher that knows its lessons by heart, killed and resumed.
 
-The lessons are what the scripted teacher of `tests.support.teachers` was asked and said; the tiny model learns them in a minute or two.
-What it makes is then held to filters and admission as anybody's.
+The lessons are what the scripted teacher of `tests.support.teachers` was asked and answered; the tiny model learns them in a minute
+or two. Its replies then pass filters and admission like any teacher's.
 """
 
 import json
@@ -17,17 +17,17 @@ from tests.support import real_server as real
 from tests.support import runs
 from tests.support.runs import end_state
 from tests.support.servers import Act, Body, ScriptedServer
-from tests.support.teachers import TAUGHT, made_of, play_text, teach
+from tests.support.teachers import TAUGHT, play_text, synthesized_in, teach
 
 pytestmark = pytest.mark.prove
 SMALL = [
     "rounds=1",
     "tasks.anchor=8",
-    "propose.make.makers={procedural: 2, evolve: 4, backtranslate: 3, variants: 2}",
-    "propose.make.chunk_tasks=2",
-    "propose.make.solutions=1",
-    "propose.make.teacher.max_new_tokens=160",
-    "propose.make.teacher.backend.concurrency=2",
+    "propose.synthesize.methods={procedural: 2, evolve: 4, backtranslate: 3, variants: 2}",
+    "propose.synthesize.chunk_tasks=2",
+    "propose.synthesize.solutions=1",
+    "propose.synthesize.teacher.max_new_tokens=160",
+    "propose.synthesize.teacher.backend.concurrency=2",
 ]
 Lesson = tuple[list[dict[str, str]], str]
 
@@ -80,23 +80,23 @@ def train_teacher(lessons: list[Lesson], folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def test_tasks_are_made_in_the_round_by_a_teacher_on_a_real_server_killed_or_not(
+def test_tasks_are_synthesized_in_the_round_by_a_teacher_on_a_real_server_killed_or_not(
     served: tuple[str, Path], tmp_path: Path
 ) -> None:
     url, models = served
     for name in ("lessons", "straight", "killed"):
         (tmp_path / name).mkdir()
     train_teacher(lessons_of(tmp_path / "lessons"), models / "teacher")
-    text, changed = TAUGHT.format(url=url), [*SMALL, f"propose.make.teacher.backend.model={models}/teacher"]
+    text, changed = TAUGHT.format(url=url), [*SMALL, f"propose.synthesize.teacher.backend.model={models}/teacher"]
     play_text(tmp_path / "straight", text, *changed)
-    tasks = made_of(tmp_path / "straight", 1)
-    assert {task.tag("maker") for task in tasks} == {"procedural", "evolve", "backtranslate", "variants"}
-    assert tasks == made_of(tmp_path / "lessons", 1), "it says what it has learnt"
+    tasks = synthesized_in(tmp_path / "straight", 1)
+    assert {task.synthesized_by for task in tasks} == {"procedural", "evolve", "backtranslate", "variants"}
+    assert tasks == synthesized_in(tmp_path / "lessons", 1), "it says what it has learnt"
     traces = list(open_run(tmp_path / "straight/runs/a").traces(1))
     assert any(t["turn"] == 1 for t in traces), "corrected"
     assert any(t["reason"].startswith("quota:") for t in traces), "quota-curated"
-    assert any(t["decision"] == "accepted" and t["source"] == "made/backtranslate" for t in traces)
-    killed = runs.play(tmp_path / "killed", "rename/make:4", *changed, text=text)
+    assert any(t["decision"] == "accepted" and t["source"] == "synthesized/backtranslate" for t in traces)
+    killed = runs.play(tmp_path / "killed", "rename/synthesize:4", *changed, text=text)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     again = runs.play(tmp_path / "killed", "never", *changed, text=text)
     assert again.returncode == 0, again.stderr

@@ -44,9 +44,8 @@ def test_a_row_has_the_very_form_that_the_correct_phase_asks_with() -> None:
         said = row.text.partition(f"{WRONG}f(")[2]
         number = next(n for n, c in enumerate(row.check["cases"]) if said.startswith(str(c[0][0])))
         came = said.partition(" gave ")[2].partition("\n")[0]
-        verdict = Verdict(
-            verifier="code_tests/1", outcome=Outcome.FAIL, reason="wrong_answer", evidence=f"case {number}: got {came}"
-        )
+        evidence = f"case {number}: got {came}"
+        verdict = Verdict(verifier="code_tests/1", outcome=Outcome.FAIL, reason="wrong_answer", evidence=evidence)
         plain_task = row.model_copy(update={"prompt": row.text.partition("def f(xs):")[0], "id": "plain"})
         rows = [(first, VerifiedAttempt.of(first, Judged((verdict,), Outcome.FAIL)))]
         [failed] = failed_of(Correct(attempts=1), {"plain": plain_task}, rows)

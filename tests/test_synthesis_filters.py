@@ -1,4 +1,4 @@
-"""The makers' filters on replies that were written before them, good and subtly bad; the same figures stand in docs/making.md."""
+"""The filters on replies that were written before them, good and subtly bad; docs/dev/synthesis-filters.md has the same figures."""
 
 import gzip
 import importlib.util
@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfplay.synthesis import faults, formulas, lessons, translation
+from selfplay.synthesis import formulas, solution_filters, task_filters, translation
 from selfplay.synthesis.mutants import mutants, probes
 from tests.support import ROOT
 
 
 def benchmark() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("making_filters", ROOT / "benchmarks" / "making_filters.py")
+    spec = importlib.util.spec_from_file_location("synthesis_filters", ROOT / "benchmarks" / "synthesis_filters.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -40,7 +40,9 @@ def test_a_filter_keeps_the_good_and_drops_the_bad(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_what_a_filter_misses_is_what_the_page_says(name: str) -> None:
     row = next(
-        line for line in (ROOT / "docs" / "making.md").read_text().splitlines() if line.startswith(f"| `{name}` |")
+        line
+        for line in (ROOT / "docs" / "dev" / "synthesis-filters.md").read_text().splitlines()
+        if line.startswith(f"| `{name}` |")
     )
     replies, good, kept_good, kept_bad = (int(cell) for cell in row.split("|")[2:6])
     found = BENCHMARK.measure(name)
@@ -53,11 +55,11 @@ def test_what_a_filter_misses_is_what_the_page_says(name: str) -> None:
 @settings(derandomize=True, deadline=None, max_examples=200)
 def test_no_text_makes_a_filter_raise(one: str, other: str) -> None:
     said = [
-        faults.evolved_fault(one, other, other[:20]),
-        faults.rare_fault({"topic": one}, other, "1"),
-        faults.instruction_fault(one, other, 5),
-        lessons.solution_fault(one, other),
-        lessons.section_fault(one[:40], other),
+        task_filters.evolved_fault(one, other, other[:20]),
+        task_filters.rare_fault({"topic": one}, other, "1"),
+        task_filters.instruction_fault(one, other, 5),
+        solution_filters.solution_fault(one, other),
+        solution_filters.section_fault(one[:40], other),
         formulas.variant_fault(one, "1", "n0+n1", other, "2"),
         translation.translation_fault(one or "x", other),
     ]

@@ -1,4 +1,4 @@
-"""Admission of tasks whose tests a teacher wrote: none that lies is taken, and no line of them is run outside the sandbox."""
+"""Admission of tasks whose tests a teacher wrote: tests that lie are refused, and none of them runs outside the sandbox."""
 
 import json
 from collections.abc import Iterator
@@ -10,9 +10,10 @@ from selfplay.models.scripted import Scripted
 from selfplay.records import Attempt, Outcome, Request, Sampling, Task, Verdict
 from selfplay.sandbox import CheckTests, Executor, IOTests, Limits
 from selfplay.synthesis import mutants as mutating
-from selfplay.synthesis.admission import Rules, faults_of
-from selfplay.synthesis.evolve import CodeProblem, evolve, task_of
+from selfplay.synthesis.admission import AdmissionRules, admission_faults
+from selfplay.synthesis.evolve import evolve
 from selfplay.synthesis.mutants import mutants, probes
+from selfplay.synthesis.teacher_problems import CodeProblem, task_of
 from selfplay.verify import Verifier, verify
 from selfplay.verify import code_tests as code_verifier
 from selfplay.verify.code_tests import CodeTests
@@ -32,7 +33,7 @@ def code() -> Iterator[CodeTests]:
         yield CodeTests(executor, Limits(cpu_seconds=0.3, wall_seconds=0.5))
 
 
-def made(tests: str | list[str], solution: str = RIGHT) -> Task:
+def written(tests: str | list[str], solution: str = RIGHT) -> Task:
     source = tests if isinstance(tests, str) else "\n".join(tests)
     return task_of(
         "evolve", CodeProblem(task="Do it.", entry_point="solve", solution=solution, tests=[source[:5000]]), (), ()
@@ -40,23 +41,23 @@ def made(tests: str | list[str], solution: str = RIGHT) -> Task:
 
 
 def fault(code: CodeTests, task: Task, others: list[str]) -> str:
-    return faults_of([task], [others], {"code_tests": code}, Rules())[0]
+    return admission_faults([task], [others], {"code_tests": code}, AdmissionRules())[0]
 
 
 def test_sound_tests_that_need_to_be_run_are_admitted(code: CodeTests) -> None:
-    assert fault(code, made(SOUND), [OTHER, RIGHT]) == ""
+    assert fault(code, written(SOUND), [OTHER, RIGHT]) == ""
 
 
 @pytest.mark.parametrize("name", FORGING)
 def test_tests_that_say_yes_of_any_program_are_refused(code: CodeTests, name: str) -> None:
-    found = fault(code, made(FORGING[name]), [OTHER])
+    found = fault(code, written(FORGING[name]), [OTHER])
     assert found in ("tests_weak", "tests_blind", "tests_unsteady", "reference_fails"), found
 
 
 @pytest.mark.parametrize("name", [name for name in HARM if name.startswith(("writes_a", "is_", "nests", "an_", "a_"))])
 def test_tests_that_try_to_do_harm_admit_nothing_and_are_no_outage(code: CodeTests, name: str, tmp_path: Path) -> None:
     source = HARM[name].replace("SCRATCH", str(tmp_path))
-    assert fault(code, made(source), [OTHER]) not in ("", "outage")
+    assert fault(code, written(source), [OTHER]) not in ("", "outage")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -68,8 +69,8 @@ def test_tests_that_never_end_cost_one_run(code: CodeTests) -> None:
             asked.append(len(attempts))
             return code.verify(checks, tasks, attempts)  # type: ignore[arg-type]
 
-    task = made("import time\ntime.sleep(1000)\nsolve(3)")
-    assert faults_of([task], [[OTHER]], {"code_tests": Counting()}, Rules()) == ["reference_fails"]  # type: ignore[dict-item]
+    task = written("import time\ntime.sleep(1000)\nsolve(3)")
+    assert admission_faults([task], [[OTHER]], {"code_tests": Counting()}, AdmissionRules()) == ["reference_fails"]  # type: ignore[dict-item]
     assert asked == [1]
 
 
@@ -84,7 +85,7 @@ def test_tests_that_say_something_else_the_second_time_are_unsteady(code: CodeTe
             return [one.model_copy(update={"outcome": says}) for one in found] if len(calls) == 3 else found
 
     turning: dict[str, Verifier] = {"code_tests": Turning()}  # type: ignore[dict-item]
-    assert faults_of([made(SOUND)], [[OTHER]], turning, Rules()) == ["tests_unsteady"]
+    assert admission_faults([written(SOUND)], [[OTHER]], turning, AdmissionRules()) == ["tests_unsteady"]
     assert len(calls) == 3
 
 
@@ -98,15 +99,15 @@ def test_a_hostile_solution_has_no_hand_in_what_the_reference_answers(code: Code
         "            f.__code__ = solve.__code__\n"
         "    return {3: 16, 5: 32, 0: 7}.get(n, -1)\n"
     )
-    assert fault(code, made(SOUND), [tampers]) == "others_differ"
-    assert fault(code, made(SOUND), [RIGHT.replace("n * n", "n * n * (n != 4)")]) == "others_differ"
-    assert fault(code, made(SOUND), [RIGHT.replace("return", "assert n in (0, 3, 5)\n    return")]) == ""
+    assert fault(code, written(SOUND), [tampers]) == "others_differ"
+    assert fault(code, written(SOUND), [RIGHT.replace("n * n", "n * n * (n != 4)")]) == "others_differ"
+    assert fault(code, written(SOUND), [RIGHT.replace("return", "assert n in (0, 3, 5)\n    return")]) == ""
 
 
 # ---- the mark that a model wrote the tests ----
 
 
-def test_made_tests_keep_the_mark_through_a_line_of_json() -> None:
+def test_written_tests_keep_the_mark_through_a_line_of_json() -> None:
     reply = {
         "task": "Write solve(n), the square of n and seven more, for each whole number n from nought to ten thousand.",
         "entry_point": "solve",
@@ -124,7 +125,7 @@ def test_made_tests_keep_the_mark_through_a_line_of_json() -> None:
 
     [task] = evolve([parent], Scripted(say), ways=["breadth"], sampling=Sampling(temperature=0.0), seed=1).tasks
     again = Task.model_validate_json(task.model_dump_json(by_alias=True))
-    assert again.check["model_written"] is True and again.source == "made/evolve"
+    assert again.check["model_written"] is True and again.source == "synthesized/evolve"
 
 
 def judged(code: CodeTests, task: Task, text: str) -> Outcome:
@@ -136,9 +137,14 @@ PEEKS = "import sys\nassert 'selfplay.sandbox.worker' not in sys.modules\nassert
 
 @pytest.mark.parametrize(
     ("more", "source"),
-    [({"model_written": True}, "mine"), ({}, "made/evolve"), ({}, "made/backtranslate"), ({"model_written": True}, "")],
+    [
+        ({"model_written": True}, "mine"),
+        ({}, "synthesized/evolve"),
+        ({}, "synthesized/backtranslate"),
+        ({"model_written": True}, ""),
+    ],
 )
-def test_marked_tests_and_those_of_made_tasks_run_where_programs_run(
+def test_marked_tests_and_those_of_synthesized_tasks_run_where_programs_run(
     code: CodeTests, more: dict[str, object], source: str
 ) -> None:
     check = {"type": "code_tests", "entry_point": "solve", "source": PEEKS, **more}
@@ -153,7 +159,10 @@ def test_marked_tests_and_those_of_made_tasks_run_where_programs_run(
 
 def test_a_check_that_two_tasks_share_is_run_as_each_of_them_asks(code: CodeTests) -> None:
     check = {"type": "code_tests", "entry_point": "solve", "source": PEEKS}
-    tasks = [Task(id=name, prompt="p", check=check, source=source) for name, source in [("a", "mine"), ("b", "made/x")]]
+    tasks = [
+        Task(id=name, prompt="p", check=check, source=source)
+        for name, source in [("a", "mine"), ("b", "synthesized/x")]
+    ]
     tasks = [task.model_copy(update={"check": check}) for task in tasks]
     attempts = [Attempt(task_id=task.id, attempt=0, round=0, text=RIGHT) for task in tasks]
     first, second = code.verify([check, check], tasks, attempts)
@@ -244,6 +253,6 @@ def test_a_call_that_a_program_speaks_of_twice_has_no_answer(code: CodeTests) ->
     with Executor(workers=1, require_tier="best") as executor:
         [found] = answers([(forges, "solve", [(1,), (2,)])], executor, Limits())
         assert found == {1: 2} and not found.lost
-        task = made("assert solve(3) == 3", forges)
+        task = written("assert solve(3) == 3", forges)
         [cases] = hidden_cases([(task, task.check, forges)], executor, Limits(), count=4, seed=1)
         assert all(value == args[0] for args, value in cases)

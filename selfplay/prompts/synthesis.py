@@ -1,6 +1,6 @@
-"""Floor 1: what a teacher is asked when data is made: evolve, solve, write from constraints, vary, translate, find the question.
+"""Floor 1: the prompts of synthesis, with which a teacher is asked to evolve, solve, write to order, vary, translate or instruct.
 
-Pure. Text of others stands quoted (see `quoting`); the reply is always one JSON object, so that talk around it costs nothing.
+Pure. Foreign text is quoted (see `quoting`); the reply is one JSON object, so that talk around it can be told apart.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from selfplay.prompts.quoting import RULE, sections
 from selfplay.records import Message
 
 Kind = Literal["math", "code"]
-"""How a made task is verified: by its final answer, or by running its tests."""
+"""How a synthesized task is verified: by its final answer, or by running its tests."""
 
 DEPTH = {
     "constraint": "Add one constraint or requirement that changes the result.",
@@ -19,7 +19,7 @@ DEPTH = {
     "steps": "Make it need more steps of reasoning, at least one more than now.",
     "input": "Complicate the input: more data, or data of a richer form.",
 }
-"""The in-depth ways of Evol-Instruct (Xu et al. 2023, 2304.12244)."""
+"""The in-depth evolutions of Evol-Instruct (Xu et al. 2023, 2304.12244), by name."""
 BREADTH = "Write a new task of the same field and length that is rarer and about something else."
 
 _FORM = {
@@ -32,13 +32,13 @@ _ALONE = "It must be clear on its own, have exactly one right answer, and not ho
 
 
 def evolve(task: str, way: str, kind: Kind) -> tuple[Message, ...]:
-    """Asks for a harder task (`way` of DEPTH) or a new one (`breadth`)."""
+    """Asks for a harder task (`way`: a key of DEPTH), or for a new one (`way`: `breadth`)."""
     how = BREADTH if way == "breadth" else f"Make the task harder. {DEPTH[way]}"
     return _messages(f"You write exercises.\n{RULE}", [("TASK", task)], f"{how} {_ALONE} {_FORM[kind]}")
 
 
 def solve(task: str, kind: Kind, entry_point: str = "") -> tuple[Message, ...]:
-    """Asks for a solution from the task alone."""
+    """Asks for a solution, given the task alone."""
     if kind == "code":
         form = f'{{"solution": "<Python code that defines {entry_point or "the function"}>"}}'
     else:
@@ -51,7 +51,7 @@ def solve(task: str, kind: Kind, entry_point: str = "") -> tuple[Message, ...]:
 
 
 def rare(constraints: Mapping[str, str], kind: Kind) -> tuple[Message, ...]:
-    """Asks for a task that meets one value of every axis of a taxonomy."""
+    """Asks for a task that has the given value of every axis of a taxonomy."""
     parts = [(name.upper(), value) for name, value in constraints.items()]
     return _messages(
         f"You write exercises to order.\n{RULE}",
@@ -61,7 +61,7 @@ def rare(constraints: Mapping[str, str], kind: Kind) -> tuple[Message, ...]:
 
 
 def topics(topic: str, count: int) -> tuple[Message, ...]:
-    """Asks for the sections of a topic."""
+    """Asks for the titles of a topic's sections."""
     form = f'Name {count} sections that a textbook on it would have. Reply with one JSON object: {{"sections": ["...", "..."]}}'
     return _messages(f"You plan textbooks.\n{RULE}", [("TOPIC", topic)], form)
 
@@ -77,7 +77,7 @@ def section(topic: str, title: str, count: int) -> tuple[Message, ...]:
 
 
 def vary(task: str, answer: str, count: int) -> tuple[Message, ...]:
-    """Asks for the same task with other numbers and names, and for the formula of its answer in its numbers."""
+    """Asks for the same task with other numbers and names, and for the formula that gives its answer from its numbers."""
     form = (
         "Numbers of the task are n0, n1, ... in the order in which they stand. Give the formula of the answer in them, then "
         f"{count} variants: the same task and the same question with other numbers, names or things, the numbers in the same order. "
@@ -87,7 +87,7 @@ def vary(task: str, answer: str, count: int) -> tuple[Message, ...]:
 
 
 def translate(text: str, into: str) -> tuple[Message, ...]:
-    """Asks for a translation that keeps the marks `⟦0⟧`, `⟦1⟧`, ... where they belong."""
+    """Asks for a translation that keeps the marks `⟦0⟧`, `⟦1⟧`, ... in their places."""
     form = (
         f"Translate the text into {into}, in natural wording. Marks such as ⟦0⟧ stand for things that stay as they are: keep each "
         'of them exactly once. Do not answer the text. Reply with one JSON object: {"text": "..."}'
@@ -96,7 +96,7 @@ def translate(text: str, into: str) -> tuple[Message, ...]:
 
 
 def instruction(text: str) -> tuple[Message, ...]:
-    """Asks which instruction a text would be a perfect reply to, and how good a reply it is (Li et al. 2023, 2308.06259)."""
+    """Asks for the instruction that a text answers, and for a score of the text as its reply (Li et al. 2023, 2308.06259)."""
     form = (
         "Write the instruction to which this text is the reply. Whoever reads it does not see the text. Then grade the text as a "
         'reply, 1 to 5. Reply with one JSON object: {"task": "...", "score": 4}'

@@ -1,16 +1,17 @@
-"""Floor 4: what is wrong with a text that a model wrote, as one word. Pure; "" where nothing is.
+"""Floor 5: what is wrong with a task that a model wrote, in one word. Pure; "" where nothing is.
 
-These are filters by form: what they let through is still held to a verifier. Figures in docs/making.md.
+These filters judge the form alone: what they let through still has to pass a verifier. docs/dev/synthesis-filters.md has their measured
+precision and recall.
 """
 
 import re
 import unicodedata
 from collections import Counter
 
-from selfplay.synthesis.words import content, language, numbers, stems, words
+from selfplay.synthesis.text_features import content_words, language, numbers, stems, words
 
 MAX_CHARS = 4000
-"""Longer tasks are endless: the longest of the published sets we know has 3,300 characters."""
+"""A longer task counts as endless: the longest task of the published sets we know has 3,300 characters."""
 
 _INJECTED = re.compile(
     "|".join(
@@ -61,8 +62,8 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n")
 
 
 def form_fault(text: str, like: str = "", limit: int = MAX_CHARS) -> str:
-    """What is wrong with the text as such: `empty`, `control_characters`, `endless`, `markup`, `injected`, `talk`, `refusal`,
-    `placeholder`; and with `like`, a text whose language it should have, `other_language`.
+    """What is wrong with any text: `empty`, `control_characters`, `endless`, `markup`, `injected` (it addresses a grader), `talk`
+    (about the reply itself), `refusal`, `placeholder`; `other_language` where `like` is given and is in another language.
     """
     if not text.strip():
         return "empty"
@@ -81,8 +82,8 @@ def form_fault(text: str, like: str = "", limit: int = MAX_CHARS) -> str:
 
 
 def task_fault(task: str, answer: str | None, like: str = "") -> str:
-    """What is wrong with a task and its final answer (None: it is verified by tests): also `no_question`, `no_answer`,
-    `unverifiable`, `answer_given`.
+    """What is wrong with a task and its final answer (None: tests verify it): the faults of `form_fault`, and `no_question`,
+    `no_answer`, `unverifiable` (no number or expression), `answer_given` (the task states its answer).
     """
     if fault := form_fault(task, like):
         return fault
@@ -98,7 +99,7 @@ def task_fault(task: str, answer: str | None, like: str = "") -> str:
 
 
 def evolved_fault(parent: str, task: str, answer: str | None) -> str:
-    """What is wrong with an evolved task: also `unchanged`: nothing new but words of no matter."""
+    """What is wrong with an evolved task: the faults of `task_fault`, and `unchanged` (it adds nothing to its parent)."""
     fault = form_fault(task, parent)
     if not fault and unchanged(parent, task):
         return "unchanged"
@@ -106,14 +107,14 @@ def evolved_fault(parent: str, task: str, answer: str | None) -> str:
 
 
 def unchanged(parent: str, task: str) -> bool:
-    """Whether a task adds nothing to its parent: the same numbers, and less than two words of matter that are new."""
+    """Whether a task adds nothing to its parent: the same numbers, and fewer than two new content words."""
     task = _ADMONITION.sub("", task)
-    new = content(task) - content(parent)
+    new = content_words(task) - content_words(parent)
     return Counter(numbers(parent)) == Counter(numbers(task)) and len(new) < 2
 
 
 def checkable(answer: str) -> bool:
-    """Whether an answer is a number or an expression: digits or single letters, at most one word of unit."""
+    """Whether an answer is a number or an expression: digits or single letters, and at most one longer word (a unit)."""
     if not _CHECKABLE.fullmatch(answer.strip()):
         return False
     long_words = [word for word in re.findall(r"[^\W\d_]+", answer) if len(word) > 3 and word not in ("frac", "sqrt")]
@@ -123,29 +124,28 @@ def checkable(answer: str) -> bool:
 
 
 def gives_away(task: str, answer: str) -> bool:
-    """Whether a sentence of the task states its answer: the answer beside a word such as `so`, `answer`, `result`."""
+    """Whether a sentence of the task states its answer beside a word such as `so`, `answer` or `result`."""
     wanted = re.compile(rf"(?<![\w.,]){re.escape(answer.strip())}(?![\w%]|[.,]\d)")
     stated = [part for part in _SENTENCE_END.split(task) if _GIVEAWAY.search(part) and not part.endswith("?")]
     return any(wanted.search(part) for part in stated)
 
 
 def repeats(text: str) -> bool:
-    """Whether most runs of six words have stood before: a text that does not come to its end."""
+    """Whether at least half of its runs of six words are repeats, as in a text that does not come to an end."""
     found = words(text, stop=False) or list(text)
     runs = [tuple(found[at : at + 6]) for at in range(len(found) - 5)]
     return len(runs) >= 40 and len(set(runs)) < 0.5 * len(runs)
 
 
 def same_language(one: str, other: str) -> bool:
-    """False where both languages are known and differ."""
+    """Whether two texts may share a language: false only where both languages are known and differ."""
     first, second = language(one), language(other)
     return first == second or "" in (first, second)
 
 
 def rare_fault(constraints: dict[str, str], task: str, answer: str | None) -> str:
-    """What is wrong with a task made to order: also `constraint_NAME`, an axis of which less than half is met.
-
-    The topic's words need not occur: its matter does.
+    """What is wrong with a task written for a draw (axis -> value): the faults of `task_fault`, and `constraint_AXIS` where less
+    than half of the value's words occur. The axis `topic` is not checked, since a task on a topic need not name it.
     """
     if fault := task_fault(task, answer, " ".join(constraints.values()) + " the of and"):
         return fault
@@ -163,8 +163,8 @@ def rare_fault(constraints: dict[str, str], task: str, answer: str | None) -> st
 
 
 def instruction_fault(text: str, task: str, score: float, least: float = 4) -> str:
-    """What is wrong with an instruction made for a text: also `low_score`, `vague`, `copied`, `points_away` (to a text that its
-    reader does not see), `other_subject`.
+    """What is wrong with an instruction written for a text: the faults of `form_fault`, and `low_score` (the teacher's own score is
+    below `least`), `vague`, `copied`, `points_away` (to a text that its reader does not see), `other_subject`.
     """
     if fault := form_fault(task, text, 1500):
         return fault

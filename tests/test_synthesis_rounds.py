@@ -1,4 +1,4 @@
-"""Makers inside the round: from what was solved, into the gaps of the tail, over real HTTP, resumed by the same command."""
+"""Synthesis inside the rounds: from solved tasks, into the gaps of the tail, over real HTTP, resumed by the same command."""
 
 import json
 import signal
@@ -9,19 +9,20 @@ from pathlib import Path
 import pytest
 
 from selfplay import load_config, open_run
-from selfplay.config.synthesis import MakeTasks, QuotaWish
+from selfplay.config.quotas import TagQuota
+from selfplay.config.synthesis import RoundSynthesis
 from selfplay.errors import ConfigError, OutageError
 from selfplay.phases.curate.quotas import apply_quotas
 from selfplay.records import Attempt, Decision, Task, Trace
-from selfplay.synthesis.rare import Gap, covered, measured, weights
-from selfplay.synthesis.rounds import SHARPNESS
+from selfplay.synthesis.coverage import Gap, gap_weights, mean_coverage, measure_gaps
+from selfplay.synthesis.round_synthesis import SHARPNESS
 from selfplay.tasks.arithmetic import ArithmeticSource, arithmetic_task, solve
 from selfplay.tasks.list_programs import programs as lp
 from selfplay.tasks.list_programs.evolving import Drawing, evolve
 from tests.support import runs
 from tests.support.runs import end_state
 from tests.support.servers import Act, Body, ScriptedServer, failure
-from tests.support.teachers import TAUGHT, made_of, play_text, teach
+from tests.support.teachers import TAUGHT, play_text, synthesized_in, teach
 
 OFFLINE = """\
 rounds: 2
@@ -31,7 +32,7 @@ student: {kind: tiny, hidden_size: 32, layers: 1, vocab_size: 400}
 propose:
   tasks_per_round: 20
   curriculum: {start: 2, end: 4}
-  make: {makers: {procedural: 24, rare: 16}, chunk_tasks: 8}
+  synthesize: {methods: {procedural: 24, rare: 16}, chunk_tasks: 8}
 generate: {samples_per_task: 1, max_new_tokens: 12}
 verify: {sandbox: {require_tier: best, workers: 1}}
 curate: {quotas: [{tag: "frequency:rare", minimum: 0.5}]}
@@ -58,14 +59,14 @@ def test_tasks_are_evolved_reworded_varied_corrected_and_held_to_shares_over_htt
     server, folder = taught
     run = open_run(folder / "runs/a")
     last = run.metrics()[-1]
-    tasks = made_of(folder, 2)
-    assert {task.tag("maker") for task in tasks} == {"procedural", "evolve", "backtranslate", "variants"}
-    assert all(task.source == f"made/{task.tag('maker')}" and task.parents for task in tasks)
-    assert last["data/made"] == len(tasks) and last["data/made_evolve"] == len(
-        [task for task in tasks if task.tag("maker") == "evolve"]
+    tasks = synthesized_in(folder, 2)
+    assert {task.synthesized_by for task in tasks} == {"procedural", "evolve", "backtranslate", "variants"}
+    assert all(task.source == f"synthesized/{task.synthesized_by}" and task.parents for task in tasks)
+    assert last["data/synthesized"] == len(tasks) and last["data/synthesized_evolve"] == len(
+        [task for task in tasks if task.synthesized_by == "evolve"]
     )
     refused = sum(value for key, value in last.items() if key.startswith("data/refused_"))
-    assert last["data/made_asked"] == last["data/made"] + refused, "nothing is lost"
+    assert last["data/synthesized_requested"] == last["data/synthesized"] + refused, "nothing is lost"
     assert any("data/refused_injected" in row for row in run.metrics())
     traces = list(run.traces(2))
     accepted = [t for t in traces if t["decision"] == "accepted"]
@@ -74,7 +75,7 @@ def test_tasks_are_evolved_reworded_varied_corrected_and_held_to_shares_over_htt
     assert not any("Mark this" in t["prompt"] for t in traces)
     assert all("chat/completions" in path for path in server.paths)
     report = json.loads((folder / "runs/a/report.json").read_text())
-    assert "Made tasks, coverage of the tail, quotas" in (folder / "runs/a/report.html").read_text()
+    assert "Synthesized tasks, coverage of the tail, quotas" in (folder / "runs/a/report.html").read_text()
     assert not [one for one in report["definitions"] if not one["title"]], "every figure is defined"
 
 
@@ -99,7 +100,7 @@ def test_quotas_drop_with_their_stratum_as_reason_and_say_what_cannot_be_met(
                 else inside >= float(line["asked"][3:]) * len(accepted)
             )
         reasons = Counter(t["reason"] for t in traces if t["decision"] == "dropped")
-        dropped = sum(count for reason, count in reasons.items() if reason.startswith("quota:maker:"))
+        dropped = sum(count for reason, count in reasons.items() if reason.startswith("quota:synthesized_by:"))
         row = run.metrics()[number]
         assert row.get("data/dropped_quota", 0) == dropped
         all_dropped += dropped
@@ -113,16 +114,16 @@ def test_quotas_drop_with_their_stratum_as_reason_and_say_what_cannot_be_met(
 def test_quotas_of_a_round_take_back_what_was_dropped_for_rank_alone_whatever_the_chunks() -> None:
     def group(task: str, tags: tuple[str, ...]) -> tuple[list[Trace], list[Decision]]:
         record = Task(id=task, prompt=f"{task}\n", check={"type": "math", "answer": "1"}, tags=tags)
-        made = [Attempt(task_id=task, attempt=n, round=1, text=f"way {n}") for n in range(4)]
+        attempts = [Attempt(task_id=task, attempt=n, round=1, text=f"way {n}") for n in range(4)]
         words = [("accepted", "accepted"), ("dropped", "bottom_share"), ("dropped", "over_cap"), ("dropped", "failed")]
         decisions = [Decision(decision=d, reason=r, rank=n) for n, (d, r) in enumerate(words)]
-        return [Trace(task=record, attempt=a) for a in made], decisions
+        return [Trace(task=record, attempt=a) for a in attempts], decisions
 
     groups = [group("a", ("rare",)), group("b", ("kind:x",)), group("c", ("kind:x",)), group("d", ("kind:y",))]
     wishes = [
-        QuotaWish(tag="rare", minimum=0.4),
-        QuotaWish(tag="kind:*", maximum=0.34),
-        QuotaWish(tag="none", minimum=0.1),
+        TagQuota(tag="rare", minimum=0.4),
+        TagQuota(tag="kind:*", maximum=0.34),
+        TagQuota(tag="none", minimum=0.1),
     ]
     shares = apply_quotas(wishes, groups)
     said = {name: (decision, reason) for name, (decision, reason, _) in shares.decisions.items()}
@@ -133,8 +134,10 @@ def test_quotas_of_a_round_take_back_what_was_dropped_for_rank_alone_whatever_th
     assert [line["why"] for line in shares.report() if line["tag"] == "none"] == ["no attempt with this tag passed"]
 
 
-@pytest.mark.parametrize("kill", ["rename/make:2", "rename/make:9", "rename/make:17", "rename/curate:6"])
-def test_killed_while_tasks_are_made_or_shared_out_the_run_ends_the_same(
+@pytest.mark.parametrize(
+    "kill", ["rename/synthesize:2", "rename/synthesize:9", "rename/synthesize:17", "rename/curate:6"]
+)
+def test_killed_in_synthesis_or_curation_the_run_ends_the_same(
     taught: tuple[ScriptedServer, Path], tmp_path: Path, kill: str
 ) -> None:
     server, straight = taught
@@ -156,7 +159,7 @@ def test_killed_at_every_rename_of_the_new_parts_the_run_ends_the_same(
 ) -> None:
     server, straight = taught
     text, ends = TAUGHT.format(url=server.url), list[int]()
-    for part in ("make", "curate", "correct"):
+    for part in ("synthesize", "curate", "correct"):
         for number in range(1, 60):
             folder = tmp_path / f"{part}-{number}"
             folder.mkdir()
@@ -169,7 +172,9 @@ def test_killed_at_every_rename_of_the_new_parts_the_run_ends_the_same(
 
 
 @pytest.mark.prove
-def test_isolated_phases_make_the_same(taught: tuple[ScriptedServer, Path], tmp_path: Path) -> None:
+def test_phases_in_processes_of_their_own_synthesize_the_same(
+    taught: tuple[ScriptedServer, Path], tmp_path: Path
+) -> None:
     server, straight = taught
     done = runs.play(tmp_path, "never", "phase_subprocess=true", text=TAUGHT.format(url=server.url))
     assert done.returncode == 0, done.stderr
@@ -184,31 +189,31 @@ def test_teacher_that_is_down_stops_the_round_and_the_same_command_goes_on(tmp_p
 
     with ScriptedServer(flaky) as server:
         text = TAUGHT.format(url=server.url)
-        with pytest.raises(OutageError, match="make, chunk"):
+        with pytest.raises(OutageError, match="synthesize, chunk"):
             play_text(tmp_path, text, "rounds=1")
-        assert not (tmp_path / "runs/a/rounds/001/make/DONE").exists()
+        assert not (tmp_path / "runs/a/rounds/001/synthesize/DONE").exists()
         dead["to"] = 0
         play_text(tmp_path, text, "rounds=1")
-    assert open_run(tmp_path / "runs/a").metrics()[1]["data/made"] > 0
+    assert open_run(tmp_path / "runs/a").metrics()[1]["data/synthesized"] > 0
 
 
 # ---- without a teacher ----
 
 
-def test_list_programs_are_evolved_and_drawn_into_the_gaps_and_nothing_held_out_is_made(tmp_path: Path) -> None:
+def test_list_programs_are_evolved_and_drawn_into_the_gaps_and_nothing_held_out_is_synthesized(tmp_path: Path) -> None:
     play_text(tmp_path, OFFLINE)
     row = open_run(tmp_path / "runs/a").metrics()[-1]
     held = {lp.sequence_of(task) for task in lp.held_out(1, 4)}
     for number in (1, 2):
-        tasks = made_of(tmp_path, number)
-        assert Counter(task.tag("maker") for task in tasks).keys() == {"procedural", "rare"}
+        tasks = synthesized_in(tmp_path, number)
+        assert Counter(task.synthesized_by for task in tasks).keys() == {"procedural", "rare"}
         assert not {lp.sequence_of(task) for task in tasks if len(lp.sequence_of(task)) > 1} & held
         assert all(len(lp.sequence_of(task)) <= 4 and task.reference for task in tasks)
-        assert all(task.parents for task in tasks if task.tag("maker") == "procedural")
+        assert all(task.parents for task in tasks if task.synthesized_by == "procedural")
     assert 0 < row["data/rare_coverage_before"] <= 1 and 0 < row["data/rare_coverage_after"] <= 1
 
 
-GAPS = measured(
+GAPS = measure_gaps(
     {"operation": [op.name for op in lp.OPERATIONS]},
     Counter(tag for task in lp.anchor(1, 400) for tag in task.tags),
     [task.tags for task in lp.held_out(1, 20)],
@@ -223,8 +228,8 @@ def share_short(tasks: list[Task]) -> float:
 
 
 def test_measured_gaps_draw_at_least_twice_as_many_rare_operations_as_uniform_drawing() -> None:
-    boost = MakeTasks(makers={"rare": 1}).boost
-    weighed = weights({"operation": [op.name for op in lp.OPERATIONS]}, GAPS, boost, SHARPNESS)["operation"]
+    boost = RoundSynthesis(methods={"rare": 1}).boost
+    weighed = gap_weights({"operation": [op.name for op in lp.OPERATIONS]}, GAPS, boost, SHARPNESS)["operation"]
     assert SHORT < lp.RARE, "the tail of Zipf's law"
     for seed in range(3):
         uniform, _ = lp.propose(seed, 300, {2: 1.0, 3: 1.0})
@@ -245,13 +250,13 @@ def test_measured_gaps_draw_at_least_twice_as_many_rare_operations_as_uniform_dr
     assert added(Drawing(weighed)) >= 2 * added(None)
 
 
-def test_coverage_is_the_mean_share_of_what_the_panel_asks_for() -> None:
+def test_coverage_is_the_mean_share_of_what_the_dev_set_asks_for() -> None:
     axes = {"topic": ("sets", "time"), "edge": ("zero", "none")}
     dev = [("topic:sets",), ("topic:time",)]
-    gaps = measured(axes, {"topic:sets": 9, "topic:time": 1}, dev)
+    gaps = measure_gaps(axes, {"topic:sets": 9, "topic:time": 1}, dev)
     assert gaps == [Gap("topic", "sets", 9, 5.0), Gap("topic", "time", 1, 5.0)], "of edge nothing is known yet"
-    assert covered(gaps) == pytest.approx(0.6) and covered([]) == 0.0
-    more = measured(axes, {"edge:zero": 3}, dev)
+    assert mean_coverage(gaps) == pytest.approx(0.6) and mean_coverage([]) == 0.0
+    more = measure_gaps(axes, {"edge:zero": 3}, dev)
     assert [gap.share for gap in more] == [1.0, 0.0], "without dev tasks every value is wanted equally often"
 
 
@@ -274,12 +279,12 @@ def test_evolved_sums_are_new_and_never_held_out() -> None:
 @pytest.mark.parametrize(
     ("override", "why"),
     [
-        ("propose.make={makers: {}}", "name at least one"),
-        ("propose.make={makers: {evolve: 3}}", "there is none; add propose.make.teacher"),
-        ("propose.make={makers: {rare: 3}}", "list_programs alone needs none"),
-        ("propose.make={makers: {textbook: 3}}", "textbook is missing"),
-        ("propose.make={makers: {procedural: 3}, pivot: German}", "which alone reads it"),
-        ("propose.make={makers: {procedurel: 3}}", "procedurel"),
+        ("propose.synthesize={methods: {}}", "name at least one"),
+        ("propose.synthesize={methods: {evolve: 3}}", "there is none; add teacher"),
+        ("propose.synthesize={methods: {rare: 3}}", "has no axes of its own"),
+        ("propose.synthesize={methods: {textbook: 3}}", "textbook is missing"),
+        ("propose.synthesize={methods: {procedural: 3}, pivot: German}", "which alone reads it"),
+        ("propose.synthesize={methods: {procedurel: 3}}", "procedurel"),
         ("curate.quotas=[{tag: a}]", "neither minimum nor maximum"),
         ("curate.quotas=[{tag: a, minimum: 0.9, maximum: 0.2}]", "asks for 0.9 to 0.2"),
     ],

@@ -1,4 +1,4 @@
-"""Floor 4: texts taken apart for the filters: words, numbers, stems, language. Pure, coarse on purpose."""
+"""Floor 5: the words, numbers, stems and language of a text, as the filters compare them. Pure; coarse on purpose."""
 
 import re
 import unicodedata
@@ -19,34 +19,34 @@ STOP = {
     "pt": "o a os as um uma e ou é são que em com para por do da se seu sua quantos qual não",
     "nl": "de het een en of is zijn dat in met voor op bij als uit wat hoe veel welke niet maar hij zij",
 }
-"""Words by which Latin languages are told apart; a text needs three of one to have a language."""
+"""Function words that tell languages in Latin script apart; a text needs three of one language to have it."""
 _STOP = {name: frozenset(text.split()) for name, text in STOP.items()}
-_MATTERLESS = _STOP["en"] | {"now", "also", "just", "only", "still", "given", "please", "must", "should"}
+_FUNCTION_WORDS = _STOP["en"] | {"now", "also", "just", "only", "still", "given", "please", "must", "should"}
 
 
 def words(text: str, stop: bool = True) -> list[str]:
-    """Words and numbers in order, folded; without the little words of English where `stop`."""
+    """Words and numbers in order, case-folded; with `stop`, without English function words."""
     found = re.findall(rf"{NUMBER.pattern}|{_WORD.pattern}", unicodedata.normalize("NFC", text).casefold())
-    return [word for word in found if word not in _MATTERLESS] if stop else found
+    return [word for word in found if word not in _FUNCTION_WORDS] if stop else found
 
 
-def content(text: str) -> set[str]:
-    """The words of matter, numbers left out; a plural `s` does not count."""
+def content_words(text: str) -> set[str]:
+    """The set of content words, without numbers; a final `s` is cut off, so that a plural equals its singular."""
     return {word.rstrip("s") or word for word in words(text) if not word[0].isdigit()}
 
 
 def stems(text: str) -> set[str]:
-    """The words of matter, cut to four letters."""
-    return {word[:4] for word in content(text) if len(word) > 2}
+    """Content words of three letters or more, cut to four letters."""
+    return {word[:4] for word in content_words(text) if len(word) > 2}
 
 
 def numbers(text: str) -> list[str]:
-    """Numbers in order, as they are written."""
+    """Numbers in order, as they are written in the text."""
     return NUMBER.findall(text)
 
 
 def language(text: str) -> str:
-    """A language of STOP, or the name of a script such as CJK or CYRILLIC; "" where it cannot be told."""
+    """A language of STOP, or the name of a script such as CJK or CYRILLIC; "" where neither can be told."""
     letters = [c for c in text if c.isalpha()]
     if not letters:
         return ""

@@ -1,4 +1,4 @@
-"""Makers with a scripted teacher: model_family, checks, and hostile replies that are named, counted and never obeyed."""
+"""Synthesis methods with a scripted teacher: parents, checks, and hostile replies that are named, counted and never obeyed."""
 
 import json
 from collections import Counter
@@ -9,15 +9,16 @@ import pytest
 from selfplay.errors import ConfigError
 from selfplay.models.scripted import Scripted
 from selfplay.records import Completion, Outcome, Request, Sampling, Task
-from selfplay.synthesis.admission import Rules, admit_made
+from selfplay.synthesis.admission import AdmissionRules, admit_tasks
 from selfplay.synthesis.backtranslate import backtranslate
-from selfplay.synthesis.batch import Batch
+from selfplay.synthesis.coverage import Gap, check_taxonomy, draw_scenarios
 from selfplay.synthesis.evolve import evolve
 from selfplay.synthesis.instruct import instruct
-from selfplay.synthesis.rare import Gap, check_taxonomy, draw, rare
-from selfplay.synthesis.solve import teacher_traces
+from selfplay.synthesis.method_result import MethodResult
+from selfplay.synthesis.rare_scenarios import write_rare_tasks
+from selfplay.synthesis.teacher_traces import teacher_traces
 from selfplay.synthesis.textbook import leaves_of, textbook
-from selfplay.synthesis.vary import renumber, vary
+from selfplay.synthesis.variants import renumber, vary
 from selfplay.verify.math_answer import MathAnswer
 
 SAMPLING = Sampling(temperature=0.0)
@@ -76,48 +77,50 @@ HOSTILE: dict[str, object] = {
 
 
 @pytest.mark.parametrize(("text", "reason"), HOSTILE.items(), ids=range(len(HOSTILE)))
-def test_a_hostile_reply_is_named_and_counted_and_makes_no_task(text: str, reason: str) -> None:
-    batch = evolve([SEED], teacher(lambda request: text), ways=["steps"], sampling=SAMPLING, seed=1)
-    assert batch.counts == {"made": 0, reason: 1}
-    assert batch.refused[0].parent == "seed" and len(batch.refused[0].text) <= 600
+def test_a_hostile_reply_is_named_and_counted_and_becomes_no_task(text: str, reason: str) -> None:
+    result = evolve([SEED], teacher(lambda request: text), ways=["steps"], sampling=SAMPLING, seed=1)
+    assert result.counts == {"kept": 0, reason: 1}
+    assert result.refused[0].parent == "seed" and len(result.refused[0].text) <= 600
 
 
 def test_an_evolved_task_has_its_parent_its_depth_and_a_check_of_its_own() -> None:
-    batch = evolve([SEED], teacher(lambda request: GOOD), ways=["steps"], sampling=SAMPLING, seed=1)
-    [task] = batch.tasks
+    result = evolve([SEED], teacher(lambda request: GOOD), ways=["steps"], sampling=SAMPLING, seed=1)
+    [task] = result.tasks
     assert task.parents == ("seed",) and task.check == {"type": "math", "answer": "43"}
     assert task.tag("depth") == "1" and task.tag("evolved") == "steps" and task.tag("topic") == "school"
     deep = task.model_copy(update={"tags": ("depth:3",)})
-    assert evolve([deep], teacher(lambda request: GOOD), sampling=SAMPLING, seed=1).counts == {"made": 0, "too_deep": 1}
+    assert evolve([deep], teacher(lambda request: GOOD), sampling=SAMPLING, seed=1).counts == {"kept": 0, "too_deep": 1}
 
 
-def test_nothing_is_lost_and_an_outage_is_no_bad_reply() -> None:
+def test_nothing_is_lost_and_an_outage_is_not_a_bad_reply() -> None:
     def say(request: Request) -> object:
         number = int(request.task_id.split("seed-")[1].split("/")[0])
         if number % 3 == 0:
             return Completion(text="", finish_reason="error", error="503")
         return {**GOOD, "task": HARDER.replace("Tom", f"Tom {'abcdefgh'[number % 8]}")} if number % 3 == 1 else "no"
 
-    batch = evolve(seeds(30), teacher(say), sampling=SAMPLING, seed=1)
-    assert len(batch.tasks) + len(batch.refused) == batch.asked == 30
-    assert batch.counts["outage"] == 10 and batch.counts["off_format"] == 10
+    result = evolve(seeds(30), teacher(say), sampling=SAMPLING, seed=1)
+    assert len(result.tasks) + len(result.refused) == result.requested == 30
+    assert result.counts["outage"] == 10 and result.counts["off_format"] == 10
 
 
-def test_a_made_answer_is_admitted_only_where_others_come_to_it() -> None:
+def test_a_synthesized_answer_is_admitted_only_where_solvers_reach_it() -> None:
     def solving(answers: list[str]) -> Scripted:
         left = iter(answers * 10)
         return teacher(lambda request: {"solution": f"so\nA: {next(left)}"})
 
     made = evolve([SEED], teacher(lambda request: GOOD), ways=["steps"], sampling=SAMPLING, seed=1)
 
-    def admitted(answers: list[str]) -> Batch:
-        return admit_made(made, VERIFIERS, solving(answers), rules=Rules(2), sampling=SAMPLING, seed=1)
+    def admitted(answers: list[str]) -> MethodResult:
+        return admit_tasks(made, VERIFIERS, solving(answers), rules=AdmissionRules(2), sampling=SAMPLING, seed=1)
 
-    assert admitted(["43", "43"]).counts == {"made": 1} and "agreed:2" in admitted(["43", "43"]).tasks[0].tags
-    assert admitted(["44", "45"]).counts == {"made": 0, "nobody_agrees": 1}
+    assert admitted(["43", "43"]).counts == {"kept": 1} and "agreed:2" in admitted(["43", "43"]).tasks[0].tags
+    assert admitted(["44", "45"]).counts == {"kept": 0, "nobody_agrees": 1}
     wrong = [made.tasks[0].model_copy(update={"reference": "A: 44"})]
-    again = admit_made(Batch("evolve", 1, wrong), VERIFIERS, None, rules=Rules(0), sampling=SAMPLING, seed=1)
-    assert again.counts == {"made": 0, "reference_fails": 1}
+    again = admit_tasks(
+        MethodResult("evolve", 1, wrong), VERIFIERS, None, rules=AdmissionRules(0), sampling=SAMPLING, seed=1
+    )
+    assert again.counts == {"kept": 0, "reference_fails": 1}
 
 
 TAXONOMY = {
@@ -133,15 +136,18 @@ def test_measured_gaps_draw_at_least_twice_as_many_rare_values() -> None:
     def share(found: list[dict[str, str]]) -> float:
         return sum(one["topic"] == "time" or one["construct"] == "remainder" for one in found) / len(found)
 
-    ratios = [share(draw(TAXONOMY, 400, gaps=gaps, seed=s)) / share(draw(TAXONOMY, 400, seed=s)) for s in range(10)]
+    ratios = [
+        share(draw_scenarios(TAXONOMY, 400, gaps=gaps, seed=s)) / share(draw_scenarios(TAXONOMY, 400, seed=s))
+        for s in range(10)
+    ]
     per_value = [
-        Counter(one["topic"] for one in draw(TAXONOMY, 400, gaps=gaps, seed=s))["time"]
-        / Counter(one["topic"] for one in draw(TAXONOMY, 400, seed=s))["time"]
+        Counter(one["topic"] for one in draw_scenarios(TAXONOMY, 400, gaps=gaps, seed=s))["time"]
+        / Counter(one["topic"] for one in draw_scenarios(TAXONOMY, 400, seed=s))["time"]
         for s in range(10)
     ]
     assert min(per_value) >= 2 and sum(ratios) / 10 >= 1.8
-    met = draw(TAXONOMY, 400, gaps=[Gap("topic", "time", 40, 40)], seed=1)
-    assert met == draw(TAXONOMY, 400, seed=1), "what is covered is drawn as before"
+    met = draw_scenarios(TAXONOMY, 400, gaps=[Gap("topic", "time", 40, 40)], seed=1)
+    assert met == draw_scenarios(TAXONOMY, 400, seed=1), "what is covered is drawn as before"
 
 
 @pytest.mark.parametrize(
@@ -159,19 +165,19 @@ def test_a_taxonomy_that_cannot_be_drawn_from_is_refused(taxonomy: dict[str, lis
 
 
 def test_a_gap_that_the_taxonomy_does_not_have_is_refused() -> None:
-    with pytest.raises(ConfigError, match="tail gap topic: chess: is not in the taxonomy"):
-        draw(TAXONOMY, 5, gaps=[Gap("topic", "chess", 0, 1)], seed=1)
+    with pytest.raises(ConfigError, match="gap topic: chess: is not in the taxonomy"):
+        draw_scenarios(TAXONOMY, 5, gaps=[Gap("topic", "chess", 0, 1)], seed=1)
 
 
-def test_a_task_to_order_carries_its_draw_and_is_held_to_it() -> None:
+def test_a_rare_task_carries_its_draw_and_has_to_meet_it() -> None:
     one = {"topic": "money", "construct": "rounding", "persona": "a baker"}
     task = "A baker rounds each of 3 bills of $1.26, $2.34 and $0.55 to ten cents. How much money is the rounded sum, in dollars?"
     said = {"task": task, "solution": "1.3 + 2.3 = 3.6\n3.6 + 0.6 = 4.2\nA: 4.2", "answer": "4.2"}
-    [made] = rare([one], teacher(lambda request: said), sampling=SAMPLING, seed=1).tasks
+    [made] = write_rare_tasks([one], teacher(lambda request: said), sampling=SAMPLING, seed=1).tasks
     assert set(made.tags) == {"topic:money", "construct:rounding", "persona:a baker"}
     other = {**one, "persona": "a night nurse"}
-    assert rare([other], teacher(lambda request: said), sampling=SAMPLING, seed=1).counts == {
-        "made": 0,
+    assert write_rare_tasks([other], teacher(lambda request: said), sampling=SAMPLING, seed=1).counts == {
+        "kept": 0,
         "constraint_persona": 1,
     }
 
@@ -207,13 +213,13 @@ def test_a_textbook_gives_exercises_below_their_section() -> None:
             return {"sections": ["Mean of numbers", "Mean of numbers", "<script>"]}
         return {"text": text, "exercises": exercises}
 
-    batch = textbook({"Maths": ["Means"], "Means": []}, teacher(say), sampling=SAMPLING, seed=1)
-    assert batch.counts == {"made": 1, "duplicate": 1, "markup": 1, "unverifiable": 1, "worked_example": 1}
-    assert batch.asked == 5 and batch.tasks[0].tag("topic") == "Maths > Means"
-    assert batch.tasks[0].parents[0].startswith("section-")
+    result = textbook({"Maths": ["Means"], "Means": []}, teacher(say), sampling=SAMPLING, seed=1)
+    assert result.counts == {"kept": 1, "duplicate": 1, "markup": 1, "unverifiable": 1, "worked_example": 1}
+    assert result.requested == 5 and result.tasks[0].tag("topic") == "Maths > Means"
+    assert result.tasks[0].parents[0].startswith("section-")
 
 
-def test_a_variants_answer_is_the_formulas_and_never_the_teachers_word() -> None:
+def test_a_variants_answer_is_the_formulas_and_never_the_teachers() -> None:
     said = {
         "formula": "n0*n1-n2",
         "variants": [
@@ -222,19 +228,19 @@ def test_a_variants_answer_is_the_formulas_and_never_the_teachers_word() -> None
             {"task": TEXT.replace("7 pencils", "70 pencils"), "answer": "-34"},
         ],
     }
-    batch = vary([SEED], teacher(lambda request: said), sampling=SAMPLING, seed=1)
-    assert batch.counts == {"made": 1, "impossible": 1, "wrong_answer": 1}
-    [task] = batch.tasks
+    result = vary([SEED], teacher(lambda request: said), sampling=SAMPLING, seed=1)
+    assert result.counts == {"kept": 1, "impossible": 1, "wrong_answer": 1}
+    [task] = result.tasks
     assert task.check["answer"] == "53" and task.parents == ("seed",) and "5*12-7 = 53" in (task.reference or "")
     lies = {**said, "formula": "29"}
-    assert vary([SEED], teacher(lambda request: lies), sampling=SAMPLING, seed=1).counts == {"made": 0, "no_formula": 3}
+    assert vary([SEED], teacher(lambda request: lies), sampling=SAMPLING, seed=1).counts == {"kept": 0, "no_formula": 3}
 
 
 def test_numbers_are_drawn_anew_without_a_teacher() -> None:
-    batch = renumber(SEED, "n0*n1-n2", 12, seed=3)
-    assert len(batch.tasks) >= 8 and len({task.text for task in batch.tasks}) == len(batch.tasks)
-    admitted = admit_made(batch, VERIFIERS, None, rules=Rules(0), sampling=SAMPLING, seed=1)
-    assert len(admitted.tasks) == len(batch.tasks), "every carried check passes its own reference"
+    result = renumber(SEED, "n0*n1-n2", 12, seed=3)
+    assert len(result.tasks) >= 8 and len({task.text for task in result.tasks}) == len(result.tasks)
+    admitted = admit_tasks(result, VERIFIERS, None, rules=AdmissionRules(0), sampling=SAMPLING, seed=1)
+    assert len(admitted.tasks) == len(result.tasks), "every check passes its own reference"
 
 
 T, B, P, G = (f"\u27e6{n}\u27e7" for n in range(4))
@@ -253,7 +259,7 @@ def translating(back: str, solved: str = "29") -> Scripted:
     return teacher(say)
 
 
-def rephrased(back: str, solved: str = "29") -> Batch:
+def rephrased(back: str, solved: str = "29") -> MethodResult:
     who = translating(back, solved)
     return backtranslate([SEED], who, solver=who, verifiers=VERIFIERS, sampling=SAMPLING, seed=1)
 
@@ -278,7 +284,7 @@ def test_a_rewording_keeps_numbers_names_and_its_check() -> None:
     ],
 )
 def test_a_rewording_that_lost_something_is_named(back: str, solved: str, reason: str) -> None:
-    assert rephrased(back, solved).counts == {"made": 0, reason: 1}
+    assert rephrased(back, solved).counts == {"kept": 0, reason: 1}
 
 
 def test_masked_things_never_reach_the_translator() -> None:
@@ -300,11 +306,11 @@ def test_the_best_instruction_of_a_text_becomes_its_task() -> None:
             {"task": "Describe how to boil an egg softly, step by step.", "score": 5},
         ]
     )
-    batch = instruct([("t", text), ("s", "short")], teacher(lambda request: next(replies)), sampling=SAMPLING, seed=1)
-    [task] = batch.tasks
+    result = instruct([("t", text), ("s", "short")], teacher(lambda request: next(replies)), sampling=SAMPLING, seed=1)
+    [task] = result.tasks
     assert task.text == "Describe how to boil an egg softly, step by step.\n" and task.reference == text
     assert task.check["type"] == "judge" and task.parents == ("t",)
-    assert batch.counts == {"made": 1, "not_the_best": 1, "text_too_short": 1}
+    assert result.counts == {"kept": 1, "not_the_best": 1, "text_too_short": 1}
 
 
 def test_teacher_traces_are_judged_like_any_attempt_and_none_is_left_out() -> None:

@@ -1,17 +1,15 @@
-"""Floor 4: teacher traces: a strong model writes solutions for tasks that have none; verified like any other attempt."""
+"""Floor 5: teacher traces: a strong model writes solutions to tasks that have none; they are verified like any attempt."""
 
 from collections.abc import Mapping, Sequence
 
 from selfplay.models import Backend
-from selfplay.prompts import making as prompts
 from selfplay.records import Attempt, Outcome, Sampling, Task, Trace, Verdict
-from selfplay.synthesis.admission import Solution, kind_of
-from selfplay.synthesis.batch import asked
-from selfplay.synthesis.lessons import solution_fault
+from selfplay.synthesis.solution_filters import solution_fault
+from selfplay.synthesis.teacher_queries import kind_of, query_solutions
 from selfplay.verify import Judged, Verifier, verify
 
 FILTER = "solution_form/1"
-"""The verifier's name on solutions that were right and are still not fit to learn from."""
+"""Verifier name in the verdict that fails a passing solution whose steps do not hold."""
 
 
 def teacher_traces(
@@ -25,15 +23,12 @@ def teacher_traces(
     sampling: Sampling,
     seed: int,
 ) -> list[Trace]:
-    """`samples` traces a task, origin teacher, numbered from `first`, with verdicts and outcome; nothing is left out.
+    """`samples` traces a task, of origin teacher and numbered from `first`, with verdicts and outcome; none is left out.
 
-    A reply that cannot be read is an attempt without text (invalid); an outage is one with `finish_reason` error. A worked answer that
-    passes but whose steps do not hold (`lessons.solution_fault`) fails, by a verdict of its own.
+    A reply that cannot be read becomes an attempt without text (invalid); an outage, one with `finish_reason` error. A worked
+    answer that passes but has a fault (`solution_filters.solution_fault`) fails by a verdict of its own.
     """
-    named = [
-        (task.id, prompts.solve(task.text, kind_of(task), str(task.check.get("entry_point", "")))) for task in tasks
-    ]
-    read = asked(teacher, "trace", named, Solution, sampling=sampling, seed=seed, n=samples)
+    read = query_solutions(teacher, "trace", tasks, sampling=sampling, seed=seed, n=samples)
     whose, attempts = list[Task](), list[Attempt]()
     for task, row in zip(tasks, read, strict=True):
         for number, answer in enumerate(row):
@@ -53,11 +48,11 @@ def teacher_traces(
     judged = verify(whose, attempts, verifiers)
     return [
         Trace(task=task, attempt=attempt, verdicts=one.verdicts, outcome=one.outcome)
-        for task, attempt, one in zip(whose, attempts, map(_held_to_form, whose, attempts, judged), strict=True)
+        for task, attempt, one in zip(whose, attempts, map(_with_form_verdict, whose, attempts, judged), strict=True)
     ]
 
 
-def _held_to_form(task: Task, attempt: Attempt, judged: Judged) -> Judged:
+def _with_form_verdict(task: Task, attempt: Attempt, judged: Judged) -> Judged:
     if judged.outcome is not Outcome.PASS or kind_of(task) == "code":
         return judged
     fault = solution_fault(attempt.text, task.text)

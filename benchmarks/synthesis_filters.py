@@ -1,7 +1,7 @@
-"""How well each maker's filter tells good replies from bad: precision and recall of `kept` on tests/making_replies.
+"""How well each filter tells good replies from bad: precision and recall of what it keeps of tests/synthesis_replies.
 
 The replies were written before the filters; those of `unseen/` after them, and no filter was changed for them.
-`python benchmarks/making_filters.py [--json FILE] [--missed] [--without-sandbox]`
+`python benchmarks/synthesis_filters.py [--json FILE] [--missed] [--without-sandbox]`
 """
 
 import argparse
@@ -15,16 +15,16 @@ from typing import Any
 from selfplay import __version__
 from selfplay.collapse import wilson
 from selfplay.records import Attempt, Outcome, Task
-from selfplay.synthesis import admission, faults, formulas, lessons, translation
+from selfplay.synthesis import admission, formulas, solution_filters, task_filters, translation
 from selfplay.verify import verify
 from selfplay.verify.math_answer import MathAnswer
 
-FOLDER = Path(__file__).resolve().parent.parent / "tests" / "making_replies"
+FOLDER = Path(__file__).resolve().parent.parent / "tests" / "synthesis_replies"
 Row = dict[str, Any]
 
 
 def rows_of(name: str) -> list[Row]:
-    """The replies of a maker."""
+    """The replies for one filter."""
     return [json.loads(line) for line in (FOLDER / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
@@ -35,18 +35,18 @@ def evolve(row: Row) -> str:
         from selfplay.answers import extract_code
 
         code = extract_code(reply["solution"])
-        fault = faults.evolved_fault(given["parent"], reply["task"], None)
+        fault = task_filters.evolved_fault(given["parent"], reply["task"], None)
         return fault or ("" if code and "def " in code else "no_answer")
-    return faults.evolved_fault(given["parent"], reply["task"], reply["answer"])
+    return task_filters.evolved_fault(given["parent"], reply["task"], reply["answer"])
 
 
 def backtranslate(row: Row) -> str:
-    """Texts that went through another language, without the answer check."""
+    """Texts that were translated and translated back, without the answer check."""
     return translation.translation_fault(row["given"]["text"], row["reply"])
 
 
 def variants(row: Row) -> str:
-    """Variants with the parent's formula."""
+    """Variants, with the parent's formula."""
     given, reply = row["given"], row["reply"]
     return formulas.variant_fault(given["parent"], given["answer"], given["formula"], reply["task"], reply["answer"])
 
@@ -54,7 +54,7 @@ def variants(row: Row) -> str:
 def traces(row: Row) -> str:
     """Teacher solutions: the filter, then the verifier."""
     given = row["given"]
-    if fault := lessons.solution_fault(row["reply"], given["task"]):
+    if fault := solution_filters.solution_fault(row["reply"], given["task"]):
         return fault
     task = Task(id="t", prompt=given["task"], check={"type": "math", "answer": given["answer"]})
     said = verify([task], [Attempt(task_id="t", attempt=0, round=0, text=row["reply"])], {"math": MathAnswer()})
@@ -62,21 +62,21 @@ def traces(row: Row) -> str:
 
 
 def rare(row: Row) -> str:
-    """Tasks made to order."""
-    return faults.rare_fault(row["given"], row["reply"]["task"], row["reply"]["answer"])
+    """Tasks written for a draw from a taxonomy."""
+    return task_filters.rare_fault(row["given"], row["reply"]["task"], row["reply"]["answer"])
 
 
 def textbook(row: Row) -> str:
     """Sections with one exercise, without the solutions check."""
     reply, title = row["reply"], row["given"]["section"]
-    return lessons.section_fault(title, reply["text"]) or lessons.exercise_fault(
+    return solution_filters.section_fault(title, reply["text"]) or solution_filters.exercise_fault(
         title, reply["text"], reply["exercise"], reply["answer"]
     )
 
 
 def instruct(row: Row) -> str:
-    """Instructions made for a text."""
-    return faults.instruction_fault(row["given"]["text"], row["reply"]["task"], row["reply"]["score"])
+    """Instructions written for a text."""
+    return task_filters.instruction_fault(row["given"]["text"], row["reply"]["task"], row["reply"]["score"])
 
 
 def admit(rows: Sequence[Row]) -> list[str]:
@@ -102,7 +102,7 @@ def admit(rows: Sequence[Row]) -> list[str]:
     with Executor(workers=1, require_tier="best") as executor:
         verifiers = {"code_tests": CodeTests(executor, Limits(cpu_seconds=1.0))}
         others = [row["given"]["solutions"] for row in rows]
-        return admission.faults_of(tasks, others, verifiers, admission.Rules())
+        return admission.admission_faults(tasks, others, verifiers, admission.AdmissionRules())
 
 
 FILTERS: dict[str, Callable[[Row], str]] = {

@@ -1,14 +1,14 @@
-"""Floor 4: what is wrong with a worked solution, or with a section of a textbook, that a teacher wrote. Pure.
+"""Floor 5: what is wrong with a worked solution, or with a textbook section, that a teacher wrote, in one word. Pure.
 
-Steps are checked as far as arithmetic can be read (`verify.math`); the final answer is the verifier's affair.
+Arithmetic steps are checked as far as they can be parsed (`verify.math`); the final answer is left to the verifier.
 """
 
 import re
 
 from selfplay.answers import extract_answer
 from selfplay.records import Outcome
-from selfplay.synthesis.faults import form_fault, task_fault
-from selfplay.synthesis.words import content, numbers, stems, words
+from selfplay.synthesis.task_filters import form_fault, task_fault
+from selfplay.synthesis.text_features import content_words, numbers, stems, words
 from selfplay.verify.math import check_solution, equal
 
 MAX_SOLUTION_CHARS = 6000
@@ -19,8 +19,8 @@ _LAST_ANSWER = re.compile(r"\b(?:A|Answer|answer)\s*(?:is|:)\s*([^\n]+)")
 
 
 def solution_fault(solution: str, task: str = "") -> str:
-    """What is wrong with a worked solution in words: as `form_fault`; and `off_format` (code), `no_answer`, `no_reasoning`,
-    `two_answers`, `wrong_step`.
+    """What is wrong with a worked solution: the faults of `form_fault`, and `off_format` (a code block), `no_answer`,
+    `no_reasoning`, `two_answers`, `wrong_step`; "" where nothing is.
     """
     if fault := form_fault(solution, task, MAX_SOLUTION_CHARS):
         return fault
@@ -40,7 +40,9 @@ def solution_fault(solution: str, task: str = "") -> str:
 
 
 def section_fault(title: str, text: str) -> str:
-    """What is wrong with a section's text: as `form_fault`; and `too_short`, `off_section`, `no_example`, `wrong_step`."""
+    """What is wrong with a section's text: the faults of `form_fault`, and `too_short`, `off_section` (not about its title),
+    `no_example`, `wrong_step`; "" where nothing is.
+    """
     if fault := form_fault(text, f"{title} of the and is"):
         return fault
     if len(text) < MIN_SECTION_CHARS:
@@ -55,11 +57,13 @@ def section_fault(title: str, text: str) -> str:
 
 
 def exercise_fault(title: str, text: str, task: str, answer: str) -> str:
-    """What is wrong with an exercise of a section: as `task_fault`; and `no_numbers`, `off_section`, `worked_example`."""
+    """What is wrong with an exercise of a section: the faults of `task_fault`, and `no_numbers`, `off_section`, `worked_example`
+    (the section's own example asked again); "" where nothing is.
+    """
     if fault := task_fault(task, answer, text):
         return fault
     asked, shown = set(numbers(task)), numbers(text)
-    spelled = content(task) & {"two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"}
+    spelled = content_words(task) & {"two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"}
     if not asked and not spelled:
         return "no_numbers"
     if not stems(task) & (stems(text) | stems(title)) and not _initials(title) & set(
@@ -70,7 +74,7 @@ def exercise_fault(title: str, text: str, task: str, answer: str) -> str:
 
 
 def _within(run: list[str], whole: list[str]) -> bool:
-    """Whether a run of numbers stands in one piece in another."""
+    """Whether a run of numbers occurs as one piece in another."""
     return any(whole[at : at + len(run)] == run for at in range(len(whole) - len(run) + 1))
 
 
