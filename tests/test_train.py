@@ -14,15 +14,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfplay.config.training import Lora
+from selfplay.config.registry import TRAINING_METHODS
+from selfplay.config.training import Lora, Train
 from selfplay.errors import ConfigError, DataError, Interrupted, StoreError
 from selfplay.records import Row
 from selfplay.runtime.distributed import Ranks
 from selfplay.training.checkpoints import good_checkpoint, read_curve, truncate_curve
-from selfplay.training.methods.base import TrainRun
+from selfplay.training.methods.base import TrainRun, method_of
 from selfplay.training.methods.sft import RowSchedule, Sft
 from selfplay.training.run import TrainReport, train
 from selfplay.training.schedule import halved, micro_batch_size
+from selfplay.training.trl_arguments import argument_names
 from tests.support.runs import WORKER, train_on_ranks
 from tests.support.tiny_models import make_tiny, random_rows
 
@@ -57,6 +59,26 @@ def losses(out: Path) -> list[float]:
 
 def weights(folder: Path) -> str:
     return hashlib.sha256(next(folder.glob("*.safetensors")).read_bytes()).hexdigest()
+
+
+# ---- the methods ----
+
+
+def test_settings_of_every_method_and_the_phase_import_without_torch() -> None:
+    names = [*(place.partition(":")[0] for place in TRAINING_METHODS.places.values()), "selfplay.phases.train"]
+    code = f"import sys, {', '.join(names)}; print(sorted({{'torch', 'transformers', 'trl', 'datasets'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_method_says_what_it_needs_and_what_trl_knows_of_it() -> None:
+    for word in TRAINING_METHODS.places:
+        method: Any = TRAINING_METHODS.settings(word)
+        names = set(argument_names(method.trl_config))
+        assert method.needs in ("rows", "pairs", "prompts") and {"max_steps", "max_length"} <= names
+        assert not {"loss_type"} & set(method.reserved_args) or method.needs == "rows"
+    with pytest.raises(TypeError, match=r"Train is no training method"):
+        method_of(Train(steps=1))
 
 
 # ---- the schedule ----
