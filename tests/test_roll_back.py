@@ -174,5 +174,5 @@ def test_no_student_is_in_memory_where_other_models_may_be_loaded(
 
     session.start(load_config(tmp_path / "c.yaml", given), listener=heard)
     assert held["propose"] == ["000/train", "001/train"]
-    assert {name: found for name, found in held.items() if found and name not in ("propose", "generate")} == {}
+    assert {name: found for name, found in held.items() if found and name not in ("gate", "propose", "generate")} == {}
     assert "synthesize" in held and "train" in held

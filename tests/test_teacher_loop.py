@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from selfplay import open_run
+from selfplay import load_config, open_run
 from selfplay.errors import BudgetError, ConfigError, GateStopped, OutageError
+from selfplay.loop import session
 from selfplay.records import Task
 from tests.support import ROOT
 from tests.support.servers import Act, Body, ScriptedServer, failure, prompt_of, reply
@@ -118,25 +119,53 @@ def solves(body: Body, number: int) -> Act:
     return reply(body, *[f"A: {value}"] * body.get("n", 1))
 
 
+SERVED = ("000/train/model", "000/model", "001/train/model")
+"""The weights that a run of one round samples: evaluated, then generated from, then those of round 1 evaluated."""
+
+
 @pytest.mark.parametrize(("model", "mode", "origin"), [("{student}", "text", "student"), ("big", "chat", "teacher")])
 def test_attempts_over_http_are_retokenised_and_name_their_writer(
     tmp_path: Path, model: str, mode: str, origin: str
 ) -> None:
     with ScriptedServer(solves) as server:
         backend = f'{{kind: http, url: "{server.url}", model: "{model}", mode: {mode}}}'
-        play(written(tmp_path, SUMS.replace("samples: 2,", f"samples: 2, backend: {backend},")), tmp_path)
+        play(written(tmp_path, SUMS.replace("samples_per_task: 2,", f"samples_per_task: 2, backend: {backend},")), tmp_path)
         names = {body["model"] for body in server.bodies}
     traces = list(open_run(tmp_path / "runs/a").traces())
     assert {trace["origin"] for trace in traces} == {origin}
     assert all(trace["retokenised"] and trace["completion_ids"] for trace in traces)
     assert {trace["outcome"] for trace in traces} == {"pass"}
-    assert len(names) == 1 and (names == {"big"} or Path(names.pop()).is_dir())
+    weights = {"big"} if model == "big" else {str(tmp_path / f"runs/a/rounds/{part}") for part in SERVED}
+    assert names == weights
+
+
+def test_served_student_is_evaluated_through_its_server_which_leaves_out_what_needs_scores_and_says_so(
+    tmp_path: Path,
+) -> None:
+    text = SUMS.replace("eval: {samples: 0}", "eval: {samples: 2, bootstrap: 20}")
+    text = text.replace("kind: scripted, skill: 0.5", "kind: tiny, hidden_size: 32, layers: 1, vocab_size: 300")
+    text = text.replace("epochs: 1,", "steps: 1, warmup: {steps: 1}, ") + "launch: {device: cpu, threads: 1}\n"
+    notes: list[str] = []
+
+    def heard(event: str, figures: dict[str, Any]) -> None:
+        if event == "note" and "left out" in figures["text"]:
+            notes.append(figures["text"])
+
+    with ScriptedServer(solves) as server:
+        backend = f'{{kind: http, url: "{server.url}", model: "{{student}}", mode: text}}'
+        path = written(tmp_path, text.replace("samples_per_task: 2,", f"samples_per_task: 2, backend: {backend},"))
+        session.start(load_config(path, [f"runs_dir={tmp_path}/runs", "name=a"]), listener=heard)
+    rows = open_run(tmp_path / "runs/a").metrics()
+    assert [row["eval/greedy_accuracy"] for row in rows] == [1.0, 1.0], "weights so young would have none right"
+    assert not any("nll" in key or "kl_fwd" in key for key in rows[-1])
+    assert [note.partition(":")[0] for note in notes] == ["round 0", "round 1"]
+    assert "a tiny student in engine http" in notes[0]
 
 
 def test_teacher_in_this_process_writes_for_a_student_with_other_tokens(tmp_path: Path) -> None:
     teacher = make_tiny(tmp_path / "teacher", chat=True)
     backend = f'{{kind: pretrained, model: "{teacher}", model_family: [other]}}'
-    text = SUMS.replace("samples: 2,", f"samples: 2, max_new_tokens: 6, backend: {backend},")
+    text = SUMS.replace("samples_per_task: 2,", f"samples_per_task: 2, max_new_tokens: 6, backend: {backend},")
     play(written(tmp_path, text + "launch: {device: cpu, threads: 1}\n"), tmp_path)
     traces = list(open_run(tmp_path / "runs/a").traces())
     assert {trace["origin"] for trace in traces} == {"teacher"}
@@ -163,7 +192,7 @@ def test_prompt_leaves_with_surrogates_that_are_the_same_throughout_a_trace(tmp_
         backend = f'{{kind: http, url: "{server.url}", model: big}}'
         text = SUMS.replace("{source: arithmetic, anchor: 20, held_out: 8}", "{source: jsonl, train: t.jsonl}")
         text = text.replace("kind: scripted, skill: 0.5", "kind: tiny, hidden_size: 32, layers: 1, vocab_size: 300")
-        text = text.replace("samples: 2,", f"samples: 2, backend: {backend},").replace(
+        text = text.replace("samples_per_task: 2,", f"samples_per_task: 2, backend: {backend},").replace(
             "epochs: 1,", "steps: 1, warmup: {steps: 1}, "
         )
         play(written(tmp_path, text + 'curate: {privacy: "off"}\n'), tmp_path)
