@@ -168,7 +168,9 @@ def _numbered(path: Path) -> Iterator[tuple[int, bytes]]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path}:{number + 1}: the gzip file is broken ({error}); fetch it again") from None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}); correct its path or permissions") from None
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror or error}); correct its path or permissions"
+        ) from None
 
 
 def _hold(where: str, length: int, total: int, packed: int | None) -> None:
@@ -244,7 +246,9 @@ def _refuse_constant(text: str) -> float:
     raise ValueError(f"{text} is not a JSON number; write null, or the word in quotes")
 
 
-_STRICT = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_parse_int, parse_float=_parse_float, parse_constant=_refuse_constant)
+_STRICT = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_int=_parse_int, parse_float=_parse_float, parse_constant=_refuse_constant
+)
 _REPLACING = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_parse_int)
 
 
