@@ -1,6 +1,6 @@
-"""Floor 0: JSON that a person hands in, plain or gzip, read in bounded time and memory. The one place for it.
+"""Floor 0: reads JSON files that users give, plain or gzip, in bounded time and memory.
 
-Whatever a file holds, it is read, or refused with a DataError of one sentence that says file, line, what and what to do.
+A file is read, or refused with a DataError that says the file, the line, what is wrong and what to do.
 """
 
 import codecs
@@ -16,20 +16,20 @@ from typing import IO, Any, Literal
 from selfplay.errors import DataError
 
 MAX_BYTES = 50_000_000
-"""Of one line, or of one file that is a single JSON value."""
+"""Most bytes of one line, or of one file that is a single JSON value."""
 MAX_DEPTH = 100
-"""Of lists and objects within one another; what walks them later is recursive."""
+"""Most lists and objects within one another: later code walks them by recursion."""
 MAX_VALUES = 1_000_000
-"""Values of one line: each takes some hundred bytes in memory, however few it has in the file."""
+"""Most values in one line: each takes some hundred bytes in memory, however few it has in the file."""
 MAX_DIGITS = 1_000
-"""Of one number: reading and writing one takes time that grows with the square of its digits."""
+"""Most digits of one number: the time to read and write it grows with the square of its digits."""
 FREE_BYTES = 64_000_000
 MAX_RATIO = 100
-"""What a gzip file holds beyond FREE_BYTES may be so many times its own size; text has a ratio of 3 to 20."""
+"""A gzip file may unpack to FREE_BYTES, or to so many times its own size; text has a ratio of 3 to 20."""
 
-Text = Literal["strict", "mended"]
-"""`strict`: text that cannot be stored (half surrogate pairs, NUL) and numbers that are none (NaN) are refused, for what we train
-on; `mended`: such text is read with `?`, and NaN is NaN, for what other systems wrote."""
+Text = Literal["strict", "replace"]
+"""`strict`, for what is trained on: text that cannot be stored (half a surrogate pair, NUL) and NaN are refused. `replace`, for what
+other systems wrote: such text is read with `?` in its place, and NaN stays NaN."""
 
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -38,7 +38,7 @@ _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 def read_json_lines(path: Path, text: Text = "strict") -> Iterator[tuple[str, Any]]:
     """(`file:line`, value) of every line that is not blank, one line in memory at a time. Lines end at \\n alone: a text may hold U+2028.
 
-    A byte order mark and CRLF are taken off. A file that is gzip, whatever its name, is unpacked on the way. Raises DataError.
+    A byte order mark and CRLF are removed. A gzip file is unpacked, whatever its name. Raises DataError.
     """
     for number, line in _numbered(path):
         if line.removeprefix(codecs.BOM_UTF8).strip():
@@ -62,35 +62,35 @@ def read_json_objects(path: Path, text: Text = "strict") -> Iterator[tuple[str, 
 
 
 def parsed(raw: bytes, where: str, text: Text = "strict") -> Any:
-    """The value of one JSON text. Raises DataError with `where` on what is none, or more than the bounds of this module allow."""
+    """The value of one JSON text. Raises DataError with `where` on invalid JSON, and beyond the bounds of this module."""
     raw = raw.removeprefix(codecs.BOM_UTF8)
     if len(raw) > MAX_BYTES:
         raise DataError(f"{where}: has over {MAX_BYTES} bytes in one line; split it into one object a line")
-    _bound(raw, where)
+    _check_size(raw, where)
     try:
         line = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         why = "it is UTF-16" if utf16 else f"{error.reason}, {raw[error.start]:#04x} at byte {error.start}"
-        raise DataError(f"{where}: is no UTF-8 ({why}); convert the file to UTF-8") from None
+        raise DataError(f"{where}: is not UTF-8 ({why}); convert the file to UTF-8") from None
     try:
-        value = (_STRICT if text == "strict" else _MENDED).decode(line)
+        value = (_STRICT if text == "strict" else _REPLACING).decode(line)
     except RecursionError:
-        raise DataError(f"{where}: is no JSON (nested too deeply); nest at most {MAX_DEPTH} deep") from None
+        raise DataError(f"{where}: is not JSON (nested too deeply); nest at most {MAX_DEPTH} deep") from None
     except ValueError as error:
-        raise DataError(f"{where}: is no JSON ({_said(error)}); give one object a line") from None
+        raise DataError(f"{where}: is not JSON ({_message(error)}); give one object a line") from None
     return _storable(value, raw, where, text)
 
 
-def _said(error: ValueError) -> str:
-    """The message, without a document of megabytes that a parser may put in it."""
+def _message(error: ValueError) -> str:
+    """The parser's message, without the document of megabytes that it may hold."""
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg}, character {error.pos + 1}"
     return f"{error!s:.200}"
 
 
-def _bound(raw: bytes, where: str) -> None:
-    """Refuses what would take too much to parse, by what stands outside its strings. Linear, and nothing is parsed."""
+def _check_size(raw: bytes, where: str) -> None:
+    """Refuses what would take too long to parse, by the brackets and commas outside its strings; linear, without parsing."""
     if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH and len(raw) <= MAX_VALUES:
         return
     bare = raw.replace(rb"\\", b"").replace(rb"\"", b"")  # now every quote opens or closes a string
@@ -103,7 +103,7 @@ def _bound(raw: bytes, where: str) -> None:
     depth = deepest = 0
     for bracket in bare.translate(None, _NOT_BRACKETS):
         depth += 1 if bracket in b"[{" else -1
-        if depth < 0:  # no JSON, as the parser will say
+        if depth < 0:  # not JSON: the parser says so
             return
         deepest = max(deepest, depth)
     if deepest > MAX_DEPTH:
@@ -111,32 +111,32 @@ def _bound(raw: bytes, where: str) -> None:
 
 
 def _storable(value: Any, raw: bytes, where: str, text: Text) -> Any:
-    """The value where all of its text can be stored; else refused, or with `?` in place of what cannot."""
-    if _HALF.search(raw) and any(map(_halved, _texts(value))):
+    """The value where all of its text can be stored; else refuses it, or puts `?` in place of what cannot be stored."""
+    if _HALF.search(raw) and any(map(_is_halved, _texts(value))):
         if text == "strict":
             raise DataError(
-                f"{where}: holds half of a surrogate pair (as \\ud83d alone), which is no text; write the whole character"
+                f"{where}: holds half of a surrogate pair (as \\ud83d alone), which cannot be stored; write the whole character"
             )
-        value = _mended(value)
+        value = _replaced(value)
     if text == "strict" and rb"\u0000" in raw and any("\x00" in one for one in _texts(value)):
-        raise DataError(f"{where}: holds a NUL character (\\u0000), which is no text; take it out")
+        raise DataError(f"{where}: holds a NUL character (\\u0000), which cannot be stored; remove it")
     return value
 
 
 def _texts(value: Any) -> Iterator[str]:
     """All texts in a value, keys too."""
-    owed = [value]
-    while owed:
-        one = owed.pop()
+    pending = [value]
+    while pending:
+        one = pending.pop()
         if isinstance(one, str):
             yield one
         elif isinstance(one, dict):
-            owed += [*one, *one.values()]
+            pending += [*one, *one.values()]
         elif isinstance(one, list):
-            owed += one
+            pending += one
 
 
-def _halved(text: str) -> bool:
+def _is_halved(text: str) -> bool:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -144,12 +144,12 @@ def _halved(text: str) -> bool:
     return False
 
 
-def _mended(value: Any) -> Any:
+def _replaced(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, dict):
-        return {_mended(key): _mended(one) for key, one in value.items()}
-    return [_mended(one) for one in value] if isinstance(value, list) else value
+        return {_replaced(key): _replaced(one) for key, one in value.items()}
+    return [_replaced(one) for one in value] if isinstance(value, list) else value
 
 
 # ---- files ----
@@ -168,7 +168,9 @@ def _numbered(path: Path) -> Iterator[tuple[int, bytes]]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path}:{number + 1}: the gzip file is broken ({error}); fetch it again") from None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}); mend its path or permissions") from None
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror or error}); correct its path or permissions"
+        ) from None
 
 
 def _hold(where: str, length: int, total: int, packed: int | None) -> None:
@@ -226,13 +228,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _whole(text: str) -> int:
+def _parse_int(text: str) -> int:
     if len(text) > MAX_DIGITS:
         raise ValueError(f"a number of {len(text)} digits, over {MAX_DIGITS}; write it as text, in quotes")
     return int(text)
 
 
-def _decimal(text: str) -> float:
+def _parse_float(text: str) -> float:
     value = float(text) if len(text) <= MAX_DIGITS else math.inf
     if math.isinf(value):
         shown = text if len(text) <= 24 else f"{text[:24]}..."
@@ -240,12 +242,14 @@ def _decimal(text: str) -> float:
     return value
 
 
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no JSON number; write null, or the word in quotes")
+def _refuse_constant(text: str) -> float:
+    raise ValueError(f"{text} is not a JSON number; write null, or the word in quotes")
 
 
-_STRICT = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_whole, parse_float=_decimal, parse_constant=_no_number)
-_MENDED = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_whole)
+_STRICT = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_int=_parse_int, parse_float=_parse_float, parse_constant=_refuse_constant
+)
+_REPLACING = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_parse_int)
 
 
 def _kind(value: Any) -> str:

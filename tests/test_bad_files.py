@@ -46,30 +46,30 @@ def nested(depth: int) -> bytes:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b'{"id": 1', r"f\.jsonl:1: is no JSON \(.*character \d+\); give one object a line"),
-        (GOOD + b'\n{"id": "b", "te', r"f\.jsonl:3: is no JSON"),
+        (b'{"id": 1', r"f\.jsonl:1: is not JSON \(.*character \d+\); give one object a line"),
+        (GOOD + b'\n{"id": "b", "te', r"f\.jsonl:3: is not JSON"),
         (b"[1]\n", r"f\.jsonl:1: is a list, not an object; give one object a line"),
         (b"null\n", r"f\.jsonl:1: is null, not an object"),
         (b'"x"\n', r"f\.jsonl:1: is a text, not an object"),
         (b"7\n", r"f\.jsonl:1: is a number, not an object"),
-        (GOOD[:-1] + b" " + GOOD, r"f\.jsonl:1: is no JSON \(Extra data"),
+        (GOOD[:-1] + b" " + GOOD, r"f\.jsonl:1: is not JSON \(Extra data"),
         (nested(150), r"f\.jsonl:1: is nested 151 deep; nest at most 100 deep"),
         (b"[" * 200_000, r"f\.jsonl:1: is nested 200000 deep"),
         (b'{"a":' * 30_000, r"f\.jsonl:1: is nested 30000 deep"),
-        (b'{"id": ' + b"9" * 5_000 + b"}\n", r"f\.jsonl:1: is no JSON \(a number of 5000 digits, over 1000; write it as text"),
+        (b'{"id": ' + b"9" * 5_000 + b"}\n", r"f\.jsonl:1: is not JSON \(a number of 5000 digits, over 1000; write it as text"),
         (b'{"id": 1e999}\n', r"the number 1e999 is too large, or too long; write it as text"),
         (b'{"id": 0.' + b"1" * 5_000 + b"}\n", r"the number 0\.1111.* is too large, or too long"),
-        (b'{"id": NaN}\n', r"f\.jsonl:1: is no JSON \(NaN is no JSON number; write null"),
-        (b'{"id": -Infinity}\n', r"-Infinity is no JSON number"),
+        (b'{"id": NaN}\n', r"f\.jsonl:1: is not JSON \(NaN is not a JSON number; write null"),
+        (b'{"id": -Infinity}\n', r"-Infinity is not a JSON number"),
         (b'{"id": 1, "id": 2}\n', r"f\.jsonl:1: .*the key 'id' is given twice in one object; remove one of them"),
         (b'{"a": {"b": 1, "b": 1}}\n', r"the key 'b' is given twice"),
         (b'{"id": "\\ud83d"}\n', r"f\.jsonl:1: holds half of a surrogate pair .*write the whole character"),
         (b'{"\\uDC00": 1}\n', r"holds half of a surrogate pair"),
-        (b'{"id": "\\u0000"}\n', r"f\.jsonl:1: holds a NUL character .*take it out"),
-        (b'{"id": "a\x00b"}\n', r"f\.jsonl:1: is no JSON \(Invalid control character"),
-        (GOOD + b'{"id": "\xe9"}\n', r"f\.jsonl:2: is no UTF-8 \(.*0xe9 at byte 8\); convert the file to UTF-8"),
-        ('{"id": 1}\n'.encode("utf-16"), r"f\.jsonl:1: is no UTF-8 \(it is UTF-16\); convert the file"),
-        (b"id,text\na,x\n", r"f\.jsonl:1: is no JSON"),
+        (b'{"id": "\\u0000"}\n', r"f\.jsonl:1: holds a NUL character .*remove it"),
+        (b'{"id": "a\x00b"}\n', r"f\.jsonl:1: is not JSON \(Invalid control character"),
+        (GOOD + b'{"id": "\xe9"}\n', r"f\.jsonl:2: is not UTF-8 \(.*0xe9 at byte 8\); convert the file to UTF-8"),
+        ('{"id": 1}\n'.encode("utf-16"), r"f\.jsonl:1: is not UTF-8 \(it is UTF-16\); convert the file"),
+        (b"id,text\na,x\n", r"f\.jsonl:1: is not JSON"),
         (b'{"a": [' + b"1," * 1_000_001 + b"1]}", r"f\.jsonl:1: holds over 1000000 values in one line; split it"),
         (b'{"a": [' + b'"",' * 4_000_001 + b'""]}', r"holds over 1000000 values in one line"),
         (b'{"a": "' + b"x" * 50_000_000 + b'"}', r"f\.jsonl:1: has over 50000000 bytes in one line; split it"),
@@ -109,7 +109,7 @@ def test_odd_but_sound_json_lines_are_read(tmp_path: Path, content: bytes) -> No
     [
         (b'[{"id": 1}, 2]', "f.json", r"f\.json: item 2 is a number, not an object; give an array of objects"),
         (b"[" * 5_000, "f.json", r"f\.json: is nested 5000 deep"),
-        (b'\n [{"id": 1}', "f.json", r"f\.json: is no JSON"),
+        (b'\n [{"id": 1}', "f.json", r"f\.json: is not JSON"),
         (b"[" + (b'"x",' * 1_000 + b"\n") * 12_600, "f.json", r"f\.json: is one array of over 50000000 bytes; write it as JSON Lines"),
         (b'[{"id": 1}]', "f.jsonl", r"is a list, not an object; .*an array of objects is read from a file named \.json"),
     ],
@@ -126,7 +126,7 @@ def test_json_array_is_read_with_byte_order_mark_and_packed(tmp_path: Path) -> N
 
 
 def test_what_another_system_wrote_is_mended_where_it_cannot_be_stored(tmp_path: Path) -> None:
-    [row] = rows_of(tmp_path, b'{"a\\ud800": ["x\\udfffy", {"b": NaN}], "n": "\\u0000"}\n', text="mended")
+    [row] = rows_of(tmp_path, b'{"a\\ud800": ["x\\udfffy", {"b": NaN}], "n": "\\u0000"}\n', text="replace")
     assert row["a?"][0] == "x?y" and row["a?"][1]["b"] != row["a?"][1]["b"] and row["n"] == "\x00"
 
 
@@ -281,7 +281,7 @@ def test_collapse_reads_files_as_people_have_them(
         (texts_by_round(["[1]"]), r"\[1\] is no whole number"),
         (b'{"text": "x"}\n', r"t\.jsonl:81: no round in field 'round', it has fields \['text'\]; give --round-field"),
         (b'{"round": 1, "text": 5}\n', r"t\.jsonl:81: no text in field 'text', it is a int; give --text-field"),
-        (b'{"round": 1, "te', r"t\.jsonl:81: is no JSON"),
+        (b'{"round": 1, "te', r"t\.jsonl:81: is not JSON"),
         (nested(200), r"t\.jsonl:81: is nested 201 deep"),
     ],
 )  # fmt: skip

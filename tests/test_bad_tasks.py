@@ -261,8 +261,8 @@ def test_faults_of_all_rows_are_told_at_once_with_their_lines(tmp_path: Path, wa
         "tasks.jsonl:17: promt is 'x', but there is no such key; did you mean prompt?",
         "tasks.jsonl:18: task 'f': verifier: math: answer: the reference 'nan' is no value but a missing one; give the answer, or leave the task out",
         f"tasks.jsonl:19: the id 's1' is used twice, first at {tmp_path}/tasks.jsonl:2; ids must be unique",
-        "tasks.jsonl:20: id is 7, should be a valid string; mend it",
-        "tasks.jsonl:20: split is 'panel', should be 'train', 'anchor', 'dev' or 'test'; mend it",
+        "tasks.jsonl:20: id is 7, should be a valid string; correct it",
+        "tasks.jsonl:20: split is 'panel', should be 'train', 'anchor', 'dev' or 'test'; correct it",
         "tasks.jsonl:21: messages is empty; write what the student is asked",
         "tasks.jsonl:22: task 'i': verifier: all: of[0]: maths: there is no such type of verifier; did you mean math?",
     ]  # fmt: skip

@@ -138,7 +138,7 @@ def test_rules_of_a_file_are_used_and_a_bad_file_is_named(tmp_path: Path, capsys
     ("content", "arguments", "says"),
     [
         (b"", [], "holds no row"),
-        (b'{"round": 1, "text": "\xff\xfe"}\n', [], "is no UTF-8"),
+        (b'{"round": 1, "text": "\xff\xfe"}\n', [], "is not UTF-8"),
         (b'{"round": 1, "text": "a b"}\n', ["--text-field", "answer"], "no text in field 'answer', it has fields"),
         (b'{"round": 1, "text": "a b"}\n', ["--correct-field", "ok"], "no row has the field 'ok'"),
         (b'{"round": 1, "text": "a b"}\n', ["--group-field", "task"], "no task in field 'task'"),

@@ -52,6 +52,17 @@ def gold(task: Task) -> str:
     return str(answer_of(str(task.reference)))
 
 
+def test_levels_of_a_data_sets_own_curriculum_are_difficulties(gym: Gym) -> None:
+    section = ReasoningGym(source="reasoning_gym", datasets=("chain_sum",), size=5, dev=1, levels=(1, 3))
+    source = section.open(seed=0, eval_seed=1, folder=Path())
+    assert source.levels == {1, 3} and {task.difficulty for task in source.fixed.dev} == {1, 3}
+    terms = {task.difficulty: len(task.text.replace("-", "+").split("+")) for task in source.pool}
+    assert terms[1] < terms[3]
+    for task in (source.pool[0], source.pool[-1]):
+        [right, wrong] = scored(gym, task, gold(task), "7919")
+        assert (right.outcome, wrong.outcome) == (Outcome.PASS, Outcome.FAIL), task.id
+
+
 def test_gold_answers_pass_and_the_tier_is_stamped(gym: Gym, tasks: dict[str, Task]) -> None:
     for task in tasks.values():
         [right, wrong] = scored(gym, task, gold(task), "7")

@@ -79,7 +79,7 @@ def test_recorded_names_file_and_task_that_is_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("{", r"r\.jsonl:1: is no JSON"),
+        ("{", r"r\.jsonl:1: is not JSON"),
         ("[1]", r"r\.jsonl:1: is a list, not an object"),
         ('{"task_id": "a"}', r"r\.jsonl:1: has no text, only task_id"),
         ('{"task_id": "a", "text": 3}', r"r\.jsonl:1: text is no text"),

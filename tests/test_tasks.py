@@ -12,7 +12,7 @@ from selfplay.models.recorded import Recorded
 from selfplay.records import Attempt, Outcome
 from selfplay.tasks import Source
 from selfplay.tasks.arithmetic import Arithmetic
-from selfplay.tasks.gsm8k import Gsm8k, Gsm8kRecorded, recorded_gsm8k
+from selfplay.tasks.gsm8k import Gsm8k, Gsm8kRecorded
 from selfplay.tasks.humaneval import HumanEval
 from selfplay.tasks.jsonl import JsonlTasks
 from selfplay.tasks.mbpp import Mbpp
@@ -49,20 +49,20 @@ def without(key: str) -> bytes:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (None, r"t\.jsonl: no such file \(looked in .*mend the path"),
+        (None, r"t\.jsonl: no such file \(looked in .*correct the path"),
         (b"", r"t\.jsonl: is empty; give a file with one JSON object a line"),
         (b"\n \n", r"t\.jsonl: is empty"),
         (without("verifier"), r"t\.jsonl:2: task has no verifier; add verifier"),
-        (without("prompt"), r"t\.jsonl:2: the line needs exactly one of prompt and messages; mend the line"),
+        (without("prompt"), r"t\.jsonl:2: the line needs exactly one of prompt and messages; correct the line"),
         (without("id"), r"t\.jsonl:2: id is missing; add it"),
         (lines({**LINE, "verifier": {"answer": "4"}}), r"t\.jsonl:1: .*verifier has no type; give verifier"),
         (lines({**LINE, "promt": "x"}), r"t\.jsonl:1: promt is 'x', but there is no such key; did you mean prompt\?"),
         (lines({**LINE, "split": "panel"}), r"t\.jsonl:1: split is 'panel', should be 'train', "),
-        (numbered(2) + b'{"id": \n', r"t\.jsonl:3: is no JSON"),
+        (numbered(2) + b'{"id": \n', r"t\.jsonl:3: is not JSON"),
         (b"[" * 100_000 + b"\n", r"t\.jsonl:1: is nested 100000 deep; nest at most 100 deep"),
         (b"[1]\n", r"t\.jsonl:1: is a list, not an object"),
         (lines(LINE, LINE), r"t\.jsonl:2: the id 'a' is used twice, first at .*t\.jsonl:1; ids must be unique"),
-        (numbered(30) + b'{"id": "\xff"}\n', r"t\.jsonl:31: is no UTF-8 .*convert the file"),
+        (numbered(30) + b'{"id": "\xff"}\n', r"t\.jsonl:31: is not UTF-8 .*convert the file"),
         (numbered(1), r"t\.jsonl: leaves no training task beside the dev set; add tasks"),
         (
             numbered(20, reference=None) + lines({**LINE, "split": "anchor", "reference": None}),
@@ -126,6 +126,37 @@ def test_draw_is_the_same_for_a_seed_and_never_repeats_a_task(tmp_path: Path) ->
     assert len(source.propose(1000, None, 1).tasks) == 54
 
 
+def test_difficulty_of_a_task_line_becomes_its_tag(tmp_path: Path) -> None:
+    content = numbered(12, difficulty=3, tags={"topic": "sums"}) + lines(
+        {**LINE, "tags": ["difficulty:7"]}, {**LINE, "id": "b"}
+    )
+    source = opened(tmp_path, content)
+    assert source.pool[0].tags == ("topic:sums", "difficulty:3") and source.levels == {3, 7}
+    assert [task.difficulty for task in source.pool[-2:]] == [7, None]
+    tasks = source.propose(4, {3: 0.5, 7: 0.5}, 0).tasks
+    assert [task.difficulty for task in tasks if task.difficulty == 7] == [7] and len(tasks) == 4
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        (
+            {"difficulty": "hard"},
+            r't\.jsonl:1: difficulty is "hard", should be a whole number from 1 to 1000; correct it',
+        ),
+        ({"difficulty": 0}, "difficulty is 0, should be"),
+        ({"difficulty": 2.5}, "difficulty is 2.5, should be"),
+        ({"difficulty": True}, "difficulty is true, should be"),
+        ({"difficulty": 1001}, "difficulty is 1001, should be"),
+        ({"tags": ["difficulty:hard"]}, "difficulty is hard, should be"),
+        ({"difficulty": 2, "tags": {"difficulty": 3}}, "difficulty is given as 2 and as 3; give it once"),
+    ],
+)
+def test_difficulty_that_is_no_level_is_refused_with_its_place(tmp_path: Path, row: dict[str, Any], says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        opened(tmp_path, lines({**LINE, **row}))
+
+
 def arithmetic(seed: int = 0, eval_seed: int = 1, **more: int) -> Source:
     return Arithmetic(source="arithmetic", **more).open(seed=seed, eval_seed=eval_seed, folder=Path())
 
@@ -167,6 +198,8 @@ def test_gsm8k_is_read_as_published_and_its_parts_are_disjoint(shared_data: Path
     assert (len(train), len(source.fixed.dev), len(source.fixed.test)) == (7473 - 50, 50, 500)
     assert not {t.text for t in train} & {t.text for t in source.fixed.dev}
     assert all(task.reference is None for task in (*train, *source.fixed.dev))
+    assert {task.difficulty for task in train} == set(source.levels) == set(range(2, 9))
+    assert all(task.difficulty == min(8, str(task.reference).count("\n")) for task in source.fixed.anchor)
     assert not any("<<" in (task.reference or "") for task in (*source.fixed.anchor, *source.fixed.test))
     some = [*source.fixed.anchor[:60], *source.fixed.test]
     verdicts = admit(some, [source.near_misses(task) for task in some], {"math": MathAnswer()})
@@ -178,8 +211,12 @@ def test_recorded_gsm8k_solutions_are_judged_as_their_graders_did(shared_data: P
     path = "gsm8k/model_solutions_first500.jsonl.gz"
     section = Gsm8kRecorded(source="gsm8k_recorded", path=path, train="gsm8k/train.jsonl.gz")
     tasks = {t.id: t for t in section.open(seed=0, eval_seed=1, folder=shared_data).propose(None, None, 0).tasks}
-    graded = recorded_gsm8k(read_table(path, shared_data))
-    asked = [(tasks[name], n, *one) for name, four in graded.items() for n, one in enumerate(four)]
+    models = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
+    asked = [
+        (tasks[f"gsm8k-test-{number}"], n, row[model]["solution"], row[model]["is_correct"])
+        for number, (_, row) in enumerate(read_table(path, shared_data).rows)
+        for n, model in enumerate(models)
+    ]
     attempts = [Attempt(task_id=task.id, attempt=n, round=1, text=text) for task, n, text, _ in asked]
     judged = verify([task for task, *_ in asked], attempts, {"math": MathAnswer()})
     wrong = [

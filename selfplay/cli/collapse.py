@@ -94,7 +94,7 @@ def _rows(file: Path, fields: Sequence[str]) -> Iterator[tuple[str, Row]]:
         for number, row in enumerate(read_parquet(file, fields), 1):
             yield f"{file}: row {number}", row
         return
-    yield from read_json_objects(file, "mended")
+    yield from read_json_objects(file, "replace")
 
 
 MAX_ROUND = 1_000_000

@@ -115,7 +115,7 @@ class Recorded(Backend):
 
 def _read_rows(path: Path, id_field: str, text_field: str) -> Texts:
     found: Texts = {}
-    for where, row in read_json_objects(path, "mended"):
+    for where, row in read_json_objects(path, "replace"):
         for field in (id_field, text_field):
             _require(field, where, row)
         texts = row[text_field] if isinstance(row[text_field], list) else [row[text_field]]

@@ -14,7 +14,6 @@ from selfplay.seeds import rng_of
 from selfplay.tasks.base import FaultOf, Fixed
 from selfplay.tasks.pool import PoolSource
 from selfplay.tasks.rows import TaskRows, in_split, needed, task_of
-from selfplay.tasks.table_files import Table
 
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
 """The notes of a calculator that GSM8K's solutions hold, such as `<<2*3=6>>`."""
@@ -140,12 +139,3 @@ def _task(row: Mapping[str, Any], where: str, name: str, split: str = "train") -
         },
         where,
     )
-
-
-def recorded_gsm8k(table: Table) -> dict[str, list[tuple[str, bool]]]:
-    """OpenAI's graded solutions as `task id -> [(solution, is_correct)]`, four for each problem, ids as in `Gsm8kRecorded`."""
-    names = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
-    return {
-        f"gsm8k-test-{n}": [(str(row[name]["solution"]), bool(row[name]["is_correct"])) for name in names]
-        for n, (_, row) in enumerate(table.rows)
-    }

@@ -67,7 +67,7 @@ def _task(row: Mapping[str, Any], where: str, number: int) -> Task:
     setup = "\n".join(row.get("test_imports") or []) or str(row.get("test_setup_code") or "")
     entry = _tested_function(code, tests)
     if entry is None:
-        raise DataError(f"{where}: no test calls a function that the code defines; mend test_list or code")
+        raise DataError(f"{where}: no test calls a function that the code defines; correct test_list or code")
     name = str(needed(row, "task_id", where))
     return task_of(
         {

@@ -103,7 +103,7 @@ def _with_difficulty(task: Task, given: Any, where: str) -> Task:
     for text in written:
         if not _LEVEL.fullmatch(text):
             raise DataError(
-                f"{where}: difficulty is {text:.60}, should be a whole number from 1 to 1000; mend it, or leave it out"
+                f"{where}: difficulty is {text:.60}, should be a whole number from 1 to 1000; correct it, or leave it out"
             )
     if len(set(written)) > 1:
         raise DataError(f"{where}: difficulty is given as {' and as '.join(written)}; give it once")
@@ -141,5 +141,5 @@ def _said(item: Mapping[str, Any]) -> str:
         return f"{key} is {given}, but there is no such key; {advice}"
     message = item["msg"].removeprefix("Value error, ")
     if kind == "value_error":
-        return message if ";" in message else f"the line {message}; mend the line"
-    return f"{key} is {given}, {message[:1].lower()}{message[1:]}; mend it".replace("input should", "should")
+        return message if ";" in message else f"the line {message}; correct the line"
+    return f"{key} is {given}, {message[:1].lower()}{message[1:]}; correct it".replace("input should", "should")

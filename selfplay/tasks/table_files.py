@@ -40,7 +40,7 @@ def read_table(path: str, folder: Path, hub: tuple[str, str] | None = None) -> T
     if hub is not None and _HUB_NAME.fullmatch(path) and not path.endswith(_FILE_ENDINGS):
         return _from_hub(path, *hub)
     raise DataError(
-        f"{path}: no such file (looked in {folder} and the working directory); mend the path, or give a hub name"
+        f"{path}: no such file (looked in {folder} and the working directory); correct the path, or give a hub name"
     )
 
 

@@ -126,5 +126,5 @@ def _number(value: Any, where: str) -> str:
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise DataError(f"{where}: the answer is {value!r}, which is no number; mend the row") from None
+        raise DataError(f"{where}: the answer is {value!r}, which is no number; correct the row") from None
     return str(int(number)) if number.is_integer() and abs(number) < 2**53 else repr(number)
