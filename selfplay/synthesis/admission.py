@@ -16,9 +16,9 @@ from selfplay.prompts.making import Kind, solve
 from selfplay.records import Attempt, Outcome, Sampling, Task
 from selfplay.runtime.verified import is_outage
 from selfplay.synthesis.batch import Batch, asked
-from selfplay.synthesis.mutants import mutants, probes, stubs
 from selfplay.tasks.near_misses import code_near_misses
 from selfplay.verify import Judged, Verifier, verify
+from selfplay.verify.mutants import mutants, probes, stubs
 
 MIN_KILLED = 0.5
 """Share of the one-place mutants that the tests must fail: some mutants are right programs too, so not all."""
