@@ -304,7 +304,7 @@ def test_a_hundred_faults_are_fifty_lines_and_a_count(tmp_path: Path) -> None:
 
 
 def test_validate_reads_recorded_replies(tmp_path: Path) -> None:
-    text = CONFIG.replace("{samples: 2}", "{samples: 2, backend: {kind: recorded, path: r.jsonl}}")
+    text = CONFIG.replace("{samples_per_task: 2}", "{samples_per_task: 2, backend: {kind: recorded, path: r.jsonl}}")
     config = folder_of(tmp_path, *SOUND, config=text)
     (tmp_path / "r.jsonl").write_text('{"id": "s1", "text": "A: 4"}\n', encoding="utf-8")
     with pytest.raises(DataError, match=r"r\.jsonl:1: has no task_id, only id, text; name the field"):

@@ -9,17 +9,17 @@ import pytest
 from selfplay.models.scripted import Scripted
 from selfplay.records import Attempt, Outcome, Request, Sampling, Task, Verdict
 from selfplay.sandbox import CheckTests, Executor, IOTests, Limits
-from selfplay.synthesis import mutants as mutating
 from selfplay.synthesis.admission import AdmissionRules, admission_faults
 from selfplay.synthesis.evolve import evolve
-from selfplay.synthesis.mutants import mutants, probes
 from selfplay.synthesis.teacher_problems import CodeProblem, task_of
 from selfplay.verify import Verifier, verify
 from selfplay.verify import code_tests as code_verifier
+from selfplay.verify import mutants as mutating
 from selfplay.verify.code_tests import CodeTests
+from selfplay.verify.mutants import broken_programs, mutants, probes
 from selfplay.verify.plain_values import literal
 from selfplay.verify.program_answers import answers
-from selfplay.verify.strengthen import broken_programs, hidden_cases, inputs_of
+from selfplay.verify.strengthen import hidden_cases, inputs_of
 from tests.support.sandbox.hostile_tests import FORGING, HARM
 
 RIGHT = "def solve(n):\n    return n * n + 7\n"

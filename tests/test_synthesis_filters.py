@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfplay.synthesis import formulas, solution_filters, task_filters, translation
-from selfplay.synthesis.mutants import mutants, probes
+from selfplay.verify.mutants import mutants, probes
 from tests.support import ROOT
 
 

@@ -129,7 +129,10 @@ def test_attempts_over_http_are_retokenised_and_name_their_writer(
 ) -> None:
     with ScriptedServer(solves) as server:
         backend = f'{{kind: http, url: "{server.url}", model: "{model}", mode: {mode}}}'
-        play(written(tmp_path, SUMS.replace("samples_per_task: 2,", f"samples_per_task: 2, backend: {backend},")), tmp_path)
+        play(
+            written(tmp_path, SUMS.replace("samples_per_task: 2,", f"samples_per_task: 2, backend: {backend},")),
+            tmp_path,
+        )
         names = {body["model"] for body in server.bodies}
     traces = list(open_run(tmp_path / "runs/a").traces())
     assert {trace["origin"] for trace in traces} == {origin}

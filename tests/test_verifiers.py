@@ -22,8 +22,9 @@ from selfplay.verify import Verifier, admit, routed, verify
 from selfplay.verify.code_tests import CodeTests
 from selfplay.verify.heuristic import Heuristic
 from selfplay.verify.math_answer import MathAnswer
+from selfplay.verify.mutants import broken_programs
 from selfplay.verify.steps import Steps
-from selfplay.verify.strengthen import broken_programs, changed, hidden_cases, inputs_of, strength, strengthened
+from selfplay.verify.strengthen import changed, hidden_cases, inputs_of, strength, strengthened
 
 LEAVES: Mapping[str, Verifier] = {"steps": Steps(), "heuristic": Heuristic(), "math": MathAnswer()}
 GYM = importlib.util.find_spec("reasoning_gym") is not None

@@ -14,7 +14,7 @@ _BY_TEXT = frozenset({"locals", "globals", "vars", "eval", "exec", "dir", "getat
 _ENDS = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 _YIELDS = (ast.Yield, ast.YieldFrom, ast.Await)
 _MIRRORED: dict[type[ast.cmpop], type[ast.cmpop]] = {ast.Gt: ast.Lt, ast.GtE: ast.LtE}
-_NEGATED: dict[type[ast.cmpop], type[ast.cmpop]] = {
+NEGATED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.NotEq,
     ast.NotEq: ast.Eq,
     ast.In: ast.NotIn,
@@ -22,6 +22,7 @@ _NEGATED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Is: ast.IsNot,
     ast.IsNot: ast.Is,
 }
+"""Comparison -> the one that holds exactly where it does not."""
 
 
 def simplified(tree: ast.Module) -> ast.Module | None:
@@ -137,7 +138,7 @@ class _Cleaner(ast.NodeTransformer):
         self.generic_visit(node)
         inner = node.operand
         if isinstance(node.op, ast.Not) and isinstance(inner, ast.Compare) and len(inner.ops) == 1:
-            opposite = _NEGATED.get(type(inner.ops[0]))
+            opposite = NEGATED.get(type(inner.ops[0]))
             if opposite is not None:
                 return ast.Compare(left=inner.left, ops=[opposite()], comparators=inner.comparators)
         return node

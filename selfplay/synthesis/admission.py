@@ -13,10 +13,10 @@ from selfplay.models import Backend
 from selfplay.records import Attempt, Outcome, Sampling, Task
 from selfplay.runtime.verified import is_outage
 from selfplay.synthesis.method_result import MethodResult
-from selfplay.synthesis.mutants import mutants, probes, stubs
 from selfplay.synthesis.teacher_queries import query_solutions
 from selfplay.tasks.near_misses import code_near_misses
 from selfplay.verify import Judged, Verifier, verify
+from selfplay.verify.mutants import mutants, probes, stubs
 
 MIN_KILLED = 0.5
 """Share of the one-place mutants that the tests must fail. It is below 1 because some mutants are right programs."""

@@ -9,7 +9,7 @@ that the further cases catch does not.
 import ast
 import copy
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -19,6 +19,7 @@ from selfplay.records import Task
 from selfplay.sandbox import Executor, IOTests, Job, Limits
 from selfplay.seeds import rng_of
 from selfplay.verify.code_tests import model_written, program, tests_of
+from selfplay.verify.mutants import broken_programs
 from selfplay.verify.plain_values import is_plain
 from selfplay.verify.program_answers import Ask, answers
 
@@ -209,57 +210,3 @@ def _has_float(value: Any) -> bool:
     if isinstance(value, list | tuple | set | frozenset):
         return any(_has_float(item) for item in value)
     return isinstance(value, float) or (isinstance(value, dict) and any(_has_float(item) for item in value.values()))
-
-
-# ---- programs that are broken in one place ----
-
-_SWAPS: Mapping[type[ast.AST], Callable[[], Any]] = {
-    ast.Add: ast.Sub,
-    ast.Sub: ast.Add,
-    ast.Mult: ast.Add,
-    ast.FloorDiv: ast.Mult,
-    ast.Div: ast.Mult,
-    ast.Mod: ast.FloorDiv,
-    ast.Lt: ast.LtE,
-    ast.LtE: ast.Lt,
-    ast.Gt: ast.GtE,
-    ast.GtE: ast.Gt,
-    ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq,
-    ast.And: ast.Or,
-    ast.Or: ast.And,
-}
-
-
-def broken_programs(code: str, count: int, rng: random.Random) -> list[str]:
-    """Up to `count` programs with one operator, comparison, number or truth value changed; [] where none can be made."""
-    tree = parse(code)
-    places = sum(1 for _ in _weak_spots(tree)) if tree else 0
-    found: list[str] = []
-    for spot in sorted(rng.sample(range(places), min(count, places))):
-        tree = parse(code)
-        assert tree is not None
-        _break(list(_weak_spots(tree))[spot])
-        try:
-            found.append(ast.unparse(tree) + "\n")
-        except (RecursionError, ValueError):  # nested too deeply; or a number that is too long to be written
-            return []
-    return found
-
-
-def _weak_spots(tree: ast.AST) -> Iterator[ast.AST]:
-    for node in ast.walk(tree):
-        op: ast.AST | None = node.op if isinstance(node, ast.BinOp | ast.AugAssign | ast.BoolOp) else None
-        op = node.ops[0] if isinstance(node, ast.Compare) else op
-        number = isinstance(node, ast.Constant) and isinstance(node.value, int | float)
-        if (op is not None and type(op) in _SWAPS) or number:
-            yield node
-
-
-def _break(node: ast.AST) -> None:
-    if isinstance(node, ast.Compare):
-        node.ops[0] = _SWAPS[type(node.ops[0])]()
-    elif isinstance(node, ast.BinOp | ast.AugAssign | ast.BoolOp):
-        node.op = _SWAPS[type(node.op)]()
-    elif isinstance(node, ast.Constant):
-        node.value = not node.value if isinstance(node.value, bool) else node.value + 1  # type: ignore[operator]
