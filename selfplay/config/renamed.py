@@ -1,0 +1,30 @@
+"""Floor 0: keys that had another name in version 0.1, for the message about an unknown key. The old names do nothing."""
+
+from collections.abc import Mapping
+from typing import Final
+
+RENAMED: Final[Mapping[str, str]] = {
+    "audit.least": "audit.min_rechecked",
+    "audit.most": "audit.max_rechecked",
+    "backend.wait_seconds": "backend.initial_backoff_seconds",
+    "curate.cap": "curate.max_per_task",
+    "curate.drop_share": "curate.drop_bottom_share",
+    "curate.rows": "curate.max_rows",
+    "generate.samples": "generate.samples_per_task",
+    "isolate": "phase_subprocess",
+    "propose.make": "propose.synthesize",
+    "tasks.panel": "tasks.dev",
+    "train.batch_rows": "train.batch_size",
+    "train.micro_batch_rows": "train.micro_batch_size",
+}
+"""Old key -> new key. An entry holds for every path that ends in it: `judge.backend.wait_seconds` as well."""
+
+
+def new_name(key: str) -> str | None:
+    """The present name of a key of version 0.1, as a whole path; None: it had none, or still has it."""
+    parts = key.split(".")
+    for start in range(len(parts)):
+        new = RENAMED.get(".".join(parts[start:]))
+        if new is not None:
+            return ".".join([*parts[:start], new])
+    return None
