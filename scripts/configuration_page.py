@@ -23,12 +23,13 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
 HEAD = """\
 # Configuration: every key
 
-This page is written by `python scripts/configuration_page.py` from the classes that read the configuration; change the docstrings there, not this file.
+This page is written by `python scripts/configuration_page.py` from the classes that read the configuration: change the docstrings there, not this
+file.
 
-A configuration is one YAML file. `selfplay run CONFIG key=value` overrides a key by its path, as in `train.lora.rank=8`. Every value has
-one default, shown here; `(required)` has none. Unknown keys, and keys that have no effect beside the others, are errors.
+A configuration is one YAML file. `selfplay run CONFIG key=value` overrides a key by its path, as in `train.lora.rank=8`. Every value has one default,
+shown here; `(required)` has none. Unknown keys, and keys without effect beside the others, are errors.
 
-**Science or operation.** A *science* key changes what a run finds: it is part of the run's fingerprint, and a run that exists refuses to continue with
+**Science or operation.** A *science* key changes what a run finds: it is part of the run's fingerprint, and an existing run refuses to continue with
 another value. An *operation* key (where files lie, how many processes, addresses, limits on cost) may change between two starts of the same run.
 
 A value may name an environment variable as `${NAME}`. A relative path is relative to the configuration file.

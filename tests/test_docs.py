@@ -1,5 +1,6 @@
 """The pages: every link leads somewhere, and what is made by a script is what the script makes."""
 
+import ast
 import importlib.util
 import re
 from pathlib import Path
@@ -50,3 +51,25 @@ def test_every_link_leads_to_a_file_and_a_heading_that_are_there(page: Path) -> 
 def test_configuration_page_is_made_from_the_classes_that_read_it() -> None:
     made = script("configuration_page")
     assert made.page() == made.PAGE.read_text(encoding="utf-8"), "run `python scripts/configuration_page.py`"
+
+
+def said(node: ast.AST) -> str:
+    """A text in the source as a user meets it, each value as an ellipsis; "" for any other expression."""
+    if isinstance(node, ast.Constant):
+        return re.sub(r"%(\.\d)?[sdf]", "…", node.value) if isinstance(node.value, str) else ""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(said(part) or "…" for part in node.values)
+    return ""
+
+
+def test_messages_that_troubleshooting_explains_are_in_the_package() -> None:
+    texts = {
+        said(node)
+        for path in (ROOT / "selfplay").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    }
+    quoted = re.findall(
+        r"^\*\*`([^`]+)`\*\*$", (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8"), re.M
+    )
+    assert len(quoted) > 25
+    assert [message for message in quoted if not any(message in text for text in texts)] == []
