@@ -4,6 +4,7 @@ Each key's meaning is the docstring below its field, so the page is mended there
 """
 
 import ast
+import importlib
 import inspect
 import types
 import typing
@@ -125,9 +126,16 @@ def blocks(field: FieldInfo) -> Iterator[type[BaseModel]]:
         yield from inside(field.annotation)
 
 
-def registries() -> dict[str, registry.Registry]:
-    """Name in the module -> registry, of those that the configuration reads as blocks."""
-    return {name: one for name, one in vars(registry).items() if isinstance(one, registry.Registry)}
+def registries() -> list[registry.Registry]:
+    """The registries whose parts are sections of the configuration; a task's check or a metric has no section."""
+    found = [one for one in vars(registry).values() if isinstance(one, registry.Registry)]
+    return [one for one in found if all(issubclass(part_of(one, word), BaseModel) for word in one.places)]
+
+
+def part_of(one: registry.Registry, word: str) -> type:
+    """The class of a part."""
+    module, _, name = one.places[word].partition(":")
+    return typing.cast(type, getattr(importlib.import_module(module), name))
 
 
 class Page:
@@ -181,19 +189,24 @@ class Page:
         self.lines += [f"## Kinds of {one.what}", "", f"The key `{one.key}` names one of these.", ""]
         grouped: dict[type[BaseModel], list[str]] = {}
         for word in one.places:
-            grouped.setdefault(one.settings(word), []).append(word)
+            grouped.setdefault(part_of(one, word), []).append(word)
         for shape, words in grouped.items():
             self.section(shape, " / ".join(f"{one.key}: {word}" for word in words), 3, one.key)
+
+
+def fill(made: Page) -> None:
+    """Writes all sections."""
+    made.section(Config, "Top level", 2)
+    for one in registries():
+        made.parts(one)
+    made.lines += ["## The configuration of `selfplay synthesize`", ""]
+    made.section(Make, "Top level of a synthesis", 3)
 
 
 def page() -> str:
     """The whole page. Raises LookupError where a key has no docstring."""
     made = Page()
-    made.section(Config, "Top level", 2)
-    for one in registries().values():
-        made.parts(one)
-    made.lines += ["## The configuration of `selfplay synthesize`", ""]
-    made.section(Make, "Top level of a synthesis", 3)
+    fill(made)
     if made.silent:
         raise LookupError(f"no docstring says what these keys mean; add one below each: {', '.join(made.silent)}")
     return "\n".join(made.lines).rstrip() + "\n"
