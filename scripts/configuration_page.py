@@ -33,7 +33,7 @@ shown here; `(required)` has none. Unknown keys, and keys without effect beside 
 **Science or operation.** A *science* key changes what a run finds: it is part of the run's fingerprint, and an existing run refuses to continue with
 another value. An *operation* key (where files lie, how many processes, addresses, limits on cost) may change between two starts of the same run.
 
-A value may name an environment variable as `${NAME}`. A relative path is relative to the configuration file.
+`None` in a meaning is `null` in YAML. A value may name an environment variable as `${NAME}`. A relative path is relative to the configuration file.
 """
 WORDS = {int: "integer", float: "number", str: "text", bool: "true or false", dict: "mapping"}
 LIMITS = (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
@@ -62,10 +62,9 @@ def one_line(text: str) -> str:
 
 
 def limits(metadata: typing.Iterable[object]) -> str:
-    """The bounds that stand beside a type: ` >= 1`, ` 0 to 1`."""
-    found = {
-        name: getattr(mark, name) for mark in metadata for name, _ in LIMITS if getattr(mark, name, None) is not None
-    }
+    """The bounds that stand beside a type: ` >= 1`, ` from 0 to 1`."""
+    marks = [mark for one in metadata for mark in (one.metadata if isinstance(one, FieldInfo) else [one])]
+    found = {name: getattr(mark, name) for mark in marks for name, _ in LIMITS if getattr(mark, name, None) is not None}
     if found.keys() == {"ge", "le"}:
         return f" from {found['ge']} to {found['le']}"
     return "".join(f", {sign} {found[name]}" for name, sign in LIMITS if name in found).replace(",", "", 1)
@@ -166,10 +165,10 @@ class Page:
         for name, field in shape.model_fields.items():
             if name == leave_out:
                 continue
-            extra = field.json_schema_extra
+            kinds, extra = type_of(field.annotation, field.metadata), field.json_schema_extra
             kind = "operation" if isinstance(extra, dict) and extra.get("operation") else "science"
+            kind = "" if kinds in ("block", "block or null") else kind  # each key of a block is one or the other
             meaning = one_line(meanings(shape).get(name, "")) or self.pointer(shape, name, field)
-            kinds = type_of(field.annotation, field.metadata)
             rows.append(f"| `{name}` | {meaning} | {kinds} | {default_of(field)} | {kind} |")
         if rows:
             self.lines += ["| key | meaning | type | default | |", "|---|---|---|---|---|", *rows, ""]
@@ -178,7 +177,8 @@ class Page:
         """The meaning of a block without a docstring of its own: the first sentence of its section."""
         for mark in field.metadata:
             if isinstance(mark, PartOf):
-                return f"A {mark.registry.what}; see below."
+                what = mark.registry.what
+                return f"The {what}: see [kinds of {what}](#kinds-of-{what.replace(' ', '-')})."
         for inner in blocks(field):
             return one_line((inner.__doc__ or "").partition(".")[0] + ".")
         self.silent.append(f"{shape.__module__}.{shape.__name__}.{name}")
