@@ -28,7 +28,7 @@ def path_of(key: str) -> str:
 def test_old_key_is_answered_with_the_new_one(tmp_path: Path, old: str) -> None:
     (tmp_path / "c.yaml").write_text(CONFIG)
     key = path_of(old)
-    kind = ["judge.backend.kind=http"] if old.startswith("backend.") else []
+    kind = ["judge.backend={kind: http, url: 'http://127.0.0.1:1/v1', model: m}"] if old.startswith("backend.") else []
     with pytest.raises(ConfigError) as refused:
         load_config(tmp_path / "c.yaml", [*kind, f"{key}=1"])
     wanted = f"{key} is 1, which is named {new_name(key)} since 0.2; rename it"
