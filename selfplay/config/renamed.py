@@ -17,18 +17,19 @@ RENAMED: Final[Mapping[str, str]] = {
     "makers": "methods",
     "propose.make": "propose.synthesize",
     "seeds": "seed_tasks",
+    "synthesize.makers": "synthesize.methods",
     "tasks.panel": "tasks.dev",
     "train.batch_rows": "train.batch_size",
     "train.micro_batch_rows": "train.micro_batch_size",
 }
-"""Old key -> new key. An entry holds for every path that ends in it: `judge.backend.wait_seconds` as well."""
+"""Old key -> new key. One of several parts holds for every path that ends in it, such as `judge.backend.wait_seconds`."""
 
 
 def new_name(key: str) -> str | None:
     """The present name of a key of version 0.1, as a whole path; None: it had none, or still has it."""
-    parts = key.split(".")
-    for start in range(len(parts)):
-        new = RENAMED.get(".".join(parts[start:]))
-        if new is not None:
-            return ".".join([*parts[:start], new])
-    return None
+    if key in RENAMED:
+        return RENAMED[key]
+    section, _, last = key.rpartition(".")
+    above, _, inner = section.rpartition(".")
+    new = RENAMED.get(f"{inner}.{last}")
+    return None if new is None else f"{above}.{new}" if above else new
