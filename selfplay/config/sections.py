@@ -152,48 +152,6 @@ Tasks = Annotated[TaskSettings, PartOf(TASK_SOURCES)]
 
 # ---- who writes ----
 
-
-class TinyStudent(StudentSettings):
-    """A decoder from random weights, its tokenizer trained on the anchor: made by the run, no download."""
-
-    kind: Literal["tiny"]
-    template: Literal["plain"] = "plain"
-    model_family: tuple[str, ...] = ("tiny",)
-    """Words for the family of its base model; a judge that shares one is refused. Rounds inherit it."""
-    vocab_size: Annotated[int, Field(ge=280, le=100_000)] = 430
-    hidden_size: Count = 128
-    layers: Count = 4
-    heads: Count = 4
-    intermediate_size: Count = 384
-    max_positions: Count = 512
-    rope_theta: float = Field(10_000.0, ge=1)
-    """Base of the rotary positions; a very large one (1e12) keeps near order and blurs far positions, and generalises better
-    in length on the quick start's tasks (docs/dev/quickstart-recipe.md)."""
-
-
-class PretrainedStudent(StudentSettings):
-    """A causal language model by hub name or path."""
-
-    kind: Literal["pretrained"]
-    model: str
-    revision: str | None = None
-    template: Literal["chat", "plain"] = "chat"
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    model_family: tuple[str, ...] = ()
-    """Words for the family of its base model, such as [qwen3]; needed where a judge grades it. Rounds inherit it."""
-
-
-class ScriptedStudent(StudentSettings):
-    """No network at all: solves arithmetic with probability `skill`, and learns from accepted rows. For trying a
-    loop, its resume and its speed in seconds."""
-
-    kind: Literal["scripted"]
-    skill: Share = 0.3
-    gain: Share = 0.3
-    """How much of the distance to 1 a round of accepted rows closes."""
-    model_family: tuple[str, ...] = ("scripted",)
-
-
 Student = Annotated[StudentSettings, PartOf(STUDENTS)]
 Sampler = Annotated[EngineSettings, PartOf(ENGINES)]
 TeacherEngine = Annotated[EngineSettings, PartOf(ENGINES, but=("student", "recorded"))]

@@ -69,7 +69,7 @@ class TinyStudent(_TransformersStudent):
     max_positions: Count = 512
     rope_theta: float = Field(10_000.0, ge=1)
     """Base of the rotary positions. A very large one (1e12) keeps near order and blurs far positions, and generalises better
-    in length on the quick start's tasks (docs/quickstart-recipe.md)."""
+    in length on the quick start's tasks (docs/dev/quickstart-recipe.md)."""
 
     def make_initial(self, anchor: Sequence[Task], out: Path, seed: int) -> None:
         """Writes random weights and a tokenizer that is trained on the anchor's prompts and references."""
