@@ -33,7 +33,8 @@ shown here; `(required)` has none. Unknown keys, and keys without effect beside 
 **Science or operation.** A *science* key changes what a run finds: it is part of the run's fingerprint, and an existing run refuses to continue with
 another value. An *operation* key (where files lie, how many processes, addresses, limits on cost) may change between two starts of the same run.
 
-`None` in a meaning is `null` in YAML. A value may name an environment variable as `${NAME}`. A relative path is relative to the configuration file.
+`None` in a meaning is `null` in YAML. A value may name an environment variable as `${NAME}`. A relative path counts
+from the configuration file, unless its key says otherwise.
 """
 WORDS = {int: "integer", float: "number", str: "text", bool: "true or false", dict: "mapping"}
 LIMITS = (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
