@@ -67,13 +67,13 @@ def test_exponent_without_a_dot_is_a_number(tmp_path: Path) -> None:
 
 
 def test_word_that_old_yaml_reads_as_a_boolean_is_refused_with_both_remedies(tmp_path: Path) -> None:
-    found = faults(tmp_path, SOUND + "isolate: no\n")
-    assert 'isolate is no, which old YAML reads as a boolean; write true or false, or "no" for the word' in found[0]
+    found = faults(tmp_path, SOUND + "phase_subprocess: no\n")
+    assert 'phase_subprocess is no, which old YAML reads as a boolean; write true or false, or "no" for the word' in found[0]
 
 
 def test_quoted_no_stays_a_word(tmp_path: Path) -> None:
-    found = faults(tmp_path, SOUND + 'isolate: "maybe"\n')
-    assert "isolate is 'maybe'" in found[0] and "write true or false" in found[0]
+    found = faults(tmp_path, SOUND + 'phase_subprocess: "maybe"\n')
+    assert "phase_subprocess is 'maybe'" in found[0] and "write true or false" in found[0]
 
 
 def test_duplicate_key_is_refused(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_unset_variable_is_a_fault_and_a_set_one_is_read(tmp_path: Path) -> None
     ("change", "message"),
     [
         ("curate: {max_rows: 5}", "rows goes with accumulate_subsample"),
-        ("curate: {regime: accumulate_subsample}", "needs rows"),
+        ("curate: {regime: accumulate_subsample}", "needs max_rows"),
         ("curate: {regime: replace, newest_share: 0.5}", "newest_share is 0.5, but regime replace"),
         ("train: {start: continue}", "give exactly one of them"),
         ("propose: {}", "arithmetic has no end; give a number"),
@@ -190,7 +190,7 @@ def _is_default(section: object, place: tuple[str, ...]) -> bool:
         section = getattr(section, part, None)
     fields = getattr(type(section), "model_fields", {})
     field = fields.get(place[-1])
-    if field is None or field.is_required() or place[-1] in ("kind", "source", "name", "rounds"):
+    if field is None or field.is_required() or place[-1] in ("kind", "source", "method", "name", "rounds"):
         return False
     return bool(getattr(section, place[-1]) == field.get_default(call_default_factory=True))
 
@@ -209,5 +209,5 @@ def test_validate_tells_all_faults_quickly_and_without_torch(tmp_path: Path) -> 
         "train.args.max_grad_nrm is 1.0, but TRL's SFTConfig has no such argument; did you mean 'max_grad_norm'?"
         in done.stderr
     )
-    assert "train.args.seed is 3, which is not free; use seed" in done.stderr
+    assert "train.args.seed is 3, but selfplay sets this argument; use seed" in done.stderr
     assert done.stdout.strip() == "False"
