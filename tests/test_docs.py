@@ -48,9 +48,10 @@ def test_every_link_leads_to_a_file_and_a_heading_that_are_there(page: Path) -> 
     assert broken == []
 
 
-def test_configuration_page_is_made_from_the_classes_that_read_it() -> None:
-    made = script("configuration_page")
-    assert made.page() == made.PAGE.read_text(encoding="utf-8"), "run `python scripts/configuration_page.py`"
+@pytest.mark.parametrize("name", ["configuration_page", "metrics_page"])
+def test_page_is_what_its_script_makes_of_the_code(name: str) -> None:
+    made = script(name)
+    assert made.page() == made.PAGE.read_text(encoding="utf-8"), f"run `python scripts/{name}.py`"
 
 
 def said(node: ast.AST) -> str:
