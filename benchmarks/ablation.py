@@ -1,6 +1,6 @@
 """Plain STaR against the loop's defaults, on list programs: equal samples a round, equal optimiser steps, several seeds.
 
-    python benchmarks/ablation.py --seeds 0 1 2 --rounds 6 --json benchmarks/results/ablation-DATE.json --picture docs/pictures
+    python benchmarks/ablation.py --seeds 0 1 2 --rounds 6 --json benchmarks/results/ablation-DATE.json --picture docs/dev/pictures
 
 - `star` (Zelikman et al. 2022): tasks of all lengths alike, every right attempt of the round kept, the newest round alone
   trained on, from the warmed-up student anew.

@@ -1,6 +1,6 @@
 """The quick start, measured: seeds and arms, accuracy by round and operation count, wall and CPU seconds, one picture.
 
-    python benchmarks/quickstart.py --seeds 0 1 2 --json benchmarks/results/quickstart-DATE.json --picture docs/pictures
+    python benchmarks/quickstart.py --seeds 0 1 2 --json benchmarks/results/quickstart-DATE.json --picture docs/dev/pictures
     python benchmarks/quickstart.py --arms all --rounds 8        the 2 x 2 {verified, unverified} x {accumulate, replace}
     python benchmarks/quickstart.py --config configs/frontier.yaml
 

@@ -345,6 +345,7 @@ def test_killed_at_any_rename_a_correcting_run_ends_the_same(
         assert end_state(folder) == wanted, kill
 
 
+@pytest.mark.prove
 def test_isolated_correction_ends_the_same(straight: tuple[dict[str, Any], Path, int], tmp_path: Path) -> None:
     done = play(tmp_path, "never", "phase_subprocess=true", "correct.attempts=1", "correct.format=whole")
     assert done.returncode == 0, done.stderr

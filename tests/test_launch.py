@@ -21,6 +21,7 @@ def test_one_and_two_ranks_and_a_plain_run_end_the_same(tmp_path: Path) -> None:
     assert end_state(tmp_path / "two") == end_state(tmp_path / "plain")
 
 
+@pytest.mark.prove
 def test_two_ranks_killed_inside_a_phase_end_the_same(tmp_path: Path) -> None:
     for name in ("plain", "killed"):
         (tmp_path / name).mkdir()

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from selfplay.config.registry import PartOf
+from selfplay.config.renamed import new_name
 
 _REMEDIES = {
     "missing": "add it",
@@ -75,6 +76,8 @@ def _one(item: dict[str, Any], tree: type[BaseModel], marks: Mapping[tuple[str, 
     place, sections = _walk(tuple(item["loc"]), tree)
     where, key = _where(place, marks, path), ".".join(place)
     kind, given, context = item["type"], _shown(item["input"]), item.get("ctx") or {}
+    if kind == "extra_forbidden" and (new := new_name(key)) is not None:
+        return Fault(where, key, f"is {given}, which is named {new} since 0.2", "rename it")
     if kind == "extra_forbidden":
         if homes := _parts_with(place, tree):
             return Fault(where, key, f"is {given}, but {item['loc'][-2]} has no such key", f"it goes with {homes}")

@@ -22,6 +22,7 @@ class Judge(Section):
     temperature: float | None = Field(None, ge=0)
     """None: 0.7, or greedy for one sample."""
     max_new_tokens: Count = 512
+    """Most tokens of a reply of the judge."""
     max_chars: Count = 20_000
     """Longer solutions are not judged."""
 

@@ -15,17 +15,24 @@ class Lora(Section):
     """Low-rank adapters (Hu et al. 2021) instead of full fine-tuning."""
 
     rank: Count = 32
+    """Rank of the adapter."""
     alpha: Count = 64
+    """Scale of the adapter, divided by the rank (or its root, with rslora)."""
     dropout: Share = 0.0
+    """Dropout of the adapter's input while training."""
     target_modules: str | tuple[str, ...] = "all-linear"
+    """Names of the layers that get an adapter, or all-linear."""
     rslora: bool = True
+    """Divides alpha by the root of the rank instead of the rank (Kalajdzievski 2023)."""
 
 
 class Warmup(Section):
     """Round 0: supervised training on the anchor alone, for a student that starts from random weights."""
 
     steps: Count = 150
+    """Optimizer steps on the anchor."""
     learning_rate: float = Field(2e-3, gt=0)
+    """Peak learning rate of the warm-up."""
 
 
 class Train(Section):
@@ -47,11 +54,13 @@ class Train(Section):
     micro_batch_size: Count | None = operation(None)
     """Examples of one forward pass on one rank. None: the rank's whole share on a GPU, about 2,048 tokens on a CPU."""
     learning_rate: float = Field(1e-4, gt=0)
+    """Peak learning rate."""
     scheduler: str = "cosine"
     """A transformers scheduler name: cosine, linear, constant_with_warmup, ..."""
     warmup_steps: int = Field(0, ge=0)
     """Steps over which the learning rate rises to its value."""
     weight_decay: float = Field(0.0, ge=0)
+    """Weight decay of AdamW."""
     max_length: Count | None = None
     """Tokens. Longer rows, or pairs with a longer side, are left out and counted. None: no limit."""
     lora: Lora | None = None

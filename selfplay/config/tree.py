@@ -76,10 +76,15 @@ class Generate(Section):
     samples_mastered: Count | None = None
     """Attempts at a task up to the curriculum's level; None: as many."""
     temperature: float = Field(1.0, ge=0)
+    """Sampling temperature. 0: greedy."""
     top_p: float = Field(1.0, gt=0, le=1)
+    """Samples from the most likely tokens that together have this probability. 1: from all."""
     top_k: int = Field(0, ge=0)
+    """Samples from this many most likely tokens. 0: from all."""
     max_new_tokens: Count = 256
+    """Most tokens of an attempt; a longer one is cut off, and never trained on."""
     stop: tuple[str, ...] = ()
+    """Texts that end an attempt; they are cut from its text."""
     chunk_tasks: Count = 64
     """Tasks a chunk: what one rank takes at once, and the most that a crash costs."""
 
@@ -90,7 +95,9 @@ class Sandbox(Section):
     require_tier: Literal[0, 1, 2, 3, "best"] = 2
     """Below this tier the run refuses to start; `best` takes what there is, and says so."""
     cpu_seconds: float = Field(2.0, gt=0)
+    """CPU seconds that a program may use; a task may have its own."""
     memory_bytes: int = Field(512 * 2**20, ge=2**24)
+    """Memory that a program may use, in bytes."""
     workers: Count | None = operation(None)
     """None: the cores of this machine shared among its ranks."""
 
@@ -147,6 +154,7 @@ class Curate(Section):
     emphasis_floor: Annotated[float, Field(gt=0, le=1)] | None = None
     """The cap of a task that is always solved, as a share of `max_per_task`, which the hardest solved task has; None: equal caps."""
     dedup: tuple[Literal["exact", "signature", "near"], ...] = ("exact", "signature")
+    """Which duplicates of a task are dropped: equal texts, equal solutions, near-duplicates."""
     across_rounds: bool = False
     """Also drop what repeats an accepted attempt of an earlier round."""
     anchor_share: Annotated[float, Field(ge=0, lt=1)] | None = 0.2
@@ -163,6 +171,7 @@ class Curate(Section):
     decontaminate: Decontaminate = Decontaminate()
     """Drop attempts and tasks that repeat an evaluation task; true, false, or which rules count."""
     privacy: Literal["off", "drop"] = "drop"
+    """What is done about personal identifiers in attempts: `drop` the attempt, or `off`."""
 
     @model_validator(mode="after")
     def _settings_act(self) -> "Curate":
@@ -199,15 +208,20 @@ class Evaluate(Section):
     bootstrap: Count = 1000
     """Resamples over tasks for an interval."""
     test: bool = True
+    """Whether the test set is evaluated."""
     chunk_tasks: Count = 128
+    """Tasks in a chunk: what one rank takes at once, and the most that a crash costs."""
 
 
 class RollBack(Section):
     """What changes when a round is abandoned and the next starts from an earlier parent."""
 
     temperature_add: float = Field(0.1, ge=0)
+    """Added to the sampling temperature of all later rounds, at each roll-back."""
     anchor_add: Share = 0.1
+    """Added to `curate.anchor_share` of all later rounds, at each roll-back."""
     cap_scale: float = Field(1.0, gt=0, le=1)
+    """Multiplies `curate.max_per_task` of all later rounds, at each roll-back."""
 
 
 class Gate(Section):
@@ -229,18 +243,24 @@ class Tracking(Section):
     mode: Literal["auto", "online", "offline", "disabled"] = operation("auto")
     """auto: online with a key, else offline; never a prompt."""
     project: str = operation("selfplay")
+    """Project at W&B."""
     group: str | None = operation(None)
+    """Group of runs at W&B. None: the run's name."""
     traces: int = operation(50, ge=0, le=200)
     """Sampled traces in each round's table."""
     privacy: Literal["scrub", "none"] = operation("scrub")
+    """`scrub` replaces personal identifiers in all text before it is sent. `none` sends it as it is."""
 
 
 class Keep(Section):
     """Whose weights stay on disk; data and metrics always do."""
 
     last: Count = operation(2)
+    """How many of the latest rounds keep their weights."""
     best: bool = operation(True)
+    """Whether the best round keeps its weights."""
     first: bool = operation(True)
+    """Whether round 0 keeps its weights."""
 
 
 class Launch(Section):
@@ -249,6 +269,7 @@ class Launch(Section):
     ranks: Count | None = operation(None)
     """What the launcher must have started; None: whatever it started."""
     device: Literal["auto", "cpu", "cuda"] = operation("auto")
+    """`auto`: a GPU where there is one."""
     threads: Count | None = operation(None)
     """CPU threads a rank; None: cores / ranks."""
 
@@ -257,8 +278,11 @@ class Config(Section):
     """One run."""
 
     name: str = operation("run", pattern=r"^[\w][\w.\-]{0,99}$")
+    """Name of the run, and of its folder."""
     runs_dir: str = operation("runs")
+    """Folder that holds the runs. A relative path counts from the working directory."""
     seed: int = Field(0, ge=0)
+    """Seed of all that is drawn for training: tasks, attempts, order of rows. The evaluation has its own."""
     rounds: int = operation(4, ge=0)
     """Rounds after round 0; raise it to go on."""
     tasks: Tasks

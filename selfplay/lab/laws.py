@@ -1,7 +1,7 @@
 """Floor 5: level 0 of the lab: closed-form laws of recursive training, simulated and held against their bars in seconds.
 
 Each law returns a `Check`. They prove the simulators and the estimators before anything rests on them; bars as
-registered in docs/collapse-lab.md.
+registered in docs/dev/collapse-lab.md.
 """
 
 from collections.abc import Callable

@@ -24,8 +24,11 @@ class RecordedEngine(EngineSettings):
 
     kind: Literal["recorded"]
     path: str
+    """The JSONL(.gz) file."""
     id_field: str = "task_id"
+    """Field of a line that holds the task's id."""
     text_field: str = "text"
+    """Field of a line that holds the attempt, or a list of attempts."""
     layout: Literal["rows", "gsm8k_models"] = "rows"
     """`rows`: one attempt a line; `gsm8k_models`: the four graded solutions a problem of OpenAI's release."""
 

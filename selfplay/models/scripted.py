@@ -49,6 +49,7 @@ class ScriptedStudent(StudentSettings):
 
     kind: Literal["scripted"]
     skill: Share = 0.3
+    """Chance of a right answer in round 0."""
     gain: Share = 0.3
     """How much of the distance to 1 a round of accepted rows closes."""
     model_family: tuple[str, ...] = ("scripted",)

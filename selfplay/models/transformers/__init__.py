@@ -62,14 +62,20 @@ class TinyStudent(_TransformersStudent):
     template: Literal["plain"] = "plain"
     model_family: tuple[str, ...] = ("tiny",)
     vocab_size: Annotated[int, Field(ge=280, le=100_000)] = 430
+    """Most tokens of its vocabulary."""
     hidden_size: Count = 128
+    """Width of the model."""
     layers: Count = 4
+    """Number of layers."""
     heads: Count = 4
+    """Attention heads per layer."""
     intermediate_size: Count = 384
+    """Width of the feed-forward layers."""
     max_positions: Count = 512
+    """Longest sequence, in tokens."""
     rope_theta: float = Field(10_000.0, ge=1)
     """Base of the rotary positions. A very large one (1e12) keeps near order and blurs far positions, and generalises better
-    in length on the quick start's tasks (docs/quickstart-recipe.md)."""
+    in length on the quick start's tasks (docs/dev/quickstart-recipe.md)."""
 
     def make_initial(self, anchor: Sequence[Task], out: Path, seed: int) -> None:
         """Writes random weights and a tokenizer that is trained on the anchor's prompts and references."""
@@ -88,7 +94,9 @@ class PretrainedStudent(_TransformersStudent):
 
     kind: Literal["pretrained"]
     model: str
+    """Hub name or path of the model."""
     revision: str | None = None
+    """Revision of the model at the hub. None: its main branch."""
     template: Template = "chat"
     dtype: Dtype = "auto"
     """Data type of the weights for sampling and scoring; `auto` is bfloat16 where the hardware computes in it, else float32."""
@@ -120,9 +128,13 @@ class PretrainedEngine(EngineSettings):
 
     kind: Literal["pretrained"]
     model: str
+    """Hub name or path of the model."""
     revision: str | None = None
+    """Revision of the model at the hub. None: its main branch."""
     template: Template = "chat"
+    """`chat`: the tokenizer's chat template. `plain`: the prompt as it stands."""
     dtype: Dtype = "auto"
+    """Type of the weights while sampling. `auto`: bfloat16 where the hardware multiplies in it, else float32."""
 
     @property
     def name(self) -> str:
