@@ -215,23 +215,6 @@ def make(
 
 
 @app.command()
-def lab(
-    level: Annotated[
-        int, typer.Argument(help="0 laws (seconds), 1 n-gram model (a minute), 2 transformers (minutes).")
-    ],
-    full: Annotated[bool, typer.Option(help="Level 2 at its registered size: one large GPU.")] = False,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda, for level 2.", show_default=False)] = None,
-    seed: Annotated[int, typer.Option(help="Seed of all arms.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Folder for results and curves.", show_default=False)] = None,
-    debug: Debug = False,
-) -> None:
-    """The collapse lab: does the monitor see collapse where it is known to happen, and only there?"""
-    from selfplay.cli.lab import lab as experiment
-
-    raise typer.Exit(experiment(level, full=full, device=device, seed=seed, out=out))
-
-
-@app.command()
 def doctor(as_json: Json = False, debug: Debug = False) -> None:
     """Versions, devices, the sandbox tier that is really reached, W&B mode; exit code 1 where something is amiss."""
     from selfplay.cli.doctor import doctor as examine

@@ -229,6 +229,8 @@ class Tracking(Section):
     """auto: online with a key, else offline; never a prompt."""
     project: str = operation("selfplay")
     group: str | None = operation(None)
+    metrics: Literal["headline", "all"] = operation("headline")
+    """Which figures of a round go to W&B: about 30 headline figures, or all; metrics.jsonl always has all."""
     traces: int = operation(50, ge=0, le=200)
     """Sampled traces in each round's table."""
     privacy: Literal["scrub", "none"] = operation("scrub")

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
+from selfplay.config.metrics import is_headline
 from selfplay.tracking.follower import Follower
 from selfplay.tracking.sent import Sent, frames, place, read_lines, replace, wait_until_settled
 
@@ -80,8 +81,9 @@ class Tracker:
 
     `config` is the resolved config; `family` groups runs (seeds and arms of one setting), the run's name where empty.
     `privacy` rewrites every text before it is written or sent; "none" says that nothing needs to be.
-    `table_rows`: sampled traces in a round's table.
-    Every failure of wandb becomes one warning line. Mode `disabled` does nothing and never imports wandb.
+    `table_rows`: sampled traces in a round's table. `metrics`: send the headline figures of a row (see
+    `selfplay.config.metrics`), or all. Every failure of wandb becomes one warning line. Mode `disabled` does nothing and
+    never imports wandb.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class Tracker:
         project: str = "selfplay",
         mode: Literal["auto", "online", "offline", "disabled"] = "auto",
         table_rows: int = TABLE_ROWS,
+        metrics: Literal["headline", "all"] = "headline",
         system_metrics: bool = True,
         init_timeout: float = 20.0,
     ) -> None:
@@ -103,6 +106,7 @@ class Tracker:
         self.mode, self.why = choose_mode(mode)
         self._privacy = privacy
         self._table_rows = table_rows
+        self._all = metrics == "all"
         self._lock = threading.RLock()
         self._axes: set[str] = set()
         self._run: Any = None
@@ -185,7 +189,8 @@ class Tracker:
             self._attempt(f"round {row['round']}", lambda: self._send_round(row, traces))
 
     def _send_round(self, row: Mapping[str, Any], traces: Iterable[Mapping[str, Any]]) -> None:
-        data = {k: self._filtered(v) for k, v in row.items() if v is not None and k != "train/step"}
+        data = self._chosen(row)
+        data.pop("train/step", None)
         for key in data:
             prefix = key.partition("/")[0]
             axis = key if prefix == "train" else f"{prefix}/*"
@@ -201,6 +206,10 @@ class Tracker:
             first = row.get("collapse_alarm/first_metric") or "no single metric"
             text = self._filtered(f"round {row['round']}: level {level}, first moved: {first}")
             self._run.alert(title=f"collapse alarm level {level}", text=text)
+
+    def _chosen(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The figures of a row that are sent, their texts filtered."""
+        return {k: self._filtered(v) for k, v in row.items() if v is not None and (self._all or is_headline(k))}
 
     def _table(self, traces: Iterable[Mapping[str, Any]]) -> Any:
         def order(trace: Mapping[str, Any]) -> bytes:
@@ -229,7 +238,7 @@ class Tracker:
                     self._attempt(f"training step {row['train/step']}", partial(self._send_train, row))
 
     def _send_train(self, row: Mapping[str, Any]) -> None:
-        data = {k: self._filtered(v) for k, v in row.items() if v is not None}
+        data = self._chosen(row)
         self._run.log(data, step=self._sent.note(row), commit=True)
 
     def catch_up(self, read_traces: Callable[[Path], Iterable[Mapping[str, Any]]] | None = None) -> None:
