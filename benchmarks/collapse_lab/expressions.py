@@ -154,7 +154,7 @@ def next_pool(member: Member, written: Tokens) -> Tokens:
 
 
 def read_dev(member: Member, answers_P_G_L: Tokens) -> tuple[DevSet, dict[int, float]]:
-    """The dev of one round, and pass rates by task."""
+    """The counts on the dev set of one round, and pass rates by task."""
     forms = [[canonical(row) for row in group] for group in answers_P_G_L]
     right = [[form is not None for form in group] for group in forms]
     counts = Counter(f"{t}:{f}" for t, group in zip(member.language.dev, forms, strict=True) for f in group if f)
@@ -165,7 +165,7 @@ def read_dev(member: Member, answers_P_G_L: Tokens) -> tuple[DevSet, dict[int, f
 
 
 def measure_round(member: Member, number: int, loss: float, answers_P_G_L: Tokens) -> None:
-    """Appends the round's row of dev keys and loss."""
+    """Appends the round's row of dev set keys and its loss."""
     dev, rates = read_dev(member, answers_P_G_L)
     if member.first is None:
         member.first = DevSet.from_dict(dev.to_dict() | {"strata": freeze_strata(dev)})
@@ -209,7 +209,7 @@ def run(setting: Setting, say: Callable[[str], None] = lambda line: None) -> lis
 def _measure_all(models: Any, members: list[Member], number: int, setting: Setting) -> None:
     import torch
 
-    probe = torch.ones(len(members))  # the dev is drawn at temperature 1, whatever the arm trains on
+    probe = torch.ones(len(members))  # the dev set is sampled at temperature 1, whatever the arm trains on
     prompts = np.stack(
         [np.repeat([encode(t, ())[:PROMPT] for t in m.language.dev], setting.attempts, axis=0) for m in members]
     )

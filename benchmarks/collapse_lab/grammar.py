@@ -104,7 +104,7 @@ def canonical(row: Tokens) -> str | None:
 
 @dataclass
 class Language:
-    """Real data and what is frozen before round 0: the test text, the dev's tasks, the rare items."""
+    """Real data and what is frozen before round 0: the test text, the dev tasks, the rare items."""
 
     train: Tokens
     test: Tokens
@@ -113,11 +113,11 @@ class Language:
     dev: list[int]
     rare_tasks: list[bool]
     rare_items: list[str] = field(default_factory=list)
-    """`target:canonical` forms whose expected count in one dev draw lies between 0.3 and 3."""
+    """`target:canonical` forms whose expected count in one draw of the dev set lies between 0.3 and 3."""
 
 
 def make_language(size: int, tasks: int, attempts: int, seed: int) -> Language:
-    """Draws `size` real training sequences, a tenth as many for the test, and freezes dev, tail and items."""
+    """Draws `size` real training sequences, a tenth as many for the test, and fixes dev set, tail and items."""
     rng = np.random.default_rng(seed)
     drawn = [draw(rng) for _ in range(size + size // 10)]
     survey = drawn if size >= 40_000 else drawn + [draw(rng) for _ in range(40_000 - size)]
