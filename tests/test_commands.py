@@ -216,7 +216,7 @@ def test_status_tells_the_round_in_hand(copied: Path, capsys: pytest.CaptureFixt
     (copied / "runs/a/lease.json").write_text("{}")
     status_command(copied / "runs/a", as_json=False)
     said = capsys.readouterr().out
-    assert "running, or killed" in said and "round 2 in hand: propose, generate, verify," in said
+    assert "running, or killed" in said and "round 2 in progress: propose, generate, verify," in said
     assert f"evaluate: {len(list(last.glob('evaluate/chunk-*')))} chunks done" in said
 
 

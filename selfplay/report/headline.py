@@ -23,7 +23,7 @@ def headline(run: RunData) -> dict[str, Any]:
         found["sentence"] = f"{counted(len(run.rows), 'round')} committed; no accuracy was measured."
     elif best == first["round"]:
         found["sentence"] = (
-            f"The {where} accuracy was {say(then)} at round {best}, and no later round did better on the dev set."
+            f"Greedy accuracy on the {where} was {say(then)} at round {best}, and no later round did better on the dev set."
         )
     else:
         word = "rose" if now > then else "fell" if now < then else "stayed"
@@ -105,6 +105,8 @@ def stopped(run: RunData) -> str:
     if commit.get("action") == "stop":
         return f"The gate stopped it after round {last}{': ' + reason if reason else ''}."
     if isinstance(planned, int) and last >= planned:
-        return f"All {counted(planned, 'planned round')} are done."
+        return (
+            "The only planned round is done." if planned == 1 else f"All {counted(planned, 'planned round')} are done."
+        )
     of = f" of {planned}" if isinstance(planned, int) else ""
     return f"It is under way or was interrupted after round {last}{of}; the same command goes on."

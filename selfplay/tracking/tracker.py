@@ -1,4 +1,4 @@
-"""Floor 2: the tracker, the only file that imports `wandb` (and does so late)."""
+"""Floor 2: the tracker, the only file that imports `wandb` (and only when a run is tracked)."""
 
 import hashlib
 import heapq
@@ -28,7 +28,7 @@ COLUMNS = (
     *("tags", "prompt", "text", "verdicts"),
 )
 FLUSH_SECONDS = 1.0
-"""What a SIGKILL can cost W&B's file; sent again on resume."""
+"""How much of W&B's file a SIGKILL can lose; it is sent again on resume."""
 
 Privacy = Callable[[str], str] | Literal["none"]
 Mode = Literal["online", "offline", "disabled"]
@@ -38,7 +38,7 @@ _MODES: dict[str, Mode] = {"online": "online", "run": "online", "shared": "onlin
 
 
 def choose_mode(asked: Literal["auto", "online", "offline", "disabled"] = "auto") -> tuple[Mode, str]:
-    """The mode to start in, and why. WANDB_MODE wins over `asked`; online needs a key, else it is offline."""
+    """The mode to start in, and why. WANDB_MODE wins over `asked`; online without a key becomes offline."""
     named = os.environ.get("WANDB_MODE", "").strip().lower()
     wanted, by = (named, f"WANDB_MODE={named}") if named else (asked, f"tracking mode {asked}")
     if wanted == "auto":
@@ -77,10 +77,10 @@ def history(path: Path) -> Iterator[dict[str, Any]]:
 
 
 class Tracker:
-    """One W&B series for one run folder; to be made on rank 0 alone. Safe to call from several threads.
+    """One W&B series for one run folder; create it on rank 0 only. Safe to call from several threads.
 
-    `config` is the resolved config; `family` groups runs (seeds and arms of one setting), the run's name where empty.
-    `privacy` rewrites every text before it is written or sent; "none" says that nothing needs to be.
+    `config` is the resolved config; `family` groups runs (seeds and arms of one setting); if empty, the run's name.
+    `privacy` rewrites every text before it is written or sent; "none" says that no text needs it.
     `table_rows`: sampled traces in a round's table. `metrics`: send the headline figures of a row (see
     `selfplay.config.metrics`), or all. Every failure of wandb becomes one warning line. Mode `disabled` does nothing and
     never imports wandb.
@@ -286,7 +286,7 @@ class Tracker:
         return value if value is None or isinstance(value, (bool, int, float)) else self._filtered(str(value))
 
     def _attempt(self, what: str, action: Callable[[], T]) -> T | None:
-        """The one boundary: whatever wandb raises is a line in the log, and the run goes on."""
+        """The one boundary: whatever wandb raises becomes a line in the log, and the run goes on."""
         try:
             return action()
         except Exception as error:
@@ -294,7 +294,7 @@ class Tracker:
             key = os.environ.get("WANDB_API_KEY")
             reason = reason.replace(key, "***") if key else reason
             _LOG.warning(
-                "tracking: %s failed, %s: %s; the run goes on, metrics.jsonl is whole, and a resume sends what is missing",
+                "tracking: %s failed, %s: %s; the run goes on, metrics.jsonl is complete, and a resume sends what is missing",
                 *(what, type(error).__name__, reason),
             )
             return None
