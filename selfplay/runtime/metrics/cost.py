@@ -34,12 +34,6 @@ class Cost(Metric):
         "cost/prompt_tokens": Definition("Prompt tokens", "Tokens sent to servers.", BACKENDS, COUNT),
         "cost/completion_tokens": Definition("Completion tokens", "Tokens received from servers.", BACKENDS, COUNT),
         "cost/requests": Definition("Requests", "Requests sent to servers.", BACKENDS, COUNT),
-        "cost/train_micro_batch_rows": Definition(
-            "Micro-batch", "Rows that fitted into memory at once during training.", "As found by backing off.", COUNT
-        ),
-        "train/micro_batch_size": Definition(
-            "Micro-batch", "Rows that fitted into memory at once during training.", "As found by backing off.", COUNT
-        ),
         "cost/train_oom_backoffs": Definition(
             "Memory back-offs", "How often training halved its micro-batch because memory ran out.", EXACT, COUNT
         ),

@@ -25,6 +25,9 @@ ROUND = {
     "train/tokens": Definition(
         "Tokens seen", "Tokens that the round's training read, repetitions included.", EXACT, COUNT
     ),
+    "train/micro_batch_size": Definition(
+        "Micro-batch size", "Rows of one forward pass on one rank during training.", "After any back-off.", COUNT
+    ),
     "train/weights_kept": Definition(
         "Weights kept",
         "1 if the round had too little to train on and ended with the weights that it began with.",
