@@ -1,6 +1,6 @@
 """False alarms and misses of the text alarms on labelled runs of a character n-gram model.
 
-    python benchmarks/collapse_alarms.py --data ../shared/data --set design --json out.json
+    python -m benchmarks.collapse_alarms --data ../shared/data --set design --json out.json
 
 `design` runs were looked at while the rule file was set; `held_out` runs (other orders, seeds, sizes, slices, rewards)
 only after it was frozen. A miss: a run that collapses without level 2 by round 5. A false alarm: level 2 in any round of
@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.collapse_lab.characters import Spec, run
 from selfplay.collapse import wilson
 from selfplay.collapse.rounds import profile
-from selfplay.lab.characters import Spec, run
 
 GRADED = {"replace": True, "narrow": True, "accumulate": False, "fresh": False, "static": False}
 SHOWN = ("half_real", "anchored")

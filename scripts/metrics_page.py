@@ -13,9 +13,9 @@ HEAD = """\
 
 This page is written by `python scripts/metrics_page.py` from the definitions in `selfplay/runtime/metrics/`: change them there, not this file.
 
-A key has one slash. A `*` stands for any ending. `KEY_lo` and `KEY_hi` are the ends of a 95 % interval; `KEY_delta` is the change to round 0 on the
-same tasks, with an interval of its own. A metric that is not defined in a round is left out; it is never 0 or NaN instead. Keys with a mark in the last
-column go to Weights & Biases by default (`tracking.metrics: headline`). How collapse is measured, and why so: [collapse.md](collapse.md).
+A key has one slash. A `*` stands for any ending. `KEY_lo` and `KEY_hi` are the ends of a 95 % interval; `KEY_delta` is the change to round 0
+on the same tasks, with an interval of its own. A metric that is not defined in a round is left out; it is never 0 or NaN instead. Keys with a mark
+in the last column go to Weights & Biases by default (`tracking.metrics: headline`). How collapse is measured, and why so: [collapse.md](collapse.md).
 """
 
 

@@ -79,7 +79,7 @@ def test_second_judge_finds_out_a_lenient_first_one(tmp_path: Path) -> None:
     wrong = sum(row["outcome"] == "fail" for row in rows)
     assert last["collapse_quality/verifier_checked"] == len(rows)
     assert last["collapse_quality/verifier_overturned"] == wrong
-    assert (last["collapse_quality/verifier_phi"], last["collapse_quality/verifier_psi"]) == (1.0, 1.0)
+    assert (last["collapse_quality/verifier_tpr"], last["collapse_quality/verifier_fpr"]) == (1.0, 1.0)
     assert last["collapse_quality/verifier_error"] == pytest.approx(wrong / len(rows), abs=1e-6)
 
 
@@ -102,7 +102,7 @@ def test_dead_second_judge_stops_the_audit_and_the_same_command_goes_on(tmp_path
         play(path, tmp_path)
         assert len(first.bodies) == asked, "what the first judge said is not asked again"
     last = open_run(tmp_path / "runs/a").metrics()[-1]
-    assert (last["collapse_quality/verifier_phi"], last["collapse_quality/verifier_psi"]) == (1.0, 0.0)
+    assert (last["collapse_quality/verifier_tpr"], last["collapse_quality/verifier_fpr"]) == (1.0, 0.0)
 
 
 @pytest.mark.prove

@@ -119,8 +119,8 @@ def test_a_wide_interval_never_rings_and_a_missing_key_is_not_judged() -> None:
 
 
 def test_a_known_wrong_trace_accepted_is_a_breach_at_once() -> None:
-    out = alarms([{"round": 0}, {"round": 1, "collapse_quality/known_wrong_accepted": 1}])
-    assert out[1]["level"] == 3 and out[1]["first_metric"] == "collapse_quality/known_wrong_accepted"
+    out = alarms([{"round": 0}, {"round": 1, "collapse_quality/canary_false_accepts": 1}])
+    assert out[1]["level"] == 3 and out[1]["first_metric"] == "collapse_quality/canary_false_accepts"
 
 
 def test_level_2_again_after_a_roll_back_stops_and_the_streak_starts_afresh() -> None:

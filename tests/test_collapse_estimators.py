@@ -258,7 +258,7 @@ def test_balance_is_one_where_enough_different_answers_are_all_that_was_selected
 
 def test_provenance_counts_real_age_and_concentration() -> None:
     keys = c.provenance_metrics([None, 2, 3, 3], ["a", "b", "b", "c"], [2.0, 1.0, 1.0, 0.0], now=4, tasks_total=10)
-    assert keys["collapse_data/real_share"] == pytest.approx(0.5)
+    assert keys["collapse_data/human_data_share"] == pytest.approx(0.5)
     assert keys["collapse_data/synthetic_age_mean"] == pytest.approx(1.5)
     assert keys["collapse_data/tasks_covered"] == 3
     assert keys["collapse_data/per_task_gini"] > 0.7

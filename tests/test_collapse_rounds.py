@@ -10,19 +10,21 @@ import pytest
 
 from selfplay.collapse import alarms, load_rules, ratio_of_sums
 from selfplay.collapse.dev_set import _entropy_in
-from selfplay.config.tree import Evaluate, Gate
+from selfplay.config.metrics import definition, definitions
+from selfplay.config.tree import Gate
 from selfplay.errors import EmptyMetric
-from selfplay.loop.gate import gate, half_life
+from selfplay.loop.gate import half_life, rule
 from selfplay.models.encode import row_of
-from selfplay.phases.curate.provenance import figures as provenance
-from selfplay.phases.curate.provenance import overlapping
-from selfplay.phases.evaluate import drift, wording
+from selfplay.phases.evaluate import drift
 from selfplay.records import Attempt, Decision, Outcome, Row, Task, Trace
-from selfplay.report.glossary import ENTRIES, entry
-from selfplay.store import Commit
+from selfplay.runtime.metrics.drift import Drift
+from selfplay.runtime.metrics.provenance import Provenance, overlapping
+from selfplay.runtime.metrics.wording import Wording
+from selfplay.store import Commit, RoundState
 from selfplay.store.traces import write_rows, write_traces
+from selfplay.tasks import Fixed
+from tests.support.metrics import view
 
-SECTION = Evaluate(bootstrap=200)
 Json = dict[str, Any]
 
 
@@ -69,14 +71,14 @@ def test_forward_kl_is_what_the_frozen_samples_cost_more_than_at_round_0() -> No
     assert {task: len(kept) for task, kept in frozen.items()} == {f"t{i}": 1 for i in range(6)}
     before: Any = OneLaw(0.5)
     rows = drift.score(before, frozen, list(frozen))
-    first, kept = drift.figures(SECTION, samples(), rows, None)
+    first, kept = Drift().compute(view([*samples(), *rows]))
     assert first["collapse_drift/token_entropy_free"] == pytest.approx(0.5)
     assert first["collapse_drift/token_entropy_ref_prefix"] == pytest.approx(before.entropy)
     assert not any("kl_" in key for key in first), "round 0 is at no distance from itself"
-    frozen_first = json.loads(json.dumps({drift.PART: kept}))
+    kept = json.loads(json.dumps(kept))
     later: Any = OneLaw(0.25)
-    again = drift.score(later, frozen_first[drift.PART], list(frozen))
-    moved, _ = drift.figures(SECTION, samples(), again, frozen_first)
+    again = drift.score(later, kept["drift"], list(frozen))
+    moved, _ = Drift().compute(view([*samples(), *again], kept))
     assert moved["collapse_drift/kl_fwd_tok"] == pytest.approx(math.log(2))
     mean_tokens = sum(4 + i for i in range(6)) / 6
     assert moved["collapse_drift/kl_fwd_seq"] == pytest.approx(mean_tokens * math.log(2))
@@ -91,7 +93,7 @@ def test_forward_kl_is_what_the_frozen_samples_cost_more_than_at_round_0() -> No
 def test_samples_without_token_ids_have_no_drift() -> None:
     assert drift.freeze([attempt.model_copy(update={"completion_ids": None}) for attempt in attempts()]) == {}
     no_ids = [{**row, "nats": None} for row in samples()]
-    assert drift.figures(SECTION, no_ids, [], None) == ({}, {})
+    assert not any("kl_" in key or "entropy" in key for key in Drift().compute(view(no_ids)).figures)
 
 
 def test_real_entropies_lie_between_nothing_and_a_uniform_law_and_likelihood_is_as_before(tmp_path: Path) -> None:
@@ -107,7 +109,7 @@ def test_real_entropies_lie_between_nothing_and_a_uniform_law_and_likelihood_is_
 
 
 def test_length_is_told_with_its_interval() -> None:
-    found = drift.lengths(SECTION, samples())
+    found = Drift().compute(view(samples())).figures
     assert found["collapse_drift/len_mean"] == 6.5 and found["collapse_drift/len_p95"] == 9
     assert found["collapse_drift/len_mean_lo"] < 6.5 < found["collapse_drift/len_mean_hi"]
 
@@ -115,18 +117,20 @@ def test_length_is_told_with_its_interval() -> None:
 def test_wording_is_drawn_to_round_0s_budget_and_sees_copies_and_lost_words() -> None:
     rng = np.random.default_rng(0)
     rows = [{**row, "text": " ".join(f"w{x}" for x in rng.integers(0, 60, 30))} for row in samples(20, 4)]
-    first, frozen = wording.figures(rows, None)
-    frozen_first = json.loads(json.dumps({wording.FROZEN: frozen}))
-    same, nothing = wording.figures(rows, frozen_first)
-    assert same == first and nothing == {}
-    copies, _ = wording.figures([{**row, "text": rows[0]["text"]} for row in rows], frozen_first)
+    first, kept = Wording().compute(view(rows))
+    kept = json.loads(json.dumps(kept))
+    same, nothing = Wording().compute(view(rows, kept))
+    assert same == first and nothing == {"wording": {}}
+    copies, _ = Wording().compute(view([{**row, "text": rows[0]["text"]} for row in rows], kept))
     assert copies["collapse_data/compared_tokens"] == first["collapse_data/compared_tokens"]
     assert copies["collapse_diversity/distinct_2_fixed"] < 0.1 < first["collapse_diversity/distinct_2_fixed"]
     assert copies["collapse_diversity/exact_dup_rate"] == pytest.approx(79 / 80)
     assert copies["collapse_diversity/vendi_fixed_n"] == pytest.approx(1.0)
     assert copies["collapse_tails/ref_ngram_lost"] > 0.3 > first["collapse_tails/ref_ngram_lost"]
-    assert wording.figures([{**row, "text": "a"} for row in rows], frozen_first)[0] == {}, "too short to be compared"
-    assert wording.figures([{**row, "text": ""} for row in rows], None) == ({}, {})
+    assert Wording().compute(view([{**row, "text": "a"} for row in rows], kept)).figures == {}, (
+        "too short to be compared"
+    )
+    assert Wording().compute(view([{**row, "text": ""} for row in rows])) == ({}, {"wording": {}})
 
 
 def trace(task: str, number: int, text: str, reason: str, origin: Any = "student") -> Trace:
@@ -160,17 +164,19 @@ def test_provenance_counts_tokens_ages_caps_and_overlap(tmp_path: Path) -> None:
         row_of([1], [1] * 9, kind="older", source="r1/x/y/3"),
     ]
     write_rows(tmp_path / "train.parquet", rows)
-    found = provenance(tmp_path, 2, tasks=4, cap=2, human=[human])
-    assert found["collapse_data/tokens_total"] == 40 and found["collapse_data/real_share"] == 0.25
+    anchor = [Task(id="h1", prompt="p", check={"type": "math", "answer": "1"}, reference=human)]
+    fixed, settings = Fixed(anchor, [], []), {"curate": {"max_per_task": 2}}
+    found, _ = Provenance().compute(view(fixed=fixed, number=2, folder=tmp_path, proposed=4, **settings))
+    assert found["collapse_data/tokens_total"] == 40 and found["collapse_data/human_data_share"] == 0.25
     assert found["collapse_data/synthetic_age_mean"] == pytest.approx(10 / 30, abs=1e-6)
     assert found["collapse_data/tasks_covered"] == 3 and found["collapse_data/per_task_gini"] == 0
     assert found["collapse_data/capped_share"] == 0.2 and found["collapse_data/teacher_share"] == 0.25
     assert found["collapse_data/eval_contam_rate"] == pytest.approx(1 / 6, abs=1e-6)
     assert found["collapse_data/seed_overlap_13gram"] == 0.25
-    assert (found["collapse_data/sampler_tau"], found["collapse_data/sampler_top_p"]) == (0.9, 1.0)
+    assert (found["collapse_data/sampling_temperature"], found["collapse_data/sampling_top_p"]) == (0.9, 1.0)
     assert found["collapse_diversity/balance_score"] == pytest.approx((2 / 3 + 1 / 2) / 4, abs=1e-6)
     (tmp_path / "traces.parquet").unlink()
-    assert "collapse_data/sampler_tau" not in provenance(tmp_path, 0, tasks=0, cap=None, human=[])
+    assert "collapse_data/sampling_temperature" not in Provenance().compute(view(number=0, folder=tmp_path)).figures
     assert overlapping([human[:40]], [human]) == 0
 
 
@@ -216,10 +222,12 @@ def test_kl_budget_rings_only_where_the_whole_interval_is_above_it() -> None:
 
     commits = [Commit(round=0, parent=None, next_parent=0, metrics={"eval/pass_at_1": 0.5})]
     section = Gate(kl_budget=20.0)
-    assert gate(section, 1, 0, row(40.0, 5.0), commits, {}).action == "roll_back"
-    assert "above the budget of 20.0 nats a sequence" in gate(section, 1, 0, row(40.0, 5.0), commits, {}).reason
-    assert gate(section, 1, 0, row(25.0, 5.0), commits, {}).action == "continue"
-    assert gate(Gate(), 1, 0, row(400.0, 5.0), commits, {}).action == "continue"
+    assert rule(section, 1, 0, row(40.0, 5.0), commits, RoundState()).action == "roll_back"
+    assert (
+        "above the budget of 20.0 nats a sequence" in rule(section, 1, 0, row(40.0, 5.0), commits, RoundState()).reason
+    )
+    assert rule(section, 1, 0, row(25.0, 5.0), commits, RoundState()).action == "continue"
+    assert rule(Gate(), 1, 0, row(400.0, 5.0), commits, RoundState()).action == "continue"
 
 
 def test_slow_drift_rings_before_any_round_is_bad_by_itself_and_a_recovery_silences_it() -> None:
@@ -257,9 +265,9 @@ def test_slow_drift_rings_before_any_round_is_bad_by_itself_and_a_recovery_silen
 # ---- definitions ----
 
 
-def test_every_collapse_entry_has_all_its_words_and_its_source_is_an_address() -> None:
-    for key, found in ENTRIES.items():
-        assert found.title and found.meaning.endswith((".", "word.")) and found.estimator.endswith("."), key
+def test_every_definition_has_all_its_words_and_its_source_is_an_address() -> None:
+    for key, found in definitions().items():
+        assert found.title and found.meaning.endswith(".") and found.estimator.endswith(".") and found.range, key
         assert not found.link or found.link.startswith("https://"), key
 
 
@@ -272,12 +280,12 @@ def test_every_collapse_entry_has_all_its_words_and_its_source_is_an_address() -
         "data/pairs_tasks",
         "cost/prompt_tokens",
         "cost/money",
-        "collapse_quality/known_wrong_accepted",
-        "collapse_quality/verifier_pstar_margin",
+        "collapse_quality/canary_false_accepts",
+        "collapse_quality/breakdown_error_margin",
         "collapse_quality/verifier_precision",
         "collapse_diversity/half_life_rounds",
         "collapse_tails/nll_p99",
     ],
 )
 def test_figures_of_rarer_settings_are_defined_too(key: str) -> None:
-    assert entry(key) is not None
+    assert definition(key) is not None

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.collapse_lab.characters import Spec, run
 from selfplay.cli.collapse import collapse
 from selfplay.collapse import Budget, measure
 from selfplay.collapse.rounds import RoundTexts, default_reference, profile
 from selfplay.collapse.texts import rank_octaves
 from selfplay.errors import ConfigError, DataError
-from selfplay.lab.characters import Spec, run
 
 COMPARED = "collapse_diversity/char_distinct_4_fixed"
 

@@ -59,5 +59,5 @@ def test_shared_instructions_and_fenced_references_run_to_the_end_with_their_rig
     row = ended.rows()[1]
     assert row["data/passed"] == row["data/sampled"] and row["data/accepted"] >= 8
     assert "data/dropped_contaminated" not in row or row["data/dropped_contaminated"] == 0
-    assert row["collapse_quality/known_wrong"] > 0 and row["collapse_quality/known_wrong_accepted"] == 0
+    assert row["collapse_quality/canary_wrong"] > 0 and row["collapse_quality/canary_false_accepts"] == 0
     assert row["collapse_alarm/level"] < 3 and "train/weights_kept" not in row

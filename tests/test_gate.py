@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from selfplay.config.metrics import SCORE, best_round
 from selfplay.config.tree import Gate
-from selfplay.loop.gate import SCORE, Ruling, best_round, rule
+from selfplay.loop.gate import Ruling, rule
 from selfplay.store import Commit, RoundState
 
 Row = dict[str, Any]
@@ -114,7 +115,7 @@ def test_observe_never_acts_and_still_tells() -> None:
 
 
 def test_known_wrong_trace_accepted_stops_at_once_unless_observed() -> None:
-    breach = {"collapse_quality/known_wrong_accepted": 1}
+    breach = {"collapse_quality/canary_false_accepts": 1}
     assert actions(Gate(), GOOD, row(0.9, **breach)) == ["continue", "stop"]
     assert actions(Gate(action="observe"), GOOD, row(0.9, **breach)) == ["continue", "warn"]
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from selfplay.cli.lab import lab
+from benchmarks.collapse_lab.__main__ import run_level
+from benchmarks.collapse_lab.bars import level_1
+from benchmarks.collapse_lab.bigram import ARMS, Setting, World, fit, run_all, verified
+from benchmarks.collapse_lab.characters import STYLES, Spec, run
+from benchmarks.collapse_lab.grammar import END, LENGTH, PROMPT, canonical, draw, encode, evaluate, make_language
+from benchmarks.collapse_lab.laws import check_laws
 from selfplay.errors import ConfigError
-from selfplay.lab.bars import level_1
-from selfplay.lab.bigram import ARMS, Setting, World, fit, run_all, verified
-from selfplay.lab.characters import STYLES, Spec, run
-from selfplay.lab.grammar import END, LENGTH, PROMPT, canonical, draw, encode, evaluate, make_language
-from selfplay.lab.laws import check_laws
 
 
 def test_every_closed_form_law_holds() -> None:
@@ -59,10 +59,10 @@ def test_real_text_is_always_right_and_a_wrong_target_never_is() -> None:
         assert canonical(row) is None
 
 
-def test_a_language_freezes_its_panel_tail_and_items() -> None:
+def test_a_language_freezes_its_dev_set_tail_and_items() -> None:
     a, b = make_language(500, 20, 16, 3), make_language(500, 20, 16, 3)
-    assert a.panel == b.panel and a.rare_items == b.rare_items and (a.train == b.train).all()
-    assert len(a.panel) == 20 and any(a.rare_tasks) and not all(a.rare_tasks)
+    assert a.dev == b.dev and a.rare_items == b.rare_items and (a.train == b.train).all()
+    assert len(a.dev) == 20 and any(a.rare_tasks) and not all(a.rare_tasks)
     assert 0.5 < a.entropy < 2.0
 
 
@@ -77,7 +77,7 @@ def test_character_runs_are_fixed_by_their_spec_and_cover_all_styles() -> None:
 
 def test_members_of_an_ensemble_do_not_touch_one_another() -> None:
     torch = pytest.importorskip("torch")
-    from selfplay.lab.ensemble import Ensemble, Shape
+    from benchmarks.collapse_lab.ensemble import Ensemble, Shape
 
     language = make_language(200, 10, 4, 0)
     rows = torch.from_numpy(language.train)
@@ -92,7 +92,7 @@ def test_members_of_an_ensemble_do_not_touch_one_another() -> None:
 
 def test_an_ensemble_learns_and_its_cache_agrees_with_a_whole_pass() -> None:
     torch = pytest.importorskip("torch")
-    from selfplay.lab.ensemble import Ensemble, Shape
+    from benchmarks.collapse_lab.ensemble import Ensemble, Shape
 
     language = make_language(300, 10, 4, 0)
     rows = torch.from_numpy(language.train)
@@ -112,9 +112,9 @@ def test_an_ensemble_learns_and_its_cache_agrees_with_a_whole_pass() -> None:
 
 def test_the_transformer_experiment_runs_through_all_arms_in_small() -> None:
     pytest.importorskip("torch")
-    from selfplay.lab.expressions import ARMS as ALL
-    from selfplay.lab.expressions import SMOKE
-    from selfplay.lab.expressions import run as experiment
+    from benchmarks.collapse_lab.expressions import ARMS as ALL
+    from benchmarks.collapse_lab.expressions import SMOKE
+    from benchmarks.collapse_lab.expressions import run as experiment
 
     tiny = replace(
         SMOKE, arms=tuple(ALL), rounds=1, sequences=90, epochs=1.0, batch=16, width=16, layers=1, tasks=6, attempts=4
@@ -125,10 +125,10 @@ def test_the_transformer_experiment_runs_through_all_arms_in_small() -> None:
 
 
 def test_the_command_prints_bars_and_saves_curves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert lab(0, out=tmp_path) == 0
+    assert run_level(0, out=tmp_path) == 0
     assert "level 0" in capsys.readouterr().out
     assert all(bar["holds"] for bar in json.loads((tmp_path / "results.json").read_text())["bars"])
     with pytest.raises(ConfigError, match="level is 7"):
-        lab(7)
+        run_level(7)
     with pytest.raises(ConfigError, match="one size"):
-        lab(1, full=True)
+        run_level(1, full=True)

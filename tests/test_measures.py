@@ -1,7 +1,7 @@
 """From evaluation rows to figures: outages are left out, changes are paired, rare items never move."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfplay.config.tree import Evaluate
-from selfplay.phases.evaluate.measures import measure, rare_items
 from selfplay.phases.evaluate.parts import parts_of, spread
 from selfplay.records import Task
+from selfplay.runtime.metrics import measure
+from selfplay.runtime.metrics.samples import rare_items
 from selfplay.tasks import Fixed
+from tests.support.metrics import view
 
 SECTION = Evaluate(bootstrap=200, sample_tasks=None)
 
@@ -26,6 +28,12 @@ PANEL = [task(f"p{n}", f"difficulty:{2 + n % 2}", "uses:zip" if n % 4 == 0 else 
 TEST = [*(task(f"t{n}", "difficulty:2") for n in range(4)), task("t4", "difficulty:1", "apart")]
 ANCHOR = [task(f"a{n}", "uses:zip" if n == 0 else "uses:sum") for n in range(40)]
 FIXED = Fixed(anchor=ANCHOR, dev=PANEL, test=TEST, human_text=ANCHOR[:3])
+
+
+def measured(
+    rows: Iterable[dict[str, Any]], first: Mapping[str, Any] | None, max_error_share: float = 0.05
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    return measure(view(rows, first, fixed=FIXED, verify={"max_error_share": max_error_share}))
 
 
 def row(part: str, name: str, outcome: str, sample: int = 0, text: str = "A: 1") -> dict[str, Any]:
@@ -46,14 +54,14 @@ def dev(outcomes: Sequence[str]) -> list[dict[str, Any]]:
 
 def test_error_outcomes_are_left_out_and_invalid_ones_are_wrong() -> None:
     outcomes = ["pass", "error", "fail", "invalid", *["error"] * 4]
-    figures, frozen = measure(SECTION, FIXED, dev(outcomes), None, max_error_share=0.7)
+    figures, frozen = measured(dev(outcomes), None, max_error_share=0.7)
     assert figures["eval/greedy_accuracy"] == pytest.approx(1 / 3, abs=1e-6)
     assert (figures["eval/greedy_accuracy_n"], figures["eval/greedy_accuracy_errors"]) == (3, 5)
     assert frozen["dev"] == {"p0": 1.0, "p2": 0.0, "p3": 0.0}
 
 
 def test_nothing_judged_is_no_figure_rather_than_zero() -> None:
-    figures, _ = measure(SECTION, FIXED, dev(["error"] * 8), None)
+    figures, _ = measured(dev(["error"] * 8), None)
     assert {key: value for key, value in figures.items() if key.startswith("eval")} == {
         "eval/greedy_accuracy_n": 0,
         "eval/greedy_accuracy_errors": 8,
@@ -62,28 +70,28 @@ def test_nothing_judged_is_no_figure_rather_than_zero() -> None:
 
 @pytest.mark.parametrize(("errors", "said"), [(0, True), (1, True), (2, False)])
 def test_above_the_share_of_errors_there_is_no_accuracy(errors: int, said: bool) -> None:
-    figures, _ = measure(SECTION, FIXED, dev(["error"] * errors + ["pass"] * (8 - errors)), None, max_error_share=0.15)
+    figures, _ = measured(dev(["error"] * errors + ["pass"] * (8 - errors)), None, max_error_share=0.15)
     assert ("eval/greedy_accuracy" in figures) == said
     assert figures["eval/greedy_accuracy_errors"] == errors
 
 
 def test_above_the_share_of_errors_samples_give_no_pass_at_k() -> None:
     samples = [row("samples", t.id, "error" if n else "pass", n) for t in PANEL for n in range(2)]
-    figures, _ = measure(SECTION, FIXED, samples, None)
+    figures, _ = measured(samples, None)
     assert figures["eval/samples_errors"] == 8 and "eval/pass_at_1" not in figures
 
 
 def test_changes_are_paired_over_the_tasks_that_both_rounds_have() -> None:
     first = {"dev": {"p0": 1.0, "p1": 0.0, "p2": 0.0, "gone": 1.0}}
-    figures, _ = measure(SECTION, FIXED, dev(["pass", "pass", "fail", "pass"]), first)
+    figures, _ = measured(dev(["pass", "pass", "fail", "pass"]), first)
     assert figures["eval/greedy_accuracy"] == 0.75
     assert figures["eval/greedy_accuracy_delta"] == pytest.approx(1 / 3, abs=1e-6), "p3 has no round 0, and p0..p2 do"
 
 
 def test_round_that_answers_the_same_tasks_right_has_changed_by_nothing_at_all() -> None:
     outcomes = ["pass", "fail"] * 4
-    _, frozen = measure(SECTION, FIXED, dev(outcomes), None)
-    figures, _ = measure(SECTION, FIXED, dev(outcomes), frozen)
+    _, frozen = measured(dev(outcomes), None)
+    figures, _ = measured(dev(outcomes), frozen)
     ends = [figures[f"eval/greedy_accuracy_delta{end}"] for end in ("", "_lo", "_hi")]
     assert ends == [0.0, 0.0, 0.0], "an unpaired interval would have width"
     assert figures["eval/greedy_accuracy_lo"] < 0.5 < figures["eval/greedy_accuracy_hi"]
@@ -91,7 +99,7 @@ def test_round_that_answers_the_same_tasks_right_has_changed_by_nothing_at_all()
 
 def test_tasks_set_apart_count_in_their_stratum_and_not_in_the_headline() -> None:
     rows = [row("test", f"t{n}", "fail") for n in range(4)] + [row("test", "t4", "pass")]
-    figures, _ = measure(SECTION, FIXED, rows, None)
+    figures, _ = measured(rows, None)
     assert figures["test/greedy_accuracy"] == 0.0
     assert figures["test_difficulty/1"] == 1.0 and figures["test_difficulty/2"] == 0.0
 
@@ -99,9 +107,9 @@ def test_tasks_set_apart_count_in_their_stratum_and_not_in_the_headline() -> Non
 def test_rare_items_are_what_the_anchor_seldom_has_whatever_the_student_does() -> None:
     assert rare_items(FIXED) == {"uses:zip"}
     rows = [row("samples", t.id, "pass", n) for t in PANEL for n in range(2)]
-    right, frozen = measure(SECTION, FIXED, rows, None)
+    right, frozen = measured(rows, None)
     wrong = [{**r, "outcome": "fail"} if r["task_id"] in ("p0", "p4") else r for r in rows]
-    lost, later = measure(SECTION, FIXED, wrong, frozen)
+    lost, later = measured(wrong, frozen)
     assert (right["collapse_tails/rare_item_coverage"], lost["collapse_tails/rare_item_coverage"]) == (1.0, 0.0)
     assert set(frozen["samples"]["items"]) == set(later["samples"]["items"]) == {"uses:zip"}
 
@@ -110,14 +118,14 @@ def test_samples_give_pass_at_k_and_count_different_right_answers() -> None:
     texts = ["1+0 = 1\nA: 1", "2-1 = 1\nA: 1", "2-1 = 1\nA: 1", "A: 9"]
     outcomes = ["pass", "pass", "pass", "fail"]
     rows = [row("samples", t.id, o, n, x) for t in PANEL for n, (o, x) in enumerate(zip(outcomes, texts, strict=True))]
-    figures, _ = measure(SECTION, FIXED, rows, None)
+    figures, _ = measured(rows, None)
     assert figures["eval/pass_at_1"] == 0.75 and figures["eval/pass_at_4"] == 1.0
     assert figures["collapse_diversity/unique_correct_at_4"] == 2.0
 
 
 def test_truncation_is_counted_and_outages_are_no_samples() -> None:
     rows = [row("samples", "p0", "pass"), {**row("samples", "p0", "invalid", 1), "finish_reason": "length"}]
-    figures, frozen = measure(SECTION, FIXED, [*rows, row("samples", "p1", "error")], None, max_error_share=0.5)
+    figures, frozen = measured([*rows, row("samples", "p1", "error")], None, max_error_share=0.5)
     assert figures["eval/pass_at_1"] == 0.5 and list(frozen["samples"]["task_ids"]) == ["p0"]
     assert figures["collapse_drift/trunc_rate"] == 0.5
 
@@ -127,16 +135,16 @@ def test_likelihood_is_per_token_of_each_text_and_its_change_is_paired() -> None
         return [{"part": "likelihood", "task_id": f"a{n}", "nats": x, "tokens": 10} for n, x in enumerate(nats)]
 
     nothing = {"part": "likelihood", "task_id": "a9", "nats": 0.0, "tokens": 0}
-    figures, frozen = measure(SECTION, FIXED, [*scored(10, 20, 30), nothing], None)
+    figures, frozen = measured([*scored(10, 20, 30), nothing], None)
     assert figures["collapse_quality/human_nll"] == 2.0 and set(frozen["nll"]) == {"a0", "a1", "a2"}
-    later, _ = measure(SECTION, FIXED, scored(15, 25, 35), frozen)
+    later, _ = measured(scored(15, 25, 35), frozen)
     assert [later[f"collapse_quality/human_nll_delta{end}"] for end in ("", "_lo", "_hi")] == [0.5, 0.5, 0.5]
 
 
 def test_figure_that_is_no_number_is_an_error_not_a_metric() -> None:
     rows = [{"part": "likelihood", "task_id": "a0", "nats": math.inf, "tokens": 1}]
     with pytest.raises(ValueError):
-        measure(SECTION, FIXED, rows, None)
+        measured(rows, None)
 
 
 WORDS = st.lists(st.sampled_from(["pass", "fail", "invalid", "error"]), min_size=13, max_size=13)
@@ -151,11 +159,11 @@ def test_test_set_changes_no_other_figure_and_the_order_of_rows_none(
         samples = [row("samples", t.id, w) for t, w in zip(PANEL, reversed(words), strict=False)]
         return [*dev(words), *samples, *(row("test", t.id, w) for t, w in zip(TEST, test, strict=False))]
 
-    figures, frozen = measure(SECTION, FIXED, rows(words), None)
+    figures, frozen = measured(rows(words), None)
     mixed = rows(words)
     rng.shuffle(mixed)
-    assert measure(SECTION, FIXED, mixed, None) == (figures, frozen)
-    changed, _ = measure(SECTION, FIXED, rows(others), None)
+    assert measured(mixed, None) == (figures, frozen)
+    changed, _ = measured(rows(others), None)
     assert {k: v for k, v in figures.items() if not k.startswith("test")} == {
         k: v for k, v in changed.items() if not k.startswith("test")
     }

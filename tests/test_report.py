@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from selfplay.config.metrics import definition, definitions, title
 from selfplay.errors import DataError
 from selfplay.report import write_compare, write_report
 from selfplay.report.compare import group
-from selfplay.report.glossary import ENTRIES, define, entry, title
+from selfplay.report.html import define
 from selfplay.report.run_data import read_run
 from selfplay.report.trace_stats import tally
 from selfplay.store.traces import read_traces
@@ -53,7 +54,7 @@ def test_page_and_json_tell_what_happened_with_the_same_numbers(tmp_path: Path) 
     page = write_report(write_run(tmp_path / "quick"), read_traces)
     twin, text = twin_of(page), Page(page).text
     assert page == tmp_path / "quick" / "report.html"
-    assert twin["schema_version"] == 1 and twin["headline"]["best_round"] == 6
+    assert twin["schema_version"] == 2 and twin["headline"]["best_round"] == 6
     assert twin["headline"]["sentence"] in text and "rose from" in twin["headline"]["sentence"]
     assert "All 6 planned rounds are done." in text
     last = twin["rounds"][-1]
@@ -61,19 +62,19 @@ def test_page_and_json_tell_what_happened_with_the_same_numbers(tmp_path: Path) 
         f"{last['test/greedy_accuracy']:.3f} [{last['test/greedy_accuracy_lo']:.3f}, {last['test/greedy_accuracy_hi']:.3f}]"
         in text
     )
-    stages = twin["panels"]["selection"]["stages"]["6"]
+    stages = twin["sections"]["selection"]["stages"]["6"]
     assert list(stages) == ["sampled", "verified", "right", "accepted", "trained on"]
     assert stages["sampled"] == 240 and stages["accepted"] < stages["right"] < stages["sampled"]
-    assert twin["panels"]["photocopy"]["columns"] == [1, 2, 3, 5, 6]
+    assert twin["sections"]["distribution"]["columns"] == [1, 2, 3, 5, 6]
     assert not twin["notes"]
 
 
 def test_every_metric_shown_is_defined(tmp_path: Path) -> None:
     page = write_report(write_run(tmp_path / "quick", rounds=2), read_traces)
     for row in twin_of(page)["definitions"]:
-        assert row["meaning"] != "No definition is on record for this key.", row
-    assert "No definition is on record" in define(["other/thing"])[0]["meaning"]
-    assert entry("eval/pass_at_16") is not None and title("eval/pass_at_16") == "pass@16"
+        assert row["meaning"] != "This key has no definition." and row["range"], row
+    assert define(["other/thing"])[0]["meaning"] == "This key has no definition."
+    assert definition("eval/pass_at_16") is not None and title("eval/pass_at_16") == "pass@16"
 
 
 def test_a_collapsing_run_says_so_with_the_first_metric_that_moved(tmp_path: Path) -> None:
@@ -81,7 +82,7 @@ def test_a_collapsing_run_says_so_with_the_first_metric_that_moved(tmp_path: Pat
     text = Page(page).text
     assert re.search(r"After the last round, 6, it is 0\.0\d\d\.", text)
     assert "The first metric that moved was collapse_tails/rare_item_coverage, in round 2." in text
-    copied = twin_of(page)["panels"]["photocopy"]
+    copied = twin_of(page)["sections"]["distribution"]
     rare = [name for name, part in copied["groups"].items() if part == "rare"]
     first, last = (sum(copied["rows"][name][k] for name in rare) for k in (0, -1))
     assert len(rare) == 13 and last < first / 3
@@ -113,7 +114,7 @@ def test_no_round_one_round_and_no_traces_each_have_their_sentence(tmp_path: Pat
 def test_damaged_files_and_odd_values_are_said_and_do_not_stop_the_page(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "hurt", rounds=3, attempts=20)
     (folder / "rounds/002/traces.parquet").write_bytes(b"PAR1 not really")
-    (folder / "rounds/000/evaluate/panel.json").write_text("[1, 2")
+    (folder / "rounds/000/evaluate/dev.json").write_text("[1, 2")
     with (folder / "metrics.jsonl").open("a") as file:
         row = {
             "round": 3,
@@ -130,7 +131,7 @@ def test_damaged_files_and_odd_values_are_said_and_do_not_stop_the_page(tmp_path
         file.write(json.dumps(row) + "\n[1]\nnot json\n")
     page = write_report(folder, read_traces)
     notes = twin_of(page)["notes"]
-    assert any("rounds/002/traces.parquet" in note for note in notes) and any("panel.json" in note for note in notes)
+    assert any("rounds/002/traces.parquet" in note for note in notes) and any("dev.json" in note for note in notes)
     assert any("metrics.jsonl: 1 line could not be read." in note for note in notes)
     assert all(note in Page(page).text for note in notes)
 
@@ -150,7 +151,7 @@ def test_what_a_model_wrote_stays_text(tmp_path: Path) -> None:
     )
     names = {tag for tag, _ in page.tags}
     assert not names & {"script", "img", "iframe", "object", "embed", "form", "link", "base"}
-    sources = {found.link for found in ENTRIES.values()}
+    sources = {found.link for found in definitions().values()}
     assert not any(
         name.startswith("on")
         or (name in ("src", "href") and not (value or "").startswith("#") and value not in sources)
@@ -201,10 +202,10 @@ def test_runs_and_seeds_of_one_setting_stand_side_by_side(tmp_path: Path) -> Non
     assert page == tmp_path / "out" / "compare.html" and list(twin["runs"]) == [run.name for run in runs]
     assert [s.name for s in group([read_run(run) for run in runs])] == ["arm (3 seeds)", "arm-unverified"]
     assert twin["headline"]["sentence"].startswith("After round 2, on the test set: arm (3 seeds) is at")
-    mean = twin["panels"]["claim"]["arm (3 seeds)"][-1]
+    mean = twin["sections"]["claim"]["arm (3 seeds)"][-1]
     last = [rows[-1]["test/greedy_accuracy"] for name, rows in twin["runs"].items() if name != "arm-unverified"]
     assert mean[1:] == [pytest.approx(sum(last) / 3), min(last), max(last)]
-    pair = next(d for d in twin["panels"]["outcome"]["differences"] if d["runs"] == ["arm-s0", "arm-unverified"])
+    pair = next(d for d in twin["sections"]["outcome"]["differences"] if d["runs"] == ["arm-s0", "arm-unverified"])
     value, lo, hi = pair["difference"]
     assert pair["tasks"] == 300 and lo < value < hi and lo > 0
     assert "curate.verified_only" in text and "tracking" not in text
@@ -212,7 +213,7 @@ def test_runs_and_seeds_of_one_setting_stand_side_by_side(tmp_path: Path) -> Non
 
 def test_rounds_of_one_run_have_paired_changes_to_round_0_and_to_the_parent(tmp_path: Path) -> None:
     page = write_compare([write_run(tmp_path / "solo", rounds=3, attempts=20)], tmp_path / "solo.html")
-    rows = twin_of(page)["panels"]["rounds"]["rounds"]
+    rows = twin_of(page)["sections"]["rounds"]["rounds"]
     assert [(row["round"], row["parent"]) for row in rows] == [(0, None), (1, 0), (2, 1), (3, 2)]
     value, lo, hi = rows[1]["to_parent"]
     assert rows[1]["tasks"] == 300 and lo <= value <= hi and value == pytest.approx(rows[1]["to_round_0"][0], abs=0.005)
@@ -220,15 +221,15 @@ def test_rounds_of_one_run_have_paired_changes_to_round_0_and_to_the_parent(tmp_
 
 def test_differences_without_kept_tasks_have_no_interval(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / name, rounds=1, attempts=20, verified=name == "a") for name in ("a", "b")]
-    for path in runs[0].glob("rounds/*/evaluate/panel.json"):
+    for path in runs[0].glob("rounds/*/evaluate/dev.json"):
         path.unlink()
-    difference = twin_of(write_compare(runs, tmp_path / "c.html"))["panels"]["outcome"]["differences"][0]
+    difference = twin_of(write_compare(runs, tmp_path / "c.html"))["sections"]["outcome"]["differences"][0]
     assert difference["difference"][1:] == [None, None] and difference["tasks"] == 0
 
 
 def test_compare_refuses_nothing_and_the_same_run_twice(tmp_path: Path) -> None:
     run = write_run(tmp_path / "a", rounds=0)
-    with pytest.raises(DataError, match="no runs were given; name one"):
+    with pytest.raises(DataError, match="no runs were given; name at least one"):
         write_compare([], tmp_path)
     with pytest.raises(DataError, match="given twice"):
         write_compare([run, run], tmp_path)

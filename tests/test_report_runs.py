@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from selfplay.errors import DataError
-from selfplay.report.run_data import best_round, read_run
+from selfplay.report.run_data import read_run
 from tests.support.run_folders import write_run
 
 
@@ -15,7 +15,7 @@ def test_a_run_is_read_with_its_rounds_intervals_and_curve(tmp_path: Path) -> No
     assert len(run.points("eval/greedy_accuracy")) == 4 and run.points("eval/greedy_accuracy")[0][2] is not None
     assert run.strata("eval")["difficulty"][-1] == "eval_difficulty/6"
     assert [row["train/step"] for row in run.curve] == sorted({row["train/step"] for row in run.curve})
-    assert best_round(run.rows) == 3
+    assert run.best == 3
     assert "eval/greedy_accuracy_delta" not in run.keys("eval") and "eval/greedy_accuracy_lo" not in run.keys("eval")
 
 
@@ -33,5 +33,5 @@ def test_damage_becomes_a_sentence_and_the_rest_is_read(tmp_path: Path) -> None:
 def test_no_run_is_refused_with_what_to_give(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such run folder; give the path"):
         read_run(tmp_path / "gone")
-    with pytest.raises(DataError, match="holds no run"):
+    with pytest.raises(DataError, match="is not a run"):
         read_run(tmp_path)

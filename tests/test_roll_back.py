@@ -118,7 +118,7 @@ def test_fork_of_a_later_round_takes_its_ancestors_alone(stopped: OpenRun) -> No
 
 
 def test_verifier_that_accepts_known_wrong_answers_stops_the_run_at_once(tmp_path: Path) -> None:
-    with pytest.raises(GateStopped, match=r"after round 1: collapse alarm level 3: .*known-wrong trace was accepted"):
+    with pytest.raises(GateStopped, match=r"after round 1: collapse alarm level 3: .*accepted a canary"):
         begin(tmp_path, "verify.check.type=python:tests.support.verifiers_of_tests:yes", "audit.canaries=8")
     assert open_run(tmp_path / "a").rounds[1].action == "stop"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from selfplay import open_run
-from selfplay.report.glossary import entry
+from selfplay.config.metrics import definition, is_headline
 from selfplay.tracking import history
 from tests.support import ROOT
 from tests.support.runs import DRIVER, end_state_of
@@ -63,6 +63,9 @@ def test_whole_loop_commits_measures_reports_and_tracks(smoke: Path) -> None:
     sent = list(history(file))
     assert [row["round"] for row in sent if "eval/greedy_accuracy" in row] == [0, 1]
     assert [row["train/step"] for row in sent if "train/loss" in row] == list(range(1, 21))
+    figures = {key for row in sent for key in row if not key.startswith(("_", "traces/"))}
+    assert all(map(is_headline, figures)) and {"collapse_alarm/level", "time/round_seconds"} <= figures
+    assert len(figures) < 45 < len(rows[1]), "the other figures stay in metrics.jsonl"
 
 
 NO_INTERVAL = (
@@ -79,14 +82,14 @@ NO_INTERVAL = (
 def test_every_figure_of_a_run_is_defined_and_estimates_carry_their_intervals(smoke: Path) -> None:
     rows = open_run(smoke).metrics()
     figures = {re.sub(r"(_delta)?(_lo|_hi)?$", "", key) for row in rows for key in row}
-    assert not [key for key in sorted(figures) if entry(key) is None]
+    assert not [key for key in sorted(figures) if definition(key) is None]
     families = {key.partition("/")[0] for key in figures if key.startswith("collapse_")}
     assert families == {f"collapse_{name}" for name in ("quality", "diversity", "tails", "drift", "data", "alarm")}
     drift = {"kl_fwd_seq", "kl_fwd_tok", "token_entropy_free", "token_entropy_ref_prefix", "len_mean", "trunc_rate"}
     assert {f"collapse_drift/{name}" for name in drift} <= set(rows[1])
     for key in rows[1]:
         family, _, name = key.partition("/")
-        counted = name.startswith("known_") or name in (*NO_INTERVAL, "verifier_checked", "verifier_overturned")
+        counted = name.startswith("canary_") or name in (*NO_INTERVAL, "verifier_checked", "verifier_overturned")
         if family in ("collapse_quality", "collapse_diversity", "collapse_tails", "collapse_drift") and not counted:
             stem = re.sub(r"(_lo|_hi)$", "", key)
             assert f"{stem}_lo" in rows[1] and f"{stem}_hi" in rows[1], key

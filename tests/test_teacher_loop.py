@@ -49,8 +49,8 @@ def test_shipped_configuration_runs_against_a_server_and_the_teacher_is_audited(
         assert server.bodies and all(path.endswith("/chat/completions") for path in server.paths)
     run = open_run(tmp_path / "runs/a")
     last = run.metrics()[-1]
-    assert last["collapse_quality/known_right"] == last["collapse_quality/known_wrong"] == 4
-    assert last["collapse_quality/known_right_dropped"] == last["collapse_quality/known_wrong_accepted"] == 0
+    assert last["collapse_quality/canary_right"] == last["collapse_quality/canary_wrong"] == 4
+    assert last["collapse_quality/canary_false_rejects"] == last["collapse_quality/canary_false_accepts"] == 0
     assert {row["truth"] for row in audit_of(tmp_path)} == {"right", "wrong"}
     named = {verdict["verifier"] for trace in run.traces() for verdict in trace["verdicts"]}
     assert {"steps/1", "heuristic/1", "judge/1"} <= named | {"finish/1", "judge/1"}
@@ -65,9 +65,9 @@ def test_judge_decides_and_the_audit_measures_it_by_the_answers(tmp_path: Path) 
     with ScriptedServer(grades) as server:
         play(judged_sums(tmp_path, server.url, "audit: {share: 1.0}\n"), tmp_path)
     last = open_run(tmp_path / "runs/a").metrics()[-1]
-    assert last["collapse_quality/verifier_phi"] == 1.0
-    assert last["collapse_quality/verifier_psi"] == 0.0
-    assert last["collapse_quality/verifier_pstar_margin_lo"] <= last["collapse_quality/verifier_pstar_margin"]
+    assert last["collapse_quality/verifier_tpr"] == 1.0
+    assert last["collapse_quality/verifier_fpr"] == 0.0
+    assert last["collapse_quality/breakdown_error_margin_lo"] <= last["collapse_quality/breakdown_error_margin"]
     assert 0 < last["data/accepted"] < last["data/sampled"]
     assert last["cost/requests"] == len(server.bodies) and last["cost/money"] == 0.0
     assert last["cost/prompt_tokens"] == 7 * len(server.bodies)
@@ -207,10 +207,10 @@ def test_known_wrong_solution_that_a_weak_verifier_accepts_stops_the_run(tmp_pat
     check = "verify: {check: {type: 'python:test_teacher_loop:weak'}}\n"
     path = written(tmp_path, SUMS.replace("rounds: 1", "rounds: 3") + check)
     for _ in range(2):  # and again on the same command
-        with pytest.raises(GateStopped, match="a known-wrong trace was accepted"):
+        with pytest.raises(GateStopped, match="accepted a canary"):
             play(path, tmp_path)
     last = open_run(tmp_path / "runs/a").metrics()[-1]
     assert last["round"] == 1
     assert last["collapse_alarm/level"] == 3
-    assert last["collapse_quality/known_wrong_accepted"] == last["collapse_quality/known_wrong"] == 8
-    assert last["collapse_quality/verifier_psi"] == 1.0, "the audit judges by the answer that the check leaves out"
+    assert last["collapse_quality/canary_false_accepts"] == last["collapse_quality/canary_wrong"] == 8
+    assert last["collapse_quality/verifier_fpr"] == 1.0, "the audit judges by the answer that the check leaves out"

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from selfplay.config.metrics import definitions
 from selfplay.tracking import Tracker, choose_mode
 from tests.support.wandb_files import of_kind, python, rows_of
 
@@ -33,7 +34,9 @@ def test_the_offline_file_holds_each_row_once_with_its_axis_table_summary_and_gr
     folder.mkdir()
     config = {"seed": 3, "owner": "jo@x.org", "gate": {"action": "observe"}}
     privacy = str.maketrans({"@": "#"})
-    tracker = Tracker(folder, config, privacy=lambda text: text.translate(privacy), family="fam", system_metrics=False)
+    tracker = Tracker(
+        folder, config, privacy=lambda text: text.translate(privacy), family="fam", metrics="all", system_metrics=False
+    )
     tracker.log_train([curve_row(1), curve_row(2), curve_row(2), {"note": "no step"}])
     row = {
         "round": 0,
@@ -84,8 +87,8 @@ for n in range(first, last):
     with tracker.follow(train / "curve.jsonl"):
         lines = [{"train/loss": 1.0, "train/step": 10 * n + k, "round": n} for k in range(1, 11)]
         (train / "curve.jsonl").write_text("".join(json.dumps(line) + "\\n" for line in lines))
-    row = {"round": n, "eval/greedy_accuracy": n / 10, "time/all_seconds": 2.0}
-    (train.parent / "COMMIT").write_text(json.dumps({"round": n, "metrics": {"eval/greedy_accuracy": n / 10}, "time": {"time/all_seconds": 2.0}}))
+    row = {"round": n, "eval/greedy_accuracy": n / 10, "time/round_seconds": 2.0}
+    (train.parent / "COMMIT").write_text(json.dumps({"round": n, "metrics": {"eval/greedy_accuracy": n / 10}, "time": {"time/round_seconds": 2.0}}))
     if n == last - 1 and wait >= 0:
         time.sleep(wait)
         os.kill(os.getpid(), signal.SIGKILL)
@@ -108,7 +111,7 @@ def test_killed_between_two_rounds_and_resumed_is_one_series_with_each_step_once
     assert [(r["round"], r.get("train/step")) for r in rows] == [
         (n, step) for n in range(4) for step in [*range(10 * n + 1, 10 * n + 11), None]
     ]
-    assert [r["time/all_seconds"] for r in rows if "train/step" not in r] == [2.0] * 4
+    assert [r["time/round_seconds"] for r in rows if "train/step" not in r] == [2.0] * 4
     assert {r.run_id for r in of_kind(tmp_path, "run")} == {json.loads((tmp_path / "tracking.json").read_text())["id"]}
 
 
@@ -232,6 +235,32 @@ def test_a_dead_wandb_service_costs_warnings_and_not_the_run(tmp_path: Path) -> 
     done = python(code, tmp_path)
     assert done.returncode == 0 and "and the run went on" in done.stdout and "killed 0" not in done.stdout, done.stderr
     assert "tracking: round 1 failed" in done.stderr
+
+
+@pytest.mark.parametrize("metrics", ["headline", "all"])
+def test_a_round_sends_its_headline_figures_or_all_of_them(tmp_path: Path, metrics: Any) -> None:
+    row = {
+        "round": 2,
+        "eval/greedy_accuracy": 0.5,
+        "eval/greedy_accuracy_lo": 0.4,
+        "eval_frequency/rare": 0.1,
+        "collapse_alarm/first_metric": "eval/pass_at_1",
+        "data/dropped_over_cap": 3,
+    }
+    curve = {"round": 2, "train/step": 7, "train/loss": 0.25, "train/entropy": 1.5}
+    with Tracker(tmp_path, {}, privacy="none", metrics=metrics, system_metrics=False) as tracker:
+        tracker.log_train([curve])
+        tracker.log_round(row)
+    kept = {"round", "train/step", "train/loss", "eval/greedy_accuracy", "collapse_alarm/first_metric"}
+    sent = [{key: value for key, value in found.items() if key[0] != "_"} for found in rows_of(tmp_path)]
+    wanted = [{k: v for k, v in given.items() if metrics == "all" or k in kept} for given in (curve, row)]
+    assert sent == wanted
+
+
+def test_about_thirty_figures_of_a_round_are_headline_figures() -> None:
+    chosen = [key for key, found in definitions().items() if found.headline]
+    assert 25 <= sum(not key.startswith("train/") for key in chosen) <= 35
+    assert not any("*" in key or key.endswith(("_lo", "_hi", "_delta")) for key in chosen)
 
 
 def test_a_tracker_cannot_be_built_without_a_privacy_filter(tmp_path: Path) -> None:

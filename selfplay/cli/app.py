@@ -1,6 +1,6 @@
-"""Floor 7: the commands. Each is thin: it reads its arguments, calls one function, and ends with an honest exit code.
+"""Floor 8: the commands. Each reads its arguments, calls one function, and exits with that function's code.
 
-Heavy imports stand inside the commands: `selfplay --help` must not load torch. The only file that imports typer.
+Heavy imports are inside the commands, so that `selfplay --help` loads no torch. The only file that imports typer.
 """
 
 import json
@@ -19,14 +19,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Self-improvement of language models: a student's verified work trains it, round by round, and every round is "
+    help="Self-improvement of language models: a model trains on its own verified work, round by round, and every round is "
     "measured for collapse.\n\nStart with: selfplay run configs/quickstart.yaml",
 )
 
 Config = Annotated[Path, typer.Argument(help="A YAML file, such as configs/quickstart.yaml.", show_default=False)]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(help="key=value pairs laid over it, such as rounds=6 gate.action=observe.", show_default=False),
+    typer.Argument(help="key=value pairs that override it, such as rounds=6 gate.action=observe.", show_default=False),
 ]
 Run = Annotated[Path, typer.Argument(help="A run folder, such as runs/quickstart.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
@@ -34,7 +34,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 
 
 def start() -> None:
-    """Runs the command line; errors of ours end with their own exit code and no traceback."""
+    """Runs the command line; an error of the package ends with its own exit code and without a traceback."""
     from selfplay.errors import SelfplayError
 
     try:
@@ -46,7 +46,8 @@ def start() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print(
-            "selfplay: stopped at once; the chunk in hand is owed again, run the same command to go on", file=sys.stderr
+            "selfplay: stopped at once; rerun the same command to go on, only the unfinished chunk is redone",
+            file=sys.stderr,
         )
         sys.exit(130)
 
@@ -74,7 +75,7 @@ def run(
     runs_dir: Annotated[Path | None, typer.Option(help="Folder of all runs.", show_default=False)] = None,
     debug: Debug = False,
 ) -> None:
-    """Run a self-improvement loop, or resume it: the same command does both.
+    """Run a self-improvement loop, or resume it with the same command.
 
     Exit codes: 0 done, 1 failure, 2 usage or config, 3 try again (an outage; nothing is lost), 4 stopped by the
     collapse gate, 130 interrupted. Ctrl-C once finishes the work in hand, twice stops at once.
@@ -91,7 +92,7 @@ def validate(
     tasks: Annotated[bool, typer.Option("--tasks", help="Read the task files too, all of their rows.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Check a configuration, all faults at once as file:line:col, in under a second and without torch."""
+    """Check a configuration and list all faults as file:line:col, in under a second and without torch."""
     from selfplay.cli.validate import validate_command
 
     validate_command(config, overrides or [], tasks)
@@ -99,7 +100,7 @@ def validate(
 
 @app.command()
 def check(config: Config, overrides: Overrides = None, as_json: Json = False, debug: Debug = False) -> None:
-    """Hold every task to its own verifier before any model is loaded: gold answers pass, near misses fail."""
+    """Check each task against its own verifier before any model is loaded: gold answers pass, near misses fail."""
     from selfplay.cli.validate import check_command
 
     raise typer.Exit(check_command(config, overrides or [], as_json))
@@ -107,7 +108,7 @@ def check(config: Config, overrides: Overrides = None, as_json: Json = False, de
 
 @app.command()
 def report(run: Run, debug: Debug = False) -> None:
-    """Write report.html and report.json of a run anew, and print where they are."""
+    """Write report.html and report.json of a run again, and print where they are."""
     from selfplay.cli.results import report_command
 
     report_command(run)
@@ -119,7 +120,7 @@ def compare(
     out: Annotated[Path, typer.Option(help="Page to write.")] = Path("compare.html"),
     debug: Debug = False,
 ) -> None:
-    """Put runs (and the seeds of one setting) side by side in one page, and in a table here."""
+    """Compare runs (and the seeds of one setting) in one page, and in a table on the terminal."""
     from selfplay.cli.results import compare_command
 
     compare_command(runs, out)
@@ -127,7 +128,7 @@ def compare(
 
 @app.command()
 def status(run: Run, as_json: Json = False, debug: Debug = False) -> None:
-    """Say where a run is, what is done of its round in hand, and why it stopped."""
+    """Show where a run is, which phases of the current round are done, and why it stopped."""
     from selfplay.cli.results import status_command
 
     status_command(run, as_json)
@@ -160,7 +161,7 @@ def export(
     round: Annotated[str, typer.Option(help="best, last, or a number.")] = "best",
     debug: Debug = False,
 ) -> None:
-    """Write a model folder that from_pretrained loads, with nothing else needed (an adapter is merged into its base)."""
+    """Write a model folder that from_pretrained can load by itself (an adapter is merged into its base)."""
     from selfplay.cli.results import export_command
 
     export_command(run, round, out)
@@ -184,7 +185,7 @@ def collapse(
     rules: Annotated[Path | None, typer.Option(help="Alarm rules of your own.", show_default=False)] = None,
     debug: Debug = False,
 ) -> None:
-    """Collapse metrics and alarms of any file of texts by round; no run is needed."""
+    """Compute collapse metrics and alarms for any file of texts by round; no run is needed."""
     from selfplay.cli.collapse import collapse as measure
 
     code = measure(
@@ -229,31 +230,14 @@ def synthesize(
 
 
 @app.command()
-def lab(
-    level: Annotated[
-        int, typer.Argument(help="0 laws (seconds), 1 n-gram model (a minute), 2 transformers (minutes).")
-    ],
-    full: Annotated[bool, typer.Option(help="Level 2 at its registered size: one large GPU.")] = False,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda, for level 2.", show_default=False)] = None,
-    seed: Annotated[int, typer.Option(help="Seed of all arms.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Folder for results and curves.", show_default=False)] = None,
-    debug: Debug = False,
-) -> None:
-    """The collapse lab: does the monitor see collapse where it is known to happen, and only there?"""
-    from selfplay.cli.lab import lab as experiment
-
-    raise typer.Exit(experiment(level, full=full, device=device, seed=seed, out=out))
-
-
-@app.command()
 def doctor(as_json: Json = False, debug: Debug = False) -> None:
-    """Versions, devices, the sandbox tier that is really reached, W&B mode; exit code 1 where something is amiss."""
+    """Show versions, devices, the sandbox tier that works here and the W&B mode; exit code 1 if something is wrong."""
     from selfplay.cli.doctor import doctor as examine
 
     raise typer.Exit(examine(as_json))
 
 
 def _named(overrides: list[str] | None, name: str | None, runs_dir: Path | None) -> list[str]:
-    """Options are overrides too: later ones win."""
+    """Overrides, with the options as further ones; later ones win."""
     quoted = {"name": name, "runs_dir": runs_dir}  # a run may be called 7, or no
     return [*(overrides or []), *(f"{key}={json.dumps(str(value))}" for key, value in quoted.items() if value)]

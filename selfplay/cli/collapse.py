@@ -1,4 +1,4 @@
-"""Floor 7: `selfplay collapse FILE`: metrics and alarms of any file of texts by round; no run and no model needed."""
+"""Floor 8: `selfplay collapse FILE`: metrics and alarms of any file of texts by round; needs no run and no model."""
 
 import html as escaping
 import json
@@ -42,8 +42,8 @@ def collapse(
 
     `reference`: a round's number, or a file of texts (a JSONL(.gz) or parquet with the same text field, or plain text, one
     a line) to hold all rounds against. `group_field` (the task) and `correct_field` (true/false, 1/0, pass/fail) add
-    pass@k and its kin. `rules`: a file of alarm rules in place of the package's own. `html`: also writes the profile
-    as one page that needs nothing else. Returns 0; bad input raises DataError or ConfigError with place and remedy.
+    pass@k and the other metrics of right answers. `rules`: a file of alarm rules in place of the package's own. `html`: also writes the profile
+    as one self-contained page. Returns 0; bad input raises DataError or ConfigError with place and remedy.
     """
     from selfplay.collapse.rounds import RoundTexts, profile
 
@@ -73,7 +73,7 @@ def collapse(
 
 
 def _rules(file: Path | None) -> Any:
-    """The rules of a file; None for the package's own."""
+    """The rules of a file; None stands for the package's own."""
     from selfplay.collapse import load_rules
 
     if file is None:
@@ -112,7 +112,7 @@ def _round_of(row: Mapping[str, Any], field: str, place: str) -> int:
     if not 0 <= value <= MAX_ROUND:  # type: ignore[operator]
         raise DataError(
             f"{place}: the round in field {field!r} is {value!r:.40}, but rounds count from 0 to {MAX_ROUND}; "
-            "mend the row, or give --round-field"
+            "fix the row, or give --round-field"
         )
     return int(value)  # type: ignore[arg-type]
 
@@ -206,7 +206,7 @@ def _print(rows: Sequence[Row]) -> None:
 
 
 def _cell(row: Mapping[str, Any], key: str) -> str:
-    """The value; its interval stands in the JSON and in the page."""
+    """The value; its interval is in the JSON and in the page."""
     return f"{row[key]:.3f}"[:5] if key in row else "-"
 
 
@@ -221,7 +221,7 @@ def _octaves(rounds: Mapping[int, Any]) -> dict[int, list[float]]:
     return {n: rank_octaves(filled[n], budget) for n in chosen}
 
 
-PANELS: dict[str, dict[str, str]] = {
+CHARTS: dict[str, dict[str, str]] = {
     "Variety at equal draws": {
         "distinct-2": "collapse_diversity/distinct_2_fixed",
         "character 4-grams": "collapse_diversity/char_distinct_4_fixed",
@@ -258,10 +258,8 @@ def page(name: str, rows: Sequence[Row], octaves: Mapping[int, Sequence[float]])
 
     charts = []
     pictures = {f"round {n}": [(float(i), y, None, None) for i, y in enumerate(ys)] for n, ys in octaves.items() if ys}
-    charts.append(
-        line_chart(pictures, "The photocopy picture: tokens by rank", "octave of rank, 0 = commonest", "share")
-    )
-    for title, keys in PANELS.items():
+    charts.append(line_chart(pictures, "Tokens by rank, round by round", "octave of rank, 0 = commonest", "share"))
+    for title, keys in CHARTS.items():
         series = {n: points for n, key in keys.items() if (points := _points(rows, key))}
         if series:
             charts.append(line_chart(series, title, "round", "", y_range=(0, 3) if title == "Alarm level" else None))
@@ -301,13 +299,13 @@ _PAGE_STYLE = (
 
 
 def _named(key: str) -> str:
-    """The name that the charts give a key; the key itself where they show it not."""
-    return next((n for keys in PANELS.values() for n, k in keys.items() if k == key and n), key)
+    """The name of a key in the charts; the key itself if no chart shows it."""
+    return next((n for keys in CHARTS.values() for n, k in keys.items() if k == key and n), key)
 
 
 def _in_words(row: Row) -> list[str]:
-    """Why an alarm rang, with the charts' names in place of keys, escaped."""
-    keys = {key: name for keys in PANELS.values() for name, key in keys.items() if name}
+    """Why an alarm was raised, with the names of the charts in place of keys, escaped."""
+    keys = {key: name for keys in CHARTS.values() for name, key in keys.items() if name}
     said = [reason.partition(" ") for reason in row["reasons"]]
     return [escaping.escape(f"{keys.get(key, key)} {rest}") for key, _, rest in said]
 
@@ -318,5 +316,5 @@ def _points(rows: Sequence[Row], key: str) -> list[tuple[float, float, float | N
 
 
 def _shown(lo: float | None, value: float) -> float | None:
-    """The interval's lower end as drawn: a jackknife's may lie below 0, where none of the shown figures can."""
+    """The interval's lower end as drawn: a jackknife's can be below 0, which none of the figures can."""
     return lo if lo is None or value < 0 else max(lo, 0.0)

@@ -1,4 +1,4 @@
-"""`selfplay doctor`: versions, devices, the sandbox tier really reached, W&B's mode; the exit code is honest."""
+"""Floor 8: `selfplay doctor`: versions, devices, the sandbox tier that works here, and W&B's mode."""
 
 import importlib.metadata
 import importlib.util
@@ -16,7 +16,7 @@ from selfplay.sandbox.probe import Reach, try_tier
 _PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "wandb", "numpy", "pyarrow", "pydantic")
 _TESTS = IOTests("solve", [((3,), 16), ((5,), 32)])
 _SOLVE = "\ndef solve(n):\n    act()\n    return n * n + 7\n"
-# each returns right answers only if its forbidden act worked
+# each returns right answers only if its forbidden action worked
 _ATTACKS = {
     "read a file": "def act(): open('/etc/passwd').read()" + _SOLVE,
     "write a file": "def act(): open('/tmp/selfplay-doctor', 'w').write('x')" + _SOLVE,
@@ -84,7 +84,7 @@ def _sandbox() -> dict[str, Any]:
 
 
 def _tracking() -> str:
-    """W&B's mode by the environment alone: nothing is contacted and no key is read out."""
+    """W&B's mode by the environment: nothing is contacted and no key is read."""
     mode = os.environ.get("WANDB_MODE", "")
     if mode:
         return mode
@@ -92,7 +92,7 @@ def _tracking() -> str:
 
 
 def doctor(as_json: bool) -> int:
-    """Print what this machine offers. 0: tier 2 or better, no attack got through, nothing missing; else 1."""
+    """Prints what this machine offers. Returns 0 if tier 2 works, no attack got through and no package is missing; else 1."""
     report: dict[str, Any] = {
         "versions": _versions(),
         "devices": _devices(),

@@ -1,4 +1,4 @@
-"""Floor 7: the commands that read a run: report, compare, status, traces, export."""
+"""Floor 8: the commands that read a run: report, compare, status, traces, export."""
 
 import json
 import shutil
@@ -44,7 +44,7 @@ def _short(row: Mapping[str, Any]) -> list[str]:
 
 
 def status_command(run: Path, as_json: bool) -> None:
-    """Prints where the run stands."""
+    """Prints where the run is, and its rounds."""
     status = open_run(run).status()
     if as_json:
         print(json.dumps(status))
@@ -53,13 +53,13 @@ def status_command(run: Path, as_json: bool) -> None:
         print(round_line(row, header=row["round"] == 0))
     print(f"{run}: {status['state']}" + (f" ({status['reason']})" if status["reason"] else ""))
     if status["phases_done"]:
-        print(f"round {status['round']} in hand: {', '.join(status['phases_done'])} done; {status['chunks']}")
+        print(f"round {status['round']} in progress: {', '.join(status['phases_done'])} done; {status['chunks']}")
 
 
 def traces_command(
     run: Path, number: int | None, wanted: Mapping[str, str | None], task: str | None, limit: int, as_json: bool
 ) -> None:
-    """Prints the traces of a round that match."""
+    """Prints the matching traces of a round."""
     shown = 0
     for row in _matching(open_run(run), number, wanted, task):
         if shown == limit:
@@ -91,7 +91,7 @@ def _matching(
 
 
 def _safe(text: str) -> str:
-    """Text that a model wrote, without what could drive a terminal."""
+    """Text that a model wrote, without characters that control a terminal."""
     return "".join(c if c in "\n\t" or (c.isprintable()) else "?" for c in text)
 
 

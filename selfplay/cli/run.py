@@ -1,4 +1,4 @@
-"""Floor 7: `selfplay run`: shows the run's progress, a line a round, and where its report lies."""
+"""Floor 8: `selfplay run`: shows the progress, a line per round, and where the report is."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ from selfplay.store import Commit, RunFolder
 
 
 def run_command(config: Path, overrides: list[str]) -> None:
-    """Runs or resumes; rank 0 alone speaks."""
+    """Runs or resumes; only rank 0 prints."""
     loaded = load_config(config, overrides)
     if int(os.environ.get("RANK", "0")) != 0:
         start(loaded)

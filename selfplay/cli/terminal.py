@@ -18,12 +18,12 @@ PLAIN_SECONDS = 30.0
 
 
 def console(stream: TextIO | None = None) -> Console:
-    """A console on a stream (stderr by default) that stays plain in pipes and files."""
+    """A console on a stream (stderr by default), plain in pipes and files."""
     return Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """One table on stdout; cells are shown as they are, never read as markup."""
+    """One table on stdout; cells are shown as they are and not read as markup."""
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", expand=False)
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 else "right")

@@ -1,4 +1,4 @@
-"""Floor 1: what the training rows are made of: real share, age, concentration. Keys `collapse_data/`."""
+"""Floor 1: what the training rows are made of: share of human data, age, concentration. Keys `collapse_data/`."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -41,7 +41,7 @@ def provenance_metrics(
     if weights is None:
         del out["collapse_data/tokens_total"]
     if w.sum() > 0:
-        out["collapse_data/real_share"] = float(w[real].sum() / w.sum())
+        out["collapse_data/human_data_share"] = float(w[real].sum() / w.sum())
     made = w[~real].sum()
     if made > 0:
         ages = np.asarray([now - origin for origin in origins if origin is not None], dtype=np.float64)

@@ -101,6 +101,24 @@ TRAINING_METHODS = Registry(
     },
     default="sft",
 )
+METRICS = Registry(
+    "metric",
+    "metric",
+    {
+        "accuracy": "selfplay.runtime.metrics.accuracy:Accuracy",
+        "samples": "selfplay.runtime.metrics.samples:Samples",
+        "wording": "selfplay.runtime.metrics.wording:Wording",
+        "likelihood": "selfplay.runtime.metrics.likelihood:HumanLikelihood",
+        "drift": "selfplay.runtime.metrics.drift:Drift",
+        "provenance": "selfplay.runtime.metrics.provenance:Provenance",
+        "audit": "selfplay.runtime.metrics.audit:Audit",
+        "alarms": "selfplay.runtime.metrics.alarms:Alarms",
+        "data": "selfplay.runtime.metrics.data:Data",
+        "training": "selfplay.runtime.metrics.training:Training",
+        "cost": "selfplay.runtime.metrics.cost:Cost",
+    },
+)
+"""Each is a group of keys in a round's row; see `selfplay.runtime.metrics.base.Metric`."""
 
 
 class PartOf:

@@ -246,6 +246,8 @@ class Tracking(Section):
     """Project at W&B."""
     group: str | None = operation(None)
     """Group of runs at W&B. None: the run's name."""
+    metrics: Literal["headline", "all"] = operation("headline")
+    """Which figures of a round go to W&B: about 30 headline figures, or all; metrics.jsonl always has all."""
     traces: int = operation(50, ge=0, le=200)
     """Sampled traces in each round's table."""
     privacy: Literal["scrub", "none"] = operation("scrub")

@@ -4,7 +4,7 @@ import platform
 from functools import cache
 from importlib import metadata
 
-from selfplay.loop.gate import best_round
+from selfplay.config.metrics import best_round
 from selfplay.runtime.context import RoundContext
 from selfplay.runtime.timing import read_times
 from selfplay.store import Commit, read_json, sha256_of

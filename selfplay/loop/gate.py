@@ -6,16 +6,13 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from selfplay.collapse import Rules, alarms, half_life_rounds, load_rules, slope
+from selfplay.config.metrics import SCORE
 from selfplay.config.tree import Gate
-from selfplay.phases.curate import provenance
 from selfplay.phases.synthesize import synthesis_metrics
 from selfplay.runtime.context import RoundContext
 from selfplay.store import Commit, RoundState, read_json, write_json
 from selfplay.store.run import chain
 from selfplay.tasks.levels import next_level
-
-SCORE = "eval/greedy_accuracy"
-"""What `best` and plateau go by: the dev set, never the test set."""
 
 KL = "collapse_drift/kl_fwd_seq"
 
@@ -40,10 +37,6 @@ def metrics_of(ctx: RoundContext) -> dict[str, Any]:
     for name in ("audit", "curate", "train"):
         place = ctx.at(name) / "DONE"
         found |= read_json(place)["metrics"] if place.is_file() else {}
-    human = [task.reference or "" for task in ctx.resources.source.fixed.anchor]
-    tasks = len(ctx.tasks) if ctx.number else 0
-    most = ctx.config.curate.max_per_task
-    found |= provenance.figures(ctx.run.round(ctx.number), ctx.number, tasks, most, human)
     found |= read_json(ctx.at("evaluate") / "metrics.json")
     return found
 
@@ -146,16 +139,6 @@ def half_life(commits: Sequence[Commit], row: Mapping[str, Any], parent: int | N
             for end, x in (("", life.value), ("_lo", life.lo), ("_hi", life.hi))
         }
     return {key: round(value, 6) for key, value in out.items()}
-
-
-def best_round(commits: Sequence[Commit]) -> int:
-    """The round with the best dev accuracy; the earlier one of equals. Round 0 where nothing was measured.
-
-    A round that was rolled back is never the best: accuracy often rises while a student narrows.
-    """
-    scored = [(commit.metrics.get(SCORE), commit.round) for commit in commits if commit.action != "roll_back"]
-    known = [(score, -number) for score, number in scored if isinstance(score, int | float)]
-    return -max(known)[1] if known else 0
 
 
 def _visible(row: Mapping[str, Any], parent: int | None, action: str) -> dict[str, Any]:

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from selfplay.config import Config, Loaded
+from selfplay.config.metrics import best_round
 from selfplay.config.resolved import resolved_text, science_of
 from selfplay.errors import ConfigError, GateStopped
 from selfplay.loop.commit import commit_round
-from selfplay.loop.gate import best_round, gate
+from selfplay.loop.gate import gate
 from selfplay.loop.phase_subprocess import run_in_subprocess
 from selfplay.phases.audit import audit
 from selfplay.phases.correct import correct

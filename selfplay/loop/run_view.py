@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from selfplay.config.metrics import best_round
 from selfplay.errors import DataError
-from selfplay.loop.gate import best_round
 from selfplay.loop.run import PHASES, name_of
 from selfplay.records import SCHEMA_VERSION
 from selfplay.store import Commit, RunFolder, read_json, sha256_of, write_json
@@ -68,6 +68,7 @@ class OpenRun:
         done = [name for name in names if (folder / name / "DONE").is_file()]
         open_phase = next((name for name in names if (folder / name).is_dir() and name not in done), None)
         chunks = len(list((folder / open_phase).glob("chunk-*.jsonl"))) if open_phase else 0
+        progress = f"{chunks} chunks done" if chunks else "in progress"
         stopped = bool(commits) and commits[-1].action == "stop"
         running = (self.path / "lease.json").is_file()
         state = "stopped by the gate" if stopped else "running, or killed" if running else "at rest"
@@ -79,7 +80,7 @@ class OpenRun:
             "best": best_round(commits) if commits else None,
             "round": number,
             "phases_done": done,
-            "chunks": f"{open_phase}: {chunks} chunks done" if open_phase else "nothing begun",
+            "chunks": f"{open_phase}: {progress}" if open_phase else "nothing begun",
         }
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from selfplay.config import Loaded
+from selfplay.config.metrics import SCORE, best_round
 from selfplay.curate import privacy
 from selfplay.errors import GateStopped, SelfplayError
-from selfplay.loop.gate import SCORE, best_round
 from selfplay.loop.run import Finished, run
 from selfplay.runtime.progress import Listener, Progress
 from selfplay.store import Commit, RunFolder
@@ -90,6 +90,7 @@ class Observer:
                 family=section.group or "",
                 project=section.project,
                 mode=section.mode,
+                metrics=section.metrics,
                 table_rows=section.traces,
                 system_metrics=False,
             )

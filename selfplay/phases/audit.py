@@ -155,7 +155,7 @@ def _kinds(task: Task) -> set[str]:
 
 
 def canary_figures(known: Sequence[Canary], found: Sequence[Judged]) -> dict[str, float]:
-    """Counts; `known_wrong_accepted` above 0 stops the run."""
+    """Counts; `canary_false_accepts` above 0 stops the run."""
     if not known:
         return {}
     said = canaries(
@@ -163,11 +163,11 @@ def canary_figures(known: Sequence[Canary], found: Sequence[Judged]) -> dict[str
         {one.attempt.id: judged.outcome for one, judged in zip(known, found, strict=True)},
     )
     return {
-        f"{PREFIX}/known_wrong_accepted": len(said.wrong_accepted),
-        f"{PREFIX}/known_wrong": said.wrong,
-        f"{PREFIX}/known_right_dropped": len(said.right_dropped),
-        f"{PREFIX}/known_right": said.right,
-        f"{PREFIX}/known_undecided": said.undecided,
+        f"{PREFIX}/canary_false_accepts": len(said.wrong_accepted),
+        f"{PREFIX}/canary_wrong": said.wrong,
+        f"{PREFIX}/canary_false_rejects": len(said.right_dropped),
+        f"{PREFIX}/canary_right": said.right,
+        f"{PREFIX}/canary_undecided": said.undecided,
     }
 
 
@@ -281,7 +281,7 @@ def _stronger(check: Mapping[str, Any], cases: Sequence[tuple[Any, Any]]) -> dic
 
 
 def recheck_figures(again: Sequence[Again], second: Sequence[Judged], totals: Mapping[Side, int]) -> dict[str, float]:
-    """phi, psi, p* and their kin with intervals, and how many were judged again and overturned."""
+    """The verifiers' rates with intervals, how many attempts were judged again and how many verdicts that overturned."""
     if not again:
         return {}
     said: dict[Side, list[Outcome]] = {"accepted": [], "rejected": []}
@@ -291,7 +291,7 @@ def recheck_figures(again: Sequence[Again], second: Sequence[Judged], totals: Ma
     checked = sum(one.checked for one in strata.values())
     if not checked:
         return {}
-    figures = rates(strata["accepted"], strata["rejected"]).metrics(f"{PREFIX}/verifier")
+    figures = rates(strata["accepted"], strata["rejected"]).metrics(PREFIX)
     overturned = strata["accepted"].wrong + strata["rejected"].right
     return {**figures, f"{PREFIX}/verifier_checked": checked, f"{PREFIX}/verifier_overturned": overturned}
 

@@ -1,4 +1,4 @@
-"""Floor 2: the pages a run leaves behind, as self-contained HTML with a JSON twin, and the charts they are made of."""
+"""Floor 2: the pages of a run as self-contained HTML with the same numbers as JSON, and the charts in them."""
 
 from selfplay.report.compare import write_compare
 from selfplay.report.pages import write_report

@@ -1,4 +1,4 @@
-"""Floor 2: runs side by side in one page, seeds of one setting drawn together; one run alone: its rounds side by side."""
+"""Floor 2: the comparison page: runs side by side, with the seeds of one setting drawn together; or the rounds of one run."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from selfplay.collapse import paired_delta
+from selfplay.config.metrics import title
 from selfplay.errors import DataError
 from selfplay.report import html
-from selfplay.report.glossary import title
 from selfplay.report.headline import headline
-from selfplay.report.page_model import PANEL, TEST, Chart, Panel, Table, cell, counted, interval, listed, signed
-from selfplay.report.run_data import Point, RunData, best_round, flatten, number, read_run, spread, triple
+from selfplay.report.page_model import DEV, TEST, Chart, Section, Table, cell, counted, interval, listed, signed
+from selfplay.report.run_data import Point, RunData, flatten, number, read_run, spread, triple
 from selfplay.report.svg import line_chart
 from selfplay.report.svg_primitives import say
 
-_OPERATION = ("name", "runs_dir", "seed", "rounds", "launch.", "tracking.", "keep.", "isolate")
-"""Config keys in which seeds of one setting, or a run and a longer one, may differ."""
+_OPERATION = ("name", "runs_dir", "seed", "rounds", "launch.", "tracking.", "keep.", "phase_subprocess")
+"""Config keys in which runs of one setting may differ."""
 _SIDE_BY_SIDE = (
     TEST,
-    PANEL,
+    DEV,
     "eval/pass_at_1",
     "eval/pass_at_8",
     "collapse_tails/rare_item_coverage",
@@ -37,13 +37,13 @@ _DATA = ("data/accepted", "data/accept_rate", "data/train_rows")
 
 @dataclass(frozen=True)
 class Setting:
-    """Runs that differ in their seed alone."""
+    """Runs that differ only in their seed."""
 
     name: str
     runs: Sequence[RunData]
 
     def points(self, key: str) -> list[Point]:
-        """A metric over the rounds: of one run with its interval, of several their mean with the smallest and largest."""
+        """A metric over the rounds: one run with its interval, or the mean of several with the smallest and the largest value."""
         if len(self.runs) == 1:
             return self.runs[0].points(key)
         by_round: dict[float, list[float]] = {}
@@ -55,19 +55,19 @@ class Setting:
 
 
 def write_compare(runs: Sequence[Path], out: Path) -> Path:
-    """Writes the page `out` (or `out/compare.html` where it is a folder) and its JSON twin beside it; the page's path.
+    """Writes the page `out` (or `out/compare.html` if it is a folder) and the same numbers as JSON beside it; returns its path.
 
-    Runs that differ in their seed alone are drawn as one setting: the mean with a band from the smallest to the largest.
-    Differences between runs are paired over the held-out tasks where both runs measured the same ones. Raises DataError
-    where a folder is no run or none is given.
+    Runs that differ only in their seed are drawn as one setting: the mean with a band from the smallest to the largest value.
+    Differences between runs are paired over the held-out tasks if both measured the same ones. Raises DataError if no run
+    is given or a folder is not a run.
     """
     if not runs:
-        raise DataError("compare: no runs were given; name one run folder or more")
+        raise DataError("compare: no runs were given; name at least one run folder")
     read = _named([read_run(Path(run)) for run in runs])
     target = out / "compare.html" if out.is_dir() or not out.suffix else out
     settings = group(read)
     name = read[0].name if len(read) == 1 else " vs ".join(s.name for s in settings)
-    panels = (
+    sections = (
         [rounds_of(read[0])]
         if len(read) == 1
         else [claim(settings), outcome(settings), curves(settings), differing(settings)]
@@ -77,7 +77,7 @@ def write_compare(runs: Sequence[Path], out: Path) -> Path:
         if len(read) == 1
         else {"sentence": _sentence(settings), "stopped": "", "figures": _figures(settings)}
     )
-    groups = [("Rounds side by side" if len(read) == 1 else "Side by side", panels)]
+    groups = [("Rounds side by side" if len(read) == 1 else "Side by side", sections)]
     notes = [f"{run.name}: {note}" for run in read for note in run.notes]
     more = {"runs": {run.name: run.rows for run in read}, "notes": notes}
     html.write_whole(target.with_suffix(".json"), html.twin("comparison", name, told, groups, more))
@@ -86,12 +86,12 @@ def write_compare(runs: Sequence[Path], out: Path) -> Path:
 
 
 def _named(runs: Sequence[RunData]) -> list[RunData]:
-    """Runs with names of their own: the parent folder is added where two share one."""
+    """Runs with unique names: the parent folder is added if two share a name."""
     names = [run.name for run in runs]
     made = [run if names.count(run.name) == 1 else _renamed(run) for run in runs]
     if len({run.name for run in made}) < len(made):
         raise DataError(
-            f"compare: a run was given twice among {', '.join(map(str, (run.path for run in runs)))}; name each once"
+            f"compare: a run was given twice in {', '.join(map(str, (run.path for run in runs)))}; name each once"
         )
     return made
 
@@ -102,7 +102,7 @@ def _renamed(run: RunData) -> RunData:
 
 
 def group(runs: Sequence[RunData]) -> list[Setting]:
-    """Runs by setting, in the order given; a run without a readable config stands alone."""
+    """Runs grouped by setting, in the given order; a run whose config cannot be read is its own setting."""
     found: dict[str, list[RunData]] = {}
     for run in runs:
         science = {k: v for k, v in flatten(run.config).items() if not k.startswith(_OPERATION)}
@@ -120,7 +120,7 @@ def _shared_name(names: Sequence[str]) -> str:
 
 
 def _main_key(settings: Sequence[Setting]) -> str:
-    return TEST if all(s.points(TEST) for s in settings) else PANEL
+    return TEST if all(s.points(TEST) for s in settings) else DEV
 
 
 def _common_round(settings: Sequence[Setting], key: str) -> float | None:
@@ -139,14 +139,14 @@ def _sentence(settings: Sequence[Setting]) -> str:
     if last is None:
         return "No round has an accuracy in all of them yet."
     told = [f"{s.name} is at {say(_at(s, key, last)[1])}" for s in settings]
-    return f"After round {say(last)}, on the {'test set' if key == TEST else 'panel'}: {listed(told)}."
+    return f"After round {say(last)}, on the {'test set' if key == TEST else 'dev set'}: {listed(told)}."
 
 
 def _figures(settings: Sequence[Setting]) -> list[dict[str, str]]:
     key = _main_key(settings)
     made = []
     for s in settings:
-        best = [(r, number(run.row(r), key)) for run in s.runs if (r := best_round(run.rows)) is not None]
+        best = [(r, number(run.row(r), key)) for run in s.runs if (r := run.best) is not None]
         found = spread(v for _, v in best if v is not None)
         rounds = listed(sorted({str(r) for r, _ in best}))
         if found and len(best) > 1:
@@ -165,25 +165,25 @@ def _chart(settings: Sequence[Setting], key: str, *, wide: bool = False) -> Char
     return Chart(line_chart(lines, title(key), "round", unit, width=width, height=height), wide=wide)
 
 
-def claim(settings: Sequence[Setting]) -> Panel:
-    """The one picture: accuracy over the rounds."""
+def claim(settings: Sequence[Setting]) -> Section:
+    """The main chart: accuracy over the rounds."""
     key = _main_key(settings)
     if not any(s.points(key) for s in settings):
-        return Panel("claim", "Accuracy", missing="None of the runs has an accuracy yet.")
+        return Section("claim", "Accuracy", missing="None of the runs has an accuracy yet.")
     seeds = [s for s in settings if len(s.runs) > 1]
     bands = "Shaded: 95 % intervals over tasks" + (
         "; for several seeds from the smallest to the largest, the line is their mean" if seeds else ""
     )
     data = {s.name: s.points(key) for s in settings}
-    return Panel("claim", "Accuracy by round", f"{bands}.", [_chart(settings, key, wide=True)], keys=[key], data=data)
+    return Section("claim", "Accuracy by round", f"{bands}.", [_chart(settings, key, wide=True)], keys=[key], data=data)
 
 
-def outcome(settings: Sequence[Setting]) -> Panel:
-    """Where each run stands after the last round they share, and by how much they differ."""
+def outcome(settings: Sequence[Setting]) -> Section:
+    """Each run after the last round that all have, and the differences between them."""
     key = _main_key(settings)
     last = _common_round(settings, key)
     if last is None:
-        return Panel("outcome", "After the same round", missing="The runs share no round with an accuracy.")
+        return Section("outcome", "After the same round", missing="The runs share no round with an accuracy.")
     runs = [run for s in settings for run in s.runs]
     rows = []
     for run in runs:
@@ -203,8 +203,8 @@ def outcome(settings: Sequence[Setting]) -> Panel:
     )
     pairs = [_difference(a, b, key, int(last)) for i, a in enumerate(runs) for b in runs[i + 1 :]][:12]
     second = Table("Differences between runs, 95 % intervals", ["runs", "difference", "how"], [p[0] for p in pairs])
-    lead = "A paired difference compares the same held-out tasks; it says nothing of other seeds."
-    return Panel(
+    lead = "A paired difference compares the same held-out tasks; it does not cover other seeds."
+    return Section(
         "outcome",
         "After the same round",
         lead,
@@ -215,8 +215,8 @@ def outcome(settings: Sequence[Setting]) -> Panel:
 
 
 def solved(run: RunData, number_: int, part: str) -> dict[str, float]:
-    """Held-out tasks of a round and whether they were solved (1.0 or 0.0); empty where the run does not keep them."""
-    path = run.path / "rounds" / f"{number_:03d}" / "evaluate" / "panel.json"
+    """Held-out tasks of a round and whether they were solved (1.0 or 0.0); empty if the run did not keep them."""
+    path = run.path / "rounds" / f"{number_:03d}" / "evaluate" / "dev.json"
     try:
         found = json.loads(path.read_bytes()).get(part)
     except (OSError, ValueError, AttributeError):
@@ -227,8 +227,8 @@ def solved(run: RunData, number_: int, part: str) -> dict[str, float]:
 
 
 def _difference(a: RunData, b: RunData, key: str, last: int) -> tuple[list[str], dict[str, Any]]:
-    """a minus b at one round: paired where both keep the same tasks, else the plain difference."""
-    part = "test" if key == TEST else "panel"
+    """a minus b at one round: paired if both kept the same tasks, else the plain difference without an interval."""
+    part = "test" if key == TEST else "dev"
     found, n = paired(solved(a, last, part), solved(b, last, part))
     names = f"{a.name} \u2212 {b.name}"
     if n:
@@ -249,7 +249,7 @@ def _difference(a: RunData, b: RunData, key: str, last: int) -> tuple[list[str],
 def paired(
     a: Mapping[str, float], b: Mapping[str, float]
 ) -> tuple[tuple[float | None, float | None, float | None], int]:
-    """Mean difference over the tasks of both with its 95 % bootstrap interval, and their number."""
+    """Mean difference over the tasks that both have, its 95 % bootstrap interval, and the number of tasks."""
     both = sorted(a.keys() & b.keys())
     if not both:
         return (None, None, None), 0
@@ -258,22 +258,22 @@ def paired(
 
 
 def _or_all(settings: Sequence[Setting], key: str) -> str:
-    """The key for 8 samples, or that for all n where the runs do not sample 8."""
+    """The key for 8 samples, or the one for all n if the runs do not sample 8."""
     return key if any(s.points(key) for s in settings) or not key.endswith("_8") else f"{key.removesuffix('8')}n"
 
 
-def curves(settings: Sequence[Setting]) -> Panel:
+def curves(settings: Sequence[Setting]) -> Section:
     """The other measures of progress and collapse, side by side."""
     main = _main_key(settings)
     wanted = [_or_all(settings, key) for key in (*_SIDE_BY_SIDE, *_MORE, *_DATA)]
     keys = [key for key in dict.fromkeys(wanted) if key != main and any(s.points(key) for s in settings)]
     if not keys:
-        return Panel("curves", "More measures", missing="The runs share no further measures.")
+        return Section("curves", "More measures", missing="The runs share no further measures.")
     data = {key: {s.name: s.points(key) for s in settings} for key in keys}
-    return Panel("curves", "More measures", charts=[_chart(settings, key) for key in keys], keys=keys, data=data)
+    return Section("curves", "More measures", charts=[_chart(settings, key) for key in keys], keys=keys, data=data)
 
 
-def differing(settings: Sequence[Setting]) -> Panel:
+def differing(settings: Sequence[Setting]) -> Section:
     """Config keys in which the settings differ."""
     flats = [flatten(s.runs[0].config) for s in settings]
     keys = sorted({k for flat in flats for k in flat if not k.startswith(("name", "runs_dir"))})
@@ -283,12 +283,12 @@ def differing(settings: Sequence[Setting]) -> Panel:
         if len({str(flat.get(k)) for flat in flats}) > 1
     ]
     if not rows:
-        return Panel("settings", "What differs", missing="Their configurations do not differ, or could not be read.")
+        return Section("settings", "What differs", missing="Their configurations do not differ, or could not be read.")
     seeds = [
         f"{s.name}: seeds {listed(str(run.config.get('seed')) for run in s.runs)}" for s in settings if len(s.runs) > 1
     ]
-    lead = f"Settings in which they differ; all else is equal. {'. '.join(seeds)}"
-    return Panel(
+    lead = f"The runs differ in these settings only. {'. '.join(seeds)}"
+    return Section(
         "settings",
         "What differs",
         lead,
@@ -297,12 +297,12 @@ def differing(settings: Sequence[Setting]) -> Panel:
     )
 
 
-def rounds_of(run: RunData) -> Panel:
+def rounds_of(run: RunData) -> Section:
     """One run's rounds in a table, each with its change to round 0 and to its parent, paired over tasks."""
-    key = TEST if run.points(TEST) else PANEL
-    part = "test" if key == TEST else "panel"
+    key = TEST if run.points(TEST) else DEV
+    part = "test" if key == TEST else "dev"
     if not run.points(key):
-        return Panel("rounds", "Rounds", missing="No round has an accuracy yet.")
+        return Section("rounds", "Rounds", missing="No round has an accuracy yet.")
     rows, data = [], []
     for row in run.rows:
         n = row["round"]
@@ -312,7 +312,7 @@ def rounds_of(run: RunData) -> Panel:
             if isinstance(parent, int)
             else ((None, None, None), 0)
         )
-        sides = [cell(row, k) for k in (PANEL, "collapse_tails/rare_item_coverage") if run.points(k)]
+        sides = [cell(row, k) for k in (DEV, "collapse_tails/rare_item_coverage") if run.points(k)]
         rows.append([str(n), say(parent), cell(row, key), signed(*triple(row, f"{key}_delta")), signed(*step), *sides])
         data.append(
             {
@@ -324,14 +324,14 @@ def rounds_of(run: RunData) -> Panel:
                 "tasks": tasks,
             }
         )
-    names = [title(k) for k in (PANEL, "collapse_tails/rare_item_coverage") if run.points(k)]
+    names = [title(k) for k in (DEV, "collapse_tails/rare_item_coverage") if run.points(k)]
     columns = ["round", "parent", title(key), "change to round 0", "change to parent", *names]
     sized = f" over {counted(max(d['tasks'] for d in data), 'task')}" if any(d["tasks"] for d in data) else ""
     lead = f"Changes are paired{sized}, with 95 % bootstrap intervals."
-    lines = {"test" if key == TEST else "panel": run.points(key)}
+    lines = {"test" if key == TEST else "dev": run.points(key)}
     chart = Chart(line_chart(lines, title(key), "round", "share of tasks solved", width=960, height=340), wide=True)
-    best = best_round(run.rows)
-    more = f" Best by the panel: round {best}, {interval(*triple(run.row(best), PANEL))}." if best is not None else ""
-    return Panel(
+    best = run.best
+    more = f" Best on the dev set: round {best}, {interval(*triple(run.row(best), DEV))}." if best is not None else ""
+    return Section(
         "rounds", "Rounds", lead + more, [chart], [Table("By round", columns, rows)], keys=[key], data={"rounds": data}
     )

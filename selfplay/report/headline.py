@@ -1,19 +1,19 @@
-"""Floor 2: the top of a page: what happened, the best round, why it stopped."""
+"""Floor 2: the top of a page: what happened, the best round, and why the run stopped."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from selfplay.report.page_model import PANEL, TEST, counted, signed
-from selfplay.report.run_data import RunData, best_round, number, setting, triple
+from selfplay.report.page_model import DEV, TEST, counted, signed
+from selfplay.report.run_data import RunData, number, setting, triple
 from selfplay.report.svg_primitives import say
 from selfplay.report.times import clock, round_seconds
 
 
 def headline(run: RunData) -> dict[str, Any]:
     """What happened, the best round and why it stopped: `sentence`, `stopped`, `figures` [(label, value, note)]."""
-    best = best_round(run.rows, PANEL)
-    key = TEST if run.points(TEST) else PANEL
-    where = "test set" if key == TEST else "panel"
+    best = run.best
+    key = TEST if run.points(TEST) else DEV
+    where = "test set" if key == TEST else "dev set"
     found: dict[str, Any] = {"best_round": best, "stopped": stopped(run), "sentence": "", "figures": []}
     if not run.rows:
         return {**found, "sentence": "No round is committed yet: there is nothing to report."}
@@ -23,7 +23,7 @@ def headline(run: RunData) -> dict[str, Any]:
         found["sentence"] = f"{counted(len(run.rows), 'round')} committed; no accuracy was measured."
     elif best == first["round"]:
         found["sentence"] = (
-            f"The {where} accuracy was {say(then)} at round {best}, and no later round did better on the panel."
+            f"Greedy accuracy on the {where} was {say(then)} at round {best}, and no later round did better on the dev set."
         )
     else:
         word = "rose" if now > then else "fell" if now < then else "stayed"
@@ -63,7 +63,7 @@ def _figures(
         (
             "Best round",
             f"{last['round']} of {max(run.rounds)}",
-            "by the panel's greedy accuracy" + (f"; {planned} planned" if planned != max(run.rounds) else ""),
+            "by greedy accuracy on the dev set" + (f"; {planned} planned" if planned != max(run.rounds) else ""),
         ),
         (f"Accuracy, {where}", value, told),
     ]
@@ -96,7 +96,7 @@ def _apart(row: Mapping[str, Any], key: str) -> tuple[str, str]:
 
 
 def stopped(run: RunData) -> str:
-    """Why the run is where it is, in a sentence."""
+    """Why the run stopped or has not finished, in a sentence."""
     if not run.rows:
         return "It has not finished a round."
     last, planned = max(run.rounds), setting(run.config, "rounds")
@@ -105,6 +105,8 @@ def stopped(run: RunData) -> str:
     if commit.get("action") == "stop":
         return f"The gate stopped it after round {last}{': ' + reason if reason else ''}."
     if isinstance(planned, int) and last >= planned:
-        return f"All {counted(planned, 'planned round')} are done."
+        return (
+            "The only planned round is done." if planned == 1 else f"All {counted(planned, 'planned round')} are done."
+        )
     of = f" of {planned}" if isinstance(planned, int) else ""
     return f"It is under way or was interrupted after round {last}{of}; the same command goes on."

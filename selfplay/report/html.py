@@ -1,4 +1,4 @@
-"""Floor 2: panels to HTML, the only file that imports jinja2. Pages are self-contained, escape all text and run nothing.
+"""Floor 2: from sections to HTML; the only file that imports jinja2. Pages are self-contained, escape all text and run nothing.
 
 The content security policy allows one style sheet, by its hash, and nothing else: no script, no fetch, no form.
 """
@@ -8,38 +8,38 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from selfplay import __version__
-from selfplay.report.glossary import define
-from selfplay.report.page_model import Panel
+from selfplay.config.metrics import Definition, definition
+from selfplay.report.page_model import Section
 from selfplay.report.svg import STYLE
 
-SCHEMA_VERSION = 1
-"""Of report.json and the comparison's JSON; fields are only added."""
+SCHEMA_VERSION = 2
+"""Of report.json and of the comparison's JSON."""
 _TEMPLATES = Path(__file__).parent / "templates"
 _CONTROL = {
     c: "\ufffd"
     for c in [*range(32), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
     if c not in (9, 10)
 }
-"""Control characters and those that turn the direction of text, which could make a page read as something else."""
+"""Control characters, and characters that change the direction of text: both could make a page read as something else."""
 
 
 def page(
     kind: str,
     name: str,
     headline: Mapping[str, Any],
-    groups: Sequence[tuple[str, Sequence[Panel]]],
+    groups: Sequence[tuple[str, Sequence[Section]]],
     notes: Sequence[str],
 ) -> str:
-    """One page: a headline, and groups of panels under their headings. `notes` are sentences about what is missing."""
+    """One page: a headline, and groups of sections under their headings. `notes` are sentences about what is missing."""
     style = STYLE + (_TEMPLATES / "page.css").read_text(encoding="utf-8")
     allowed = "sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    keys = [key for _, panels in groups for panel in panels for key in panel.keys]
+    keys = [key for _, sections in groups for section in sections for key in section.keys]
     text: str = _template().render(
         kind=kind,
         name=name,
@@ -56,7 +56,7 @@ def page(
 
 @cache
 def _template() -> Any:
-    """The page's template, compiled once a process."""
+    """The page's template, compiled once per process."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -73,21 +73,40 @@ def twin(
     kind: str,
     name: str,
     headline: Mapping[str, Any],
-    groups: Sequence[tuple[str, Sequence[Panel]]],
+    groups: Sequence[tuple[str, Sequence[Section]]],
     more: Mapping[str, Any],
 ) -> str:
     """The page's numbers as JSON; NaN and infinities are null."""
-    panels = [panel for _, group in groups for panel in group]
+    sections = [section for _, group in groups for section in group]
     content = {
         "schema_version": SCHEMA_VERSION,
         "kind": kind,
         "name": name,
         "headline": dict(headline),
         **more,
-        "panels": {p.id: {"title": p.title, "missing": p.missing, "lead": p.lead, **p.data} for p in panels},
-        "definitions": define(key for panel in panels for key in panel.keys),
+        "sections": {p.id: {"title": p.title, "missing": p.missing, "lead": p.lead, **p.data} for p in sections},
+        "definitions": define(key for section in sections for key in section.keys),
     }
     return json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def define(keys: Iterable[str]) -> list[dict[str, str]]:
+    """Definitions of the keys shown, in order; keys with the same definition are put together."""
+    groups: dict[Definition, list[str]] = {}
+    for key in dict.fromkeys(keys):
+        found = definition(key) or Definition("", "This key has no definition.", "Unknown.", "")
+        groups.setdefault(found, []).append(key)
+    return [
+        {
+            "title": d.title,
+            "meaning": d.meaning,
+            "estimator": d.estimator,
+            "range": d.range,
+            "link": d.link,
+            "keys": ", ".join(keys),
+        }
+        for d, keys in groups.items()
+    ]
 
 
 def _plain(value: Any) -> Any:
@@ -101,7 +120,7 @@ def _plain(value: Any) -> Any:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes the file whole or not at all; lone surrogates become question marks."""
+    """Writes the whole file or nothing; lone surrogates become question marks."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with fresh.open("wb") as file:

@@ -1,4 +1,4 @@
-"""Floor 2: what a page is made of: panels with charts and tables, and the words for numbers in them."""
+"""Floor 2: what a page is made of: sections with charts and tables, and the words for numbers in them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,8 +7,8 @@ from typing import Any
 from selfplay.report.run_data import Point, Row, RunData, triple
 from selfplay.report.svg_primitives import say
 
-PANEL, TEST = "eval/greedy_accuracy", "test/greedy_accuracy"
-"""The figure that rounds are compared by, and the one that no decision reads."""
+DEV, TEST = "eval/greedy_accuracy", "test/greedy_accuracy"
+"""The figure by which rounds are compared, and the one that no decision reads."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     folded: bool = False
-    """Shown only once the reader opens it."""
+    """Shown when the reader opens it."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class Panel:
-    """One section of a page; with nothing to show, `missing` says why in a sentence."""
+class Section:
+    """One section of a page; if it has nothing to show, `missing` says why in a sentence."""
 
     id: str
     title: str
@@ -45,11 +45,11 @@ class Panel:
     keys: Sequence[str] = ()
     """Metric keys shown, to be defined at the page's end."""
     data: dict[str, Any] = field(default_factory=dict)
-    """The same numbers, for the JSON twin."""
+    """The same numbers, for the JSON file."""
 
 
 def cell(row: Row, key: str) -> str:
-    """Value with its interval, a dash where there is none."""
+    """Value with its interval; a dash if there is none."""
     return interval(*triple(row, key))
 
 
@@ -81,7 +81,7 @@ def counted(number: float, singular: str, plural: str = "") -> str:
 
 
 def by_round(run: RunData, keys: Sequence[str], names: Sequence[str], caption: str, folded: bool = False) -> Table:
-    """A table of some keys, a row a round; keys that no round has are left out."""
+    """A table with a row per round and a column per key; keys that no round has are left out."""
     shown = [(key, name) for key, name in zip(keys, names, strict=True) if run.points(key)]
     rows = [[str(row["round"]), *(_of(row, key) for key, _ in shown)] for row in run.rows]
     return Table(caption, ["round", *(name for _, name in shown)], rows, folded)
@@ -92,7 +92,7 @@ def _of(row: Row, key: str) -> str:
 
 
 def without_twins(lines: Mapping[str, Sequence[Point]]) -> dict[str, Sequence[Point]]:
-    """The lines; that of all n samples is left out where it equals another, as pass@n does pass@8 for n = 8."""
+    """The lines without that of all n samples if it equals another one, as pass@n equals pass@8 for n = 8."""
     others = [list(points) for name, points in lines.items() if not name.endswith("n")]
     return {name: points for name, points in lines.items() if not name.endswith("n") or list(points) not in others}
 

@@ -1,21 +1,21 @@
-"""Floor 2: the report of one run: which panels it has, in which order."""
+"""Floor 2: the report of one run: its sections and their order."""
 
 from functools import lru_cache
 from pathlib import Path
 
-from selfplay.report import html, panels, profile, times
+from selfplay.report import html, profile, sections, times
 from selfplay.report.headline import headline
-from selfplay.report.page_model import Panel
+from selfplay.report.page_model import Section
 from selfplay.report.run_data import RunData, read_run
 from selfplay.report.trace_stats import Tally, TraceReader, tally
 
 
 def write_report(run: Path, read_traces: TraceReader | None = None) -> Path:
-    """Writes `report.html` and `report.json` into the run folder, each whole or not at all; the page's path.
+    """Writes `report.html` and `report.json` into the run folder, each as a whole or not at all; returns the page's path.
 
     `read_traces` gives the rows of a traces.parquet (`selfplay.store.traces.skim_traces`); None leaves out what needs traces:
-    the photocopy and the examples. A run with no round, one round or holes gives a page that says so. Raises DataError
-    where the folder is no run, OSError where it cannot be written.
+    the distribution of accepted attempts and the examples. If rounds are missing, the page says so. Raises DataError if the
+    folder is not a run, OSError if it cannot be written.
     """
     data = read_run(run)
     tallies = read_tallies(data, read_traces)
@@ -46,21 +46,21 @@ def read_tallies(data: RunData, read_traces: TraceReader | None) -> dict[int, Ta
 
 @lru_cache(maxsize=256)
 def _tallied(number: int, path: Path, changed: int, read_traces: TraceReader) -> Tally:
-    """A committed round's traces change no more: a run that writes its report every round reads each file once."""
+    """Traces of a committed round no longer change: a run that writes its report every round reads each file once."""
     return tally(number, read_traces(path))
 
 
-def _groups(data: RunData, tallies: dict[int, Tally]) -> list[tuple[str, list[Panel]]]:
+def _groups(data: RunData, tallies: dict[int, Tally]) -> list[tuple[str, list[Section]]]:
     collapse = [
-        profile.photocopy(tallies),
+        profile.distribution(tallies),
         profile.balance(data),
         *profile.families(data),
         profile.provenance(data),
         profile.alarms(data),
     ]
     return [
-        ("Progress", [panels.accuracy(data), panels.selection(data, tallies)]),
+        ("Progress", [sections.accuracy(data), sections.selection(data, tallies)]),
         ("Collapse profile", [p for p in collapse if not p.missing] + [p for p in collapse if p.missing]),
-        ("The work", [times.time(data), times.training(data), panels.examples(tallies)]),
-        ("Record", [panels.setup(data)]),
+        ("The work", [times.time(data), times.training(data), sections.examples(tallies)]),
+        ("Record", [sections.setup(data)]),
     ]

@@ -1,7 +1,4 @@
-"""Floor 2: the collapse profile of a run: does the copy of the copy still hold the tails?
-
-Distribution and tails by round, quality against diversity, drift, provenance, alarms with the first metric that moved.
-"""
+"""Floor 2: sections of the collapse profile: distribution and tails by round, quality against diversity, drift, provenance, alarms."""
 
 import itertools
 import math
@@ -9,10 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from selfplay.report.glossary import entry, title
-from selfplay.report.page_model import PANEL, Chart, Panel, Table, cell, interval, pick, signed, without_twins
-from selfplay.report.panels import rows_by_kind
+from selfplay.config.metrics import definition, title
+from selfplay.report.page_model import DEV, Chart, Section, Table, cell, interval, pick, signed, without_twins
 from selfplay.report.run_data import Point, RunData, number, triple
+from selfplay.report.sections import rows_by_kind
 from selfplay.report.svg import bar_chart, bar_matrix, line_chart, scatter
 from selfplay.report.svg_primitives import say
 from selfplay.report.trace_stats import LENGTHS, Tally
@@ -25,17 +22,19 @@ FAMILIES = {
     "collapse_data": "Provenance",
 }
 MOST_ROWS = 32
-"""Rows of the photocopy picture; the rarest of more are put together."""
+"""Most rows of the picture of the distribution; the rarest values are put together."""
 _COARSE = {"difficulty", "frequency", "split", "source"}
-"""Tags that are strata of tasks rather than things that a solution is made of."""
+"""Tags that are strata of tasks, not parts of a solution."""
 _FIRST_CHOICE = ("unique_correct_at_", "heterozygosity", "hill2_u", "distinct_2", "vendi")
 
 
-def photocopy(tallies: Mapping[int, Tally]) -> Panel:
-    """The distribution of what was accepted, round by round, rare things last."""
+def distribution(tallies: Mapping[int, Tally]) -> Section:
+    """The distribution of the accepted attempts over the values of one tag, by round, rare values last."""
     usable = [t for t in tallies.values() if t.accepted]
     if not usable:
-        return Panel("photocopy", "The photocopy", missing="No round has accepted attempts to compare.")
+        return Section(
+            "distribution", "What was accepted, round by round", missing="No round has accepted attempts to compare."
+        )
     shown = [next(t for t in usable if t.round == r) for r in pick(sorted(t.round for t in usable), 5)]
     family = _family(usable)
     counts = {t.round: t.tags.get(family, Counter()) if family else _length_bins(t) for t in shown}
@@ -43,10 +42,10 @@ def photocopy(tallies: Mapping[int, Tally]) -> Panel:
     columns = [f"round {t.round} (n = {say(t.accepted)})" for t in shown]
     charts = [_matrix(part, rows, columns, groups, family) for part in dict.fromkeys(groups.values()) if len(rows) > 1]
     charts += [*_frequency(usable), *_variety(usable, family)]
-    rule = f"Rare: the lower half by share in round {shown[0].round}, drawn on its own scale." if family else ""
-    lead = f"If rounds copy themselves, the common grows and the rare fades from left to right. {rule}".strip()
+    rule = f"Rare: the lower half by share in round {shown[0].round}, drawn on a scale of its own." if family else ""
+    lead = f"If the student collapses, common values grow and rare ones fade from left to right. {rule}".strip()
     data = {"columns": [t.round for t in shown], "rows": rows, "groups": groups}
-    return Panel("photocopy", "The photocopy", lead, charts, data=data)
+    return Section("distribution", "What was accepted, round by round", lead, charts, data=data)
 
 
 def _matrix(
@@ -60,12 +59,12 @@ def _matrix(
 
 
 def _variety(tallies: Sequence[Tally], family: str) -> list[Chart]:
-    """Different values met in equally many draws: the expected number by rarefaction, as more attempts show more."""
+    """Expected number of different values in equally many draws (rarefaction), since more attempts show more values."""
     counts = {t.round: t.tags[family] for t in sorted(tallies, key=lambda t: t.round) if family and t.tags.get(family)}
     if len(counts) < 2:
         return []
     kinds = max(len(c) for c in counts.values())
-    draws = min(kinds, *(c.total() for c in counts.values()))  # so few that every round still misses some
+    draws = min(kinds, *(c.total() for c in counts.values()))  # few enough that every round misses some
     met = {r: round(sum(1 - _missed(c.total(), n, draws) for n in c.values()), 3) for r, c in counts.items()}
     points: list[Point] = [(float(r), value, None, None) for r, value in met.items()]
     name = f"Different {family}s among the accepted"
@@ -82,7 +81,7 @@ def _missed(total: int, count: int, draws: int) -> float:
 
 
 def _family(tallies: Sequence[Tally]) -> str:
-    """The tag family with the most different values, four at least; "" where there is none."""
+    """The tag with the most different values, at least four; "" if there is none."""
     sizes = Counter[str]()
     for tally in tallies:
         for family, values in tally.tags.items():
@@ -101,7 +100,7 @@ def _length_bins(tally: Tally) -> Counter[str]:
 def _ranked(
     shown: Sequence[Tally], counts: Mapping[int, Counter[str]], ordered: bool
 ) -> tuple[dict[str, list[float]], dict[str, str]]:
-    """Shares by value, common first, and each value's group."""
+    """Shares by value, common ones first, and the group of each value."""
     names = list(dict.fromkeys(name for found in counts.values() for name in found))
     if ordered:
         totals = sum(counts.values(), Counter[str]())
@@ -118,7 +117,7 @@ def _ranked(
 
 
 def _frequency(tallies: Sequence[Tally]) -> list[Chart]:
-    """Common against rare tasks among the accepted, where the tasks say which they are."""
+    """Common against rare tasks among the accepted, if the tasks are tagged so."""
     found = {str(t.round): t.tags["frequency"] for t in sorted(tallies, key=lambda t: t.round) if "frequency" in t.tags}
     shares = {
         r: {name: c[name] / max(1, c.total()) for name in ("common", "rare", *c) if name in c} for r, c in found.items()
@@ -130,16 +129,18 @@ def _frequency(tallies: Sequence[Tally]) -> list[Chart]:
     )
 
 
-def balance(run: RunData) -> Panel:
+def balance(run: RunData) -> Section:
     """Quality against diversity over the rounds."""
-    quality = next((k for k in ("eval/pass_at_1", PANEL) if run.points(k)), "")
+    quality = next((k for k in ("eval/pass_at_1", DEV) if run.points(k)), "")
     keys = [key for key in run.keys("collapse_diversity") if not key.endswith("_n")]
     diversity = next(
         (k for word in _FIRST_CHOICE for k in sorted(keys, reverse=True) if k.partition("/")[2].startswith(word)), ""
     )
     diversity = diversity or (keys[0] if keys else "")
     if not quality or not diversity:
-        return Panel("balance", "Quality and diversity", missing="No round has both a quality and a diversity figure.")
+        return Section(
+            "balance", "Quality and diversity", missing="No round has both a quality and a diversity figure."
+        )
     ys = {p[0]: p[1] for p in run.points(diversity)}
     path = [
         (x, y, f"round {say(r)}") for r, x, *_ in run.points(quality) if x is not None and (y := ys.get(r)) is not None
@@ -148,12 +149,12 @@ def balance(run: RunData) -> Panel:
     rare = {key.partition("/")[2]: run.points(key) for key in run.keys("eval_frequency")}
     name = diversity.partition("/")[2].replace("_", " ")
     lines = (
-        line_chart(rare, "Panel accuracy on common and rare tasks", "round", "share of tasks solved")
+        line_chart(rare, "Dev accuracy on common and rare tasks", "round", "share of tasks solved")
         if rare
         else line_chart({"": run.points(diversity)}, title(diversity), "round", name)
     )
-    lead = "Up and to the right is better at both. Right and down is a student that gets better at fewer things."
-    return Panel(
+    lead = "Up and to the right is better at both. Down and to the right, the student gets better at fewer things."
+    return Section(
         "balance",
         "Quality and diversity",
         lead,
@@ -163,13 +164,13 @@ def balance(run: RunData) -> Panel:
     )
 
 
-def families(run: RunData) -> list[Panel]:
-    """One panel a family of collapse metrics: small charts of what moved, a sentence for what did not."""
-    panels = []
+def families(run: RunData) -> list[Section]:
+    """One section per family of collapse metrics: small charts of what moved, a sentence for what did not."""
+    sections = []
     for prefix, name in FAMILIES.items():
         keys = run.keys(prefix)
         if not keys:
-            panels.append(Panel(prefix, name, missing=f"No round has {prefix}/ figures."))
+            sections.append(Section(prefix, name, missing=f"No round has {prefix}/ figures."))
             continue
         seen = {key: [p[1] for p in run.points(key)] for key in keys}
         still = [key for key, values in seen.items() if len(values) > 1 and len(set(values)) == 1]
@@ -177,8 +178,8 @@ def families(run: RunData) -> list[Panel]:
         charts = [
             _family_chart(run, stem, found) for stem, found in _stems([k for k in keys if k not in still]).items()
         ]
-        panels.append(
-            Panel(
+        sections.append(
+            Section(
                 prefix,
                 name,
                 f"The same in every round. {told}." if told else "",
@@ -188,11 +189,11 @@ def families(run: RunData) -> list[Panel]:
                 data={key: run.points(key) for key in keys},
             )
         )
-    return panels
+    return sections
 
 
 def _stems(keys: Sequence[str]) -> dict[str, list[str]]:
-    """Keys of one kind stand together: `unique_correct_at_1` and `_8`, `distinct_1_fixed` and `_2_fixed`."""
+    """Groups keys of one kind: `unique_correct_at_1` and `_8`, `distinct_1_fixed` and `_2_fixed`."""
     found: dict[str, list[str]] = {}
     for key in keys:
         match = re.fullmatch(r"(.+_(?:at|in))_([A-Za-z0-9]+)|(.+distinct)_\d_fixed", key)
@@ -204,7 +205,7 @@ def _family_chart(run: RunData, stem: str, keys: Sequence[str]) -> Chart:
     if len(keys) == 1:
         return Chart(line_chart({"": run.points(keys[0])}, title(keys[0]), "round", keys[0], height=230))
     lines = without_twins({key.removeprefix(f"{stem}_").removesuffix("_fixed"): run.points(key) for key in keys})
-    known = entry(keys[-1])
+    known = definition(keys[-1])
     return Chart(line_chart(lines, known.title if known else title(stem), "round", f"{stem}_*", height=230))
 
 
@@ -232,11 +233,11 @@ def _then_and_now(run: RunData, keys: Sequence[str]) -> Table:
     )
 
 
-def alarms(run: RunData) -> Panel:
-    """Alarm level by round, and the first metric that moved."""
+def alarms(run: RunData) -> Section:
+    """Alarm level by round, and the metric that moved first."""
     levels = run.points("collapse_alarm/level")
     if not levels:
-        return Panel("alarms", "Alarms", missing="No round has an alarm level: nothing was compared with round 0.")
+        return Section("alarms", "Alarms", missing="No round has an alarm level: nothing was compared with round 0.")
     moved = [
         (row["round"], str(row["collapse_alarm/first_metric"]))
         for row in run.rows
@@ -274,7 +275,7 @@ def alarms(run: RunData) -> Panel:
     charts = (
         [Chart(bar_chart(bars, "Alarm level", "round", "level, 0 to 3", y_range=(0, 3), height=200))] if top else []
     )
-    return Panel(
+    return Section(
         "alarms",
         "Alarms",
         lead,
@@ -285,14 +286,14 @@ def alarms(run: RunData) -> Panel:
     )
 
 
-def provenance(run: RunData) -> Panel:
+def provenance(run: RunData) -> Section:
     """Where the training rows came from, by round."""
     rows = {str(row["round"]): rows_by_kind(row) for row in run.rows}
     rows = {r: found for r, found in rows.items() if found}
     if not rows:
-        return Panel("provenance", "Training rows", missing="No round says where its training rows came from.")
+        return Section("provenance", "Training rows", missing="No round says where its training rows came from.")
     chart = bar_chart(rows, "Training rows by origin", "round", "rows", stacked=True)
     lead = (
         "New: this round's accepted attempts. Older: those of earlier rounds. Anchor: human or teacher data of round 0."
     )
-    return Panel("provenance", "Training rows", lead, [Chart(chart)], data={"rows": rows})
+    return Section("provenance", "Training rows", lead, [Chart(chart)], data={"rows": rows})

@@ -1,21 +1,30 @@
-"""Floor 2: what a page needs of a run folder, read with patience: a partial or damaged folder gives less, never an error.
+"""Floor 2: what a page needs of a run folder. A partial or damaged folder gives less, and never an error.
 
-What could not be read is a sentence in `notes`. Only a folder that is no run at all is refused.
+What could not be read is a sentence in `notes`. Only a folder that is not a run at all is refused.
 """
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
+from selfplay.config.metrics import SCORE, best_round
 from selfplay.errors import DataError
 
 Row = Mapping[str, Any]
 Point = tuple[float, float | None, float | None, float | None]
+
+
+class EndedRound(NamedTuple):
+    """A committed round as `best_round` reads it."""
+
+    round: int
+    metrics: Row
+    action: str
 
 
 @dataclass(frozen=True)
@@ -34,24 +43,33 @@ class RunData:
     """Training rows of all rounds, in order of (round, train/step), each once."""
     notes: list[str] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=dict)
-    """Tasks that were measured: `panel`, `test`, `samples` (panel tasks that are sampled), `nll`; what is not known is left out."""
+    """Tasks that were measured: `dev`, `test`, `samples` (dev tasks that are sampled), `nll`; an unknown size is left out."""
 
     @property
     def rounds(self) -> list[int]:
         """Numbers of the committed rounds."""
         return [row["round"] for row in self.rows]
 
+    @property
+    def best(self) -> int | None:
+        """The best round, by the rule of the gate; None if no round has a dev accuracy."""
+        ended = [
+            EndedRound(row["round"], row, str(self.commits.get(row["round"], {}).get("action", "")))
+            for row in self.rows
+        ]
+        return best_round(ended) if self.points(SCORE) else None
+
     def row(self, number: int) -> dict[str, Any]:
-        """The row of a round; empty where there is none."""
+        """The row of a round; empty if there is none."""
         return next((row for row in self.rows if row["round"] == number), {})
 
     def points(self, key: str) -> list[Point]:
-        """A metric over the rounds: (round, value, lo, hi), rounds without it left out."""
+        """A metric over the rounds: (round, value, lo, hi). Rounds without it are left out."""
         found = [(float(row["round"]), *triple(row, key)) for row in self.rows]
         return [point for point in found if point[1] is not None]
 
     def keys(self, prefix: str) -> list[str]:
-        """Numeric keys below a prefix such as `collapse_tails`, interval and delta companions left out, in order."""
+        """Numeric keys below a prefix such as `collapse_tails`, in order, without interval ends and changes."""
         found = dict.fromkeys(
             key
             for row in self.rows
@@ -75,7 +93,7 @@ def number(row: Row, key: str) -> float | None:
 
 
 def triple(row: Row, key: str) -> tuple[float | None, float | None, float | None]:
-    """Value, lo and hi; the interval None where either end is missing."""
+    """Value, lo and hi; the interval is None if either end is missing."""
     value, lo, hi = number(row, key), number(row, f"{key}_lo"), number(row, f"{key}_hi")
     return (value, lo, hi) if lo is not None and hi is not None else (value, None, None)
 
@@ -87,17 +105,19 @@ def is_companion(key: str, row: Row) -> bool:
 
 
 def natural(key: str) -> tuple[str, float, str]:
-    """Sorts `eval_difficulty/10` behind `eval_difficulty/9`."""
+    """A sort key that puts `eval_difficulty/10` after `eval_difficulty/9`."""
     head, _, tail = key.rpartition("/")
     return (head, float(tail), "") if tail.isdigit() else (head, math.inf, tail)
 
 
 def read_run(path: Path) -> RunData:
-    """Reads a run folder. Raises DataError where there is no folder, or nothing of a run in it."""
+    """Reads a run folder. Raises DataError if there is no folder, or if it is not a run."""
     if not path.is_dir():
-        raise DataError(f"{path}: no such run folder; give the path of a run, such as runs/quickstart")
+        raise DataError(f"{path}: there is no such run folder; give the path of a run, such as runs/quickstart")
     if not any((path / name).exists() for name in ("config.yaml", "metrics.jsonl", "rounds")):
-        raise DataError(f"{path}: holds no run (no config.yaml, metrics.jsonl or rounds); give a folder below runs/")
+        raise DataError(
+            f"{path}: is not a run (it has no config.yaml, metrics.jsonl or rounds); give a folder below runs/"
+        )
     notes: list[str] = []
     commits = _commits(path, notes)
     rows = {n: _commit_row(n, commit) for n, commit in commits.items()}
@@ -114,21 +134,21 @@ def read_run(path: Path) -> RunData:
         commits=commits,
         curve=[steps[place] for place in sorted(steps)],
         notes=notes,
-        sizes=_sizes(path / "rounds" / "000" / "evaluate" / "panel.json", notes),
+        sizes=_sizes(path / "rounds" / "000" / "evaluate" / "dev.json", notes),
     )
 
 
 def _sizes(path: Path, notes: list[str]) -> dict[str, int]:
-    """Sample sizes from what round 0 froze: {part: {task id: ...}}, samples as a panel with its own ids."""
+    """Sample sizes from what round 0 froze: {part: {task id: ...}}, samples with their own list of ids."""
     if not path.is_file():
         return {}
     try:
         frozen = json.loads(path.read_bytes())
         samples = frozen.get("samples") or {}
-        found = {part: len(frozen.get(part) or ()) for part in ("panel", "test", "nll")}
+        found = {part: len(frozen.get(part) or ()) for part in ("dev", "test", "nll")}
         found["samples"] = len(samples.get("task_ids") or ())
     except (OSError, ValueError, AttributeError, TypeError) as error:
-        notes.append(f"rounds/000/evaluate/panel.json could not be read ({type(error).__name__}).")
+        notes.append(f"rounds/000/evaluate/dev.json could not be read ({type(error).__name__}).")
         return {}
     return {part: n for part, n in found.items() if n}
 
@@ -177,14 +197,8 @@ def _json_lines(path: Path, notes: list[str]) -> list[dict[str, Any]]:
     return found
 
 
-def best_round(rows: Sequence[Row], key: str = "eval/greedy_accuracy") -> int | None:
-    """The round with the best panel figure, the earlier of equals; None where no round has it."""
-    scored = [(value, -row["round"]) for row in rows if (value := number(row, key)) is not None]
-    return -max(scored)[1] if scored else None
-
-
 def setting(config: Mapping[str, Any], place: str) -> Any:
-    """A value of the nested config by its dotted place; None where it is not there."""
+    """A value of the nested config by its dotted key; None if it is not there."""
     value: Any = config
     for part in place.split("."):
         value = value.get(part) if isinstance(value, dict) else None
@@ -201,6 +215,6 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def spread(values: Iterable[float]) -> tuple[float, float, float] | None:
-    """Mean, smallest and largest; None of nothing."""
+    """Mean, smallest and largest value; None if there are no values."""
     real = list(values)
     return (sum(real) / len(real), min(real), max(real)) if real else None

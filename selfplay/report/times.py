@@ -1,19 +1,19 @@
-"""Floor 2: the panels of a run's time and its training curve."""
+"""Floor 2: the sections of a run's time and of its training curve."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from selfplay.report.page_model import Chart, Panel, Table, cell, counted
+from selfplay.report.page_model import Chart, Section, Table, cell, counted
 from selfplay.report.run_data import Point, RunData, number
 from selfplay.report.svg import bar_chart, line_chart
 from selfplay.report.svg_primitives import say
 
 _SUMS = ("round", "total", "all", "wall", "work")
-"""Time keys that start so hold a sum of the others."""
+"""Time keys that start with one of these are sums of the others."""
 
 
 def _parts(row: Mapping[str, Any]) -> dict[str, float]:
-    """Seconds by phase; sums of others left out."""
+    """Seconds by phase, without the sums."""
     keys = [
         k for k in row if k.startswith("time/") and k.endswith("_seconds") and not k.partition("/")[2].startswith(_SUMS)
     ]
@@ -21,7 +21,7 @@ def _parts(row: Mapping[str, Any]) -> dict[str, float]:
 
 
 def round_seconds(row: Mapping[str, Any]) -> float:
-    """Wall seconds of a round, from its sum where the row has one, else from its phases."""
+    """Wall seconds of a round: its own sum if the row has one, else the sum of its phases."""
     whole = next((v for s in _SUMS if (v := number(row, f"time/{s}_seconds")) is not None), None)
     return whole if whole is not None else sum(_parts(row).values())
 
@@ -34,13 +34,13 @@ def clock(seconds: float) -> str:
     return f"{whole // 60} min {whole % 60} s" if whole < 7200 else f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def time(run: RunData) -> Panel:
-    """Where a round's time went."""
+def time(run: RunData) -> Section:
+    """Time of the rounds, by phase."""
     parts = {str(row["round"]): _parts(row) for row in run.rows}
     parts = {r: found for r, found in parts.items() if found}
     if not parts:
-        return Panel("time", "Time", missing="No round has time figures yet.")
-    charts = [Chart(bar_chart(parts, "Seconds a round, by phase", "round", "seconds", stacked=True))]
+        return Section("time", "Time", missing="No round has time figures yet.")
+    charts = [Chart(bar_chart(parts, "Seconds per round, by phase", "round", "seconds", stacked=True))]
     overhead = run.points("time/overhead_share")
     if overhead:
         top = max(0.06, *(p[1] or 0 for p in overhead))
@@ -57,12 +57,12 @@ def time(run: RunData) -> Panel:
         for row in run.rows
     ]
     table = Table("Seconds by phase", ["round", *names, "overhead share"], rows, folded=True)
-    lead = f"{clock(sum(map(round_seconds, run.rows)))} in all. Overhead is the time outside sampling, training and the executor."
+    lead = f"{clock(sum(map(round_seconds, run.rows)))} in all. Overhead is the time outside generation, training and the sandbox."
     keys = [k for k in run.keys("time") if k.startswith("time/")]
-    return Panel("time", "Time", lead, charts, [table], keys=keys, data={"seconds": parts})
+    return Section("time", "Time", lead, charts, [table], keys=keys, data={"seconds": parts})
 
 
-def training(run: RunData) -> Panel:
+def training(run: RunData) -> Section:
     """The training curve over all rounds."""
     names = [
         k
@@ -70,11 +70,11 @@ def training(run: RunData) -> Panel:
         if any(number(r, k) is not None for r in run.curve)
     ]
     if not names:
-        return Panel("training", "Training", missing="No training step has been logged yet.")
+        return Section("training", "Training", missing="No training step has been logged yet.")
     charts: list[Chart] = []
     data: dict[str, Any] = {}
     paired = any("train/rewards_margin" in r for r in run.curve)
-    loss_unit = "loss of the method" if paired else "nats a token"
+    loss_unit = "loss of the method" if paired else "nats per token"
     for key in names[:2]:
         raw = [
             (x, y)
@@ -89,7 +89,7 @@ def training(run: RunData) -> Panel:
     last = max(number(r, "train/step") or 0 for r in run.curve)
     rounds = len({r.get("round") for r in run.curve})
     lead = f"{counted(last, 'optimizer step')} in {counted(rounds, 'round')}; the axis runs on over the rounds."
-    return Panel("training", "Training", lead, charts, keys=names[:2], data=data)
+    return Section("training", "Training", lead, charts, keys=names[:2], data=data)
 
 
 def _thinned(raw: Sequence[tuple[float, float]], most: int = 300) -> list[Point]:

@@ -1,9 +1,9 @@
-"""Floor 2: Weights & Biases, the only user of `wandb`. Offline without a key, never a prompt, never a run's end.
+"""Floor 2: Weights & Biases, the only user of `wandb`. Offline without a key; it never prompts and never ends a run.
 
-One W&B run a run folder: its id is fixed at creation (`tracking.json`), its files lie in the run folder. A row is a
+One W&B run per run folder: its id is fixed at creation (`tracking.json`), its files are in the run folder. A row is a
 committed round (x axis `round`) or a line of a training curve (x axis `train/step`); each gets a W&B step of its own and
-is sent once. `tracking_sent.jsonl` notes a row before it is sent; on resume what did arrive is read back from W&B's own
-files (and, online, from the server's last step), and only what did not is sent again. `metrics.jsonl` stays the truth.
+is sent once. `tracking_sent.jsonl` notes a row before it is sent; on resume the rows that arrived are read from W&B's own
+files (and, online, from the server's last step), and only the missing ones are sent. `metrics.jsonl` has every row.
 
 All text passes the privacy filter first. Console output, git remotes, source code and host details are not sent.
 """

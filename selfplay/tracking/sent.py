@@ -1,4 +1,4 @@
-"""Floor 2: what W&B already has of a run: the note kept beside the run, checked against W&B's own files."""
+"""Floor 2: what W&B already has of a run: a note beside the run, checked against W&B's own files."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def replace(path: Path, text: str) -> None:
-    """Writes the file whole or not at all."""
+    """Writes the whole file or nothing."""
     fresh = path.with_name(f"{path.name}.tmp")
     with fresh.open("w", encoding="utf-8") as file:
         file.write(text)
@@ -64,7 +64,7 @@ def replace(path: Path, text: str) -> None:
 
 
 def wait_until_settled(folder: Path, quiet: float = 0.4, limit: float = 3.0) -> None:
-    """Waits, at most `limit` seconds, for a killed session's service to let go of its file."""
+    """Waits, at most `limit` seconds, for the service of a killed session to finish its file."""
     deadline, size = time.monotonic() + limit, -1
     while time.monotonic() < deadline:
         now = sum(p.stat().st_size for p in folder.glob("*.wandb"))
@@ -85,7 +85,7 @@ class Sent:
         self.next_step = 0
 
     def recover(self, sessions: list[dict[str, Any]], server_steps: int, history: History) -> None:
-        """Takes in what arrived: rows in W&B's files, steps below `server_steps`, and all of a session whose files are gone."""
+        """Reads what arrived: rows in W&B's files, steps below `server_steps`, and all of a session whose files are gone."""
         arrived: dict[int, dict[str, Any]] = {}
         noted = read_lines(self.path)
         for i, session in enumerate(sessions):

@@ -1,4 +1,4 @@
-"""Floor 2: the tracker, the only file that imports `wandb` (and does so late)."""
+"""Floor 2: the tracker, the only file that imports `wandb` (and only when a run is tracked)."""
 
 import hashlib
 import heapq
@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
+from selfplay.config.metrics import is_headline
 from selfplay.tracking.follower import Follower
 from selfplay.tracking.sent import Sent, frames, place, read_lines, replace, wait_until_settled
 
@@ -27,7 +28,7 @@ COLUMNS = (
     *("tags", "prompt", "text", "verdicts"),
 )
 FLUSH_SECONDS = 1.0
-"""What a SIGKILL can cost W&B's file; sent again on resume."""
+"""How much of W&B's file a SIGKILL can lose; it is sent again on resume."""
 
 Privacy = Callable[[str], str] | Literal["none"]
 Mode = Literal["online", "offline", "disabled"]
@@ -37,7 +38,7 @@ _MODES: dict[str, Mode] = {"online": "online", "run": "online", "shared": "onlin
 
 
 def choose_mode(asked: Literal["auto", "online", "offline", "disabled"] = "auto") -> tuple[Mode, str]:
-    """The mode to start in, and why. WANDB_MODE wins over `asked`; online needs a key, else it is offline."""
+    """The mode to start in, and why. WANDB_MODE wins over `asked`; online without a key becomes offline."""
     named = os.environ.get("WANDB_MODE", "").strip().lower()
     wanted, by = (named, f"WANDB_MODE={named}") if named else (asked, f"tracking mode {asked}")
     if wanted == "auto":
@@ -76,12 +77,13 @@ def history(path: Path) -> Iterator[dict[str, Any]]:
 
 
 class Tracker:
-    """One W&B series for one run folder; to be made on rank 0 alone. Safe to call from several threads.
+    """One W&B series for one run folder; create it on rank 0 only. Safe to call from several threads.
 
-    `config` is the resolved config; `family` groups runs (seeds and arms of one setting), the run's name where empty.
-    `privacy` rewrites every text before it is written or sent; "none" says that nothing needs to be.
-    `table_rows`: sampled traces in a round's table.
-    Every failure of wandb becomes one warning line. Mode `disabled` does nothing and never imports wandb.
+    `config` is the resolved config; `family` groups runs (seeds and arms of one setting); if empty, the run's name.
+    `privacy` rewrites every text before it is written or sent; "none" says that no text needs it.
+    `table_rows`: sampled traces in a round's table. `metrics`: send the headline figures of a row (see
+    `selfplay.config.metrics`), or all. Every failure of wandb becomes one warning line. Mode `disabled` does nothing and
+    never imports wandb.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class Tracker:
         project: str = "selfplay",
         mode: Literal["auto", "online", "offline", "disabled"] = "auto",
         table_rows: int = TABLE_ROWS,
+        metrics: Literal["headline", "all"] = "headline",
         system_metrics: bool = True,
         init_timeout: float = 20.0,
     ) -> None:
@@ -103,6 +106,7 @@ class Tracker:
         self.mode, self.why = choose_mode(mode)
         self._privacy = privacy
         self._table_rows = table_rows
+        self._all = metrics == "all"
         self._lock = threading.RLock()
         self._axes: set[str] = set()
         self._run: Any = None
@@ -185,7 +189,8 @@ class Tracker:
             self._attempt(f"round {row['round']}", lambda: self._send_round(row, traces))
 
     def _send_round(self, row: Mapping[str, Any], traces: Iterable[Mapping[str, Any]]) -> None:
-        data = {k: self._filtered(v) for k, v in row.items() if v is not None and k != "train/step"}
+        data = self._chosen(row)
+        data.pop("train/step", None)
         for key in data:
             prefix = key.partition("/")[0]
             axis = key if prefix == "train" else f"{prefix}/*"
@@ -201,6 +206,10 @@ class Tracker:
             first = row.get("collapse_alarm/first_metric") or "no single metric"
             text = self._filtered(f"round {row['round']}: level {level}, first moved: {first}")
             self._run.alert(title=f"collapse alarm level {level}", text=text)
+
+    def _chosen(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The figures of a row that are sent, their texts filtered."""
+        return {k: self._filtered(v) for k, v in row.items() if v is not None and (self._all or is_headline(k))}
 
     def _table(self, traces: Iterable[Mapping[str, Any]]) -> Any:
         def order(trace: Mapping[str, Any]) -> bytes:
@@ -229,7 +238,7 @@ class Tracker:
                     self._attempt(f"training step {row['train/step']}", partial(self._send_train, row))
 
     def _send_train(self, row: Mapping[str, Any]) -> None:
-        data = {k: self._filtered(v) for k, v in row.items() if v is not None}
+        data = self._chosen(row)
         self._run.log(data, step=self._sent.note(row), commit=True)
 
     def catch_up(self, read_traces: Callable[[Path], Iterable[Mapping[str, Any]]] | None = None) -> None:
@@ -277,7 +286,7 @@ class Tracker:
         return value if value is None or isinstance(value, (bool, int, float)) else self._filtered(str(value))
 
     def _attempt(self, what: str, action: Callable[[], T]) -> T | None:
-        """The one boundary: whatever wandb raises is a line in the log, and the run goes on."""
+        """The one boundary: whatever wandb raises becomes a line in the log, and the run goes on."""
         try:
             return action()
         except Exception as error:
@@ -285,7 +294,7 @@ class Tracker:
             key = os.environ.get("WANDB_API_KEY")
             reason = reason.replace(key, "***") if key else reason
             _LOG.warning(
-                "tracking: %s failed, %s: %s; the run goes on, metrics.jsonl is whole, and a resume sends what is missing",
+                "tracking: %s failed, %s: %s; the run goes on, metrics.jsonl is complete, and a resume sends what is missing",
                 *(what, type(error).__name__, reason),
             )
             return None

@@ -56,22 +56,23 @@ class Audit:
     error: Estimate | None
     """The student's error rate before the filter: compare it with `p_star`."""
 
-    def metrics(self, prefix: str = "collapse_quality/verifier") -> dict[str, float]:
-        """Flat keys with `_lo` and `_hi`: `..._phi`, `_psi`, `_pstar`, `_pstar_margin` (p* - error), `_precision`, `_error`."""
+    def metrics(self, prefix: str = "collapse_quality") -> dict[str, float]:
+        """Flat keys with `_lo` and `_hi`: `verifier_tpr` (phi), `verifier_fpr` (psi), `verifier_precision`, `verifier_error`,
+        `breakdown_error` (p*) and `breakdown_error_margin` (p* - error), each below `prefix`."""
         rates = {
-            "precision": self.precision,
-            "phi": self.phi,
-            "psi": self.psi,
-            "pstar": self.p_star,
-            "error": self.error,
+            "verifier_precision": self.precision,
+            "verifier_tpr": self.phi,
+            "verifier_fpr": self.psi,
+            "verifier_error": self.error,
+            "breakdown_error": self.p_star,
         }
         if self.p_star is not None and self.error is not None:
             low, high = self.p_star.lo - self.error.hi, self.p_star.hi - self.error.lo
-            rates["pstar_margin"] = Estimate(self.p_star.value - self.error.value, low, high, self.p_star.n)
+            rates["breakdown_error_margin"] = Estimate(self.p_star.value - self.error.value, low, high, self.p_star.n)
         out: dict[str, float] = {}
         for name, rate in rates.items():
             if rate is not None:
-                out |= {f"{prefix}_{name}": rate.value, f"{prefix}_{name}_lo": rate.lo, f"{prefix}_{name}_hi": rate.hi}
+                out |= {f"{prefix}/{name}": rate.value, f"{prefix}/{name}_lo": rate.lo, f"{prefix}/{name}_hi": rate.hi}
         return out
 
 

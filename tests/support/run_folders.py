@@ -65,7 +65,7 @@ def write_run(folder: Path, rounds: int = 6, verified: bool = True, seed: int = 
         first = first or metrics
         (place / "train").mkdir()
         (place / "evaluate").mkdir()
-        (place / "evaluate" / "panel.json").write_text(json.dumps(_frozen(metrics)))
+        (place / "evaluate" / "dev.json").write_text(json.dumps(_frozen(metrics)))
         lines = [_curve_row(rng, number, steps + k) for k in range(10, 130, 10)]
         (place / "train" / "curve.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         steps += 120
@@ -135,13 +135,13 @@ def _metrics(rng: random.Random, number: int, verified: bool, first: dict[str, A
 def _frozen(metrics: dict[str, Any]) -> dict[str, Any]:
     """Held-out outcomes that agree with the figures: the same easy tasks first in every round."""
     found = {}
-    for part, key in (("panel", "eval"), ("test", "test")):
+    for part, key in (("dev", "eval"), ("test", "test")):
         right = round(300 * metrics[f"{key}/greedy_accuracy"])
         found[part] = {f"{part}-{i:03d}": float(i < right) for i in range(300)}
     return {
         **found,
         "nll": {f"a{i}": 1.0 for i in range(50)},
-        "samples": {"task_ids": [f"panel-{i:03d}" for i in range(100)]},
+        "samples": {"task_ids": [f"dev-{i:03d}" for i in range(100)]},
     }
 
 

@@ -145,7 +145,7 @@ def figures_of(tally: Tally, kinds: Counter[str], filtered: int) -> dict[str, fl
         "data/accepted": tally.accepted,
         "data/accept_rate": round(tally.accepted / max(1, tally.sampled), 6),
         "data/tasks_solved": tally.tasks_passed,
-        "data/tasks_refused": filtered,
+        "data/tasks_filtered": filtered,
         "data/disagreements": tally.disagreements,
         "data/train_rows": rows,
         **shares,

@@ -1,21 +1,25 @@
 """Floor 6: the dev set and the test set under the round's weights: greedy, sampled, and the likelihood of human text.
 
 Whatever samples the student's training attempts answers here too. Dev tasks are sampled at temperature 1, top-p 1, with the same
-seeds in every round, apart from the training sampler. What the rows come to is computed in `measures`.
+seeds in every round, apart from the training sampler. `selfplay.runtime.metrics` computes the figures from the rows.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from selfplay.models.base import Backend, Encoder, scorer_of
-from selfplay.phases.evaluate import drift, measures
+from selfplay.phases.evaluate import drift
 from selfplay.phases.evaluate.parts import LIKELIHOOD, SAMPLES, Part, chunks_of, parts_of
 from selfplay.records import Attempt, Outcome, Request, Sampling, Task
 from selfplay.runtime.chunk_runner import Json, refuse_outage, run_chunks
 from selfplay.runtime.context import RoundContext
+from selfplay.runtime.metrics import RoundView, measure
+from selfplay.runtime.metrics.drift import PART as DRIFT
 from selfplay.runtime.sampling import attempt_of, complete_all
 from selfplay.runtime.verified import Verifiers, is_outage, verify_with_retry
 from selfplay.store import Chunk, ChunkFolder, read_json, write_json
@@ -23,6 +27,9 @@ from selfplay.training.rows import anchor_row
 
 FROZEN = "dev.json"
 """What a round's later figures are compared with; that of round 0 is the one that is read."""
+
+ERRORS = ("eval/greedy_accuracy_errors", "eval/samples_errors", "test/greedy_accuracy_errors")
+"""Counts of what could not be judged."""
 
 
 def evaluate(ctx: RoundContext) -> None:
@@ -44,18 +51,29 @@ def evaluate(ctx: RoundContext) -> None:
 
 def _measure(ctx: RoundContext, parts: Sequence[Part]) -> None:
     """The round's figures from its rows, and a note on what is missing among them."""
-    allowed = ctx.config.verify.max_error_share
-    rows = [row for chunk in ctx.finished("evaluate").iter_json() for row in chunk]
-    figures, frozen = measures.measure(ctx.config.eval, ctx.resources.source.fixed, rows, _round_0(ctx), allowed)
-    write_json(ctx.at("evaluate") / FROZEN, frozen)
+    rows: dict[str, list[Json]] = defaultdict(list)
+    for row in chain.from_iterable(ctx.finished("evaluate").iter_json()):
+        rows[row["part"]].append(row)
+    view = RoundView(
+        number=ctx.number,
+        config=ctx.config,
+        folder=ctx.run.round(ctx.number),
+        fixed=ctx.resources.source.fixed,
+        proposed=len(ctx.tasks) if ctx.number else 0,
+        evaluated=rows,
+        first=_round_0(ctx),
+        chain=ctx.chain,
+    )
+    figures, kept = measure(view)
+    write_json(ctx.at("evaluate") / FROZEN, kept)
     write_json(ctx.at("evaluate") / "metrics.json", figures)
-    if lost := [f"{figures[key]} of {key.partition('_')[0]}" for key in measures.ERRORS if figures.get(key)]:
+    if lost := [f"{figures[key]} of {key.partition('_')[0]}" for key in ERRORS if figures.get(key)]:
         ctx.note(
             f"evaluation could not judge {', '.join(lost)}; they are left out, and above verify.max_error_share = "
-            f"{allowed} there is no figure"
+            f"{ctx.config.verify.max_error_share} there is no figure"
         )
     wanted = {part.name for part in parts} & {LIKELIHOOD, SAMPLES}
-    if wanted and not {LIKELIHOOD, drift.PART} & {row["part"] for row in rows}:
+    if wanted and not {LIKELIHOOD, DRIFT} & rows.keys():
         ctx.note(
             "the likelihood of human text and the drift from round 0 are left out: they need token ids and their "
             f"likelihoods, which a {ctx.config.student.kind} student in engine {ctx.resources.student_engine.kind} does not give"

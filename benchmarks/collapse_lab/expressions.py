@@ -1,7 +1,7 @@
-"""Floor 5: level 2 of the lab: small transformers trained from scratch, round after round, on their own expressions.
+"""Level 2 of the lab: small transformers trained from scratch, round after round, on their own expressions.
 
 All arms and seeds are members of one ensemble: same shapes, same number of optimiser steps. Each round every member
-answers prompts, its arm says what of it to train on next, a new ensemble is trained from scratch. The panel goes
+answers prompts, its arm says what of it to train on next, a new ensemble is trained from scratch. The dev set goes
 through the package's own `dev_set_metrics` and `alarms`, so the lab tests the monitor that the loop uses.
 """
 
@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from selfplay.collapse import DevSet, alarms, dev_set_metrics, dev_set_of, freeze_strata
-from selfplay.lab.grammar import (
+from benchmarks.collapse_lab.grammar import (
     END,
     LENGTH,
     PAD,
@@ -25,6 +24,7 @@ from selfplay.lab.grammar import (
     encode,
     make_language,
 )
+from selfplay.collapse import DevSet, alarms, dev_set_metrics, dev_set_of, freeze_strata
 
 ARMS: dict[str, dict[str, Any]] = {
     "oracle_fresh": {"keep": "fresh"},
@@ -101,7 +101,7 @@ class Member:
 
 def _fresh(member: Member, size: int) -> Tokens:
     """New real sequences."""
-    language = make_language(size, len(member.language.panel), 1, int(member.rng.integers(2**31)))
+    language = make_language(size, len(member.language.dev), 1, int(member.rng.integers(2**31)))
     return language.train
 
 
@@ -153,25 +153,25 @@ def next_pool(member: Member, written: Tokens) -> Tokens:
     return pool if len(pool) else member.pool
 
 
-def read_panel(member: Member, answers_P_G_L: Tokens) -> tuple[DevSet, dict[int, float]]:
-    """The panel of one round, and pass rates by task."""
+def read_dev(member: Member, answers_P_G_L: Tokens) -> tuple[DevSet, dict[int, float]]:
+    """The counts on the dev set of one round, and pass rates by task."""
     forms = [[canonical(row) for row in group] for group in answers_P_G_L]
     right = [[form is not None for form in group] for group in forms]
-    counts = Counter(f"{t}:{f}" for t, group in zip(member.language.panel, forms, strict=True) for f in group if f)
+    counts = Counter(f"{t}:{f}" for t, group in zip(member.language.dev, forms, strict=True) for f in group if f)
     items = {item: counts[item] for item in member.language.rare_items}
-    ids = [str(t) for t in member.language.panel]
-    panel = dev_set_of(ids, right, forms, tail=member.language.rare_tasks, items=items)
-    return panel, {t: float(np.mean(r)) for t, r in zip(member.language.panel, right, strict=True)}
+    ids = [str(t) for t in member.language.dev]
+    dev = dev_set_of(ids, right, forms, tail=member.language.rare_tasks, items=items)
+    return dev, {t: float(np.mean(r)) for t, r in zip(member.language.dev, right, strict=True)}
 
 
 def measure_round(member: Member, number: int, loss: float, answers_P_G_L: Tokens) -> None:
-    """Appends the round's row of panel keys and loss."""
-    panel, rates = read_panel(member, answers_P_G_L)
+    """Appends the round's row of dev set keys and its loss."""
+    dev, rates = read_dev(member, answers_P_G_L)
     if member.first is None:
-        member.first = DevSet.from_dict(panel.to_dict() | {"strata": freeze_strata(panel)})
+        member.first = DevSet.from_dict(dev.to_dict() | {"strata": freeze_strata(dev)})
     first = None if number == 0 else member.first
     row = {"round": number, "loss": loss, "excess": loss - member.language.entropy, "rates": rates}
-    keys = dev_set_metrics(panel, first, ks=(1, 4, 8, 16, 32, 64), resamples=300, seed=number)
+    keys = dev_set_metrics(dev, first, ks=(1, 4, 8, 16, 32, 64), resamples=300, seed=number)
     member.rows.append(row | keys)
 
 
@@ -179,7 +179,7 @@ def run(setting: Setting, say: Callable[[str], None] = lambda line: None) -> lis
     """The whole experiment: one member an arm and seed, each with a row a round (and `level` of its alarm)."""
     import torch
 
-    from selfplay.lab.ensemble import Ensemble, Shape
+    from benchmarks.collapse_lab.ensemble import Ensemble, Shape
 
     members = []
     for seed in range(setting.seeds):
@@ -209,15 +209,15 @@ def run(setting: Setting, say: Callable[[str], None] = lambda line: None) -> lis
 def _measure_all(models: Any, members: list[Member], number: int, setting: Setting) -> None:
     import torch
 
-    probe = torch.ones(len(members))  # the panel is drawn at temperature 1, whatever the arm trains on
+    probe = torch.ones(len(members))  # the dev set is sampled at temperature 1, whatever the arm trains on
     prompts = np.stack(
-        [np.repeat([encode(t, ())[:PROMPT] for t in m.language.panel], setting.attempts, axis=0) for m in members]
+        [np.repeat([encode(t, ())[:PROMPT] for t in m.language.dev], setting.attempts, axis=0) for m in members]
     )
     answers = _written(models, prompts, probe)
     by_seed = {m.seed: m.language for m in members}
     losses = {s: models.test_loss(torch.from_numpy(lang.test), PROMPT, PAD) for s, lang in by_seed.items()}
     for i, member in enumerate(members):
-        grouped = answers[i].reshape(len(member.language.panel), setting.attempts, -1)
+        grouped = answers[i].reshape(len(member.language.dev), setting.attempts, -1)
         measure_round(member, number, float(losses[member.seed][i]), grouped)
 
 

@@ -1,14 +1,14 @@
-"""Floor 2: panels of one run: accuracy, the way from sampled to trained on, examples, set-up."""
+"""Floor 2: sections of a run's report: accuracy, from sampled to trained on, examples, set-up."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from selfplay.report.page_model import (
-    PANEL,
+    DEV,
     TEST,
     Chart,
-    Panel,
+    Section,
     Table,
     by_round,
     counted,
@@ -21,12 +21,12 @@ from selfplay.report.svg_primitives import say
 from selfplay.report.trace_stats import Tally
 
 
-def accuracy(run: RunData) -> Panel:
+def accuracy(run: RunData) -> Section:
     """Accuracy by round, as a whole and by stratum."""
-    shown = {"panel": run.points(PANEL), "test": run.points(TEST)}
+    shown = {"dev": run.points(DEV), "test": run.points(TEST)}
     shown = {name: points for name, points in shown.items() if points}
     if not shown:
-        return Panel("accuracy", "Accuracy", missing="No round has an accuracy yet.")
+        return Section("accuracy", "Accuracy", missing="No round has an accuracy yet.")
     charts = [Chart(line_chart(shown, "Greedy accuracy", "round", "share of tasks solved", y_range=_unit(shown)))]
     passes = [key for key in run.keys("eval") if key.startswith("eval/pass_at_")]
     sampled = without_twins({key.partition("/")[2].replace("pass_at_", "pass@"): run.points(key) for key in passes})
@@ -34,7 +34,9 @@ def accuracy(run: RunData) -> Panel:
     if sampled:
         charts.append(
             Chart(
-                line_chart(sampled, "Sampled accuracy on the panel", "round", "share of tasks", y_range=_unit(sampled))
+                line_chart(
+                    sampled, "Sampled accuracy on the dev set", "round", "share of tasks", y_range=_unit(sampled)
+                )
             )
         )
     strata = {(part, name): keys for part in ("eval", "test") for name, keys in run.strata(part).items()}
@@ -42,12 +44,12 @@ def accuracy(run: RunData) -> Panel:
         if part == "eval" and ("test", name) in strata:
             continue
         lines = {key.partition("/")[2]: run.points(key) for key in keys}
-        head = f"{'Panel' if part == 'eval' else 'Test'} accuracy by {name.replace('_', ' ')}"
+        head = f"{'Dev' if part == 'eval' else 'Test'} accuracy by {name.replace('_', ' ')}"
         charts.append(Chart(line_chart(lines, head, "round", "share of tasks solved", y_range=_unit(lines))))
     ends = passes[:1] + passes[-1:] if len(passes) > 1 else passes
-    main_key = TEST if run.points(TEST) else PANEL
+    main_key = TEST if run.points(TEST) else DEV
     columns = {
-        PANEL: "panel",
+        DEV: "dev",
         TEST: "test",
         f"{main_key}_delta": "change",
         **{k: k.partition("/")[2].replace("pass_at_", "pass@") for k in ends},
@@ -66,12 +68,12 @@ def accuracy(run: RunData) -> Panel:
     )
     n = setting(run.config, "eval.samples")
     sizes = listed(f"{words} {run.sizes[part]}" for part, words in _SIZES.items() if part in run.sizes)
-    lead = "The panel is what rounds are compared on and the gate reads; the test set is read by no decision. "
-    lead += "Shaded: 95 % intervals over tasks; with many lines they stand in the tables."
+    lead = "Rounds are compared on the dev set, which the gate reads; no decision reads the test set. "
+    lead += "Shaded: 95 % intervals over tasks; with many lines they are in the tables only."
     lead += f" Tasks: {sizes}." if sizes else ""
     lead += f" pass@k comes from {n} samples a task at temperature 1." if sampled and n else ""
-    data = {key: run.points(key) for key in [PANEL, TEST, *passes, *keys] if run.points(key)}
-    return Panel("accuracy", "Accuracy by round", lead, charts, tables, keys=[*data], data=data)
+    data = {key: run.points(key) for key in [DEV, TEST, *passes, *keys] if run.points(key)}
+    return Section("accuracy", "Accuracy by round", lead, charts, tables, keys=[*data], data=data)
 
 
 def _unit(series: Mapping[str, Sequence[Point]]) -> tuple[float, float]:
@@ -87,12 +89,12 @@ _STAGES = {
     "accepted": ("data/accepted",),
     "trained on": ("data/trained", "data/train_rows", "data/rows"),
 }
-_SIZES = {"panel": "panel", "test": "test", "samples": "sampled for pass@k"}
+_SIZES = {"dev": "dev", "test": "test", "samples": "sampled for pass@k"}
 _KINDS = ("new", "older", "anchor")
 
 
 def rows_by_kind(row: Mapping[str, Any]) -> dict[str, float]:
-    """Training rows of a round by origin; empty where the row does not say."""
+    """Training rows of a round by origin; empty if the row does not say."""
     total = number(row, "data/train_rows")
     shares = {kind: number(row, f"data/{kind}_share") for kind in _KINDS}
     if total is not None and any(v is not None for v in shares.values()):
@@ -102,7 +104,7 @@ def rows_by_kind(row: Mapping[str, Any]) -> dict[str, float]:
 
 
 def stages(row: Mapping[str, Any], tally: Tally | None) -> dict[str, float]:
-    """How many attempts of a round got how far, and the rows trained on; what is not known is left out."""
+    """How many attempts of a round reached each stage, and the rows trained on; an unknown number is left out."""
     found = {
         name: v
         for name, keys in _STAGES.items()
@@ -125,13 +127,13 @@ def dropped(row: Mapping[str, Any], tally: Tally | None) -> Counter[str]:
     return Counter(counts) if counts else Counter(tally.reasons if tally else {})
 
 
-def selection(run: RunData, tallies: Mapping[int, Tally]) -> Panel:
-    """From sampled to trained on, with the reasons of those left behind."""
+def selection(run: RunData, tallies: Mapping[int, Tally]) -> Section:
+    """From sampled to trained on, with the reasons for which attempts were dropped."""
     reached = {row["round"]: stages(row, tallies.get(row["round"])) for row in run.rows}
     reasons = {row["round"]: dropped(row, tallies.get(row["round"])) for row in run.rows}
     usable = [r for r, found in reached.items() if found.get("sampled")]
     if not usable:
-        return Panel("selection", "From sampled to trained on", missing="No round has sampled attempts yet.")
+        return Section("selection", "From sampled to trained on", missing="No round has sampled attempts yet.")
     last = usable[-1]
     why = ", ".join(f"{name.replace('_', ' ')} {say(count)}" for name, count in reasons[last].most_common(5) if count)
     kinds = listed(f"{name} {say(v)}" for name, v in rows_by_kind(run.row(last)).items() if v)
@@ -152,14 +154,14 @@ def selection(run: RunData, tallies: Mapping[int, Tally]) -> Panel:
     columns = ["round", *_STAGES, "dropped because"]
     rows = [[str(r), *(say(reached[r].get(s)) for s in _STAGES), _reasons(reasons[r])] for r in reached]
     data = {"stages": reached, "dropped": {r: dict(c) for r, c in reasons.items()}}
-    lead = "Right means that the verifiers passed it; rows trained on include older rounds and the anchor."
+    lead = "Right: the verifiers passed the attempt. Rows trained on include older rounds and the anchor."
     lead += (
         f" Round {last} trained on {counted(reached[last]['trained on'], 'row')}{': ' + kinds if kinds else ''}."
         if "trained on" in reached[last]
         else ""
     )
     keys = [k for k in run.keys("data") if not k.startswith(("data/dropped_", "data/outcome_"))]
-    return Panel(
+    return Section(
         "selection",
         "From sampled to trained on",
         lead,
@@ -187,23 +189,23 @@ def _reasons(found: Counter[str]) -> str:
     )
 
 
-def examples(tallies: Mapping[int, Tally]) -> Panel:
+def examples(tallies: Mapping[int, Tally]) -> Section:
     """A few attempts of the last round with traces, accepted and dropped."""
     held = [t for t in tallies.values() if t.examples]
     if not held:
-        return Panel("examples", "Examples", missing="No traces to show.")
+        return Section("examples", "Examples", missing="No traces to show.")
     last = max(held, key=lambda t: t.round)
-    lead = f"Drawn by a fixed rule from the {counted(last.total, 'attempt')} of round {last.round}. The text is the model's own."
-    return Panel("examples", "Attempts to read", lead, examples=last.examples, data={"round": last.round})
+    lead = f"Chosen by a fixed rule from the {counted(last.total, 'attempt')} of round {last.round}. The model wrote the text."
+    return Section("examples", "Attempts to read", lead, examples=last.examples, data={"round": last.round})
 
 
-def setup(run: RunData) -> Panel:
-    """The configuration, versions and model_family of rounds."""
+def setup(run: RunData) -> Section:
+    """The configuration, the versions, and the parent of each round."""
     flat = flatten(run.config)
     tables = []
     if flat:
         tables.append(Table("Configuration", ["key", "value"], [[k, str(v)] for k, v in flat.items()], folded=True))
-    model_family = [
+    parents = [
         [
             str(n),
             say(number(c, "parent")),
@@ -213,13 +215,13 @@ def setup(run: RunData) -> Panel:
         ]
         for n, c in run.commits.items()
     ]
-    if model_family:
+    if parents:
         tables.insert(
             0,
             Table(
                 "Rounds and their parents",
                 ["round", "parent", "action", "optimizer steps so far", "ranks"],
-                model_family,
+                parents,
             ),
         )
     versions = run.commits[max(run.commits)].get("versions") if run.commits else None
@@ -228,7 +230,7 @@ def setup(run: RunData) -> Panel:
             Table("Versions", ["package", "version"], [[k, str(v)] for k, v in sorted(versions.items())], folded=True)
         )
     if not tables:
-        return Panel("setup", "Set-up", missing="The run has neither a configuration nor a committed round.")
+        return Section("setup", "Set-up", missing="The run has neither a configuration nor a committed round.")
     abandoned = [n for n, c in run.commits.items() if c.get("action") == "roll_back"]
     lead = f"Rolled back after round {listed(map(str, abandoned))}." if abandoned else ""
-    return Panel("setup", "Set-up", lead, tables=tables, data={"config": run.config, "versions": versions or {}})
+    return Section("setup", "Set-up", lead, tables=tables, data={"config": run.config, "versions": versions or {}})

@@ -1,4 +1,4 @@
-"""Floor 5: level 0 of the lab: closed-form laws of recursive training, simulated and held against their bars in seconds.
+"""Level 0 of the lab: closed-form laws of recursive training, simulated and held against their bars in seconds.
 
 Each law returns a `Check`. They prove the simulators and the estimators before anything rests on them; bars as
 registered in docs/dev/collapse-lab.md.

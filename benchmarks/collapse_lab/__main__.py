@@ -1,7 +1,12 @@
-"""Floor 7: `selfplay lab LEVEL`: runs a level of the collapse lab, prints its bars, writes curves and pictures."""
+"""Runs one level of the collapse lab, prints its bars, and writes curves and pictures.
 
+python -m benchmarks.collapse_lab 0 --out results/
+"""
+
+import argparse
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,24 +15,26 @@ from typing import TYPE_CHECKING, Any
 from selfplay.errors import ConfigError
 
 if TYPE_CHECKING:
-    from selfplay.lab.laws import Check
+    from benchmarks.collapse_lab.laws import Check
 
 Series = dict[str, list[tuple[float, float, float | None, float | None]]]
 
 
-def lab(level: int, *, full: bool = False, device: str | None = None, seed: int = 0, out: Path | None = None) -> int:
+def run_level(
+    level: int, *, full: bool = False, device: str | None = None, seed: int = 0, out: Path | None = None
+) -> int:
     """Runs one level and prints each bar with its prediction, its measurement and whether it holds.
 
-    0: closed-form laws, seconds. 1: bigram language model, a minute. 2: transformers on the expression language: by
-    default the smoke setting (two cores, under five minutes); `full` the registered experiment (one large GPU). `device`
-    overrides the setting's. `out`: a folder that gets results.json and one SVG a curve. Returns 0 where all bars hold,
-    1 where one fails; raises ConfigError for another level.
+    Level 0 checks closed-form laws (seconds). Level 1 is a bigram language model (a minute). Level 2 trains transformers on
+    the expression language: by default at the smoke size (two cores, under five minutes), with `full` at the registered
+    size (one large GPU). `device` overrides the setting's. `out`: a folder for results.json and one SVG per curve.
+    Returns 0 if every bar holds, else 1. Raises ConfigError for another level.
     """
     runs = {0: _laws, 1: _bigram, 2: _expressions}
     if level not in runs:
-        raise ConfigError(f"lab: level is {level}, must be 0, 1 or 2")
+        raise ConfigError(f"lab: level is {level}, which is no level; give 0, 1 or 2")
     if level < 2 and (full or device):
-        raise ConfigError(f"lab: level {level} has one size and runs on the CPU; leave out full and device")
+        raise ConfigError(f"lab: level {level} has only one size and runs on the CPU; leave out --full and --device")
     checks, charts = runs[level](full, device, seed)
     _print(level, checks)
     if out is not None:
@@ -36,14 +43,14 @@ def lab(level: int, *, full: bool = False, device: str | None = None, seed: int 
 
 
 def _laws(full: bool, device: str | None, seed: int) -> tuple[list["Check"], dict[str, Series]]:
-    from selfplay.lab.laws import check_laws
+    from benchmarks.collapse_lab.laws import check_laws
 
     return check_laws(seed), {}
 
 
 def _bigram(full: bool, device: str | None, seed: int) -> tuple[list["Check"], dict[str, Series]]:
-    from selfplay.lab.bars import level_1
-    from selfplay.lab.bigram import Setting, run_all
+    from benchmarks.collapse_lab.bars import level_1
+    from benchmarks.collapse_lab.bigram import Setting, run_all
 
     curves = run_all(Setting(seed=seed))
     charts: dict[str, Series] = {}
@@ -58,8 +65,8 @@ def _bigram(full: bool, device: str | None, seed: int) -> tuple[list["Check"], d
 def _expressions(full: bool, device: str | None, seed: int) -> tuple[list["Check"], dict[str, Series]]:
     from dataclasses import replace
 
-    from selfplay.lab.bars import level_2
-    from selfplay.lab.expressions import SMOKE, Setting, run
+    from benchmarks.collapse_lab.bars import level_2
+    from benchmarks.collapse_lab.expressions import SMOKE, Setting, run
 
     setting = replace(Setting() if full else SMOKE, seed=seed)
     if device:
@@ -83,7 +90,7 @@ def _expressions(full: bool, device: str | None, seed: int) -> tuple[list["Check
 
 
 def _mean_points(rows: Sequence[Sequence[float]]) -> list[tuple[float, float, float | None, float | None]]:
-    """Mean over seeds, with the seeds' range where there are several."""
+    """Mean over seeds, with the range of the seeds if there are several."""
     columns = [[y for y in column if math.isfinite(y)] for column in zip(*rows, strict=True)]
     return [
         (float(t), sum(c) / len(c), min(c) if len(c) > 1 else None, max(c) if len(c) > 1 else None)
@@ -113,3 +120,28 @@ def _save(out: Path, level: int, checks: Sequence["Check"], charts: Mapping[str,
         name = "".join(c if c.isalnum() else "-" for c in title.partition(",")[0])
         picture = standalone(line_chart(series, title, "round", "", width=640, height=360))
         (out / f"level-{level}-{name}.svg").write_text(picture, encoding="utf-8")
+
+
+def main() -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.collapse_lab",
+        description="Does the collapse monitor raise an alarm where collapse is known to happen, and only there?",
+    )
+    parser.add_argument(
+        "level", type=int, help="0: laws (seconds); 1: bigram model (a minute); 2: transformers (minutes)"
+    )
+    parser.add_argument("--full", action="store_true", help="level 2 at its registered size; needs one large GPU")
+    parser.add_argument("--device", help="cpu or cuda, for level 2")
+    parser.add_argument("--seed", type=int, default=0, help="seed of all arms")
+    parser.add_argument("--out", type=Path, help="folder for results and curves")
+    given = parser.parse_args()
+    try:
+        return run_level(given.level, full=given.full, device=given.device, seed=given.seed, out=given.out)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Floor 5: the verifiable expression language of level 2: prompts with many right answers, checked exactly.
+"""The verifiable expression language of level 2: prompts with many right answers, checked exactly.
 
 A task is a number 0..99; an answer is an expression in prefix notation (`+ 3 * 4 5`) over the digits 1..9 that comes to
 it. Real text is drawn from a grammar with Zipf-weighted operators and digits, so that the true chance of each
@@ -104,34 +104,34 @@ def canonical(row: Tokens) -> str | None:
 
 @dataclass
 class Language:
-    """Real data and what is frozen before round 0: the test text, the panel's tasks, the rare items."""
+    """Real data and what is frozen before round 0: the test text, the dev tasks, the rare items."""
 
     train: Tokens
     test: Tokens
     entropy: float
     """True cross-entropy of the test answers given their prompts, nats a token: the floor of the loss (estimated)."""
-    panel: list[int]
+    dev: list[int]
     rare_tasks: list[bool]
     rare_items: list[str] = field(default_factory=list)
-    """`target:canonical` forms whose expected count in one panel draw lies between 0.3 and 3."""
+    """`target:canonical` forms whose expected count in one draw of the dev set lies between 0.3 and 3."""
 
 
 def make_language(size: int, tasks: int, attempts: int, seed: int) -> Language:
-    """Draws `size` real training sequences, a tenth as many for the test, and freezes panel, tail and items."""
+    """Draws `size` real training sequences, a tenth as many for the test, and fixes dev set, tail and items."""
     rng = np.random.default_rng(seed)
     drawn = [draw(rng) for _ in range(size + size // 10)]
     survey = drawn if size >= 40_000 else drawn + [draw(rng) for _ in range(40_000 - size)]
     targets = Counter(e.value for e in survey)
     ranked = [t for t, _ in targets.most_common()]
-    panel = sorted(ranked[: max(tasks * 2, tasks)], key=lambda t: (ranked.index(t) * 7919) % 101)[:tasks]
-    rare = [targets[t] <= np.median([targets[p] for p in panel]) / 2 for t in panel]
+    dev = sorted(ranked[: max(tasks * 2, tasks)], key=lambda t: (ranked.index(t) * 7919) % 101)[:tasks]
+    rare = [targets[t] <= np.median([targets[p] for p in dev]) / 2 for t in dev]
     table = np.asarray([encode(e.value, e.tokens) for e in drawn])
     held = drawn[size:]
     tokens = sum(len(e.tokens) + 1 for e in held)
     share = np.asarray([math.log(targets[e.value] / len(survey)) for e in held])
     in_range = _log_in_range(rng)
     entropy = -float(sum(e.log_p for e in held) - len(held) * in_range - share.sum()) / tokens
-    return Language(table[:size], table[size:], entropy, panel, rare, _rare_items(survey, panel, attempts))
+    return Language(table[:size], table[size:], entropy, dev, rare, _rare_items(survey, dev, attempts))
 
 
 def _log_in_range(rng: np.random.Generator) -> float:
@@ -139,8 +139,8 @@ def _log_in_range(rng: np.random.Generator) -> float:
     return math.log(float(((values >= 0) & (values <= 99)).mean()))
 
 
-def _rare_items(survey: list[Expression], panel: list[int], attempts: int) -> list[str]:
-    by_target: dict[int, Counter[str]] = {t: Counter() for t in panel}
+def _rare_items(survey: list[Expression], dev: list[int], attempts: int) -> list[str]:
+    by_target: dict[int, Counter[str]] = {t: Counter() for t in dev}
     for e in survey:
         if e.value in by_target:
             found = evaluate(e.tokens)

@@ -1,4 +1,4 @@
-"""Floor 5: a character n-gram model trained again on its own samples: hundreds of labelled runs in minutes.
+"""A character n-gram model trained again on its own samples: hundreds of labelled runs in minutes.
 
 Each round writes `texts` texts of `chars` characters; the next round's model learns from what the style says. Which
 styles collapse is known beforehand, so alarms can be graded on them.

@@ -1,4 +1,4 @@
-"""Floor 5: level 1 of the lab: a bigram language model with a known truth, so that loss and divergence are exact.
+"""Level 1 of the lab: a bigram language model with a known truth, so that loss and divergence are exact.
 
 The truth is a Markov chain over `V` words in which each word may be followed by a Zipf-weighted set of others and by no
 others: what lies outside is wrong, and a verifier can say so. Rounds sample `draws` transitions, refit by counting

@@ -1,4 +1,4 @@
-"""Floor 5: the pre-registered bars of levels 1 and 2 held against an experiment's curves.
+"""The pre-registered bars of levels 1 and 2 held against an experiment's curves.
 
 A bar that fails is reported as failed; nothing here is tuned to make one hold. Which bars a level can judge differs: level
 1 has no tasks and no prompts, a short level 2 has too few rounds.
@@ -10,10 +10,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from benchmarks.collapse_lab.bigram import Curves, loss_slope
+from benchmarks.collapse_lab.expressions import Member
+from benchmarks.collapse_lab.laws import Check
 from selfplay.collapse.estimate import Floats, slope
-from selfplay.lab.bigram import Curves, loss_slope
-from selfplay.lab.expressions import Member
-from selfplay.lab.laws import Check
 
 TEN = 10
 """The round the bars look at."""

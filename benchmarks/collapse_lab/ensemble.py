@@ -1,4 +1,4 @@
-"""Floor 5: many small transformers of one shape trained and sampled as one: each parameter has a leading member axis.
+"""Many small transformers of one shape trained and sampled as one: each parameter has a leading member axis.
 
 Members share nothing but the clock: gradients of the summed loss are each member's own, and the optimiser works element
 by element. `E` members, `B` sequences, `L` tokens, `D` width, `V` vocabulary.

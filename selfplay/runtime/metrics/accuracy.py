@@ -1,0 +1,107 @@
+"""Floor 4: greedy accuracy on the dev set and the test set, as a whole and by stratum.
+
+An `error` outcome is left out and never counted as wrong: `..._n` says how many tasks the mean is over, `..._errors` how many
+are missing. Above `verify.max_error_share` there is no accuracy at all.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from selfplay.collapse import bootstrap_mean, paired_delta
+from selfplay.config.metrics import Definition
+from selfplay.config.tree import Evaluate
+from selfplay.records import Outcome, Task
+from selfplay.runtime.metrics.base import COUNT, EXACT, OVER_TASKS, SHARE, Json, Measured, Metric, RoundView, interval
+
+STRATA = ("difficulty", "frequency", "topic")
+"""Tags whose values are strata of their own."""
+APART = "apart"
+"""A task with this tag counts in its stratum, but not in the headline figure."""
+
+
+class Accuracy(Metric):
+    """`eval/greedy_accuracy`, `test/greedy_accuracy`, and `eval_TAG/VALUE`, `test_TAG/VALUE` by stratum."""
+
+    definitions: ClassVar = {
+        "eval/greedy_accuracy": Definition(
+            "Dev accuracy, greedy",
+            "Share of the dev tasks that the student solves at temperature 0. Rounds are compared and the best one is chosen by it.",
+            f"One greedy attempt per task; {OVER_TASKS}. Changes to round 0 are paired over tasks.",
+            SHARE,
+            headline=True,
+        ),
+        "test/greedy_accuracy": Definition(
+            "Test accuracy, greedy",
+            "Share of the test tasks that the student solves at temperature 0. It is reported, and no decision of the run reads it.",
+            f"One greedy attempt per task; {OVER_TASKS}. Changes to round 0 are paired over tasks.",
+            SHARE,
+            headline=True,
+        ),
+        "*/greedy_accuracy_n": Definition(
+            "Tasks judged", "Tasks that the greedy accuracy is a mean over.", EXACT, COUNT
+        ),
+        "*/greedy_accuracy_errors": Definition(
+            "Tasks without an outcome",
+            "Tasks whose greedy attempt could not be judged (`error`). Above verify.max_error_share there is no accuracy.",
+            EXACT,
+            COUNT,
+        ),
+        "eval_*/*": Definition(
+            "Dev accuracy in a stratum",
+            "Greedy accuracy over the dev tasks of one stratum.",
+            f"As for the whole dev set; {OVER_TASKS}.",
+            SHARE,
+        ),
+        "test_*/*": Definition(
+            "Test accuracy in a stratum",
+            "Greedy accuracy over the test tasks of one stratum.",
+            f"As for the whole test set; {OVER_TASKS}.",
+            SHARE,
+        ),
+    }
+
+    def compute(self, round: RoundView) -> Measured:
+        """Keeps which tasks were solved as `dev` and `test`: 1.0 or 0.0 by task id."""
+        figures: Json = {}
+        kept: Json = {}
+        for part, tasks, name in (("dev", round.fixed.dev, "eval"), ("test", round.fixed.test, "test")):
+            known, errors = round.judged(part)
+            right = {row["task_id"]: float(row["outcome"] == Outcome.PASS.value) for row in known}
+            kept[part] = right
+            key = f"{name}/greedy_accuracy"
+            if right or errors:
+                judged = sum(task.id in right for task in tasks if APART not in task.tags)
+                figures |= {f"{key}_n": judged, f"{key}_errors": errors}
+            if not round.too_many(errors, errors + len(right)):
+                before = round.first.get(part) if round.first else None
+                figures |= accuracy(round.config.eval, name, tasks, right, before or {})
+        return Measured(figures, kept)
+
+
+def accuracy(
+    section: Evaluate, name: str, tasks: Sequence[Task], right: Mapping[str, float], before: Mapping[str, float]
+) -> Json:
+    """Accuracy of all tasks and of each stratum, with the paired change to round 0.
+
+    `right`: 1 or 0 by task id; a task without an outcome is missing. `before`: the same of round 0.
+    """
+    key = f"{name}/greedy_accuracy"
+    groups: dict[str, list[str]] = {key: [task.id for task in tasks if APART not in task.tags]}
+    for task in tasks:
+        for tag in STRATA:
+            value = task.tag(tag)
+            if value is not None:
+                groups.setdefault(f"{name}_{tag}/{re.sub(r'[^A-Za-z0-9_]+', '_', value)}", []).append(task.id)
+    figures: Json = {}
+    for key, ids in sorted(groups.items()):
+        known = [i for i in ids if i in right]
+        both = [i for i in known if i in before]
+        if known:
+            mean = bootstrap_mean([right[i] for i in known], resamples=section.bootstrap, seed=section.seed)
+            figures |= interval(key, mean)
+        if both:
+            ends = [right[i] for i in both], [before[i] for i in both]
+            change = paired_delta(*ends, resamples=section.bootstrap, seed=section.seed)
+            figures |= interval(f"{key}_delta", change)
+    return figures

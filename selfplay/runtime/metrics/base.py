@@ -1,0 +1,108 @@
+"""Floor 4: a metric: the keys that it writes, with a definition each, and how they are computed from a round.
+
+A new metric is one file with a subclass of `Metric`, and one line in `METRICS` (`config/registry.py`). Its keys are computed
+after each evaluation, stand in metrics.jsonl and in the report, and go to W&B if they are headline figures.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+from selfplay.collapse.estimate import Estimate
+from selfplay.config import Config
+from selfplay.config.metrics import Definition
+from selfplay.records import Outcome
+from selfplay.store import Commit
+from selfplay.store.traces import read_parquet, read_sources
+from selfplay.tasks import Fixed
+
+Json = dict[str, Any]
+
+# Phrases that several definitions share.
+SHARE, COUNT, NATS = "0 to 1", "0, 1, 2, ...", "nats, 0 or more"
+OVER_TASKS = "95 % bootstrap interval over tasks"
+DEV_SAMPLES = f"n samples of each sampled dev task at temperature 1 and top-p 1, n = eval.samples; {OVER_TASKS}"
+EXACT = "Exact count."
+CHEN, HURLBERT = "https://arxiv.org/abs/2107.03374", "https://doi.org/10.2307/1934145"
+BSTAR, SIMPSON = "https://arxiv.org/abs/2412.17256", "https://doi.org/10.1038/163688a0"
+SHUMAILOV = "https://arxiv.org/abs/2305.17493"
+
+
+@dataclass(frozen=True)
+class RoundView:
+    """A round as a metric sees it: read-only, after its evaluation and before the gate."""
+
+    number: int
+    config: Config
+    folder: Path
+    """The round's folder, `rounds/NNN`."""
+    fixed: Fixed
+    """The tasks that never change: anchor, dev set, test set, human text."""
+    proposed: int
+    """How many tasks the round worked on; 0 in round 0."""
+    evaluated: Mapping[str, Sequence[Json]]
+    """Rows of the evaluation by part: `dev`, `test`, `samples`, `likelihood`, `drift`. A missing part has no rows."""
+    first: Mapping[str, Any] | None
+    """What the metrics kept of round 0, by name (see `Measured.kept`); None in round 0 itself."""
+    chain: Sequence[Commit]
+    """The committed rounds that this one stands on, oldest first."""
+
+    def rows(self, part: str) -> Sequence[Json]:
+        """Rows of one part of the evaluation."""
+        return self.evaluated.get(part, ())
+
+    def judged(self, part: str) -> tuple[list[Json], int]:
+        """Rows of a part that have an outcome, and the number of those that came out as `error`."""
+        rows = self.rows(part)
+        known = [row for row in rows if row["outcome"] != Outcome.ERROR.value]
+        return known, len(rows) - len(known)
+
+    def too_many(self, errors: int, asked: int) -> bool:
+        """Whether the share of errors is above `verify.max_error_share`, so that no figure is given."""
+        return errors > self.config.verify.max_error_share * asked
+
+    def traces(self, *columns: str) -> list[Json]:
+        """The round's traces, of which only these columns are read; none in round 0."""
+        path = self.folder / "traces.parquet"
+        return list(read_parquet(path, list(columns))) if path.is_file() else []
+
+    def sources(self) -> list[tuple[str, str, int]]:
+        """(kind, source, tokens) of each row that the round trained on: see `selfplay.store.traces.read_sources`."""
+        path = self.folder / "train.parquet"
+        return read_sources(path) if path.is_file() else []
+
+
+class Measured(NamedTuple):
+    """What a metric computes of one round."""
+
+    figures: Mapping[str, Any]
+    """By key: numbers, or a text. A figure that is not defined is left out, never NaN."""
+    kept: Mapping[str, Any] = {}
+    """By name: what the round keeps in `evaluate/dev.json`. Later rounds read that of round 0 as `RoundView.first`."""
+
+
+class Metric:
+    """A group of keys. `definitions` has each of them; `compute` gives their values for a round.
+
+    A group without `compute` only defines keys that a phase writes by itself, such as counts of the curation.
+    """
+
+    definitions: ClassVar[Mapping[str, Definition]] = {}
+
+    def compute(self, round: RoundView) -> Measured:
+        """The figures of one round. Called on rank 0, once a round."""
+        return Measured({})
+
+
+def interval(key: str, estimate: Estimate) -> Json:
+    """An estimate as three keys: the value, `_lo` and `_hi`."""
+    return {key: estimate.value, f"{key}_lo": estimate.lo, f"{key}_hi": estimate.hi}
+
+
+def rounded(key: str, value: Any) -> Any:
+    """Six digits of a number, which are stable and readable. Raises ValueError for NaN and infinity, which are no JSON."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"metric {key} is {value}; leave it out of a round in which it is not defined")
+    return round(value, 6) if isinstance(value, float) else value

@@ -1,0 +1,133 @@
+"""Floor 4: how far the student has moved from round 0: forward KL, entropy, and the length of its samples.
+
+Round 0 keeps a sample of each sampled dev task, and every later round scores these (the rows of part `drift`). Forward KL is
+the direction that shows lost modes; the reverse one would need round 0's weights in memory and is not computed.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from selfplay.collapse import bootstrap_mean, paired_delta, ratio_of_sums, wilson
+from selfplay.config.metrics import Definition
+from selfplay.runtime.metrics.base import NATS, OVER_TASKS, SHARE, Json, Measured, Metric, RoundView, interval
+
+PART = "drift"
+"""The part of the evaluation, and the name under which round 0 keeps its scored samples."""
+ONE_SAMPLE = f"One sample of round 0 per sampled dev task, its first 512 tokens; {OVER_TASKS}."
+TOKEN_ENTROPY = "https://arxiv.org/abs/2505.22617"
+TOKENS = "tokens, 0 or more"
+
+
+class Drift(Metric):
+    """`collapse_drift/...`."""
+
+    definitions: ClassVar = {
+        "collapse_drift/kl_fwd_seq": Definition(
+            "Forward KL to round 0, per sample",
+            "Mean of log p_0 - log p_now over round 0's own samples: what round 0 wrote and the student would no longer write.",
+            f"{ONE_SAMPLE} Unbiased, so it can come out below 0.",
+            "nats per sample",
+            headline=True,
+        ),
+        "collapse_drift/kl_fwd_tok": Definition(
+            "Forward KL to round 0, per token",
+            "The forward KL per sample, over the tokens of the samples.",
+            f"Ratio of sums. {ONE_SAMPLE}",
+            "nats per token",
+        ),
+        "collapse_drift/token_entropy_free": Definition(
+            "Token entropy on own samples",
+            "Entropy of the next token along the student's own samples. It can rise while the answers become alike.",
+            f"Mean of -log p of the sampled tokens at temperature 1; {OVER_TASKS}.",
+            NATS,
+            TOKEN_ENTROPY,
+            headline=True,
+        ),
+        "collapse_drift/token_entropy_ref_prefix": Definition(
+            "Token entropy on round 0's samples",
+            "Entropy of the next token at every position of round 0's samples, which are the same positions in every round.",
+            f"From the whole distribution. {ONE_SAMPLE}",
+            NATS,
+            TOKEN_ENTROPY,
+        ),
+        "collapse_drift/len_mean": Definition(
+            "Mean length",
+            "Mean length of the dev samples. Length confounds every metric of texts.",
+            f"All dev samples; {OVER_TASKS}.",
+            TOKENS,
+            headline=True,
+        ),
+        "collapse_drift/len_p95": Definition(
+            "Length, 95th percentile", "Length that 95 of 100 dev samples stay below.", "All dev samples.", TOKENS
+        ),
+        "collapse_drift/trunc_rate": Definition(
+            "Truncated",
+            "Share of the dev samples that were cut off at the token limit.",
+            "95 % Wilson interval over samples.",
+            SHARE,
+            headline=True,
+        ),
+    }
+
+    def compute(self, round: RoundView) -> Measured:
+        """Round 0 keeps its scored samples as `drift`, by task id."""
+        samples = round.rows("samples")
+        now = _by_task([row for row in round.rows(PART) if row["tokens"]])
+        figures = _own_entropy(round, samples) | _against_first(round, now) | _lengths(round, samples)
+        judged, errors = round.judged("samples")
+        if judged and not round.too_many(errors, len(samples)):
+            cut = sum(row["finish_reason"] == "length" for row in judged)
+            figures |= interval("collapse_drift/trunc_rate", wilson(cut, len(judged)))
+        return Measured(figures, {PART: {} if round.first else now})
+
+
+def _again(round: RoundView) -> dict[str, Any]:
+    return {"resamples": round.config.eval.bootstrap, "seed": round.config.eval.seed}
+
+
+def _own_entropy(round: RoundView, samples: Sequence[Json]) -> Json:
+    scored = _by_task([row for row in samples if row.get("nats") is not None and row["tokens"]])
+    if not scored:
+        return {}
+    entropy = ratio_of_sums(_sums(scored, "nats"), _sums(scored, "tokens"), **_again(round))
+    return interval("collapse_drift/token_entropy_free", entropy)
+
+
+def _against_first(round: RoundView, now: Mapping[str, Sequence[Json]]) -> Json:
+    """Entropy on round 0's samples and, after round 0, its change and the forward KL."""
+    if not now:
+        return {}
+    again, key = _again(round), "collapse_drift/token_entropy_ref_prefix"
+    out = interval(key, ratio_of_sums(_sums(now, "entropy"), _sums(now, "tokens"), **again))
+    before = {task: round.first.get(PART, {}).get(task, ()) for task in now} if round.first else {}
+    both = {task: kept for task, kept in now.items() if before and len(kept) == len(before[task])}
+    if not both:
+        return out
+    then = {task: before[task] for task in both}
+    apart = [a - b for a, b in zip(_sums(both, "nats"), _sums(then, "nats"), strict=True)]
+    out |= interval("collapse_drift/kl_fwd_seq", ratio_of_sums(apart, [len(k) for k in both.values()], **again))
+    out |= interval("collapse_drift/kl_fwd_tok", ratio_of_sums(apart, _sums(both, "tokens"), **again))
+    means = [[x / n for x, n in zip(_sums(k, "entropy"), _sums(k, "tokens"), strict=True)] for k in (both, then)]
+    return out | interval(f"{key}_delta", paired_delta(*means, **again))
+
+
+def _lengths(round: RoundView, samples: Sequence[Json]) -> Json:
+    counted = _by_task([row for row in samples if row["tokens"]])
+    if not counted:
+        return {}
+    means = [total / len(kept) for total, kept in zip(_sums(counted, "tokens"), counted.values(), strict=True)]
+    every = sorted(row["tokens"] for kept in counted.values() for row in kept)
+    found = interval("collapse_drift/len_mean", bootstrap_mean(means, **_again(round)))
+    return found | {"collapse_drift/len_p95": float(every[min(len(every) - 1, int(0.95 * len(every)))])}
+
+
+def _by_task(rows: Sequence[Json]) -> dict[str, list[Json]]:
+    found: dict[str, list[Json]] = defaultdict(list)
+    for row in rows:
+        found[row["task_id"]].append(row)
+    return dict(sorted(found.items()))
+
+
+def _sums(by_task: Mapping[str, Sequence[Json]], field: str) -> list[float]:
+    return [float(sum(row[field] for row in kept)) for kept in by_task.values()]
