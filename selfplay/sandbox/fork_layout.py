@@ -66,7 +66,7 @@ def _is_huge(at: int, size: int) -> bool:
     return False
 
 
-def huge_code() -> None:
+def use_huge_pages() -> None:
     """Put a copy of the interpreter's code in huge pages in its place; nothing happens where there are none."""
     low, high = _interpreter()
     size = high - low
@@ -162,7 +162,7 @@ def fail(x):
 _CALLS = [("count", [3, 1, 3]), ("text", "A few words"), ("value", 12), ("fail", 0), ("fail", [])]
 
 
-def warm_up(space: dict[str, "Any"]) -> None:
+def run_sample(space: dict[str, "Any"]) -> None:
     """Run a sample of what programs do, so that nobody has to do first things again: caches filled, code specialised.
 
     `space`: the zygote's globals, with the runner in them.
@@ -170,7 +170,7 @@ def warm_up(space: dict[str, "Any"]) -> None:
     main = sys.modules["__main__"]
     calls = [(name, marshal.dumps(((arg,), {}), 2)) for name, arg in _CALLS]  # type: ignore[arg-type]
     job = {"live": False, "kind": "calls", "code": _SAMPLE, "calls": calls, "chained": False, "plain": False}
-    for turn in range(24):
+    for turn in range(8):
         space["_enter"](3 if space["_nr"] else 0, "getpid", space["_Word"](0), 60)
         body = marshal.dumps({**job, "changed": turn & 1})
         posix.ftruncate(3, 0)

@@ -33,6 +33,6 @@ def _words(*values: int) -> "Any":
     return kind(*values)
 
 
-_call, _address = _c("syscall"), _ctypes.addressof
+_call = _c("syscall")
 _secret, _zero = _Word(0), _Word(0)
 _usage, _status, _pair = _words(*[0] * 18), _words(0), _words(0, 0)
