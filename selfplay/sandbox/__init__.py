@@ -3,7 +3,7 @@
     with Executor() as executor:
         results = executor.run([Job("a", "def add(a, b): return a + b", CheckTests("assert add(1, 2) == 3", "add"))])
 
-Usable alone: it imports the standard library and `selfplay.errors`, nothing else.
+It can be used alone: it imports the standard library, `selfplay.errors` and `selfplay.cores`, nothing else.
 """
 
 from selfplay.sandbox.executor import Executor

@@ -1,8 +1,12 @@
-"""How a zygote is laid out so that a fork of it is cheap: executed once inside it, before its walls close.
+"""How a zygote arranges its memory so that a fork of it is cheap. Executed inside the zygote, in a copy of its globals.
 
-A fork copies page tables, and a program then pays for every page that it touches first: about 2 microseconds for a page
-it writes to, one for a stretch of code it reads. So the interpreter's code is put into huge pages, which a fork
-shares as they are. It runs in a copy of the zygote's globals and uses its C functions (`_c`, `_Word` of `libc.py`).
+A fork copies page tables, and the program then pays for every page that it touches first: about 2 microseconds for a page that it
+writes to, 1 for a stretch of code that it reads. So the interpreter's code moves into huge pages before the lockdown, which a fork
+shares as they are; after the lockdown a sample of what programs do is run; and last, the holes that this leaves are filled.
+
+Each function says what it gains, as `benchmarks/executor_layout.py` measures it at tier 3 with Python 3.11 on two busy cores: CPU
+time of the program and its zygote, and page faults, without the part over all parts. The three figures are for a function of one
+line (1.26 ms, 140 faults), for HumanEval/0 (1.86 ms, 219) and for a function of one line in a zygote with numpy (2.28 ms, 183).
 """
 
 import marshal
@@ -21,7 +25,7 @@ _POOL, _FIRST = (16 << 10) - 1, 48  # of the interpreter's small-block allocator
 
 
 def _maps(name: str = "maps") -> list[list[str]]:
-    """The lines of a file of /proc/self as words; none where there is no /proc."""
+    """The lines of a file of /proc/self, split into words; none where there is no /proc."""
     try:
         fd = posix.open("/proc/self/" + name, posix.O_RDONLY)
     except OSError:
@@ -39,7 +43,7 @@ def _span(words: list[str]) -> tuple[int, int]:
 
 
 def _interpreter() -> tuple[int, int]:
-    """The span of huge pages that lies wholly in the read-only part of the interpreter's own file."""
+    """Start and end of the huge pages that lie wholly in the mapped code of the interpreter; (0, 0) where it is not found."""
     lines = [words for words in _maps() if len(words) == 6 and words[1] in ("r--p", "r-xp")]
     code = [words for words in lines if words[1] == "r-xp" and "python" in words[5]]
     if not code:
@@ -66,8 +70,11 @@ def _is_huge(at: int, size: int) -> bool:
     return False
 
 
-def huge_code() -> None:
-    """Put a copy of the interpreter's code in huge pages in its place; nothing happens where there are none."""
+def use_huge_pages() -> None:
+    """Replace the interpreter's code by a copy of it in huge pages. Nothing happens where the kernel gives none.
+
+    Called before modules are imported, since numpy's own library would be larger. Without it: CPU +2, +5 and +5 %, 43 to 47 faults more.
+    """
     low, high = _interpreter()
     size = high - low
     if size <= 0:
@@ -85,7 +92,10 @@ def huge_code() -> None:
 
 
 def _fill_pools() -> None:
-    """Take every free small block that lies between others, so that the next ones come from whole pools."""
+    """Take every free small block of the interpreter's allocator, so that a program's blocks come from fresh pools.
+
+    Without it: CPU -2, +3 and +4 %, 6, 26 and 18 faults more.
+    """
     take, give = _c("PyObject_Malloc"), _c("PyObject_Free")
     for size in range(16, 513, 16):
         pools: set[int] = set()
@@ -99,7 +109,10 @@ def _fill_pools() -> None:
 
 
 def _fill_heap() -> None:
-    """The same for large blocks: the next ones come from the heap's end."""
+    """The same for large blocks of the C library's heap, so that a program's blocks come from the end of the heap.
+
+    Without it: CPU +2, +6 and +5 %, 13, 23 and 15 faults more.
+    """
     try:
         _c("malloc_trim")(_zero)
     except AttributeError:
@@ -114,7 +127,7 @@ def _fill_heap() -> None:
 
 
 def fill_holes() -> None:
-    """Leave no free memory between what is there, so that what comes now lies together, on few pages."""
+    """Leave no free memory between live blocks, so that what a program allocates lies together, on few pages."""
     _fill_pools()
     _fill_heap()
 
@@ -162,15 +175,15 @@ def fail(x):
 _CALLS = [("count", [3, 1, 3]), ("text", "A few words"), ("value", 12), ("fail", 0), ("fail", [])]
 
 
-def warm_up(space: dict[str, "Any"]) -> None:
-    """Run a sample of what programs do, so that nobody has to do first things again: caches filled, code specialised.
+def run_sample(space: dict[str, "Any"]) -> None:
+    """Run a sample of what programs do, so that caches are full, bytecode is specialised and C functions are bound before the fork.
 
-    `space`: the zygote's globals, with the runner in them.
+    Without it: CPU +100, +67 and +10 %, 109, 95 and 51 faults more. `space`: the zygote's globals, with the runner in them.
     """
     main = sys.modules["__main__"]
     calls = [(name, marshal.dumps(((arg,), {}), 2)) for name, arg in _CALLS]  # type: ignore[arg-type]
     job = {"live": False, "kind": "calls", "code": _SAMPLE, "calls": calls, "chained": False, "plain": False}
-    for turn in range(24):
+    for turn in range(8):
         space["_enter"](3 if space["_nr"] else 0, "getpid", space["_Word"](0), 60)
         body = marshal.dumps({**job, "changed": turn & 1})
         posix.ftruncate(3, 0)

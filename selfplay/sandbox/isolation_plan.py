@@ -204,8 +204,13 @@ def zygote_config(how: IsolationPlan, flavour: str, number: int) -> dict[str, An
 
 @functools.cache
 def compiled(name: str) -> bytes:
-    """A file that runs inside, compiled here: the zygote then never holds its source or its syntax tree."""
-    tree = _Bare().visit(ast.parse(Path(__file__).with_name(name).read_text(encoding="utf-8")))
+    """A file of this folder that runs inside a zygote, compiled here, so that the zygote never holds its source or syntax tree."""
+    return compiled_text(Path(__file__).with_name(name).read_text(encoding="utf-8"), name)
+
+
+def compiled_text(source: str, name: str) -> bytes:
+    """The same of a text; `name` is what tracebacks call it."""
+    tree = _Bare().visit(ast.parse(source))
     return marshal.dumps(compile(tree, f"<{name}>", "exec", dont_inherit=True, optimize=2))
 
 

@@ -1,7 +1,6 @@
-"""The few C functions that a zygote needs, by the bare `_ctypes`. Executed in a zygote's globals, early and once again late.
+"""The few C functions that a zygote needs, called through the bare `_ctypes`. Executed in the globals of a zygote.
 
-Late again, because then its objects lie where programs touch memory anyhow (`fork_layout.py`). `_secret` is what the seccomp
-filter asks for before it lets a process fork or set limits; programs find it wiped.
+`_secret` is a random number that the seccomp filter asks for before it lets a process fork or set limits. A program finds it wiped.
 """
 
 import _ctypes
@@ -33,6 +32,6 @@ def _words(*values: int) -> "Any":
     return kind(*values)
 
 
-_call, _address = _c("syscall"), _ctypes.addressof
+_call = _c("syscall")
 _secret, _zero = _Word(0), _Word(0)
 _usage, _status, _pair = _words(*[0] * 18), _words(0), _words(0, 0)

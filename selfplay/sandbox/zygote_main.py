@@ -1,13 +1,13 @@
-"""What runs inside the sandbox: this text is the whole program of a zygote.
+"""The main program of a zygote: what runs inside the sandbox starts here.
 
-It imports nothing of ours and keeps itself small, because every program is a fork of it and a fork costs by the page.
-It first locks itself in (`lockdown.py`, sent on the control channel), then forks once per program. It does not watch the
-clock: its fork returns when the program is gone, and the judge outside watches and kills. Descriptors: 0 stdin, 1 and 2
-output and errors, 3 replies (files in memory, which the judge owns), 4 and 5 the pipes of call-by-call sessions,
-6 control, 7 the Landlock ruleset or none.
+It imports nothing of selfplay and stays small, since every program is a fork of it, and a fork costs by the page. It first locks
+itself in (`lockdown.py`, sent on the control channel), then forks once per program (`serving.py`). It does not watch the clock: its
+fork returns when the program is gone, and the judge outside watches and kills. File descriptors: 0 standard input, 1 and 2 output
+and errors, 3 replies (files in memory, owned by the judge), 4 and 5 the pipes of call-by-call sessions, 6 control, 7 the Landlock
+ruleset or none.
 """
 
-# ruff: noqa: SIM105 (contextlib is one import too many inside)
+# ruff: noqa: SIM105 (contextlib would be one more import inside)
 
 import gc
 import marshal
@@ -18,7 +18,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # annotations are taken off before this is sent
     from typing import Any
 
-    from selfplay.sandbox.libc import _address, _c, _secret, _Word
     from selfplay.sandbox.serving import _serve
 
     Config = dict[str, Any]
@@ -53,11 +52,15 @@ def _run_prelude(code: bytes) -> None:
 
 
 def _begin(config: "Config") -> "Config":
-    """Lock in; what `_serve` needs of the configuration."""
+    """Lock the zygote in; returns what `_serve` needs of the configuration."""
     globals()["_nr"] = config["nr"]
     lockdown = dict(globals())
     exec(marshal.loads(config["lockdown"]), lockdown)
     exec(marshal.loads(config["fork_layout"]), _fork_layout)
+    if _nr:
+        _fork_layout[
+            "use_huge_pages"
+        ]()  # before the imports: numpy brings a library that is larger than the interpreter
     sys.path[:] = config["path"]
     for name in config["preload"]:
         try:
@@ -66,41 +69,26 @@ def _begin(config: "Config") -> "Config":
             pass
     if config["prelude"]:
         _run_prelude(config["prelude"])
-    compile("0", "", "eval")  # the compiler's own tables, which every program would otherwise build for itself
-    if _nr:
-        _fork_layout["huge_code"]()
     size, resident = _memory()
     try:
         lockdown["lock_in"](config)
     except lockdown["Refused"] as error:
         _refuse(*error.args)
     globals()["_program"] = config["program"]
-    plan = {name: config[name] for name in ("tier", "nproc", "libc", "runner", "serving")}
-    plan["fence"] = "landlock_restrict_self" if config["landlock"] else "getpid"
-    return {**plan, "base": size, "resident": resident}
-
-
-def _settle(plan: "Config") -> None:
-    """What programs touch, once more and last of all, so that it lies together."""
-    space, old = globals(), _secret
-    for name in ("libc", "runner", "serving"):
-        exec(marshal.loads(plan.pop(name)), space)
-    space["_nr"] = dict(_nr)
-    if _nr:
-        _c("memcpy")(_Word(_address(_secret)), _Word(_address(old)), _Word(8))
-        old.value = 0
+    for name in ("runner", "serving"):
+        exec(marshal.loads(config[name]), globals())
+    fence = "landlock_restrict_self" if config["landlock"] else "getpid"
+    return {"tier": config["tier"], "nproc": config["nproc"], "fence": fence, "base": size, "resident": resident}
 
 
 exec(marshal.loads(_config["libc"]), globals())
 _fork_layout = dict(globals())
 _plan = _begin(_config)
 del _config
-gc.collect()
+_fork_layout["run_sample"](globals())
+gc.collect()  # before the holes are filled: 9 to 16 page faults less in each program
 if _nr:
     _fork_layout["fill_holes"]()
-_settle(_plan)
-_fork_layout["warm_up"](globals())
-gc.collect()
-gc.freeze()
+gc.freeze()  # `gc.get_objects()` of a program does not list what the zygote made
 posix.write(_CONTROL, b"ok %d\n" % (_plan["resident"] >> 10))
 _serve(_plan)
