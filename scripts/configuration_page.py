@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 
 from selfplay.config import registry
 from selfplay.config.registry import PartOf
-from selfplay.config.synthesis_dataset import Make
+from selfplay.config.synthesis_dataset import DatasetSynthesis
 from selfplay.config.tree import Config
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
@@ -201,7 +201,7 @@ def fill(made: Page) -> None:
     for one in registries():
         made.parts(one)
     made.lines += ["## The configuration of `selfplay synthesize`", ""]
-    made.section(Make, "Top level of a synthesis", 3)
+    made.section(DatasetSynthesis, "Top level of a synthesis", 3)
 
 
 def page() -> str:
