@@ -16,7 +16,8 @@ from selfplay.records import Completion, Request, Sampling, digest
 Texts = dict[str, list[Completion]]
 """Recorded completions by task id."""
 
-_GSM8K_MODELS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
+GSM8K_MODELS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
+"""The models of OpenAI's release of graded solutions, as its rows name them."""
 
 
 class RecordedEngine(EngineSettings):
@@ -133,9 +134,9 @@ def read_gsm8k_models(path: Path) -> Texts:
     """OpenAI's release of graded solutions: four completions a problem, one of each model, with the ids of GSM8K's test file."""
     found: Texts = {}
     for number, (where, row) in enumerate(read_json_objects(path)):
-        for model in _GSM8K_MODELS:
+        for model in GSM8K_MODELS:
             _require(model, where, row)
-        found[f"gsm8k-test-{number}"] = [Completion(text=str(row[model]["solution"])) for model in _GSM8K_MODELS]
+        found[f"gsm8k-test-{number}"] = [Completion(text=str(row[model]["solution"])) for model in GSM8K_MODELS]
     return found
 
 

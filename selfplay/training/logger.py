@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from selfplay.errors import Interrupted
-from selfplay.models.transformers import library as transformer
+from selfplay.models.transformers import library
 from selfplay.store.files import sync
 from selfplay.training.checkpoints import commit_checkpoint
 from selfplay.training.methods.base import TrainRun
@@ -17,7 +17,7 @@ NAMES = {"rewards/margins": "rewards_margin", "rewards/accuracies": "rewards_acc
 """Figures with another name in the curve."""
 
 
-class TrainLogger(transformer.TrainerCallback):
+class TrainLogger(library.TrainerCallback):
     """Writes the curve as training goes, and the marker of each checkpoint once all ranks have written their part."""
 
     def __init__(self, run: TrainRun) -> None:

@@ -59,7 +59,7 @@ class VerifierOptions:
     seed: int
     """Of the judge's samples."""
     open_backend: Callable[..., Backend]
-    """Opens a judge's model: see `selfplay.models.teachers.open_teacher`, device and threads filled in."""
+    """Opens a judge's model from its `EngineSettings`."""
     open_executor: "Callable[[], AbstractContextManager[Executor]] | None" = None
     """Gives a sandbox that is already running; None: a new one is started."""
     open_functions: Callable[[], AbstractContextManager[Verifier]] | None = None

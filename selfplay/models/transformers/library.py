@@ -274,8 +274,8 @@ def attention_for(path: str | Path, device: torch.device, revision: str | None =
     strange = layer_kinds(text) - {"full", "sliding"}
     if strange:
         raise ConfigError(
-            f"model {path}: its layers are of kind {', '.join(sorted(strange))}, which the embedded backend does not "
-            "sample from; serve it with vLLM or transformers and use backend kind: http"
+            f"model {path}: its layers are of kind {', '.join(sorted(strange))}, which are not sampled "
+            "in this process; serve it with vLLM or transformers and use backend kind: http"
         )
     capped = any(getattr(text, name, None) for name in ("attn_logit_softcapping", "attention_sinks"))
     if device.type != "cpu" or capped:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from selfplay.models.transformers import library as transformer
+from selfplay.models.transformers import library
 from selfplay.store.files import write_whole
 from selfplay.training.logger import TrainLogger
 from selfplay.training.methods.base import TrainRun
@@ -123,7 +123,7 @@ def train_on_stream(
     device = train_device(run.device)
     bf16 = uses_bf16(method, device)
     model = load_trainable(run.start, method.lora, device=device, bf16=bf16, seed=run.seed)
-    tokenizer: Any = transformer.load_tokenizer(run.start)
+    tokenizer: Any = library.load_tokenizer(run.start)
     collator = PlaceCollator(stream, collator_class(tokenizer.pad_token_id or 0))
     adapted = hasattr(model, "peft_config")
     ours = {"beta": method.beta, "precompute_ref_log_probs": not adapted, **ours}
@@ -162,7 +162,7 @@ def _reference(trainer: Any, run: TrainRun) -> Reference:
             found |= {place: of_number[number] for place, number in zip(places, numbers, strict=True)}
             continue
         batch = trainer._prepare_inputs(trainer.collator.bare(places))
-        with transformer.old_names_quiet():
+        with library.old_names_quiet():
             one, other = trainer.compute_ref_log_probs(trainer.model, batch)
         values = zip(one.tolist(), one.tolist() if other is None else other.tolist(), strict=True)
         for place, number, value in zip(places, numbers, values, strict=True):

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from selfplay.models.transformers import library as transformer
+from selfplay.models.transformers import library
 from selfplay.records import Row
 from selfplay.training.logger import TrainLogger
 from selfplay.training.methods.base import TrainRun
@@ -96,7 +96,7 @@ def train(method: Sft, schedule: RowSchedule, run: TrainRun) -> tuple[Any, float
     device = train_device(run.device)
     bf16 = uses_bf16(method, device)
     model = load_trainable(run.start, method.lora, device=device, bf16=bf16, seed=run.seed)
-    tokenizer = transformer.load_tokenizer(run.start)
+    tokenizer = library.load_tokenizer(run.start)
     ours = {"dataset_kwargs": {"skip_prepare_dataset": True}}
     trainer = RowTrainer(
         schedule,

@@ -9,42 +9,42 @@ import torch
 
 from selfplay.config.training import Lora, Train
 from selfplay.errors import ConfigError
-from selfplay.models.transformers import library as transformer
+from selfplay.models.transformers import library
 
 
 def train_device(device: str) -> torch.device:
     """Where this rank trains. CPU ranks say so in the environment, since TRL asks accelerate on its own."""
     if os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true":
         device = "cpu"
-    return transformer.pick_device(device)
+    return library.pick_device(device)
 
 
 def uses_bf16(settings: Train, device: torch.device) -> bool:
     """Whether products run in bf16."""
-    return settings.precision == "bf16" or (settings.precision == "auto" and transformer.has_fast_bf16(device))
+    return settings.precision == "bf16" or (settings.precision == "auto" and library.has_fast_bf16(device))
 
 
 def load_trainable(start: str | Path, lora: Lora | None, *, device: torch.device, bf16: bool, seed: int) -> Any:
     """The weights to train: all in fp32, or an adapter (continued, or fresh on a base that is held in bf16)."""
-    folder = transformer.resolve(start)
-    if transformer.is_adapter(folder):
+    folder = library.resolve(start)
+    if library.is_adapter(folder):
         if lora is None:
             raise ConfigError(f"{start}: training starts from an adapter, but train.lora is not set; set train.lora")
         dtype = torch.bfloat16 if bf16 else torch.float32
-        return transformer.load_model(folder, device=device, dtype=dtype, trainable=True)
+        return library.load_model(folder, device=device, dtype=dtype, trainable=True)
     if lora is None:
-        return transformer.load_model(folder, device=device, dtype=torch.float32)
-    base = transformer.load_model(folder, device=device, dtype=torch.bfloat16 if bf16 else torch.float32)
+        return library.load_model(folder, device=device, dtype=torch.float32)
+    base = library.load_model(folder, device=device, dtype=torch.bfloat16 if bf16 else torch.float32)
     torch.manual_seed(seed % 2**31)  # the adapter's first weights
-    return transformer.new_adapter(
+    return library.new_adapter(
         base, rank=lora.rank, alpha=lora.alpha, dropout=lora.dropout, targets=lora.target_modules, rslora=lora.rslora
     )
 
 
 def save(model: Any, start: str | Path, folder: Path) -> None:
     """Weights and tokenizer into a folder that `from_pretrained` loads; an adapter stays one, with its base's name."""
-    transformer.save_model(model, folder, base=start)
-    transformer.load_tokenizer(start).save_pretrained(folder)
+    library.save_model(model, folder, base=start)
+    library.load_tokenizer(start).save_pretrained(folder)
 
 
 def free_memory() -> None:
