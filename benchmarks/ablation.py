@@ -5,7 +5,7 @@
 - `star` (Zelikman et al. 2022): tasks of all lengths alike, every right attempt of the round kept, the newest round alone
   trained on, from the warmed-up student anew.
 - `defaults`: accumulate with the anchor, copies dropped by text and by canonical program, cap a task with emphasis on the hard ones,
-  curriculum at the edge.
+  curriculum at the level.
 - `defaults-correction`: the same with a third of the samples spent on second tries at failed attempts.
 - `defaults-no-curriculum`: the defaults on tasks of all lengths alike.
 

@@ -344,7 +344,7 @@ def test_all_bad_numbers_of_a_configuration_are_named_at_once(tmp_path: Path) ->
 
 
 def test_configuration_with_byte_order_mark_and_small_aliases_is_read(tmp_path: Path) -> None:
-    text = CONFIG + "generate: {samples_per_task: &n 2}\neval: {samples_per_task: *n}\n"
+    text = CONFIG + "generate: {samples_per_task: &n 2}\neval: {samples: *n}\n"
     (tmp_path / "c.yaml").write_bytes(BOM + text.replace("\n", "\r\n").encode())
     config = load_config(tmp_path / "c.yaml").config
     assert (config.generate.samples_per_task, config.eval.samples) == (2, 2)

@@ -65,7 +65,7 @@ def test_rows_are_added_to_the_anchor_only_when_asked_for_and_leave_the_rest_alo
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_an_evolved_task_is_new_tellable_and_names_its_parent(way: str) -> None:
+def test_an_evolved_task_is_new_with_tests_that_its_parent_fails_and_names_the_parent(way: str) -> None:
     found = evolve(ANCHOR, ways=[way], seed=2, exclude=EXCLUDE)
     made = [one for one in found if one.task is not None]
     assert len(found) == len(ANCHOR) and len(made) > 0.7 * len(ANCHOR)

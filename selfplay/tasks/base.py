@@ -82,7 +82,7 @@ class Evolved(NamedTuple):
     way: str
     task: Task | None
     reason: str = ""
-    """`held_out`, `known`, `untellable` (no draw has tests that fail the parent's program), `too_long`, `no_argument`;
+    """`held_out`, `known`, `tests_too_weak` (no draw has tests that the parent's program fails), `too_long`, `no_argument`;
     "" where there is a task."""
 
 

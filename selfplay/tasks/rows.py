@@ -86,7 +86,7 @@ def task_of(row: Mapping[str, Any], where: str) -> Task:
     try:
         task = Task.model_validate({key: value for key, value in row.items() if key != "difficulty"})
     except ValidationError as error:
-        faults = [_said(dict(item)) for item in error.errors()]
+        faults = [_sentence(dict(item)) for item in error.errors()]
         raise DataError("\n".join(f"{where}: {fault}" for fault in dict.fromkeys(faults))) from None
     if not task.text.strip():
         key = "prompt" if task.prompt is not None else "messages"
@@ -124,7 +124,7 @@ def needed(row: Mapping[str, Any], key: str, where: str) -> Any:
     return row[key]
 
 
-def _said(item: Mapping[str, Any]) -> str:
+def _sentence(item: Mapping[str, Any]) -> str:
     """One finding of pydantic's as key, value and remedy."""
     key, kind = ".".join(str(part) for part in item["loc"]).replace("check", "verifier", 1), item["type"]
     given = repr(item["input"]) if len(repr(item["input"])) <= 60 else f"{item['input']!r:.57}..."

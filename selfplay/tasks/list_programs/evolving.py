@@ -1,7 +1,7 @@
 """Floor 2: list programs evolved without a model: a harder task, another argument, a sibling; the tests follow from the steps.
 
 In depth: a step is added, an argument changed, a common operation made a rare one. In breadth: all operations new, at the
-same length. What comes out is a task like any other: made by `make_task`, so tests can tell a wrong program from a right one.
+same length. A new task is made by `make_task` like any other, so its tests reject the programs that `make_task` rejects.
 """
 
 import random
@@ -68,7 +68,7 @@ def _evolved(
     known: Collection[str],
     drawing: Drawing,
 ) -> tuple[Task | None, str]:
-    reason, parent = "untellable", chain_of(task)
+    reason, parent = "tests_too_weak", chain_of(task)
     for _ in range(_PATIENCE):
         chain, why = _changed(parent, way, rng, drawing)
         if chain is None:

@@ -1,7 +1,7 @@
-"""Floor 2: the list operations, their English and their Python; chains of them, run and tested for being tellable.
+"""Floor 2: the list operations in English and in Python; runs chains of them, and finds chains whose tests are too weak.
 
 The table's order is the Zipf rank: the first half is common in the anchor, the second half is the tail. Everything
-here is plain arithmetic on lists of small integers; nothing is ever evaluated from text.
+here is plain arithmetic on lists of small integers; nothing is evaluated from text.
 """
 
 import itertools
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 MAX_VALUE = 1_000_000
-"""A chain whose reference passes beyond this in size is refused: it would test big-integer arithmetic."""
+"""A chain whose reference computes a larger number is rejected: it would test big-integer arithmetic."""
 MAX_ITEMS = 48
-"""A chain whose reference makes a longer list is refused."""
+"""A chain whose reference makes a longer list is rejected."""
 
 _DIGITS = (2, 3, 4, 5, 6, 7, 8, 9)
 _FEW = (1, 2, 3, 4)
@@ -210,13 +210,13 @@ def read(phrase: str) -> Step:
 
 
 def run(chain: Sequence[Step], xs: Sequence[int]) -> list[int] | None:
-    """What the chain makes of `xs`; None beyond MAX_VALUE or MAX_ITEMS."""
+    """The result of the chain on `xs`; None above MAX_VALUE or MAX_ITEMS."""
     out = run_all(chain, [xs])
     return None if out is None else out[0]
 
 
 def run_all(chain: Sequence[Step], inputs: Sequence[Sequence[int]]) -> list[list[int]] | None:
-    """What the chain makes of each input; None where one passes beyond MAX_VALUE or MAX_ITEMS."""
+    """The result of the chain on each input; None where one is above MAX_VALUE or MAX_ITEMS."""
     out = [list(xs) for xs in inputs]
     for name, argument in chain:
         operation, k = BY_NAME[name], argument or 0
@@ -231,10 +231,10 @@ def _too_large(xs: Sequence[int]) -> bool:
 
 
 def shortened_agrees(chain: Sequence[Step], inputs: Sequence[Sequence[int]], expected: Sequence[Sequence[int]]) -> bool:
-    """Whether some program with one or more steps left out gives `expected` on all inputs: then tests cannot tell.
+    """Whether some program with one or more steps left out gives `expected` on all inputs: then the tests are too weak.
 
-    All 2^n - 1 proper subsequences count, the empty one (return the list as it came) included. The first input is asked
-    of all of them, those that have come to the same list going on as one; the other inputs of the few that are left.
+    All 2^n - 1 proper subsequences count, the empty one (return the list unchanged) included. All of them run on the first
+    input, those that reach the same list as one; only those that pass it run on the other inputs.
     """
     whole, (first, *others), (wanted, *rest) = tuple(chain), inputs, expected
     left = [program for program in _shortened(whole, first, tuple(wanted)) if program != whole]
@@ -242,7 +242,7 @@ def shortened_agrees(chain: Sequence[Step], inputs: Sequence[Sequence[int]], exp
 
 
 def _shortened(chain: Chain, xs: Sequence[int], wanted: tuple[int, ...]) -> list[Chain]:
-    """The subsequences of a chain that make `wanted` of `xs`, the whole one with them; none that passes the limits."""
+    """The subsequences of a chain that turn `xs` into `wanted`, the whole chain included; none that exceeds the limits."""
     found: dict[tuple[int, ...], list[Chain]] = {tuple(xs): [()]}
     for step in chain[:-1]:
         for result, longer in list(_lengthened(found, step)):
@@ -252,7 +252,7 @@ def _shortened(chain: Chain, xs: Sequence[int], wanted: tuple[int, ...]) -> list
 
 
 def _lengthened(found: Mapping[tuple[int, ...], list[Chain]], step: Step) -> Iterator[tuple[list[int], list[Chain]]]:
-    """What one more step makes of each result, with the programs that have come to it so."""
+    """The result of one more step on each list, with the programs that reach it."""
     operation, k = BY_NAME[step.operation], step.argument or 0
     for before, programs in found.items():
         after = operation.apply(list(before), k)

@@ -1,7 +1,7 @@
-"""Floor 2: the tasks of list programs: English steps in, a Python function out, hidden tests.
+"""Floor 2: the tasks of list programs: the prompt has steps in English, the answer is a Python function, the tests are hidden.
 
-A task is a function of its steps alone: prompt, hidden inputs and id follow from them, so the same chain is the same
-task in every round and split. Three draws, each deterministic by its seed: `anchor` (with solutions, operations by
+A task follows from its steps alone, with its prompt, hidden inputs and id, so the same chain is the same task in every
+round and split. Three draws, each deterministic by its seed: `anchor` (with solutions, operations by
 Zipf's law), `held_out` (dev set and test set, operations equally often) and `propose` (unlimited, no solutions, never an
 operation sequence that is held out). No operation stands twice in one chain.
 """
@@ -34,7 +34,7 @@ OperationNames = tuple[str, ...]
 Split = Literal["train", "anchor", "dev", "test"]
 
 CASES = 8
-"""Hidden inputs a task."""
+"""Hidden inputs of a task."""
 ANCHOR_LENGTHS = {1: 0.125, 2: 0.375, 3: 0.5}
 """Share of the anchor's tasks by operation count."""
 HELD_OUT_LENGTHS = (2, 3, 4, 5, 6)
@@ -45,7 +45,7 @@ USUAL_SHARE = 0.75
 
 _FIRST = "Write f(xs) that does this to a list:"
 _LAST = "return the list"
-# The end is a step like the others: stopping is then copied from the prompt, and needs no counting.
+# The end is written as a step like the others, so that a student copies it from the prompt and need not count.
 
 _CANDIDATE_INPUTS = 14
 _NUMBERS = range(-12, 21)
@@ -54,10 +54,10 @@ _PATIENCE = 20_000
 
 
 def make_task(chain: Chain, split: Split = "train") -> Task | None:
-    """The task of a chain, without a solution; None where tests could not tell a wrong program from a right one.
+    """The task of a chain, without a solution; None where its tests would be too weak.
 
-    Refused are chains whose reference is empty on many inputs, nearly constant over them, too large, or equal to that
-    of any program with a step left out.
+    A chain is rejected where its results are empty on many inputs, nearly the same on all, too large, or those of a program with a
+    step left out.
     """
     prompt = _prompt(chain)
     rng = rng_of("listprograms/inputs", prompt)
@@ -125,13 +125,13 @@ def near_miss(task: Task, seed: int = 0) -> str:
         changed = (*chain[:at], other, *chain[at + 1 :])
         if any(run(changed, args[0]) != expected for args, expected in task.check["cases"]):
             return solution(changed)
-    raise DataError(f"task {task.id}: no near miss found in {_PATIENCE} draws; its tests tell nothing")
+    raise DataError(f"task {task.id}: no near miss found in {_PATIENCE} draws; its tests are too weak")
 
 
 def anchor(seed: int, n: int = 400, exclude: Collection[OperationNames] = frozenset()) -> list[Task]:
     """`n` tasks of 1 to 3 operations with solutions (`reference`); operations follow Zipf's law, prompts are unique.
 
-    `exclude`: held-out sequences, which then never occur. Operations are drawn from an urn with the law's own counts,
+    `exclude`: held-out sequences, which never occur. Operations are drawn from an urn with the law's own counts,
     so that the tail is as thin as it should be and not thinner.
     """
     rng = rng_of("listprograms/anchor", seed)
@@ -226,7 +226,7 @@ def _step(name: str, rng: random.Random) -> Step:
 def _admitted(
     names: OperationNames, rng: random.Random, exclude: Collection[OperationNames], split: Split
 ) -> Task | None:
-    """The task of these operations with drawn arguments; None where it is excluded or tests cannot tell."""
+    """The task of these operations with drawn arguments; None where it is excluded or its tests would be too weak."""
     if len(names) > 1 and names in exclude:
         return None
     return make_task(tuple(_step(name, rng) for name in names), split)
