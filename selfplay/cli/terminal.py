@@ -109,7 +109,7 @@ class Display:
 
     def _rate(self) -> str:
         seconds = time.monotonic() - self._started
-        return f"{self._asked / seconds:,.0f}/s" if seconds > 0 else ""
+        return f"{self._asked / seconds:,.0f}/s" if 0 < seconds <= self._asked else ""
 
     def _share(self) -> str:
         return f"{self._accepted / self._asked:.0%} right" if self._asked and self._accepted else ""

@@ -1,1 +1,1 @@
-"""Floor 1: the texts that models are asked with, as pure functions of what is asked about. Nothing is sent from here."""
+"""Floor 1: the prompts that models are given, as pure functions. Nothing is sent from here."""

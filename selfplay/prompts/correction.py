@@ -1,7 +1,7 @@
-"""Floor 1: how a failed attempt is given back for a second try: the task, the attempt, and what is known to be wrong. Pure.
+"""Floor 1: the prompt for a second attempt: the task, the failed attempt, and the evidence of what is wrong with it. Pure.
 
-The evidence is what a user of the program could have seen: which input failed and what came of it, which step does not
-hold, why a judge said no. Never what would have been right.
+The evidence is what a user of the program could see: which input failed and what came back, which step does not hold, why a
+judge refused. It never holds the expected value.
 """
 
 import re
@@ -13,14 +13,14 @@ from selfplay.records import Message, Outcome, Request, Task, Verdict
 
 WRONG = "# wrong: "
 AGAIN = "# again:\n"
-"""The marks of the plain form, short so that a small student can learn them."""
+"""The marks of the plain form; short, so that a small student can learn them."""
 EVIDENCE_CHARS = 240
-"""Default bound on the evidence; longer lists of numbers tell a model no more."""
+"""Default bound on the evidence: a longer list of numbers does not help a model."""
 FIRST_CHARS = 8000
-"""Of a longer first attempt only the beginning is shown."""
+"""How much of the first attempt is shown, from its beginning."""
 
 LAST_CALL = "; the last call: "
-"""As `selfplay.sandbox` writes it: what comes after it is the program's own, what stands before may hold the expected value."""
+"""As `selfplay.sandbox` writes it: the text after it comes from the program, the text before it may hold the expected value."""
 _RAISED = re.compile(r"tests, line \d{1,9}: (?P<kind>\w{1,80})")
 _ASSERTED = re.compile(r"assert\b|an assert failed|.*\(tests, line \d{1,9}\)$", re.DOTALL)
 _CASE = re.compile(r"case (\d{1,6}): (.*)", re.DOTALL)
@@ -29,7 +29,7 @@ _CASE = re.compile(r"case (\d{1,6}): (.*)", re.DOTALL)
 def request_of(
     task: Task, attempt: int, first: str, evidence: str, template: Literal["chat", "plain"] = "plain"
 ) -> Request:
-    """The request for a second try; its `task_id` names the attempt that it corrects, so that each is drawn apart."""
+    """The request for a second attempt; its `task_id` names the attempt that it corrects, so that each has a draw of its own."""
     name = f"{task.id}/{attempt}"
     shown = first[:FIRST_CHARS]
     if template == "plain":
@@ -49,7 +49,7 @@ def request_of(
 def plain(task: str, first: str, evidence: str) -> str:
     """The compact form for a model without a chat template: task, attempt, `# wrong:` with the evidence, `# again:`."""
     lines = [printable(line) for line in first.strip().splitlines()]
-    # a first attempt that writes our marks itself must not look like the frame
+    # a first attempt that contains our marks must not be mistaken for the frame
     tried = "\n".join(line.replace("# ", "#", 1) if line.startswith((WRONG, AGAIN.strip())) else line for line in lines)
     return f"{task}{'' if task.endswith(chr(10)) else chr(10)}{tried}\n{WRONG}{evidence}\n{AGAIN}"
 
@@ -57,9 +57,9 @@ def plain(task: str, first: str, evidence: str) -> str:
 def evidence_of(
     task: Task, verdicts: Sequence[Verdict], wrong_step: str | None = None, limit: int = EVIDENCE_CHARS
 ) -> str:
-    """What is known to be wrong, on one line, never empty, never with the expected value.
+    """What is known to be wrong, on one line: never empty, and never with the expected value.
 
-    From the first verdict that said fail or invalid. `wrong_step`: a line of the attempt that does not hold.
+    It comes from the first verdict that is fail or invalid. `wrong_step`: a line of the attempt that does not hold.
     """
     said = next((v for v in verdicts if v.outcome in (Outcome.FAIL, Outcome.INVALID)), None)
     if said is None:
@@ -76,7 +76,7 @@ def evidence_of(
 
 
 def _of_code(task: Task, reason: str, evidence: str) -> str:
-    """Status, the arguments of the case that failed, and what came of it."""
+    """The status, the arguments of the case that failed, and what came back."""
     check = next((c for c in leaves(task.check) if c.get("type") == "code_tests"), {})
     found, cases = _CASE.fullmatch(evidence), check.get("cases")
     if found and isinstance(cases, list) and int(found[1]) < len(cases):
@@ -96,8 +96,8 @@ def _of_code(task: Task, reason: str, evidence: str) -> str:
 def of_source(evidence: str) -> str:
     """What test code found, without what it expected: the call and what came back, or the kind of the exception.
 
-    Assertions, their messages and the texts of exceptions that the tests raise are left out, for they may hold values.
-    What a program raised itself is its own. Evidence that went through here stays as it is.
+    Assertions, their messages and the texts of exceptions that the tests raise are left out, since they may hold values; an
+    exception that the program raised is kept. Applying it twice changes nothing.
     """
     before, mark, call = evidence.rpartition(LAST_CALL)
     raised = _RAISED.match(before if mark else evidence)
@@ -115,7 +115,7 @@ def _of_answer(reason: str, evidence: str, wrong_step: str | None) -> str:
 
 
 def leaves(check: dict[str, object]) -> list[dict[str, object]]:
-    """The single verifiers of a check, combinations taken apart; depth is bounded."""
+    """The single verifiers of a check, with combinations taken apart; at most 100."""
     found, left = list[dict[str, object]](), [check]
     while left and len(found) < 100:
         one = left.pop(0)

@@ -35,8 +35,7 @@ from selfplay.synthesis.teacher_methods import (
 )
 from selfplay.synthesis.textbook import leaves_of
 from selfplay.tasks import Evolver
-from selfplay.tasks.base import is_procedural
-from selfplay.tasks.list_programs import ListProgramsSource
+from selfplay.tasks.base import WeightedSource, is_procedural
 from selfplay.verify import admit
 
 METRICS_FILE = "metrics.json"
@@ -259,18 +258,19 @@ def _evolve_by_program(
 def _draw_by_program(
     section: RoundSynthesis, count: int, given: RoundInput, tools: SynthesisTools, seed: int
 ) -> MethodResult:
-    """`count` list programs, without a teacher; operations that fall short are drawn more often."""
+    """`count` tasks of the source, without a teacher; values of its axes that fall short are drawn more often."""
     source = tools.source
-    if not isinstance(source, ListProgramsSource):
+    if not isinstance(source, WeightedSource):
         raise ConfigError(
-            "propose.synthesize.methods: rare without a taxonomy draws list programs alone; add propose.synthesize.rare"
+            "propose.synthesize.methods: rare without a taxonomy needs a task source that draws by its own axes, such as "
+            "list_programs; add propose.synthesize.rare"
         )
-    found = source.propose(count, given.shares, seed, _axis_weights(section, given))
+    found = source.propose_weighted(count, given.shares, seed, _axis_weights(section, given))
     result = MethodResult("rare", count + found.refused)
     for _ in range(found.refused + count - len(found.tasks)):
         result.refuse("", "held_out")
     for task in found.tasks:
-        result.add(task.model_copy(update={"reference": source.solution(task)}))
+        result.add(task.model_copy(update={"reference": tools.source.solution(task)}))
     return result
 
 

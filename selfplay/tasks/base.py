@@ -87,6 +87,17 @@ class Evolved(NamedTuple):
 
 
 @runtime_checkable
+class WeightedSource(Protocol):
+    """A source that can draw tasks by the values of its axes; its settings name them with `axes`."""
+
+    def propose_weighted(
+        self, count: int, levels: Mapping[int, float] | None, seed: int, weights: Mapping[str, float] | None
+    ) -> Proposal:
+        """As `Source.propose`. `weights`: how likely each value of the axes is to be drawn; None: equally likely."""
+        ...
+
+
+@runtime_checkable
 class Evolver(Protocol):
     """A source that can evolve its tasks by program; its settings say so with `evolves`."""
 

@@ -65,19 +65,16 @@ class ListProgramsSource:
             human_text=human,
         )
 
-    def propose(
-        self,
-        count: int | None,
-        levels: Mapping[int, float] | None,
-        seed: int,
-        weights: Mapping[str, float] | None = None,
-    ) -> Proposal:
-        """See `Source.propose`; held-out operation sequences are refused and counted; 400 tasks where count is None.
+    def propose(self, count: int | None, levels: Mapping[int, float] | None, seed: int) -> Proposal:
+        """See `Source.propose`; held-out operation sequences are refused and counted; 400 tasks where count is None."""
+        return self.propose_weighted(count or 400, levels, seed, None)
 
-        `weights`: how likely each of all operations is to be drawn; None: equally likely.
-        """
+    def propose_weighted(
+        self, count: int, levels: Mapping[int, float] | None, seed: int, weights: Mapping[str, float] | None
+    ) -> Proposal:
+        """See `WeightedSource.propose_weighted`: by the weights of the operations."""
         shares = levels or dict.fromkeys(programs.HELD_OUT_LENGTHS, 1.0)
-        tasks, refused = programs.propose(seed, count or 400, shares, self._sequences, weights)
+        tasks, refused = programs.propose(seed, count, shares, self._sequences, weights)
         kept = [task for task in tasks if task.id not in self._singles]
         return Proposal(kept, refused + len(tasks) - len(kept))
 
