@@ -108,16 +108,16 @@ def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
 
 
 def _told(tried: "Sequence[Tried]") -> Iterator[str]:
-    """What functions of the user's own did not judge, each kind of exception once."""
+    """What the user's own functions did not judge, each kind of exception once."""
     for one in tried:
         for reason, count in one.failures.items():
             yield f"{one.kind}: no verdict in {count} of {one.tries} tries: {reason}"
         if one.broken:
-            yield f"{one.kind} is not sound: it gave no verdict in any try; mend the function"
+            yield f"{one.kind} is not sound: it gave no verdict in any try; fix the function"
 
 
 def _tell(figures: Mapping[str, int], bad: "Sequence[Admission]", places: Mapping[str, str]) -> None:
-    """What `check` found, for a person."""
+    """Prints what `check` found."""
     for one in bad[:MOST_SHOWN]:
         name = f"{places[one.task_id]}: task {one.task_id!r}" if one.task_id in places else one.task_id
         print(f"{name}: {one.problem}", file=sys.stderr)
@@ -137,7 +137,7 @@ MOST_SHOWN = 50
 
 
 def _not_tried(counts: Mapping[str, int]) -> Iterator[str]:
-    """What `check` says nothing about, a sentence a kind."""
+    """What `check` could not test, a sentence for each kind."""
     sentences = {
         "left_to_a_judge": "{} tasks are left to a judge, which is not asked here",
         "without_right_reply": "{} tasks have no reference and no answer: nothing shows that a right reply passes them",
@@ -150,11 +150,11 @@ def _not_tried(counts: Mapping[str, int]) -> Iterator[str]:
 
 
 STRENGTH_TASKS = 24
-"""Tasks whose tests are tried with broken programs: some hundred sandbox jobs."""
+"""Tasks whose tests are tried with broken programs: a few hundred sandbox jobs."""
 
 
 def _strength(tasks: "Sequence[Task]", source: "Source", opened: "VerifierSet") -> dict[str, int]:
-    """How many broken versions of right programs the tests let through, over a spread of the tasks; {} without such tests."""
+    """How many broken versions of right programs the tests let through, for tasks spread over the set; {} if no task has such tests."""
     if opened.executor is None or opened.limits is None:
         return {}
     from selfplay.verify.strengthen import strength

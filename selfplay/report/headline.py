@@ -90,7 +90,7 @@ def _figures(
 
 
 def _apart(row: Mapping[str, Any], key: str) -> tuple[str, str]:
-    """A figure and its interval as two texts; the second empty where there is none."""
+    """A figure and its interval as two texts; the second is empty if there is none."""
     value, lo, hi = triple(row, key)
     return say(value), "" if lo is None or hi is None else f"[{say(lo)}, {say(hi)}]"
 

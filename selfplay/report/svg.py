@@ -1,4 +1,4 @@
-"""Floor 2: charts as plain inline SVG text, for pages that must open from disk and fetch nothing.
+"""Floor 2: charts as plain inline SVG text, for pages that open from disk and load nothing.
 
 Each function takes plain numbers and returns one `<svg>` element. Put `STYLE` once in the page for light and dark; for
 a file of its own (a picture in a README) pass the element through `standalone`. Lines and points are labelled where
@@ -37,13 +37,13 @@ from selfplay.report.svg_primitives import (
 __all__ = ["STYLE", "bar_chart", "bar_matrix", "funnel", "histogram", "line_chart", "scatter", "standalone"]
 
 Point = tuple[float, float | None, float | None, float | None]
-"""x, y and the interval's lo and hi; lo and hi None where there is none."""
+"""x, y, and lo and hi of the interval; both None if there is none."""
 Value = float | None | tuple[float | None, float | None, float | None]
 """A bar: y, or (y, lo, hi)."""
 
 
 def standalone(element: str) -> str:
-    """The chart as a file of its own, its style sheet inside; follows the viewer's light or dark setting."""
+    """The chart as a file with its own style sheet; it follows the viewer's light or dark setting."""
     opened = element.index(">") + 1
     return f"{element[:opened]}<style>{STYLE}</style>{element[opened:]}\n"
 
@@ -53,7 +53,7 @@ def _real(value: float | None) -> TypeGuard[float]:
 
 
 def _runs(points: Sequence[Point]) -> list[list[Point]]:
-    """Stretches without a gap."""
+    """Runs of points without a gap."""
     runs: list[list[Point]] = [[]]
     for point in sorted(points, key=lambda p: p[0]):
         if _real(point[1]):
@@ -69,7 +69,7 @@ def _hint(name: str, x_label: str, p: Point) -> str:
 
 
 def _line(frame: Frame, index: int, run: Sequence[Point], hints: Sequence[str]) -> tuple[str, str]:
-    """One stretch: its band (below everything) and its line with marks."""
+    """One run of points: its band, below everything, and its line with marks."""
     color = {"class_": f"sp-f{index % 6}", "fill": LIGHT[index % 6]}
     stroke = {"class_": f"sp-s{index % 6}", "stroke": LIGHT[index % 6]}
     banded = [(p[0], p[2], p[3]) for p in run if _real(p[2]) and _real(p[3])]
@@ -95,7 +95,7 @@ def _line(frame: Frame, index: int, run: Sequence[Point], hints: Sequence[str]) 
 
 
 def _end_labels(frame: Frame, ends: Sequence[tuple[int, str, float, float]], room: float) -> str:
-    """Names at the right of the plot, pushed apart, joined to their line where they had to move."""
+    """Names at the right of the plot, moved apart, and joined to their line if they were moved."""
     places = apart([y for *_, y in ends], SIZE + 3, frame.top + 4, frame.bottom)
     parts = []
     for (index, name, x, y), place in zip(ends, places, strict=True):

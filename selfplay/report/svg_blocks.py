@@ -35,7 +35,7 @@ def histogram(
     width: float = 480,
     height: float = 240,
 ) -> str:
-    """Bars that touch: `counts[i]` between `edges[i]` and `edges[i + 1]`; ValueError where the lengths disagree."""
+    """Bars that touch: `counts[i]` between `edges[i]` and `edges[i + 1]`; raises ValueError if the lengths do not fit."""
     if len(edges) != len(counts) + 1:
         raise ValueError(f"histogram: {len(counts)} counts and {len(edges)} edges; give one edge more than counts")
     if not counts:
@@ -102,7 +102,7 @@ def bar_matrix(
     index: int = 0,
     width: float = 960,
 ) -> str:
-    """Small multiples of bars: a row a kind of thing, a column a round, so that a thinning tail is seen at once.
+    """Small multiples of bars: a row per value and a column per round, so that a shrinking tail is visible at once.
 
     `rows` maps a name to its values, one a column (None: not known); `groups` maps the name to its group, whose colour
     it takes, from palette place `index` on. The largest value fills a column; every number is in its bar's tooltip.

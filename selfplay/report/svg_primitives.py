@@ -1,4 +1,4 @@
-"""Floor 2: what every chart is drawn with: palette, escaped tags, number words, scales, axes, labels that keep apart.
+"""Floor 2: what every chart is drawn with: palette, escaped tags, numbers as text, scales, axes, labels that do not overlap.
 
 Colours stand as presentation attributes (light) and again in `STYLE` (light and dark), so a chart is legible with the
 style sheet and without it. Marks differ by shape and dash as well as by colour. No scripts, no style attributes, no
@@ -19,7 +19,7 @@ MUTED, RULE, INK = "#5a6570", "#dfe3e8", "#1b232b"
 SIZE = 13.0
 """Font size of a chart's text in its own units; a chart is 480 units wide unless told otherwise."""
 CHAR = 0.6
-"""Width of an average character in font sizes, where a text is measured by its length alone."""
+"""Width of an average character in font sizes, for texts that are measured by their length alone."""
 _WIDTHS = {**dict.fromkeys("mwMW@%", 0.98), **dict.fromkeys("iljtfrI.,:;|!'()[] ", 0.42)}
 
 _VARS = "".join(f"--sp-{i}:{c};" for i, c in enumerate(LIGHT))
@@ -35,7 +35,7 @@ STYLE = (
     ".sp-chart .sp-halo{stroke:var(--sp-paper);stroke-width:4px;paint-order:stroke;stroke-linejoin:round}"
     ".sp-chart .sp-paper{stroke:var(--sp-paper)}.sp-chart .sp-whisker{stroke:var(--sp-ink)}"
 )
-"""The style sheet of all charts, to stand once in a page; follows the reader's light or dark setting."""
+"""The style sheet of all charts, needed once per page; it follows the reader's light or dark setting."""
 
 
 def tag(name: str, body: str = "", /, **attributes: object) -> str:
@@ -74,7 +74,7 @@ def say(value: float | None, step: float | None = None) -> str:
 
 
 def text_width(text: str, size: float = SIZE) -> float:
-    """A generous guess at the drawn width of `text`: no font can be asked here."""
+    """A generous estimate of the drawn width of `text`, since no font is at hand."""
     return sum(_WIDTHS.get(c, 0.74 if c.isupper() else 0.64) for c in text) * size
 
 
@@ -122,7 +122,7 @@ def ticks(lo: float, hi: float, wanted: int = 5, whole: bool = False) -> tuple[l
 
 
 def span(values: Iterable[float | None]) -> tuple[float, float]:
-    """Range of an axis for these values: from zero where the data come near it; never empty."""
+    """Range of an axis for these values: from zero if the data come near it; never empty."""
     real = [v for v in values if v is not None and math.isfinite(v)]
     lo, hi = (min(real), max(real)) if real else (0.0, 1.0)
     if lo >= 0 and lo < 0.6 * hi:
@@ -203,7 +203,7 @@ def chart(title: str, summary: str, width: float, height: float, body: str) -> s
 
 
 def heading(title: str, y_label: str, width: float) -> tuple[str, float]:
-    """Title and the y axis' words above the plot, and the height they take."""
+    """Title and label of the y axis above the plot, and their height."""
     parts, y = [], 6.0
     for text, kind, size, weight in ((title, "ink", SIZE + 2, 600), (y_label, "muted", SIZE - 1, None)):
         if text:
@@ -213,6 +213,6 @@ def heading(title: str, y_label: str, width: float) -> tuple[str, float]:
 
 
 def nothing(title: str, why: str, width: float = 480) -> str:
-    """A chart's place where there is nothing to draw, with the reason in words."""
+    """An empty chart with the reason in words, if there is nothing to draw."""
     head, top = heading(title, "", width)
     return chart(title, why, width, top + 36, head + label(0, top + 14, shorten(why, width), "muted"))

@@ -31,14 +31,14 @@ class Tally:
     origins: Counter[str] = field(default_factory=Counter)
     accepted: int = 0
     tags: dict[str, Counter[str]] = field(default_factory=dict)
-    """Tags of accepted attempts: {`operation`: {`sort`: 12}}; tags without a value stand under ``."""
+    """Tags of accepted attempts: {`operation`: {`sort`: 12}}; a tag without a value is under the empty name."""
     lengths: Counter[int] = field(default_factory=Counter)
     """Accepted texts by length bin."""
     examples: list[dict[str, Any]] = field(default_factory=list)
 
 
 def tally(round_: int, traces: Iterable[Mapping[str, Any]]) -> Tally:
-    """Counts a round's traces in one pass; the examples are the same for the same traces in any order."""
+    """Counts a round's traces in one pass; the examples do not depend on the order of the traces."""
     out = Tally(round_)
     best: dict[str, list[tuple[str, int, Mapping[str, Any]]]] = {"accepted": [], "dropped": []}
     for trace in traces:
@@ -63,7 +63,7 @@ def tally(round_: int, traces: Iterable[Mapping[str, Any]]) -> Tally:
 
 
 def _flip(key: str) -> str:
-    """Turns the smallest digest into the largest, for a heap that drops its smallest."""
+    """Maps the smallest digest to the largest, for a heap that drops its smallest element."""
     return key.translate(str.maketrans("0123456789abcdef", "fedcba9876543210"))
 
 
@@ -78,7 +78,7 @@ def _take_accepted(out: Tally, trace: Mapping[str, Any]) -> None:
 
 
 def _varied(traces: list[Mapping[str, Any]], decision: str) -> list[dict[str, Any]]:
-    """The first few of them, each reason (or outcome) once before any comes twice."""
+    """The first few traces, each reason once before any comes twice."""
     seen: Counter[str] = Counter()
     ranked = []
     for place, trace in enumerate(traces):
