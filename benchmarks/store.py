@@ -43,7 +43,7 @@ def measure(traces: int) -> dict[str, Any]:
         path = Path(folder) / "c.yaml"
         path.write_text(
             "rounds: 1\ntasks: {source: arithmetic, anchor: 20, held_out: 10}\nstudent: {kind: scripted}\n"
-            f"propose: {{tasks_per_round: {traces // SAMPLES}}}\ngenerate: {{samples: {SAMPLES}, chunk_tasks: 256}}\n"
+            f"propose: {{tasks_per_round: {traces // SAMPLES}}}\ngenerate: {{samples_per_task: {SAMPLES}, chunk_tasks: 256}}\n"
             "train: {epochs: 1, start: continue}\neval: {samples: 0}\ntracking: {mode: disabled}\n"
         )
         run(load_config(path, [f"runs_dir={folder}/runs"]), progress=Progress(heard))

@@ -1,7 +1,7 @@
-"""Whether the arguments of a later call give away the answer to an earlier one: a program that has all could look it up.
+"""Finds test calls whose arguments give away the answer to an earlier call: a program that has all calls could look it up.
 
-`flip("aBc") == "AbC"` before `flip("AbC") == "aBc"`: such calls are asked one by one (`sessions.py`), so that no program
-sees a call before its turn. What it was given before it may remember.
+An example is `flip("aBc") == "AbC"` before `flip("AbC") == "aBc"`. Such calls are asked one by one (`sessions.py`), so that no
+program sees a call before its turn. It may remember the calls it has already answered.
 """
 
 import ast
@@ -15,17 +15,17 @@ from typing import Any
 from selfplay.sandbox import codec
 
 SMALL = 1000
-"""Numbers up to this size say little: they stand everywhere."""
+"""Numbers up to this size are too common to count as a leak by themselves."""
 
 Compared = tuple[Any, Iterable[Any]]
 """The arguments of a call, and what its answer is compared with."""
 
 
 def leaks_answers(calls: Sequence[Compared], literals: Iterable[Compared] = ()) -> bool:
-    """Whether an answer stands among the arguments of a later call, and not among its own or earlier ones.
+    """Whether an answer appears in the arguments of a later call, but not in those of its own call or an earlier one.
 
-    `literals`: more comparisons, of calls that are known by arguments of theirs alone. Small numbers and single characters count only
-    where they are a pattern (`_patterned`), truth values and empty containers not at all; lists and tuples of equal parts do.
+    `literals`: further comparisons, of calls that are known only by some of their arguments. Small numbers and single characters count
+    only where they form a pattern (`_patterned`); truth values and empty containers never do. A list equals a tuple of equal items.
     """
     if _patterned(calls):
         return True
@@ -44,7 +44,7 @@ def leaks_answers(calls: Sequence[Compared], literals: Iterable[Compared] = ()) 
 
 
 def _patterned(calls: Sequence[Compared]) -> bool:
-    """Whether half of the answers, and two, are a small number or one character that is an argument of a later call first."""
+    """Whether at least two answers, and half of all, are small numbers or single characters that a later call is the first to pass."""
     first: dict[Hashable, int] = {}
     for at, (given, _) in enumerate(calls):
         for part in _arguments(given):
@@ -55,7 +55,7 @@ def _patterned(calls: Sequence[Compared]) -> bool:
 
 
 def _arguments(given: Any) -> Iterator[Any]:
-    """Each argument by itself, whether given as (arguments, keywords) or as arguments; what lists hold is left out."""
+    """The arguments one by one, given as (arguments, keywords) or as arguments alone. Items of lists are left out."""
     for part in given if isinstance(given, list | tuple) else ():
         yield from part if type(part) is tuple else part.values() if type(part) is dict else (part,)
 
@@ -88,11 +88,11 @@ def _literal(node: ast.AST) -> Iterator[Any]:
 
 
 _LITERALS = (ast.Constant, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.UnaryOp, ast.BinOp, ast.Call)
-"""What `literal_eval` may take: to try it on every name is slow."""
+"""The nodes that `literal_eval` can evaluate; trying it on every name would be slow."""
 
 
 def _parts(value: Any, depth: int = 0) -> Iterator[Hashable]:
-    """The value and all that it holds, as `_plain` writes them."""
+    """The keys (`_plain`) of a value and of all values inside it."""
     found = _plain(value)
     if found is not None:
         yield found
@@ -109,7 +109,7 @@ _ALIKE = bytes.maketrans(b"(t", b"[u")
 
 
 def _plain(value: Any) -> Hashable | None:
-    """A key that equal values share, lists and tuples alike; None where the value says nothing, or is no builtin."""
+    """A key that equal values share, a list with a tuple too; None where the value is too common to count, or not a builtin."""
     kind = type(value)
     if kind is int:
         return value if abs(value) > SMALL else None

@@ -1,4 +1,4 @@
-"""The bookkeeping of one call of an executor: tests and jobs as plain data, duplicates found, results given out."""
+"""The bookkeeping of one call of an executor: encodes tests and jobs, merges duplicates, and hands out results."""
 
 import time
 from collections import deque
@@ -15,23 +15,23 @@ from selfplay.sandbox.languages import LANGUAGES
 
 _CHUNK = 32
 _BLOCK = 64
-"""Jobs that are taken from an iterator at once: the first of them run while the others are made."""
+"""Jobs taken from an iterator at once; the first ones run while the iterator makes the next."""
 _TRIES = 3
 _LIMITS = Limits()
 
 
-class Line(Protocol):
-    """What the bookkeeping needs of a worker: what it owes, when it was last heard, and a way to send it work."""
+class WorkerHandle(Protocol):
+    """What the bookkeeping needs of a worker: its unanswered jobs, when it last answered, and a way to send it work."""
 
-    owed: deque[int]
-    heard: float
+    unanswered: deque[int]
+    last_answer: float
 
     def send(self, message: Any) -> None:
         """Queue a message."""
 
 
 class _Unit:
-    """One distinct program to run, with the places in the call that wait for it."""
+    """One distinct program to run, and the positions in the call whose jobs it answers."""
 
     __slots__ = ("alone", "code", "figures", "limits", "places", "spec", "tries")
 
@@ -40,16 +40,16 @@ class _Unit:
         self.places: list[int] = []
         self.tries = 0
         self.figures: tuple[Any, ...] | None = None
-        """What came of it, for jobs to come that ask for the same."""
+        """Its result, for later jobs that ask for the same."""
         self.alone = False
-        """One of those that a judge had when its tests never ended: it is sent alone, so that the next time tells."""
+        """A judge that held it did not come to an end; it is sent alone, which shows whether it was the cause."""
 
 
 class Batch:
-    """The bookkeeping of one call: distinct units, grouped by tests, and who waits for them.
+    """The bookkeeping of one call: distinct programs, grouped by their tests, and the jobs that wait for each.
 
-    A list is taken whole, so that equal tests stand together wherever they are in it. An iterator is drawn from as the
-    workers get short of jobs: what it takes to make one is spent while they are busy.
+    A list is taken as a whole, so that jobs with equal tests run together. An iterator is drawn from whenever workers run short of
+    jobs, so that jobs are made while workers are busy.
     """
 
     def __init__(self, jobs: Iterable[Job], tier: int) -> None:
@@ -58,11 +58,11 @@ class Batch:
         self._source = iter(jobs)
         self._block = None if isinstance(jobs, Sequence) else _BLOCK
         self.more = True
-        """Whether there may be jobs that were not taken yet."""
+        """Whether jobs may be left that were not taken yet."""
         self.specs: list[tuple[Any, ...]] = []
         self.units: list[_Unit] = []
         self.ready: list[tuple[int, Result]] = []
-        """Results that no worker is needed for."""
+        """Results that need no worker."""
         self._spec_of: dict[Any, int | str] = {}
         self._known: dict[tuple[Any, ...], int] = {}
         self._limits_of: dict[int, tuple[Any, ...] | str] = {}
@@ -70,13 +70,13 @@ class Batch:
         self.todo: deque[int] = deque()
         self.open = 0
 
-    def wanting(self, lines: int) -> bool:
-        """Whether further jobs should be taken now: `lines` workers may get short of them."""
-        return self.more and self.open < 4 * lines * _CHUNK
+    def wanting(self, workers: int) -> bool:
+        """Whether to take further jobs now, so that so many workers do not run short."""
+        return self.more and self.open < 4 * workers * _CHUNK
 
-    def draw(self, lines: int) -> Iterator[tuple[int, Result]]:
-        """Take the next jobs where they are wanting; the results of those that need no worker."""
-        if not self.wanting(lines):
+    def draw(self, workers: int) -> Iterator[tuple[int, Result]]:
+        """Take the next jobs if `wanting`; yields the results that need no worker."""
+        if not self.wanting(workers):
             return
         taken, known = list(islice(self._source, self._block)), len(self.units)
         self.more = len(taken) == self._block
@@ -128,7 +128,7 @@ class Batch:
         return None
 
     def _numbers(self, limits: Any) -> tuple[Any, ...] | str:
-        """The limits as plain numbers, or what is wrong with them."""
+        """The limits as plain numbers, or a sentence that says what is wrong with them."""
         found = self._limits_of.get(id(limits))
         if found is None:
             self._keep.append(limits)
@@ -140,7 +140,7 @@ class Batch:
         return found
 
     def _spec(self, tests: Any) -> int | str:
-        """The number of these tests in this call, or what is wrong with them."""
+        """The number of these tests in this call, or a sentence that says what is wrong with them."""
         found = self._spec_of.get(id(tests))
         if found is None:
             self._keep.append(tests)  # so that its id stays its own
@@ -156,27 +156,27 @@ class Batch:
             self._spec_of[id(tests)] = found
         return found
 
-    def feed(self, line: Line, lines: int) -> None:
-        """Give a worker its next chunk when it is short of work."""
-        size = max(1, min(_CHUNK, self.open // (4 * lines)))
-        if not self.todo or len(line.owed) >= max(2, size):
+    def feed(self, worker: WorkerHandle, workers: int) -> None:
+        """Give a worker its next chunk if it is short of work."""
+        size = max(1, min(_CHUNK, self.open // (4 * workers)))
+        if not self.todo or len(worker.unanswered) >= max(2, size):
             return
-        if line.owed and any(self.units[at].alone for at in (line.owed[0], self.todo[0])):
+        if worker.unanswered and any(self.units[at].alone for at in (worker.unanswered[0], self.todo[0])):
             return
         taken = [self.todo.popleft()]
         while len(taken) < size and self.todo and not any(self.units[at].alone for at in (taken[0], self.todo[0])):
             taken.append(self.todo.popleft())
         which = {spec: at for at, spec in enumerate(dict.fromkeys(self.units[at].spec for at in taken))}
         rows = [(at, self.units[at].code, which[self.units[at].spec], self.units[at].limits) for at in taken]
-        if not line.owed:
-            line.heard = time.monotonic()
-        line.owed.extend(taken)
-        line.send(([self.specs[spec] for spec in which], rows))
+        if not worker.unanswered:
+            worker.last_answer = time.monotonic()
+        worker.unanswered.extend(taken)
+        worker.send(([self.specs[spec] for spec in which], rows))
 
-    def done(self, line: Line, row: list[Any]) -> Iterator[tuple[int, Result]]:
-        """The results that one row of a worker settles."""
+    def done(self, worker: WorkerHandle, row: list[Any]) -> Iterator[tuple[int, Result]]:
+        """The results of all jobs that one row of a worker answers."""
         at, status, statuses, error, output, cpu, wall, peak, trust, attempts = row
-        line.owed.remove(at)
+        worker.unanswered.remove(at)
         tests = tuple(Status(word) for word in statuses)
         found = Status(status)
         passed = None if found is Status.INFRA_ERROR else found is Status.PASSED
@@ -191,36 +191,49 @@ class Batch:
         for place in unit.places:
             yield place, Result(self.jobs[place].id, *figures)
 
-    def hung(self, line: Line) -> bool:
-        """Whether a worker has been silent for far longer than its job in hand can take."""
-        if not line.owed:
+    def hung(self, worker: WorkerHandle) -> bool:
+        """Whether a worker has been silent for far longer than its current job can take."""
+        if not worker.unanswered:
             return False
-        limits = Limits(*self.units[line.owed[0]].limits)
-        cases = max(1, self.specs[self.units[line.owed[0]].spec][-1])
-        return bool(time.monotonic() - line.heard > 120 + 60 * limits.wall * cases)
+        limits = Limits(*self.units[worker.unanswered[0]].limits)
+        cases = max(1, self.specs[self.units[worker.unanswered[0]].spec][-1])
+        return bool(time.monotonic() - worker.last_answer > 120 + 60 * limits.wall * cases)
 
-    def give_back(self, line: Line, spun: bool = False) -> Iterator[tuple[int, Result]]:
-        """Requeue what a lost worker owed; the job it was at is given up after three tries.
+    def give_back(self, worker: WorkerHandle, spun: bool = False) -> Iterator[tuple[int, Result]]:
+        """Queue the unanswered jobs of a lost worker again; the job that it was running is given up after three tries.
 
-        `spun`: it ended itself because test code did not end on a program's answers. Which one is known when it was alone.
+        `spun`: the worker ended itself because test code did not come to an end on a program's answers. With several jobs in hand nobody
+        knows which one it was, so each is then sent alone.
         """
-        owed = list(line.owed)
-        line.owed.clear()
-        if spun and len(owed) == 1:
+        unanswered = list(worker.unanswered)
+        worker.unanswered.clear()
+        if spun and len(unanswered) == 1:
             why, status = "the tests did not come to an end on its answers", Status.TIMEOUT_WALL
             yield from self._settle(
-                owed[0],
-                (status, False, (status,), why, "", 0.0, 0.0, 0, self.tier, "outside", 1 + self.units[owed[0]].alone),
+                unanswered[0],
+                (
+                    status,
+                    False,
+                    (status,),
+                    why,
+                    "",
+                    0.0,
+                    0.0,
+                    0,
+                    self.tier,
+                    "outside",
+                    1 + self.units[unanswered[0]].alone,
+                ),
             )
             return
         if spun:
-            for at in reversed(owed):
+            for at in reversed(unanswered):
                 self.units[at].alone = True
                 self.todo.appendleft(at)
             return
-        for at in reversed(owed[1:]):
+        for at in reversed(unanswered[1:]):
             self.todo.appendleft(at)
-        for at in owed[:1]:
+        for at in unanswered[:1]:
             self.units[at].tries += 1
             if self.units[at].tries < _TRIES:
                 self.todo.append(at)
@@ -232,7 +245,7 @@ class Batch:
 
 
 def encode_tests(tests: Any) -> tuple[Any, ...]:
-    """Tests as plain data for a worker; the last item is how many runs they may take. Raises ConfigError."""
+    """Tests as plain data for a worker; the last item is the most runs that they may take. Raises ConfigError."""
     match tests:
         case IOTests():
             return _encode_cases(tests)

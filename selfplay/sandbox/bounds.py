@@ -1,7 +1,7 @@
-"""Bounds on what a judge does with a program's answers: seconds of wall and CPU, bytes of memory.
+"""Limits on what a judge spends on a program's answers: seconds of wall time and CPU, bytes of memory.
 
-Test code runs on values that a program chose (`list(range(answer))`), and values have to be read before they are
-compared: both may ask for more than there is.
+Test code runs on values that a program chose (`list(range(answer))`), and values have to be read before they can be compared. Both
+could take more time and memory than the machine has.
 """
 
 import contextlib
@@ -16,15 +16,15 @@ from selfplay.sandbox.call_recorder import TooLong
 from selfplay.sandbox.jobs import Limits
 
 _MEMORY = 2 << 30
-"""Bytes beside what the judge has: `list(range(answer))` takes what a program says."""
+"""Bytes on top of what the judge already uses."""
 
 
 class Unreadable(Exception):
-    """What a program answered could not be read within the bounds."""
+    """A program's answers could not be read within the limits."""
 
 
 def listen() -> None:
-    """Let the alarms of this process be heard: `TooLong` is raised where it is."""
+    """Make the alarms of this process raise `TooLong` in the code that is running."""
     signal.signal(signal.SIGALRM, _alarm)
     signal.signal(signal.SIGVTALRM, _alarm)
 
@@ -34,9 +34,9 @@ def _alarm(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def arm(wall: float, cpu: float, kill: float) -> None:
-    """Raise `TooLong` after these seconds, and where it is not heard (one long C call) end this process after `kill`.
+    """Raise `TooLong` after these seconds; where that cannot interrupt (one long C call), end this process after `kill` seconds.
 
-    The caller knows the signal and blames the program (`Batch.give_back`). 0: no bound.
+    The caller recognises the signal and blames the program (`Batch.give_back`). 0: no limit.
     """
     signal.setitimer(signal.ITIMER_REAL, wall)
     signal.setitimer(signal.ITIMER_VIRTUAL, cpu)
@@ -44,7 +44,7 @@ def arm(wall: float, cpu: float, kill: float) -> None:
 
 
 def _address_space() -> int:
-    """Bytes of address space of this process; -1 where /proc does not say."""
+    """Bytes of address space that this process uses; -1 where there is no /proc."""
     try:
         with open("/proc/self/statm", "rb") as file:  # noqa: PTH123
             return int(file.read().split()[0]) * resource.getpagesize()
@@ -53,14 +53,14 @@ def _address_space() -> int:
 
 
 class Bounds:
-    """The bounds of one judge."""
+    """The limits of one judge."""
 
     def __init__(self) -> None:
         self._space = self._hard = -1  # soft limit of address space for hostile values, and the hard one; -1: none
         self.measure()
 
     def measure(self) -> None:
-        """Bound memory by what this process has now, with the modules that tests have imported."""
+        """Set the memory limit relative to what this process uses now, including modules that tests have imported."""
         size = _address_space() if sys.platform == "linux" else -1
         self._hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         room = size + _MEMORY
@@ -68,9 +68,9 @@ class Bounds:
 
     @contextlib.contextmanager
     def around(self, limits: Limits) -> Iterator[None]:
-        """Bound a block: 2 s and twice the CPU limit, 2 GiB.
+        """Limit a block to 2 s and twice the CPU limit, and to 2 GiB.
 
-        The block meets `TooLong` or MemoryError, or this process ends (`arm`).
+        Beyond that the block gets `TooLong` or MemoryError, or this process ends (`arm`).
         """
         try:
             arm(30 + 20 * limits.wall, 2 + 2 * limits.cpu_seconds, 4 + 2 * limits.cpu_seconds)
@@ -84,7 +84,7 @@ class Bounds:
 
     @contextlib.contextmanager
     def reading(self, limits: Limits) -> Iterator[None]:
-        """The same for replies that are read and compared without test code. Raises `Unreadable`."""
+        """The same for reading and comparing replies without test code. Raises `Unreadable`."""
         try:
             with self.around(limits):
                 yield

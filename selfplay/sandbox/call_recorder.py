@@ -1,7 +1,7 @@
-"""Which calls a test will make, found by one dry run in which every answer agrees with everything.
+"""Records the calls that a test makes, by one dry run in which every answer is equal to everything.
 
-An answer that is handed on to a later call as it is (`decode(encode(text))`) needs no second exchange: the call says
-"what you answered to call 3", and the program's process puts it in.
+An answer that is passed unchanged to a later call (`decode(encode(text))`) needs no second exchange: the later call says "your answer
+to call 3", and the program's process fills it in.
 """
 
 import time
@@ -19,11 +19,11 @@ class Stop(BaseException):
 
 
 class TooLong(Stop):
-    """The alarm that ends test code of ours that never ends."""
+    """Raised by the alarm that ends test code which does not come to an end."""
 
 
 class RecordedCalls:
-    """The calls of a test source in order. `patterns` has the arguments of those that hand earlier answers on."""
+    """The calls of a test source, in order. `patterns` holds the arguments of the calls that pass earlier answers on."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, codec.Raw]] = []
@@ -31,9 +31,9 @@ class RecordedCalls:
         self.handed_on: set[int] = set()
 
     def expects(self, at: int, answers: dict[int, codec.Raw]) -> codec.Raw:
-        """The arguments of call `at`, encoded, given the encoded answers that were handed on so far.
+        """The encoded arguments of call `at`, given the encoded answers that later calls use.
 
-        Raises KeyError when an answer is not there, and what `codec.dump` raises.
+        Raises KeyError where an answer is missing, and what `codec.dump` raises.
         """
         if at not in self.patterns:
             return self.calls[at][1]
@@ -45,7 +45,7 @@ def _given(part: Any, answers: dict[int, codec.Raw]) -> Any:
 
 
 def _rebuilt(value: Any, change: Callable[[Any], Any], depth: int = 0) -> Any:
-    """The value with every part that is no list, tuple or dict put through `change`."""
+    """A copy of the value in which `change` replaces every part that is not a list, tuple or dict."""
     if depth > codec.MAX_DEPTH:
         raise ValueError("nested too deeply")
     kind = type(value)
@@ -57,9 +57,9 @@ def _rebuilt(value: Any, change: Callable[[Any], Any], depth: int = 0) -> Any:
 
 
 class Answer:
-    """The dry run's answer: equal to everything, empty as a container; what is made of it is an answer without a number.
+    """The answer of the dry run: equal to everything, and empty as a container. Operations on it give another answer, without a number.
 
-    `met` takes what it is compared with.
+    `met` collects the values that it is compared with.
     """
 
     __slots__ = ("at", "met")
@@ -104,7 +104,7 @@ class Answer:
 
 
 class CallRecorder:
-    """Writes down the calls of a dry run. `plain` turns False when they cannot be recorded."""
+    """Records the calls of a dry run. `plain` becomes False where the calls cannot be known in advance."""
 
     def __init__(self) -> None:
         self.recorded, self.plain, self._until = RecordedCalls(), True, time.monotonic() + _DRY_SECONDS
@@ -128,7 +128,7 @@ class CallRecorder:
         return Answer(len(calls) - 1, self._met[-1])
 
     def compared(self) -> Iterator[tuple[Any, list[Any]]]:
-        """The arguments of each call, and what the tests compared its answer with."""
+        """The arguments of each call, and the values that the tests compared its answer with."""
         for at, ((_, raw), met) in enumerate(zip(self.recorded.calls, self._met, strict=True)):
             yield self.recorded.patterns[at] if at in self.recorded.patterns else codec.load(raw), met
 
@@ -153,7 +153,7 @@ class CallRecorder:
 
 
 class StandIn:
-    """In place of one of the program's names: it can be called; anything else is `touch`ed on."""
+    """Stands in for one of the program's names. It can be called; any other use goes to `touch`."""
 
     def __init__(self, name: str, call: Callable[..., Any], touch: Callable[[str], NoReturn]) -> None:
         self.__dict__.update(_name=name, _call=call, _touch=touch, __name__=name)

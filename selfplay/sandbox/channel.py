@@ -1,4 +1,4 @@
-"""The judge worker's end of the caller's socket: chunks of jobs in, rows of results out."""
+"""The worker's end of the socket to the caller: chunks of jobs come in, rows of results go out."""
 
 import json
 import marshal
@@ -23,13 +23,13 @@ def row_of(index: int, verdict: Verdict, attempts: int) -> list[Any]:
 
 
 class Channel:
-    """The caller's socket: chunks in, results out in small bundles."""
+    """The socket to the caller: chunks of jobs come in, results go out in small bundles."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock, self._rows, self._since = sock, list[Any](), 0.0
 
     def chunk(self) -> Any:
-        """The next chunk; leaves when the caller is gone."""
+        """The next chunk of jobs. Raises `CallerGone` when the caller has ended."""
         head = self._exactly(4)
         return marshal.loads(self._exactly(int.from_bytes(head, "little")))
 
@@ -43,7 +43,7 @@ class Channel:
         return data
 
     def put(self, row: list[Any], now: bool) -> None:
-        """Send a result, soon or now."""
+        """Send a result: at once if `now`, else together with the next ones."""
         if not self._rows:
             self._since = time.monotonic()
         self._rows.append(row)

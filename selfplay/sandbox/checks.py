@@ -1,4 +1,4 @@
-"""Test code that runs in the judge: how it is prepared, and the stand-ins that carry its calls to the program.
+"""Prepares test code that runs in the judge, and provides the stand-ins that carry its calls to the program.
 
 `Prepared` compiles a test source once: it becomes statements that call the program (`forms.py`), asserts are counted, and names
 that the source does not define become stand-ins for the program's. A dry run records which calls the tests will make
@@ -111,7 +111,7 @@ def _compiled(tree: ast.Module) -> CodeType:
 
 
 def _watched(body: list[Any]) -> list[Any]:
-    """The statements with each assert watched: counted when it held, handed to `again` when not."""
+    """The statements with each assert watched: it is counted where it held, else passed to `again`."""
     found: list[Any] = []
     for node in body:
         if type(node) is ast.Assert:
@@ -179,7 +179,7 @@ def timed(source: str, entry_point: str) -> Inside:
 
 
 class Evidence:
-    """What a run of test code came to. `stop` is why it could not go on, whatever the test code caught of it."""
+    """The outcome of a run of test code. `stop` says why it could not continue, even where the test code caught the exception."""
 
     def __init__(self) -> None:
         self.asserts = self.calls = 0
@@ -206,7 +206,7 @@ class Evidence:
 
 
 def failure(error: BaseException, lines: Sequence[str]) -> tuple[Status, str]:
-    """Status and evidence when test code ended with an exception."""
+    """Status and evidence of test code that ended with an exception."""
     marked = getattr(error, "of_program", None)
     if marked is not None:
         return judge.raised(marked)
@@ -230,7 +230,7 @@ def failure(error: BaseException, lines: Sequence[str]) -> tuple[Status, str]:
 
 
 class Replay:
-    """Answers the tests' calls, which are as recorded, from the program's replies."""
+    """Answers the recorded calls of the tests from the program's replies."""
 
     def __init__(self, recorded: RecordedCalls, reply: Callable[[int], list[Any]], evidence: Evidence) -> None:
         """`reply`: to call number n; raises `Stop` where there is none, and says why in the evidence."""

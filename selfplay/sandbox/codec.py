@@ -1,4 +1,4 @@
-"""Values over the sandbox's edge. Inwards (trusted): marshal, or an expression. Outwards (hostile): tagged JSON only.
+"""Encodes values that enter or leave the sandbox. Into it (trusted): marshal, or an expression. Out of it (hostile): tagged JSON only.
 
 Bytes a program wrote are never unpickled, marshalled or evaluated; they are parsed as JSON and rebuilt as exact
 builtins, so that no comparison ever runs the program's own code. The tags are listed in `runner.py`.

@@ -1,4 +1,4 @@
-"""A verdict from a copy of the judge that ends with it: whatever test code changed in the process is gone."""
+"""Makes a verdict in a copy of the judge that then ends, so that whatever test code changed in the process is gone with it."""
 
 import ctypes
 import marshal
@@ -18,7 +18,7 @@ LOST = "sandbox: the judge was lost three times over this job; run it alone, or 
 
 
 class Lost(Exception):
-    """The copy ended before it told anything."""
+    """The copy ended before it sent a verdict."""
 
 
 _RAISED: dict[str, type[Exception]] = {kind.__name__: kind for kind in (NumbersMoved, CallerGone, Unreadable)}
@@ -47,7 +47,7 @@ def in_a_copy(work: Callable[[], Verdict], spoilt: Callable[[], bool]) -> tuple[
 
 
 def _work(write: int, work: Callable[[], Verdict], spoilt: Callable[[], bool]) -> NoReturn:
-    """In the copy: do the work, tell what came of it and leave."""
+    """In the copy: do the work, send its outcome and exit."""
     try:
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # with the judge
@@ -63,7 +63,7 @@ def _work(write: int, work: Callable[[], Verdict], spoilt: Callable[[], bool]) -
 
 
 def _flat(verdict: Verdict) -> Any:
-    """A verdict as marshal can hold it."""
+    """A verdict in a form that marshal can encode."""
     end = tuple(verdict.end) if verdict.end else None
     return str(verdict.status), [str(status) for status in verdict.tests], verdict.error, end, verdict.trust
 

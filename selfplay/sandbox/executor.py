@@ -1,7 +1,7 @@
-"""The caller's side: `Executor` spreads jobs over judge workers and gives results back, ordered or as they come.
+"""The caller's side: `Executor` spreads jobs over judge workers and returns the results, in order or as they are completed.
 
-Nothing of the caller is forked: workers are exec'd with an empty environment and one socket. All state is in the
-`Executor`; two of them in one process do not know of each other.
+The caller is never forked: workers are started by exec, with a minimal environment and one socket. All state is in the `Executor`, so
+that several of them can be used in one process.
 """
 
 import json
@@ -33,8 +33,8 @@ _BOOT = (
 )
 
 
-class _Line:
-    """One worker process: its socket, what it was given and has not answered yet, in order."""
+class _WorkerProcess:
+    """One worker process: its socket, and the jobs that it was given and has not answered yet, in order."""
 
     def __init__(self, how: IsolationPlan) -> None:
         ours, theirs = socket.socketpair()
@@ -56,8 +56,8 @@ class _Line:
             os.close(out)
         theirs.close()
         self.sock = ours
-        self.owed: deque[int] = deque()
-        self.heard = time.monotonic()
+        self.unanswered: deque[int] = deque()
+        self.last_answer = time.monotonic()
         self.ended_by = 0
         """The signal that ended it, once it is closed."""
         self._received, self._unsent = b"", b""
@@ -70,7 +70,7 @@ class _Line:
         self.pump()
 
     def pump(self) -> bool:
-        """Send what can be sent now; whether something is left."""
+        """Send what the socket takes now; returns whether something is left to send."""
         self.sock.setblocking(False)
         try:
             while self._unsent:
@@ -78,11 +78,11 @@ class _Line:
         except BlockingIOError:
             pass
         except OSError:
-            self._unsent = b""  # it is gone; reading will tell
+            self._unsent = b""  # the worker has ended; reading will show it
         return bool(self._unsent)
 
     def receive(self) -> list[list[Any]] | None:
-        """The results that have come; None when the worker is gone."""
+        """The results that have arrived; None when the worker has ended."""
         try:
             data = self.sock.recv(1 << 20)
         except BlockingIOError:
@@ -91,7 +91,7 @@ class _Line:
             data = b""
         if not data:
             return None
-        self.heard = time.monotonic()
+        self.last_answer = time.monotonic()
         self._received += data
         rows: list[list[Any]] = []
         while len(self._received) >= 4:
@@ -103,7 +103,7 @@ class _Line:
         return rows
 
     def close(self) -> None:
-        """Let the worker go: it sees our end closed and takes its zygotes with it; after 3 s it is killed."""
+        """End the worker: it sees the socket closed and ends with its zygotes; after 3 s it is killed."""
         self.sock.close()
         give_up, status = time.monotonic() + 3.0, 0
         while self.pid:
@@ -124,9 +124,9 @@ class Executor:
     """A pool of judge workers. Use as a context manager; not thread-safe; one `run` or `stream` at a time."""
 
     def __init__(self, workers: int | None = None, require_tier: int | Literal["best"] = 2, at_most: int = 3) -> None:
-        """`workers` None: one per core that this process may use. `require_tier`: the least isolation wanted, 0 to 3,
-        or "best" for whatever there is, which is printed to standard error and stamped on each result. `at_most`: the
-        highest tier to try, for measuring the others.
+        """`workers`: None means one per core that this process may use. `require_tier`: the lowest tier to accept, 0 to 3, or "best" for
+        the highest that works, which is then printed to standard error; each result names its tier. `at_most`: the highest tier to try, for
+        measuring lower ones.
 
         Raises ConfigError for values that make no sense; SandboxUnavailable, on entry, when the tier is out of reach.
         """
@@ -143,11 +143,11 @@ class Executor:
         self.workers = workers or usable_cores()
         self.require_tier, self.at_most = require_tier, at_most
         self._how: IsolationPlan | None = None
-        self._lines: list[_Line] = []
+        self._workers: list[_WorkerProcess] = []
 
     @property
     def tier(self) -> int:
-        """The isolation really reached; only known inside the `with` block."""
+        """The isolation tier that was reached; known only inside the `with` block."""
         if self._how is None:
             raise ConfigError(
                 "Executor: it has not been started, so there is no tier yet; use `with Executor() as executor:`"
@@ -156,7 +156,7 @@ class Executor:
 
     def __enter__(self) -> Self:
         self._how = probe.choose(self.require_tier, self.at_most)
-        self._lines = [_Line(self._how) for _ in range(self.workers)]
+        self._workers = [_WorkerProcess(self._how) for _ in range(self.workers)]
         return self
 
     def __exit__(
@@ -165,19 +165,18 @@ class Executor:
         self.close()
 
     def close(self) -> None:
-        """End all workers and what they run; harmless when repeated."""
-        for line in self._lines:
-            line.sock.close()
-        for line in self._lines:
-            line.close()
-        self._lines, self._how = [], None
+        """End all workers and what they run. Calling it again is harmless."""
+        for worker in self._workers:
+            worker.sock.close()
+        for worker in self._workers:
+            worker.close()
+        self._workers, self._how = [], None
 
     def run(self, jobs: Iterable[Job]) -> list[Result]:
-        """The results in the order of the jobs. A job that cannot be run has its own `infra_error` result.
+        """Run jobs and return their results in the order of the jobs. A job that cannot be run gets an `infra_error` result.
 
-        A list is taken whole. An iterator is drawn from while the first of its jobs run already, and should bring jobs of
-        the same tests one after the other; it must not use this executor itself. Where it raises, what is under way is
-        dropped and the error goes on.
+        A list is taken as a whole. An iterator is drawn from while its first jobs already run; it should yield jobs with the same tests
+        one after the other, and must not use this executor itself. If it raises, running jobs are dropped and the error propagates.
         """
         found = dict(self._stream(jobs))
         return [found[place] for place in range(len(found))]
@@ -200,7 +199,7 @@ class Executor:
         return ["outside" if r.passed else "in_process" if inside.get(at) else "broken" for at, r in enumerate(first)]
 
     def stream(self, jobs: Iterable[Job]) -> Iterator[Result]:
-        """The results as they are completed, each job's exactly once; a consumer that stops early costs nothing."""
+        """Yield results as they are completed, one for each job. The consumer may stop early."""
         for _, result in self._stream(jobs):
             yield result
 
@@ -211,47 +210,51 @@ class Executor:
         try:
             yield from self._drive(batch)
         finally:
-            if any(line.owed for line in self._lines):  # left early: what is under way belongs to nobody now
-                self._replace([line for line in self._lines if line.owed])
+            if any(
+                worker.unanswered for worker in self._workers
+            ):  # the consumer stopped early: nobody waits for the running jobs
+                self._replace([worker for worker in self._workers if worker.unanswered])
 
     def _drive(self, batch: Batch) -> Iterator[tuple[int, Result]]:
         with selectors.DefaultSelector() as selector:
-            for line in self._lines:
-                selector.register(line.sock, selectors.EVENT_READ, line)
+            for worker in self._workers:
+                selector.register(worker.sock, selectors.EVENT_READ, worker)
             while batch.open or batch.more:
                 yield from self._step(batch, selector)
 
     def _step(self, batch: Batch, selector: selectors.BaseSelector) -> Iterator[tuple[int, Result]]:
-        """Give work to whoever is short of it, then take what has come."""
-        yield from batch.draw(len(self._lines))
-        for line in self._lines:
-            batch.feed(line, len(self._lines))
-            writes = selectors.EVENT_WRITE if line.pump() else 0
-            selector.modify(line.sock, selectors.EVENT_READ | writes, line)
-        idle = not batch.open or batch.wanting(len(self._lines))
+        """Give work to workers that are short of it, then take the results that have arrived."""
+        yield from batch.draw(len(self._workers))
+        for worker in self._workers:
+            batch.feed(worker, len(self._workers))
+            writes = selectors.EVENT_WRITE if worker.pump() else 0
+            selector.modify(worker.sock, selectors.EVENT_READ | writes, worker)
+        idle = not batch.open or batch.wanting(len(self._workers))
         for key, _ in selector.select(timeout=0.0 if idle else 1.0):
             rows = key.data.receive()
             if rows is None:
                 yield from self._lost(key.data, batch, selector)
             for row in rows or ():
                 yield from batch.done(key.data, row)
-        for line in [line for line in self._lines if batch.hung(line)]:
-            yield from self._lost(line, batch, selector)
+        for worker in [worker for worker in self._workers if batch.hung(worker)]:
+            yield from self._lost(worker, batch, selector)
 
-    def _lost(self, line: _Line, batch: Batch, selector: selectors.BaseSelector) -> Iterator[tuple[int, Result]]:
-        """A worker died or hangs: its unanswered jobs go back, the first of them one try poorer."""
-        selector.unregister(line.sock)
-        line.close()
-        yield from batch.give_back(line, spun=line.ended_by == signal.SIGPROF)
-        (fresh,) = self._replace([line])
+    def _lost(
+        self, worker: _WorkerProcess, batch: Batch, selector: selectors.BaseSelector
+    ) -> Iterator[tuple[int, Result]]:
+        """A worker died or hangs: queue its unanswered jobs again, and count a try of the first."""
+        selector.unregister(worker.sock)
+        worker.close()
+        yield from batch.give_back(worker, spun=worker.ended_by == signal.SIGPROF)
+        (fresh,) = self._replace([worker])
         selector.register(fresh.sock, selectors.EVENT_READ, fresh)
 
-    def _replace(self, old: list[_Line]) -> list[_Line]:
+    def _replace(self, old: list[_WorkerProcess]) -> list[_WorkerProcess]:
         assert self._how is not None
         fresh = []
-        for line in old:
-            line.close()
-            new = _Line(self._how)
-            self._lines[self._lines.index(line)] = new
+        for worker in old:
+            worker.close()
+            new = _WorkerProcess(self._how)
+            self._workers[self._workers.index(worker)] = new
             fresh.append(new)
         return fresh

@@ -1,7 +1,7 @@
-"""The forms that test sources come in, made into one: statements that run from the first to the last and call the program.
+"""Turns the forms in which test sources come into one: statements that run from first to last and call the program.
 
-Asserts stand as they are. A `check(candidate)` that nobody calls is called, and so are functions and methods `test...` and
-the cases of `unittest`. What only a test runner could run, and imports that fail, are faults of the tests: `BadTests`.
+Asserts stay as they are. A `check(candidate)` that is defined but not called gets its call, and so do functions and methods `test...` and
+the cases of `unittest`. Imports that fail, and what only a test runner could run, are faults of the tests: `BadTests`.
 """
 
 import ast
@@ -15,11 +15,11 @@ _FIXTURES = frozenset(
 
 
 class BadTests(Exception):
-    """The tests themselves cannot be used; says why."""
+    """The tests themselves cannot be used; the message says why."""
 
 
 def without_main(tree: ast.Module) -> None:
-    """Take off what runs only where the tests are a script: `if __name__ == "__main__"`, `unittest.main()`."""
+    """Remove what runs only when the tests are a script: `if __name__ == "__main__"` and `unittest.main()`."""
     body: list[ast.stmt] = []
     for node in tree.body:
         if isinstance(node, ast.If) and ast.unparse(node.test) in _MAIN:
@@ -33,7 +33,7 @@ _MAIN = ("__name__ == '__main__'", "'__main__' == __name__")
 
 
 def import_all(tree: ast.Module) -> None:
-    """Import what the tests import, but for what stands in a `try`. Raises `BadTests` where that fails."""
+    """Import what the tests import outside of a `try`. Raises `BadTests` where an import fails."""
     todo: list[ast.AST] = [*tree.body]
     while todo:
         node = todo.pop()

@@ -1,4 +1,4 @@
-"""What a zygote is told to lock itself in with, worked out by the caller: one `IsolationPlan` a tier, plain data.
+"""The isolation of a zygote as plain data, worked out by the caller: an `IsolationPlan` for each tier.
 
 Tier 3: namespaces, a private read-only root, Landlock where the kernel has it, seccomp, rlimits. Tier 2: Landlock,
 seccomp, rlimits. Tier 1: seccomp that opens no file, rlimits. Tier 0: rlimits. Root also becomes another user.
@@ -57,7 +57,7 @@ _RESERVED_UID = 1_879_048_192  # + the zygote's number: a user id of its own, so
 
 @dataclass(frozen=True)
 class IsolationPlan:
-    """A tier on this machine, ready to be tried."""
+    """How a tier is reached on this machine. Only starting a zygote shows whether it works."""
 
     tier: int
     as_root: bool
@@ -68,11 +68,11 @@ class IsolationPlan:
     binds: tuple[str, ...]
     machine: str
     prelude: str = ""
-    """Trusted source that a zygote runs once, after its preloads and before its walls close; files are open to it yet."""
+    """Trusted source that a zygote runs once, after its imports and before the lockdown, so that it can still read files."""
 
 
 def landlock_abi() -> int:
-    """The kernel's Landlock version by asking it; 0 where there is none."""
+    """The Landlock version that the kernel reports; 0 where it has none."""
     nr = syscalls.numbers(platform.machine())
     if sys.platform != "linux" or not nr:
         return 0
@@ -81,7 +81,7 @@ def landlock_abi() -> int:
 
 
 def plan_for(tier: int) -> IsolationPlan:
-    """The plan for one tier; whether it holds is only known by starting a zygote."""
+    """The plan for one tier. Only starting a zygote shows whether it works."""
     library = str(Path(os.__file__).parent)
     site = [entry for entry in sys.path if entry and Path(entry, "numpy", "__init__.py").is_file()][:1]
     path = (library, str(Path(library) / "lib-dynload"), *site)
@@ -215,7 +215,7 @@ def compiled_text(source: str, name: str) -> bytes:
 
 
 class _Bare(ast.NodeTransformer):
-    """Takes annotations off, and what only a type checker reads: inside, every kilobyte makes every fork dearer."""
+    """Removes annotations and what only a type checker reads, since every kilobyte in a zygote adds to the cost of every fork."""
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         node.returns = None
@@ -243,7 +243,7 @@ def _process_base(how: IsolationPlan) -> int:
 
 
 def flavour_of(code: str) -> str:
-    """Which zygote a program is forked from, by the modules its text names; any choice is right, this one is fast."""
+    """The flavour of zygote that a program is forked from, by the modules that its text names. Any choice is correct; this one is fast."""
     if "import" not in code:
         return "bare"
     if "numpy" in code:

@@ -1,7 +1,7 @@
-"""The words of the sandbox: what goes in (jobs, tests, limits) and what comes out (statuses, results).
+"""The data of the sandbox: what goes in (jobs, tests, limits) and what comes out (statuses, results).
 
-Plain frozen data, standard library only. Nothing here is checked on construction: a bad job is reported as its own
-result (`Status.INFRA_ERROR` with the reason), so that one bad row never stops thousands of good ones.
+Plain frozen dataclasses, standard library only. Nothing is validated on construction: a bad job gets a result of its own
+(`Status.INFRA_ERROR` with the reason), so that one bad row never stops thousands of good ones.
 """
 
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from typing import Any
 
 
 class Status(StrEnum):
-    """How a program ended; the words other parts match on."""
+    """How a program ended."""
 
     PASSED = "passed"
     WRONG_ANSWER = "wrong_answer"
-    """A test ran and said no."""
+    """A test ran and failed."""
     EXCEPTION = "exception"
     """The program raised, or left early (`sys.exit`), or a name the tests need is not there."""
     SYNTAX_ERROR = "syntax_error"
@@ -28,11 +28,11 @@ class Status(StrEnum):
     """Ended by a signal, or an exit that is not Python's own; `error` names it."""
     OUTPUT_LIMIT = "output_limit"
     PROTOCOL_VIOLATION = "protocol_violation"
-    """It wrote something of its own into the channel that carries values."""
+    """It wrote something that is not a reply into the channel that carries values."""
     UNSUPPORTED_VALUE = "unsupported_value"
     """The tests need a value that cannot cross as data (an instance, a function, a cycle)."""
     INFRA_ERROR = "infra_error"
-    """Ours: the sandbox failed (retried), or the job itself cannot be run (tests that do not parse, absurd limits)."""
+    """Not the program's fault: the sandbox failed (and retried), or the job cannot be run (tests that do not parse, absurd limits)."""
 
 
 LAST_CALL = "; the last call: "
@@ -42,7 +42,7 @@ before may hold what was expected."""
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one program may use. Several cases of one job share them, but each stdin case has its own."""
+    """What one program may use. The cases of one job share the limits, but each stdin case has its own."""
 
     cpu_seconds: float = 2.0
     """Seconds on the program's own CPU clock, all threads together."""
@@ -56,7 +56,7 @@ class Limits:
     """Threads beside the main one. A second process is never allowed."""
 
     def fault(self) -> str | None:
-        """What is absurd about these limits, as a sentence with the value; None when they can be used."""
+        """A sentence that names the limit that cannot be used and its value; None where all can be used."""
         numbers = {"cpu_seconds": (self.cpu_seconds, 0.01, 86400.0), "memory_bytes": (self.memory_bytes, 2**20, 2**46)}
         numbers["output_bytes"] = (self.output_bytes, 1, 2**30)
         numbers["threads"] = (self.threads, 0, 4096)
@@ -147,7 +147,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of one job."""
+    """The result of one job."""
 
     id: str
     status: Status
@@ -168,4 +168,4 @@ class Result:
     trust: str = "outside"
     """`outside`: judged where the program cannot reach; `in_process`: it could be forged, keep it out of rewards."""
     attempts: int = 1
-    """Times it was started; above 1 after an outage."""
+    """How often it was started; above 1 after an outage of the sandbox."""

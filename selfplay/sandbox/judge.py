@@ -1,4 +1,4 @@
-"""From how a program ended and what it replied to a verdict; expected values are compared here, never in the sandbox."""
+"""Makes a verdict of how a program ended and what it replied. Expected values are compared here, never inside the sandbox."""
 
 import signal
 import sys
@@ -19,7 +19,7 @@ Case = tuple[codec.Raw, codec.Raw]
 
 
 class Verdict(NamedTuple):
-    """What the judge says of one program, before it becomes a `Result`."""
+    """The verdict on one program, before it becomes a `Result`."""
 
     status: Status
     tests: tuple[Status, ...] = ()
@@ -29,7 +29,7 @@ class Verdict(NamedTuple):
 
 
 def bounded(text: str) -> str:
-    """Evidence as one bounded line that UTF-8 can hold."""
+    """Evidence as one line of bounded length that can be encoded as UTF-8."""
     line = " ".join(text[: 4 * ERROR_CHARS].split())
     # no control character either: evidence is shown in terminals
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
@@ -42,7 +42,7 @@ def tail(end: End) -> str:
 
 
 def reply_room(limits: Limits, cases: int) -> int:
-    """Bytes a program may write to one memory file: the output limit and 1 KiB a case (or a little more)."""
+    """Bytes that a program may write to one memory file: the output limit and about 1 KiB per case."""
     return limits.output_bytes + 1024 * (cases + -cases % 64)  # in steps: a limit that stays needs no system call
 
 
@@ -66,7 +66,7 @@ def message(code: str, kind: str, limits: Limits, cases: int = 0, **more: Any) -
 
 
 def violent(end: End, limits: Limits, room: int) -> tuple[Status, str] | None:
-    """Status and reason when the program was ended or crashed, from the outside alone; None when it left quietly."""
+    """Status and reason where the program was killed or crashed, as seen from outside; None where it ended normally."""
     if end.output_size > limits.output_bytes or end.output_size >= room or len(end.replies) >= room:
         return Status.OUTPUT_LIMIT, f"more than {limits.output_bytes} bytes written or returned"
     if end.why == "cpu" or end.signal == signal.SIGXCPU:
@@ -191,7 +191,7 @@ _LONG = 10**100  # an integer key beyond: writing it down costs the square of it
 
 
 def short(value: Any) -> str:
-    """A bounded repr of a builtin value; large integers and deep nestings have a stand-in."""
+    """A bounded repr of a builtin value, with placeholders for large integers and deep nesting."""
     try:
         return repr(value)[:300]
     except (ValueError, RecursionError):
@@ -199,7 +199,7 @@ def short(value: Any) -> str:
 
 
 def called(name: str, args: Sequence[Any], keys: Mapping[str, Any]) -> str:
-    """A call as one would write it, bounded."""
+    """The source text of a call, bounded in length."""
     parts = [*map(short, args), *(f"{key}={short(value)}" for key, value in keys.items())]
     return f"{name}({', '.join(parts)[:200]})"
 
@@ -227,7 +227,7 @@ def _foreign(end: End, limits: Limits, language: Language) -> tuple[Status, str]
 
 
 def judge_inside(end: End, limits: Limits, asserts: set[int], canaries: set[int]) -> Verdict:
-    """The verdict on tests run in the program's process: every canary must have failed, some assert must have held."""
+    """The verdict on tests that ran in the program's process: every canary must have failed, and some assert must have held."""
     replies = read_replies(end, limits, 2)
     failure = replies.stop
     told = [reply[1] for reply in replies.calls if reply[0] == 0]

@@ -1,4 +1,4 @@
-"""Other languages for `StdioTests`: one entry a language, each with a program that proves it on this machine.
+"""Other languages for `StdioTests`: one entry per language, each with a program that tests it on this machine.
 
 The entry's program is exec'd in place of the forked child, in the same namespaces, Landlock domain, seccomp filter and
 limits. Its zygote's filter lets `execve` pass (forks still never), and its root holds the entry's files as well.

@@ -1,4 +1,4 @@
-"""Values of Python's library that cross the edge beside the builtins: dates and times, and the containers of `collections`."""
+"""Values other than builtins that may enter and leave the sandbox: dates and times, and the containers of `collections`."""
 
 import datetime
 from collections import Counter, OrderedDict, deque

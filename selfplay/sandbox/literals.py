@@ -1,7 +1,7 @@
-"""Test code that a model wrote, read and never run: its literal asserts become cases, the rest is left for a sandbox.
+"""Reads test code that a model wrote, without running it: literal asserts become cases, the rest is left for a sandbox.
 
-`assert f(2) == 4` says all there is to know by its text alone. Such an assert is judged outside, on the program's answer, by Python's
-own rules for builtins. Pure; the text is hostile, so its length is bounded, and whatever the parser raises means "no tests".
+The text of `assert f(2) == 4` says all that is needed. Such an assert is judged outside, on the program's answer, by Python's own rules
+for builtins. The functions are pure. The text is hostile, so its length is bounded, and whatever the parser raises means "no tests".
 """
 
 import ast
@@ -22,11 +22,11 @@ _GENUINE = {"math", "pytest", "math.isclose", "pytest.approx", "pytest.raises"}
 
 
 class Unreadable(Exception):
-    """The text is no test code; says why."""
+    """The text is not test code; the message says why."""
 
 
 class Expected(NamedTuple):
-    """What one literal assert wants of the answer to one call."""
+    """What one literal assert expects of the answer to one call."""
 
     args: tuple[Any, ...]
     keys: dict[str, Any]
@@ -53,7 +53,7 @@ class Tests(NamedTuple):
 
 
 def read(source: str, entry_point: str) -> Tests:
-    """Take a test source apart. Raises `Unreadable`."""
+    """Split a test source into its parts. Raises `Unreadable`."""
     if len(source) > MAX_SOURCE_CHARS:
         raise Unreadable(f"they have {len(source)} characters, more than {MAX_SOURCE_CHARS}; make them shorter")
     tree = _parsed(source)

@@ -1,7 +1,7 @@
-"""How a zygote locks itself in: executed once inside it, before its first program, and then forgotten.
+"""How a zygote isolates itself. Executed once inside the zygote, before its first program, and then dropped.
 
-Every layer is tried, and `Refused` names the one that could not be put on. It runs in a copy of the zygote's globals
-and uses its few C functions (`_c`, `_call`, `_Word`, `_words`, `_secret` of `libc.py`).
+`Refused` names the first layer that could not be applied. The code runs in a copy of the zygote's globals and uses the C functions of
+`libc.py` (`_c`, `_call`, `_Word`, `_words`, `_secret`).
 """
 
 import _ctypes
@@ -26,7 +26,7 @@ _NEW_SPACES = 0x00020000 | 0x20000000 | 0x40000000 | 0x08000000 | 0x04000000  # 
 
 
 class Refused(Exception):
-    """A layer could not be put on: (layer, reason)."""
+    """A layer could not be applied: (layer, reason)."""
 
 
 def _must(done: int, layer: str) -> int:
@@ -48,7 +48,7 @@ def _write(path: str, text: str) -> None:
 
 
 def _spaces(as_root: bool) -> None:
-    """New namespaces; the caller goes on as process 1 of them, a stub outside waits for it."""
+    """Enter new namespaces: the zygote continues as process 1 in them, and a stub outside waits for it."""
     uid, gid = posix.getuid(), posix.getgid()
     if as_root:
         _must(_c("unshare")(_NEW_SPACES), "namespaces")
@@ -196,7 +196,7 @@ def _seccomp(code: bytes, holes: "Sequence[tuple[int, int]]") -> None:
 
 
 def lock_in(config: "Config") -> None:
-    """Put on what the configuration asks for, in the one order that works. Raises `Refused`."""
+    """Apply the layers that the configuration asks for, in the only order that works. Raises `Refused`."""
     tier = config["tier"]
     if tier == 0:
         return

@@ -1,4 +1,4 @@
-"""Whose the names in test code are that it neither defines nor imports: the program's, or the judge's own.
+"""Decides whose the names are that test code neither defines nor imports: the program's, or the judge's own.
 
 Tests are often copied without their imports. `np.allclose(f(3), 16)` means numpy, whatever the program calls by that name, so names of the
 standard library and of numpy in their usual spelling are the judge's. Of the program's names the entry point is what is tested. Another
@@ -55,7 +55,7 @@ _NEVER = frozenset(("this", "antigravity", "__main__"))
 
 
 class Whose(NamedTuple):
-    """Whose the free names of a test source are."""
+    """The free names of a test source, by whose they are."""
 
     program: tuple[str, ...]
     judge: dict[str, str]

@@ -1,4 +1,4 @@
-"""Which tier is really reachable: found by starting a zygote and running a program in it, never by reading flags."""
+"""Finds the tier that this machine reaches, by starting a zygote and running a program in it, never by reading flags."""
 
 import platform
 import sys
@@ -24,7 +24,7 @@ _REMEDIES = {
 
 @dataclass(frozen=True)
 class Reach:
-    """One tier as tried: `missing` and `reason` are empty when it holds."""
+    """The outcome of trying one tier; `missing` and `reason` are empty where it works."""
 
     tier: int
     missing: str = ""
@@ -32,12 +32,12 @@ class Reach:
 
     @property
     def holds(self) -> bool:
-        """Whether a program ran under it."""
+        """Whether a program ran at this tier."""
         return not self.missing
 
     @property
     def remedy(self) -> str:
-        """What to do about the missing layer."""
+        """How to get the missing layer."""
         return _REMEDIES.get(self.missing, "see docs/sandbox.md; run `selfplay doctor` for the whole table")
 
 
@@ -69,7 +69,7 @@ def try_tier(tier: int) -> Reach:
 
 
 def choose(require: int | Literal["best"], at_most: int = 3) -> IsolationPlan:
-    """The plan of the highest tier that holds. Raises SandboxUnavailable below `require`, naming the missing layer."""
+    """The plan of the highest tier that works. Raises SandboxUnavailable, which names the missing layer, where that is below `require`."""
     tried: list[Reach] = []
     least = 0 if require == "best" else require
     for tier in range(at_most, -1, -1):

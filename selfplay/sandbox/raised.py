@@ -1,6 +1,6 @@
-"""A program's exceptions in test code: the nearest builtin ones, with the program's own text, and none that ends a loop unseen.
+"""Turns exceptions of a program into the nearest builtin ones, with the program's own text, and none that ends a loop unnoticed.
 
-Python itself takes some exceptions as signs: `StopIteration` out of a function ends `zip(map(f, inputs), wanted)`, and
+Python itself uses some exceptions as signals: `StopIteration` out of a function ends `zip(map(f, inputs), wanted)`, and
 `IndexError` out of a `__getitem__` ends a loop over it, both before anything was compared. A program's exception of such
 a kind therefore reaches the tests as another class that stands in for it. Handlers and calls of the tests that name the kind
 (`except StopIteration`, `assertRaises(KeyError, ...)`, `isinstance(error, IndexError)`) are widened to take both.
@@ -89,7 +89,7 @@ def _speaking(kind: type[BaseException], given: tuple[Any, ...], text: str) -> B
 
 
 def told(reply: list[Any]) -> str:
-    """What a program raised as one text: its class, its text, the program's line."""
+    """An exception of a program as one text: its class, its message, the line in the program."""
     names, text, line, _ = reply[1:]
     where = f" (line {line})" if line else ""
     return f"{names[0] if names else 'BaseException'}: {text[:_SHOWN]}{where}"

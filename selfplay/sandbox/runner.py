@@ -8,7 +8,7 @@ r range, L a value of `library.py`, o anything that cannot cross. Lines: [0, val
 [9] done.
 """
 
-# ruff: noqa: SIM105 (contextlib is one import too many inside)
+# ruff: noqa: SIM105 (contextlib would be one more import inside)
 
 import _json
 import marshal

@@ -1,10 +1,9 @@
-"""The zygote's service: one program a message, each in a fork. Executed in the zygote's globals once all else is in place.
+"""The service of a zygote: one program per message, each in a fork. Executed in the zygote's globals after the lockdown.
 
-Last of all, so that what every program touches lies close together (`fork_layout.py`). It does not watch the clock: its fork
-returns when the program is gone, and the judge outside watches and kills.
+It does not watch the clock: its fork returns when the program is gone, and the judge outside watches and kills.
 """
 
-# ruff: noqa: SIM105 (contextlib is one import too many inside)
+# ruff: noqa: SIM105 (contextlib would be one more import inside)
 
 import marshal
 import posix
@@ -117,7 +116,7 @@ def _limit_hard(config: "Config", job: "Config") -> None:
 
 
 def _serve(config: "Config") -> None:
-    """One program a message, for ever."""
+    """Run one program per message, until the judge is gone."""
     tier = config["tier"]
     known: dict[int, int] = {}
     flags = [_call(_nr["fcntl"], fd, 3, 0) for fd in _SHARED] if _nr else []

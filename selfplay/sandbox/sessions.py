@@ -1,4 +1,4 @@
-"""Call-by-call runs of test code: for tests whose calls depend on answers, or that hold the program's objects.
+"""Runs test code call by call, for tests whose calls depend on earlier answers or that use the program's objects.
 
 An object that cannot cross stays in the sandbox and the tests get a `Remote`: attributes, calls, items, iteration and
 text are asked for one by one, and what comes back are values. An operator on the object itself is never believed, for
@@ -28,7 +28,7 @@ _SIGNS: dict[str, Kinds] = {
 
 
 class Session:
-    """Stand-ins that ask a live program. After `Stop` the program has ended or is to be ended."""
+    """Stand-ins that send their calls to a running program. After `Stop` the program has ended or is to be killed."""
 
     def __init__(self, zygote: Zygote, room: int, seconds: float) -> None:
         """`seconds`: what requests without end may take all together; a few slow ones are the tests' own affair."""
@@ -59,11 +59,11 @@ class Session:
         return self._settle(self._ask("do", operation, self._raw((args, {}))), args, _SIGNS.get(operation, frozenset()))
 
     def run(self, name: str, raw: codec.Raw) -> list[Any]:
-        """The reply to a call that was known beforehand, and that the program sees only now."""
+        """The reply to a call that was known in advance, and that the program sees only now."""
         return self._ask("run", name, raw)
 
     def end(self) -> None:
-        """Tell the program that no more requests come; it leaves by itself."""
+        """Tell the program that no more requests come; it then ends by itself."""
         if not self._zygote.ended():
             data = marshal.dumps(("done", "", b""), 2)
             self._zygote.exchange(len(data).to_bytes(4, "little") + data, self._room)

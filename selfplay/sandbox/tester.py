@@ -1,6 +1,6 @@
 """Runs test code that a model wrote, inside the sandbox. Executed in a copy of the runner's globals, with the job as `job`.
 
-The program under test is another process, in a sandbox of its own. A call of it is one line to the judge; what came of it is one
+The program under test is another process, in a sandbox of its own. A call of it is one line to the judge; its outcome is one
 message back: `("value", encoded value or None, number of the argument that it is or -1, encoded arguments or None)`,
 `("raised", name of a builtin exception, text)` or `("stop",)`. The last line says whether the tests passed. Whatever is done to
 this process, all it can say is pass or fail, of its own task.

@@ -1,7 +1,7 @@
-"""Which test sources may change something that outlives them: a module's attributes, the recursion limit, a signal's handler.
+"""Finds test sources that may change something that outlives them: a module's attribute, the recursion limit, a signal handler.
 
-Such tests are run in a copy of the judge that is thrown away (`Worker._apart`). Read off the source and what it imports, on
-the safe side: a copy costs a millisecond, a memory that one program leaves to the next a false verdict.
+Such tests run in a copy of the judge that is thrown away (`Worker._apart`). The decision is made from the source and its imports, and
+errs on the safe side: a copy costs a millisecond, but state that one program leaves to the next could cost a false verdict.
 """
 
 import ast

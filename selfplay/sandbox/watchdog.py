@@ -1,8 +1,8 @@
-"""The watch over a running program, from outside: its CPU clock, its waiting, its threads.
+"""Watches a running program from outside: its CPU clock, its waiting time, its threads.
 
-It looks only when a program has run for 50 ms already, so that short ones are never disturbed. CPU time is the
-program's own clock. Time spent waiting for a core (`/proc/PID/schedstat`) does not count as its waiting, so a busy
-machine makes no false time-outs; without /proc it is wall time, plainly.
+It looks only once a program has run for 50 ms, so that short programs are never disturbed. CPU time is the program's own clock. Time
+spent waiting for a core (`/proc/PID/schedstat`) does not count as waiting, so that a busy machine causes no false time-outs; without
+/proc, plain wall time counts.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from pathlib import Path
 
 _PAUSE = 50.0  # milliseconds between looks
 _HARD = 20.0
-"""Times the wall limit after which a program ends, whatever it waited for."""
+"""A program ends after this many times its wall limit, whatever it waited for."""
 
 
 def _read(path: str) -> bytes:
@@ -40,11 +40,11 @@ class Watchdog:
         self._began, self._pid = time.monotonic(), 0
         self._own_delay = self._state(os.getpid())[1] if wall else 0.0
         self.held = 0.0
-        """Seconds that the program waited for us: between an answer of its and our next request."""
+        """Seconds that the program waited for the judge, between an answer and the next request."""
         self.why, self.pause = "", _PAUSE
 
     def allow(self, seconds: float) -> None:
-        """So many seconds of waiting do not count."""
+        """Allow so many more seconds of waiting."""
         self._wall += seconds
 
     def look(self, zygote: int, stub: bool) -> None:

@@ -1,7 +1,7 @@
-"""A judge worker: a process of its own that holds the tests and the expected values and never runs a program.
+"""A judge worker: a process that holds the tests and the expected values, and never runs a program itself.
 
-It reads chunks of jobs from the caller, runs each in a zygote, judges it and writes the result back as a JSON line.
-It leaves when the caller is gone, and takes its zygotes with it.
+It reads chunks of jobs from the caller, runs each program in a zygote, judges it, and sends the result back as a JSON line. It ends
+together with its zygotes when the caller is gone.
 """
 
 import contextlib
@@ -64,7 +64,7 @@ class Worker(written.WrittenTests):
         return found
 
     def drop(self, flavour: str) -> None:
-        """End a zygote that may be spoilt; the next program gets a new one."""
+        """End a zygote that may be damaged; the next program gets a new one."""
         found = self._zygotes.pop(flavour, None)
         if found is not None:
             found.close()
@@ -233,7 +233,7 @@ class Worker(written.WrittenTests):
         limits: Limits,
         flavour: str,
     ) -> Verdict | None:
-        """The tests on the replies to foreseen calls, asked all at once; None where they went another way."""
+        """Run the tests on the replies to recorded calls, which are asked all at once; None where the tests made other calls."""
         more = {"changed": True, "chained": bool(recorded.patterns)}
         message = judge.message(code, "calls", limits, len(recorded.calls), calls=recorded.calls, **more)
         end = self._once(message, flavour)
@@ -272,7 +272,7 @@ class Worker(written.WrittenTests):
         return found
 
     def _tests(self, prepared: _Code, run: checks.Replay | Session, end: End | None, limits: Limits) -> Verdict | None:
-        """Run the test code; None when its calls were not as foreseen (or, in a session, when the program ended)."""
+        """Run the test code; None when it made other calls than recorded (or, in a session, when the program ended)."""
         evidence, failure, came = run.evidence, (Status.PASSED, ""), ""
         evidence.signs = prepared.signs
         try:

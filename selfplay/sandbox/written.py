@@ -1,4 +1,4 @@
-"""Verdicts by tests that a model wrote: no line of them is run by the judge.
+"""Verdicts by tests that a model wrote. The judge runs no line of them.
 
 Their literal asserts are judged here, on the program's answers (`literals.py`). The rest runs in a sandboxed process of its own
 (`tester.py`), beside the program's and under the same limits: the judge carries plain values between the two. So the program never
@@ -142,7 +142,7 @@ def _message(*words: Any) -> bytes:
 
 
 class WrittenTests(ABC):
-    """The part of a judge worker that this page is."""
+    """The part of a judge worker that handles such tests."""
 
     _parts: dict[tuple[str, str], literals.Tests | str]
     _bounds: Bounds

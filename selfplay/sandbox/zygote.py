@@ -1,7 +1,7 @@
-"""The judge's hold on one zygote: start it, give it programs one at a time, read what they left behind.
+"""The judge's side of one zygote: starts it, gives it programs one at a time, and reads what they left behind.
 
-The program's replies and output lie in memory files that this side owns and reads only once the program is gone; so a
-program costs one message in and one line back, and nothing of it can block or flood us.
+Replies and output of a program are in memory files that this side owns, and reads only once the program is gone. So a program costs
+one message in and one line back, and cannot block or flood the judge.
 """
 
 import array
@@ -50,7 +50,7 @@ START_SECONDS = 60.0
 
 
 class ZygoteDied(Exception):
-    """Ours: the zygote is gone or did not answer; the program in hand is to be tried again."""
+    """Not the program's fault: the zygote ended or did not answer. The current program is to be tried again."""
 
 
 class NumbersMoved(Exception):
@@ -61,7 +61,7 @@ class NumbersMoved(Exception):
 
 
 class Refused(Exception):
-    """The zygote could not put a layer on: `layer`, `reason`."""
+    """The zygote could not apply a layer of isolation: `layer`, `reason`."""
 
     def __init__(self, layer: str, reason: str) -> None:
         super().__init__(f"{layer}: {reason}")
@@ -69,7 +69,7 @@ class Refused(Exception):
 
 
 class CallerGone(Exception):
-    """The process we work for is gone: leave at once."""
+    """The caller of this worker has ended, so the worker ends at once."""
 
 
 class End(NamedTuple):
@@ -113,9 +113,9 @@ class Zygote:
     """One running zygote. Not thread-safe; `close()` ends it and everything in it."""
 
     def __init__(self, how: IsolationPlan, flavour: str, caller: int | None = None) -> None:
-        """Start and lock in. `caller`: a socket whose end means that nobody waits for us any more.
+        """Start and lock down. `caller`: a socket that closes when nobody waits for results any more.
 
-        Raises `Refused` when a layer cannot be put on, `ZygoteDied` when it does not answer.
+        Raises `Refused` when a layer cannot be applied, `ZygoteDied` when it does not answer.
         """
         self.flavour, self.programs, self._caller = flavour, 0, caller
         self.touched = False
@@ -334,7 +334,7 @@ class Zygote:
         return clean
 
     def close(self) -> None:
-        """End the zygote and all its processes and give the descriptors back; harmless when repeated."""
+        """End the zygote with all its processes, and close the descriptors. Calling it again is harmless."""
         if self.pid <= 0:
             return
         self._control.close()
