@@ -310,7 +310,7 @@ def test_folder_stands_behind_the_standard_library_and_before_what_is_installed(
         ("import no_such_library\n", r"ModuleNotFoundError: No module named 'no_such_library'; mine.py, line 1\)"),
         ("x = 1\nraise ValueError('no key')\n", r"ValueError: no key; mine.py, line 2\)"),
         ("raise SystemExit(4)\n", r"SystemExit: 4; mine.py, line 1\)"),
-        ("import os\nos._exit(4)\n", "while mine was imported, its process ended with exit code 4; mend the module"),
+        ("import os\nos._exit(4)\n", "while mine was imported, its process ended with exit code 4; correct the module"),
         ("def other(): ...\n", r"AttributeError: .*no attribute 'grade'"),
         ("grade = 3\n", "is int, which cannot be called; name a function"),
     ],

@@ -1,4 +1,4 @@
-"""Floor 1: LaTeX boxes: the last one of a text, joined with those that stand before it in one list."""
+"""Floor 1: finds the last LaTeX box of a text, joined with those before it that belong to the same list."""
 
 import re
 

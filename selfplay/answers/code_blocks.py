@@ -1,4 +1,4 @@
-"""Floor 1: the program in a reply. Text work: the code is never run here, and parsed only where it is short."""
+"""Floor 1: finds the program in a reply. The code is never run here, and parsed only where it is short."""
 
 import html
 import re

@@ -1,4 +1,4 @@
-"""Floor 1: words around a value that make it no answer: they deny it, or name another value by it (`twice 18`, `18 more than 1`)."""
+"""Floor 1: detects words around a value that deny it or use it to name another value (`twice 18`, `18 more than 1`)."""
 
 import re
 

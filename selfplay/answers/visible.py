@@ -1,4 +1,4 @@
-"""Floor 1: the part of a reply that is meant for the reader, without think blocks and chat-template tokens."""
+"""Floor 1: cuts a reply to what is meant for the reader, without think blocks and chat-template tokens."""
 
 import re
 

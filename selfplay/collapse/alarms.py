@@ -1,4 +1,4 @@
-"""Floor 1: alarm levels over the history of round rows, by rules that stand in a file.
+"""Floor 1: alarm levels over the history of round rows, by the rules in a file.
 
 Level 0 quiet; 1 an interval is bad in one round; 2 in two rounds running, or a hard rule at once; 3 a known-wrong trace
 accepted, or level 2 again after a roll-back. Decided on intervals, never on points, with Holm's correction over the
@@ -67,9 +67,9 @@ def load_rules(text: str | None = None, origin: str = "rules.json") -> Rules:
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ConfigError(f"{origin}:{error.lineno}: not JSON, {error.msg}; mend the file") from None
+        raise ConfigError(f"{origin}:{error.lineno}: not JSON, {error.msg}; correct the file") from None
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{origin}: not JSON, {error!s:.200}; mend the file") from None
+        raise ConfigError(f"{origin}: not JSON, {error!s:.200}; correct the file") from None
     if not isinstance(data, dict) or not 0 < float(data.get("alpha", 0)) < 0.5:
         raise ConfigError(
             f"{origin}: alpha is missing or outside (0, 0.5); give the error a round is allowed, such as 0.01"

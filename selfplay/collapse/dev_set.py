@@ -73,10 +73,10 @@ def dev_set_of(
     for name, given in (("labels", labels_P_G), ("answers", answers_P_G), ("strata", strata), ("tail", tail)):
         if given and len(given) != len(task_ids):
             raise DataError(
-                f"dev set: {len(given)} {name} for {len(task_ids)} tasks; give one a task, in the same order"
+                f"dev set: {len(given)} {name} for {len(task_ids)} tasks; give one per task, in the same order"
             )
     if len(right_P_G) != len(task_ids):
-        raise DataError(f"dev set: {len(right_P_G)} rows of verdicts for {len(task_ids)} tasks; give one row a task")
+        raise DataError(f"dev set: {len(right_P_G)} rows of verdicts for {len(task_ids)} tasks; give one row per task")
     kept = [i for i, row in enumerate(right_P_G) if len(row) > 0]
     rows = [[bool(x) for x in right_P_G[i]] for i in kept]
     if labels_P_G is None:
@@ -98,7 +98,7 @@ def dev_set_of(
 def _cluster_counts(task_id: str, right: Sequence[bool], labels: Sequence[Hashable]) -> tuple[int, ...]:
     if len(labels) != len(right):
         raise DataError(
-            f"dev set: task {task_id} has {len(right)} verdicts but {len(labels)} labels; give one an attempt"
+            f"dev set: task {task_id} has {len(right)} verdicts but {len(labels)} labels; give one per attempt"
         )
     return tuple(sorted(Counter(label for label, ok in zip(labels, right, strict=True) if ok).values()))
 

@@ -42,7 +42,7 @@ def exact_dup_estimate(texts: Sequence[str] | Hashes) -> Estimate:
 def near_duplicates(texts: Sequence[str] | Stream, threshold: float = 0.8, n: int = 5) -> list[tuple[int, int, float]]:
     """Texts whose n-gram set is alike an earlier one's: (earlier, later, exact Jaccard >= threshold), one a later text.
 
-    In each band a text is held against the bucket's first and the one before it, so the work stays linear also where
+    In each band a text is compared with the bucket's first and the one before it, so the work stays linear also where
     thousands are alike. Texts shorter than n have no n-grams and are near nothing. Equal texts count.
     """
     stream = as_stream(texts)

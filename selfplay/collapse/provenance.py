@@ -1,4 +1,4 @@
-"""Floor 1: what the training rows are made of: share of human data, age, concentration. Keys `collapse_data/`."""
+"""Floor 1: the composition of the training rows: share of human data, age, concentration. Keys `collapse_data/`."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Floor 1: many rounds of texts side by side: one budget, one reference, one row a round, with its alarm.
+"""Floor 1: compares many rounds of texts at one budget with one reference; one row per round, with its alarm.
 
 The step from the first round to the second is often a change of author (human text, then a model), not collapse. So
 where rounds start at 0 and there are three or more, alarms compare with the first round after it; name another with
@@ -65,7 +65,7 @@ def profile(
     judged_only: bool = False,
     seed: int = 0,
 ) -> list[Row]:
-    """One row a round, oldest first: the keys of `measure` at one budget, dev-set keys where verdicts are there, alarms.
+    """One row per round, oldest first: the keys of `measure` at one budget, dev-set keys where verdicts are there, alarms.
 
     `reference`: a round's number, or texts to hold all rounds against; None: `default_reference`. Alarm keys:
     collapse_alarm/level (0..2 here), n_active, first_metric, and `reasons`. An empty round gets its row with

@@ -1,4 +1,4 @@
-"""Floor 1: all that plain texts of one round say, as flat keys: no verdicts, no model.
+"""Floor 1: all metrics of one round's texts as flat keys; needs neither verdicts nor a model.
 
 Two kinds of keys. Whole-corpus ones (`distinct_2`, `rke_u`, ...) describe the round. Those compared between rounds
 (`*_fixed`, tails) come from a sample of one token budget and carry jackknife intervals over texts. What has nothing
@@ -58,7 +58,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Reference:
-    """The sample that other rounds are held against: its two halves, whose rare and common tokens are the frozen items."""
+    """The sample that other rounds are compared with: its two halves, whose rare and common tokens are the frozen items."""
 
     halves: tuple[Stream, Stream]
     units: Units

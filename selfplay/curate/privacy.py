@@ -1,4 +1,4 @@
-"""Floor 1: personal identifiers in text: found, counted, replaced. Offline and pure; a value never stands in a repr or log.
+"""Floor 1: finds, counts and replaces personal identifiers in text. Pure and offline; no value appears in a repr or log.
 
 Covered: identifiers with a shape, a checksum or a label, mapped to the 18 Safe Harbor classes (`SAFE_HARBOR_OF`).
 Not covered: names and places in running text. Patterns alone are not Safe Harbor, and nothing here is a claim of compliance.
@@ -13,7 +13,16 @@ from dataclasses import dataclass, field
 
 from selfplay.curate.checksums import iban_end
 from selfplay.curate.identifiers import CONTEXT_AFTER, CONTEXT_BEFORE, FAX, LABELLED, SHAPED, Pattern
-from selfplay.curate.numerals import CARDS, CLUMP, EXTENSION, FIXED, LEAST_DIGITS, LETTERED, LETTERED_CLUMP, PHONES
+from selfplay.curate.numeric_identifiers import (
+    CARDS,
+    CLUMP,
+    EXTENSION,
+    FIXED,
+    LEAST_DIGITS,
+    LETTERED,
+    LETTERED_CLUMP,
+    PHONES,
+)
 from selfplay.errors import ConfigError
 
 PATTERNS = (*SHAPED, *FIXED, *LABELLED, *LETTERED, *CARDS, *PHONES)

@@ -51,7 +51,7 @@ def text_signature(text: str) -> str:
 def canonical_code(text: str) -> str | None:
     """Signature of a Python program up to names, comments, docstrings, annotations and layout; None if it does not parse.
 
-    Kept for the texts met last: a round asks for each several times, and walking a syntax tree is the dearest part of it.
+    The latest texts are cached: a round asks for each several times, and walking a syntax tree costs most.
     Fenced blocks are joined where there are any, else the whole text is taken. Nothing is executed.
     """
     if len(text) > MAX_SIGNED_CHARS:

@@ -1,8 +1,8 @@
-"""Floor 3: an interpreter that is executed fresh and asked over two pipes, one line of JSON each way, with a deadline.
+"""Floor 3: a fresh interpreter that is asked over two pipes, one line of JSON each way, with a deadline.
 
-For code that is not ours to trust with our process, and that is no hostile code either: it keeps the user's environment, has no
-walls, and can be killed with all that it started. It is never a fork of ours (threads, locks, CUDA), and it ends when we do: by the
-end of its pipe where it is idle, by the kernel's signal where it is busy (`follow_parent`).
+It is for code that may hang or crash but is not hostile: it keeps the user's environment and is not isolated, and it can be killed
+with everything that it started. It is never a fork of ours (threads, locks, CUDA), and it ends when we do: at the end of its pipe
+where it is idle, by the kernel's signal where it is busy (`follow_parent`).
 """
 
 import contextlib
@@ -19,20 +19,53 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 MAX_REPLY = 2**20
-"""Bytes of one reply; what is longer is none."""
+"""Bytes of one reply; a longer one counts as no reply."""
 _SET_PARENT_DEATH_SIGNAL = 1
 
 
 class Late(Exception):
-    """It did not reply by the deadline, and has been killed."""
+    """No reply came by the deadline."""
 
 
 class Ended(Exception):
-    """It ended, or wrote what is no reply, and has been killed; the message says how it ended."""
+    """The process ended, or wrote something else than a reply, and has been killed; the message says how it ended."""
 
 
-class Asked:
-    """One process. Not thread-safe. `module` is imported there and its `serve(source, sink, parent)` called: two pipes, our process id.
+class Lines:
+    """Lines that a process writes to a pipe, read with a deadline."""
+
+    def __init__(self, stream: int) -> None:
+        self._stream, self._buffer = stream, b""
+
+    def read(self, end: float) -> bytes:
+        """The next line. Raises Late at `end` (monotonic seconds), EOFError where the pipe ends or a line is too long."""
+        while b"\n" not in self._buffer:
+            wait_for(self._stream, select.POLLIN, end)
+            piece = os.read(self._stream, 65536)
+            if not piece or len(self._buffer) > MAX_REPLY:
+                raise EOFError
+            self._buffer += piece
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+
+def wait_for(stream: int, event: int, end: float) -> None:
+    """Waits until a pipe can be read or written. Raises Late at `end` (monotonic seconds)."""
+    poll = select.poll()
+    poll.register(stream, event)
+    if not poll.poll(max(0.0, end - time.monotonic()) * 1000):
+        raise Late
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kills a process that leads its session, with everything that it started there."""
+    with contextlib.suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+class ChildProcess:
+    """One process. Not thread-safe. It imports `module` and calls its `serve(source, sink, parent)`: two pipes, our process id.
 
     Each question has a `number`, which its reply repeats.
     """
@@ -60,7 +93,7 @@ class Asked:
             os.close(theirs)
             os.close(answers)
         os.set_blocking(self._out, False)
-        self._buffer, self._number = b"", 0
+        self._lines, self._number = Lines(self._in), 0
         self._end = weakref.finalize(self, _ended, self.process, self._out, self._in, self.owner)
 
     @property
@@ -74,7 +107,7 @@ class Asked:
         self._number += 1
         try:
             self._send(json.dumps({"number": self._number, **message}).encode() + b"\n", end)
-            reply = json.loads(self._line(end))
+            reply = json.loads(self._lines.read(end))
         except Late:
             self.close()
             raise
@@ -93,24 +126,8 @@ class Asked:
     def _send(self, data: bytes, end: float) -> None:
         rest = memoryview(data)
         while rest:
-            self._wait(self._out, select.POLLOUT, end)
+            wait_for(self._out, select.POLLOUT, end)
             rest = rest[os.write(self._out, rest) :]
-
-    def _line(self, end: float) -> bytes:
-        while b"\n" not in self._buffer:
-            self._wait(self._in, select.POLLIN, end)
-            piece = os.read(self._in, 65536)
-            if not piece or len(self._buffer) > MAX_REPLY:
-                raise EOFError
-            self._buffer += piece
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        return line
-
-    def _wait(self, stream: int, event: int, end: float) -> None:
-        poll = select.poll()
-        poll.register(stream, event)
-        if not poll.poll(max(0.0, end - time.monotonic()) * 1000):
-            raise Late
 
 
 def _ended(process: subprocess.Popen[bytes], out: int, answers: int, owner: int) -> None:
@@ -120,9 +137,7 @@ def _ended(process: subprocess.Popen[bytes], out: int, answers: int, owner: int)
     if owner != os.getpid():
         process.returncode = process.returncode or 0  # not ours to wait for
         return
-    with contextlib.suppress(OSError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_group(process)
 
 
 def _how(code: int | None) -> str:

@@ -185,7 +185,7 @@ def heuristic_fault(check: Check) -> str:
         try:
             _GRADERS[name]("A text to try it on.", **settings)
         except ValueError as error:
-            return f"{name}: {error}; mend its settings"
+            return f"{name}: {error}; correct its settings"
     return ""
 
 

@@ -182,7 +182,7 @@ class Judge(RegisteredVerifier):
         if not rubric.strip():
             raise ConfigError(f"task {task.id}: there is no rubric to judge by; give one in the task or in the config")
         if not isinstance(threshold, int | float) or not 0 < threshold <= 1:
-            raise ConfigError(f"task {task.id}: threshold is {threshold!r}, must be in (0, 1]; mend its verifier")
+            raise ConfigError(f"task {task.id}: threshold is {threshold!r}, must be in (0, 1]; correct its verifier")
         return _Item(task, attempt, rubric, float(threshold))
 
     def _without_asking(self, item: _Item) -> Verdict | None:
@@ -292,12 +292,12 @@ def require_unrelated_judge(judge: str, model_family: Sequence[str], student_fam
     if not ours or not theirs:
         missing = "judge" if not ours else "student"
         raise ConfigError(
-            f"judge {judge}: the {missing} declares no model_family, so nobody can say that the two are not kin; "
+            f"judge {judge}: the {missing} declares no model_family, so the two may be related; "
             "give the family of its base model, such as [qwen3]"
         )
-    if kin := sorted(ours & theirs):
+    if shared := sorted(ours & theirs):
         raise ConfigError(
-            f"judge {judge}: it shares the model_family {', '.join(kin)} with the student, and models favour their own "
+            f"judge {judge}: it shares the model_family {', '.join(shared)} with the student, and models favour their own "
             "kind; name a judge of another family"
         )
 

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from selfplay.errors import ConfigError, OutageError
 from selfplay.records import Attempt, Outcome, Task, Verdict
 from selfplay.verify.base import Check, Opening, RegisteredVerifier, Verifier
-from selfplay.verify.child_process import Asked, Ended, Late
+from selfplay.verify.child_process import ChildProcess, Ended, Late
 
 RAISED = "raised"
 """In a verdict's details: the function itself raised on this attempt, and would again; the name of the exception, or `deadline`,
@@ -56,7 +56,7 @@ class PythonFunction(RegisteredVerifier):
         say: Callable[[str, str], None] = lambda kind, text: None,
     ) -> None:
         self._folder, self._seconds, self._say = folder, seconds, say
-        self._process: Asked | None = None
+        self._process: ChildProcess | None = None
         self._loaded: set[str] = set()
         self._lock = threading.Lock()
 
@@ -88,7 +88,7 @@ class PythonFunction(RegisteredVerifier):
         """Imports the function that `python:package.module:function` names. Raises ConfigError where it cannot be had."""
         self._ready(kind)
 
-    def _ready(self, kind: str) -> Asked:
+    def _ready(self, kind: str) -> ChildProcess:
         """The process, with this function imported."""
         process = self._running()
         if kind in self._loaded:
@@ -102,27 +102,27 @@ class PythonFunction(RegisteredVerifier):
             raise ConfigError(f"verifier: {kind!r} is {says}, which cannot be called; name a function")
         if fault:
             raise ConfigError(
-                f"verifier: {kind!r} cannot be imported ({says}); mend that, or put the module on PYTHONPATH or "
+                f"verifier: {kind!r} cannot be imported ({says}); correct that, or put the module on PYTHONPATH or "
                 f"{f'into {self._folder}' if self._folder else 'beside the config'}"
             )
         self._loaded.add(kind)
         return process
 
-    def _imported(self, process: Asked, kind: str, module: str) -> dict[str, Any]:
+    def _imported(self, process: ChildProcess, kind: str, module: str) -> dict[str, Any]:
         try:
             return process.ask({"load": kind}, IMPORT_SECONDS)
         except Ended as error:
-            raise ConfigError(f"verifier: {kind!r}: while {module} was imported, {error}; mend the module") from None
+            raise ConfigError(f"verifier: {kind!r}: while {module} was imported, {error}; correct the module") from None
         except Late:
             raise ConfigError(
-                f"verifier: {kind!r}: importing {module} took over {IMPORT_SECONDS:.0f} s; mend the module"
+                f"verifier: {kind!r}: importing {module} took over {IMPORT_SECONDS:.0f} s; correct the module"
             ) from None
 
-    def _running(self) -> Asked:
+    def _running(self) -> ChildProcess:
         if self._process is None or not self._process.alive:
             self.close()
             try:
-                self._process = Asked(WORKER)
+                self._process = ChildProcess(WORKER)
                 self._process.ask(
                     {"path": sys.path, "folder": str(self._folder) if self._folder else None}, START_SECONDS
                 )

@@ -1,9 +1,9 @@
-"""Floor 3: how weak a task's tests are, and further cases for them, wherever a right program is known.
+"""Floor 3: measures how weak a task's tests are, and generates further cases, where a right program is known.
 
-Two ways, both in the sandbox alone. Inputs of the tests are changed a little and the right program says what belongs to
-them (after EvalPlus, Liu et al. 2305.01210): cases the student never met. And the right program is broken in one place at a
-time: a broken one that the tests let through is a survivor. A survivor may still do the same as the right program; one
-that the further cases catch does not.
+Both run programs only in the sandbox. Inputs of the tests are changed a little, and the right program gives the expected values
+(after EvalPlus, Liu et al. 2305.01210): cases that the student never met. And the right program is broken in one place at a
+time: a broken one that passes the tests is a survivor. It may still do the same as the right program, unless it fails the
+further cases.
 """
 
 import ast

@@ -1,7 +1,7 @@
-"""Floor 3: the symbolic lane: long-lived workers that are executed fresh, asked over a pipe, and killed at the deadline.
+"""Floor 3: symbolic comparison in long-lived worker processes, which are asked over a pipe and killed at the deadline.
 
-A worker is never a fork of ours and inherits nothing (no environment, no descriptor but its pipes). Each caller's thread
-borrows one; a killed one is replaced at once.
+A worker is a fresh interpreter, never a fork of ours, and inherits nothing (no environment, no descriptor but its pipes). Each
+caller's thread borrows one; a killed one is replaced at once.
 """
 
 import atexit
@@ -9,8 +9,6 @@ import contextlib
 import importlib.util
 import json
 import os
-import select
-import signal
 import subprocess
 import sys
 import threading
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from selfplay.errors import OutageError
+from selfplay.verify.child_process import Late, Lines, kill_group
 
 START_SECONDS = 60.0
 """A worker that is not ready by then is an outage; it imports sympy, about two CPU seconds."""
@@ -58,7 +57,6 @@ class _Worker:
     def __init__(self) -> None:
         self.owner = os.getpid()
         self.ready = False
-        self.buffer = b""
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-B", "-c", _LAUNCH, json.dumps([str(_HERE), _places()])],
             stdin=subprocess.PIPE,
@@ -68,6 +66,9 @@ class _Worker:
             cwd="/",
             start_new_session=True,
         )
+
+        assert self.process.stdout is not None
+        self.lines = Lines(self.process.stdout.fileno())
 
     def wait_ready(self) -> None:
         """Raises OutageError where it does not come up."""
@@ -95,24 +96,14 @@ class _Worker:
         return json.loads(line) if line else None
 
     def _line(self, end: float) -> bytes | None:
-        assert self.process.stdout is not None
-        stream = self.process.stdout.fileno()
-        poll = select.poll()
-        poll.register(stream, select.POLLIN)
-        while b"\n" not in self.buffer:
-            ready = poll.poll(max(0.0, end - time.monotonic()) * 1000)
-            chunk = os.read(stream, 65536) if ready else b""
-            if not chunk:
-                return None
-            self.buffer += chunk
-        line, _, self.buffer = self.buffer.partition(b"\n")
-        return line
+        try:
+            return self.lines.read(end)
+        except (Late, EOFError):
+            return None
 
     def kill(self) -> None:
         """End the process and everything it started."""
-        with contextlib.suppress(OSError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        kill_group(self.process)
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Floor 3: names of units: which two say the same. Nothing is converted."""
+"""Floor 3: names of units: which two mean the same. Nothing is converted."""
 
 import re
 
