@@ -45,7 +45,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_whole_loop_commits_measures_reports_and_tracks(smoke: Path) -> None:
     rows = open_run(smoke).metrics()
-    proposed = (smoke / "rounds/001/propose/tasks.jsonl").read_text().splitlines()[1:]
+    proposed = (smoke / "rounds/001/propose/tasks.jsonl").read_text().splitlines()
     assert [row["round"] for row in rows] == [0, 1]
     assert {
         "eval/greedy_accuracy",
