@@ -30,16 +30,22 @@ class Teacher(Section):
 
     backend: TeacherEngine
     temperature: float = Field(0.8, ge=0)
+    """Sampling temperature. 0: greedy."""
     max_new_tokens: Count = 1024
+    """Most tokens of a reply."""
 
 
 class CoverageGap(Section):
     """Coverage of one value of an axis, as a run's report gives it: `have` of `wanted`."""
 
     axis: str
+    """The axis of the taxonomy."""
     value: str
+    """The value on it."""
     have: float = Field(ge=0)
+    """How much of it there is."""
     wanted: float = Field(gt=0)
+    """How much of it there should be."""
 
 
 class RareScenarios(Section):

@@ -18,13 +18,16 @@ class CountedScenarios(RareScenarios):
     """The taxonomy, and how many tasks are drawn from it."""
 
     count: Count = 100
+    """How many tasks are asked for."""
 
 
 class DatasetSynthesis(SynthesisSettings):
     """A data set: where its seed tasks come from, and which methods work on them."""
 
     name: str = operation("dataset", pattern=r"^[\w][\w.\-]{0,99}$")
+    """Name of the data set."""
     seed: int = Field(0, ge=0)
+    """Seed of all that is drawn."""
     eval_seed: int = Field(1, ge=0)
     """Draws the held-out tasks, which no synthesized task may repeat; equal to `eval.seed` of the runs that will train on it."""
     tasks: Tasks
@@ -41,6 +44,7 @@ class DatasetSynthesis(SynthesisSettings):
     sandbox: Sandbox = Sandbox()
     decontaminate: Decontaminate = Decontaminate()
     privacy: Literal["off", "drop"] = "drop"
+    """What is done about personal identifiers in tasks and traces: `drop` those that have any, or `off`."""
     max_error_share: Share = 0.05
     """Above this share of replies lost to outages nothing is written (exit 3); the same command goes on from the cache."""
 
