@@ -36,6 +36,8 @@ another value. An *operation* key (where files lie, how many processes, addresse
 `None` in a meaning is `null` in YAML. A value may name an environment variable as `${NAME}`. A relative path counts
 from the configuration file, unless its key says otherwise.
 """
+STANDS_IN = {"source": "tasks", "method": "train"}
+"""The key that names a part -> the section of the configuration in which it stands."""
 WORDS = {int: "integer", float: "number", str: "text", bool: "true or false", dict: "mapping"}
 LIMITS = (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
 
@@ -147,14 +149,14 @@ class Page:
         self.silent: list[str] = []
         """Keys without a docstring, so without a meaning."""
 
-    def section(self, shape: type[BaseModel], path: str, level: int, leave_out: str = "") -> None:
-        """The heading, the meaning and the keys of a section, then its sub-sections."""
+    def section(self, shape: type[BaseModel], path: str, level: int, leave_out: str = "", key: str = "") -> None:
+        """The heading, the meaning and the keys of a section, then its sub-sections. `key`: its path, if the heading is another."""
         self.written[shape] = path
         self.lines += [f"{'#' * level} {path}", "", inspect.cleandoc(shape.__doc__ or ""), ""]
         self.keys(shape, leave_out)
         for name, field in shape.model_fields.items():
             for inner in blocks(field):
-                inner_path = f"{path}.{name}" if level > 2 or path != "Top level" else name
+                inner_path = f"{key or path}.{name}" if level > 2 or path != "Top level" else name
                 if inner in self.written:
                     self.lines += [f"`{inner_path}` has the keys of `{self.written[inner]}`.", ""]
                 else:
@@ -192,7 +194,9 @@ class Page:
         for word in one.places:
             grouped.setdefault(part_of(one, word), []).append(word)
         for shape, words in grouped.items():
-            self.section(shape, " / ".join(f"{one.key}: {word}" for word in words), 3, one.key)
+            self.section(
+                shape, " / ".join(f"{one.key}: {word}" for word in words), 3, one.key, STANDS_IN.get(one.key, "")
+            )
 
 
 def fill(made: Page) -> None:
