@@ -36,6 +36,7 @@ another value. An *operation* key (where files lie, how many processes, addresse
 `None` in a meaning is `null` in YAML. A value may name an environment variable as `${NAME}`. A relative path counts
 from the configuration file, unless its key says otherwise.
 """
+TOP = "Top level"
 STANDS_IN = {"source": "tasks", "method": "train"}
 """The key that names a part -> the section of the configuration in which it stands."""
 WORDS = {int: "integer", float: "number", str: "text", bool: "true or false", dict: "mapping"}
@@ -154,13 +155,14 @@ class Page:
         self.written[shape] = path
         self.lines += [f"{'#' * level} {path}", "", inspect.cleandoc(shape.__doc__ or ""), ""]
         self.keys(shape, leave_out)
+        top = path.startswith(TOP)
         for name, field in shape.model_fields.items():
             for inner in blocks(field):
-                inner_path = f"{key or path}.{name}" if level > 2 or path != "Top level" else name
-                if inner in self.written:
-                    self.lines += [f"`{inner_path}` has the keys of `{self.written[inner]}`.", ""]
-                else:
-                    self.section(inner, inner_path, min(level + 1, 4) if path != "Top level" else 2)
+                below = name if top else f"{key or path}.{name}"
+                if inner not in self.written:
+                    self.section(inner, below, min(level + (path != TOP), 4))
+                elif self.written[inner] != below:
+                    self.lines += [f"`{below}` has the keys of `{self.written[inner]}`.", ""]
 
     def keys(self, shape: type[BaseModel], leave_out: str = "") -> None:
         """The table of a section's keys."""
@@ -201,11 +203,11 @@ class Page:
 
 def fill(made: Page) -> None:
     """Writes all sections."""
-    made.section(Config, "Top level", 2)
+    made.section(Config, TOP, 2)
     for one in registries():
         made.parts(one)
     made.lines += ["## The configuration of `selfplay synthesize`", ""]
-    made.section(DatasetSynthesis, "Top level of a synthesis", 3)
+    made.section(DatasetSynthesis, f"{TOP} of a synthesis", 3)
 
 
 def page() -> str:
