@@ -1,4 +1,4 @@
-"""Floor 6: the end of a round: its weights are put in place and its COMMIT is written; from then on it exists."""
+"""The end of a round: its weights are put in place and its COMMIT is written; from then on it exists."""
 
 import platform
 from functools import cache

@@ -1,4 +1,4 @@
-"""Floor 6: the last phase: rules on the round by its metrics: continue, warn, roll back or stop. The test set has no say."""
+"""The last phase: rules on the round by its metrics: continue, warn, roll back or stop. The test set has no say."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Floor 6: one phase in a process of its own (`phase_subprocess: true`): both ends of the pipe between the driver and it.
+"""One phase in a process of its own (`phase_subprocess: true`): both ends of the pipe between the driver and it.
 
 The driver holds the lease and waits. The child gets the same configuration, plays the phase, and ends with the exit code of what
 went wrong; what a person should read it writes to its standard error, a line each.

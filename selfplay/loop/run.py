@@ -1,4 +1,4 @@
-"""Floor 6: the loop. The file to read first: a run plays rounds, and a round is the phases of PHASES in order, then its COMMIT.
+"""The loop. The file to read first: a run plays rounds, and a round is the phases of PHASES in order, then its COMMIT.
 
 All state is on disk: a phase that is DONE is not played again, a round is committed whole or not at all, and the same
 command resumes. Rank 0 alone decides what comes next and writes what is not a chunk.

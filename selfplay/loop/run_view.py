@@ -1,4 +1,4 @@
-"""Floor 6: a run as something to read from Python: its rounds, metrics and traces; and `fork`, to try another way on."""
+"""A run as something to read from Python: its rounds, metrics and traces; and `fork`, to try another way on."""
 
 import shutil
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Floor 6: a run with everything around it: log files, signals, W&B, the report. What `selfplay run` and Python call.
+"""A run with everything around it: log files, signals, W&B, the report. What `selfplay run` and Python call.
 
 Tracking and report follow what is committed and decide nothing: a run without them is the same run.
 """

@@ -1,4 +1,4 @@
-"""Floor 5: how far this round's verifiers may be trusted: canaries of known truth, and a share judged again more strongly.
+"""How far this round's verifiers may be trusted: canaries of known truth, and a share judged again more strongly.
 
 Rank 0 alone, idempotent until its DONE. Nothing of it is trained on: canaries stand in `canaries.jsonl` of the phase's
 folder, second verdicts in `rechecked.jsonl`, and only figures leave.

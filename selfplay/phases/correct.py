@@ -1,4 +1,4 @@
-"""Floor 5: failed attempts tried once more with the evidence of their failure, and the new attempts verified afresh.
+"""Failed attempts tried once more with the evidence of their failure, and the new attempts verified afresh.
 
 Chunk i holds the corrections of generation's chunk i, attempts and verdicts together, so that it is there whole or owed.
 What was cut off or lost to an outage is not tried again: nothing is known to be wrong with it. A correction that repeats

@@ -1,4 +1,4 @@
-"""Floor 5: the attempts at the round's tasks, several a task, in chunks of tasks that the ranks share."""
+"""The attempts at the round's tasks, several a task, in chunks of tasks that the ranks share."""
 
 from collections.abc import Sequence
 

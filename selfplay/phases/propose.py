@@ -1,4 +1,4 @@
-"""Floor 5: the tasks of a round, as the source draws them, around the curriculum's level where there is one."""
+"""The tasks of a round, as the source draws them, around the curriculum's level where there is one."""
 
 from collections import defaultdict
 

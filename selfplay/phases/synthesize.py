@@ -1,4 +1,4 @@
-"""Floor 6: the phase `synthesize`: new tasks from what earlier rounds solved, more of them where the tail is covered badly.
+"""The phase `synthesize`: new tasks from what earlier rounds solved, more of them where the tail is covered badly.
 
 Off unless `propose.synthesize` is set. The methods themselves are in `selfplay.synthesis`; this file gathers what they start from:
 solved tasks of the chain of parents, gaps in the coverage of the tail, the curriculum's level.

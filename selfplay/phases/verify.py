@@ -1,4 +1,4 @@
-"""Floor 5: a verdict for every attempt, in the chunks that generation made."""
+"""A verdict for every attempt, in the chunks that generation made."""
 
 from collections import Counter
 from collections.abc import Sequence

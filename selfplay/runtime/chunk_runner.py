@@ -1,4 +1,4 @@
-"""Floor 4: drives a phase's chunks over the ranks: what is pending comes from the folder, who does it from a counter.
+"""Drives a phase's chunks over the ranks: what is pending comes from the folder, who does it from a counter.
 
 The seam for other ways of running chunks is three calls: `folder.pending()` says what is to be done, `work(tool, chunk)` makes the
 rows of one chunk and touches nothing else, `folder.write(chunk, rows)` puts them down, whole. Whoever does the work, the chunk

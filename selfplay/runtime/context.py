@@ -1,4 +1,4 @@
-"""Floor 4: one round in hand: where it lies, what it starts from, and what its phases work with.
+"""One round in hand: where it lies, what it starts from, and what its phases work with.
 
 Every phase is `phase(ctx: RoundContext) -> None`. It opens what it needs, and what it found is in the files that it wrote.
 """

@@ -1,4 +1,4 @@
-"""Floor 4: the processes of one launch. The only file that uses torch.distributed.
+"""The processes of one launch. The only file that uses torch.distributed.
 
 Work is pulled from counters in the process group's store, and waiting is polling that store: a rank that generates
 for an hour sits in no collective and no time-out can kill its peers. One process needs no torch here at all.

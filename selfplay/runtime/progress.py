@@ -1,4 +1,4 @@
-"""Floor 4: what a phase tells the outside while it works, and how the outside tells it to stop.
+"""What a phase tells the outside while it works, and how the outside tells it to stop.
 
 A phase knows neither terminal nor W&B: it reports to a Watch, and asks it after each chunk whether to go on.
 """

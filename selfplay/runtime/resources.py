@@ -1,4 +1,4 @@
-"""Floor 4: opens what phases work with, as the configuration names it: source, student, sampler, verifiers, screen."""
+"""Opens what phases work with, as the configuration names it: source, student, sampler, verifiers, screen."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Floor 4: the tasks of a round on disk: one JSON line a task, sorted by id, beside the DONE of the phase that wrote them."""
+"""The tasks of a round on disk: one JSON line a task, sorted by id, beside the DONE of the phase that wrote them."""
 
 from collections.abc import Sequence
 from pathlib import Path

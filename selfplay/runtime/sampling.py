@@ -1,4 +1,4 @@
-"""Floor 4: attempts, as several phases make and read them."""
+"""Attempts, as several phases make and read them."""
 
 from collections.abc import Sequence
 from typing import Any, Literal

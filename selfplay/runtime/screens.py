@@ -1,4 +1,4 @@
-"""Floor 4: the screen of a run or a dataset: held-out tasks and personal data looked for in its attempts."""
+"""The screen of a run or a dataset: held-out tasks and personal data looked for in its attempts."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""Floor 4: how long phases took, over all starts of a run, and how much of it was the work itself."""
+"""How long phases took, over all starts of a run, and how much of it was the work itself."""
 
 import time
 from collections.abc import Iterator, Sequence

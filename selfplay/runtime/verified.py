@@ -1,4 +1,4 @@
-"""Floor 4: verdicts and corrections, as several phases ask for them and read them."""
+"""Verdicts and corrections, as several phases ask for them and read them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Floor 5: decides on every attempt and makes the training rows; rank 0 alone, and the same again until its DONE is there."""
+"""Decides on every attempt and makes the training rows; rank 0 alone, and the same again until its DONE is there."""
 
 from selfplay.config.tree import Curate
 from selfplay.curate import Archive

@@ -1,4 +1,4 @@
-"""Floor 5: the attempts of a round as curation reads them: whole tasks with verdicts and corrections, chunk by chunk."""
+"""The attempts of a round as curation reads them: whole tasks with verdicts and corrections, chunk by chunk."""
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import repeat

@@ -1,4 +1,4 @@
-"""Floor 5: which rows a round trains on: this round's accepted, older rounds' and the anchor, by the regime."""
+"""Which rows a round trains on: this round's accepted, older rounds' and the anchor, by the regime."""
 
 import random
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Floor 5: preference pairs of a round: made task by task as curation decides, and mixed with those of earlier rounds.
+"""Preference pairs of a round: made task by task as curation decides, and mixed with those of earlier rounds.
 
 One group of tasks is in memory at a time; pairs of earlier rounds are mixed in arrow's memory.
 """

@@ -1,4 +1,4 @@
-"""Floor 5: quotas over a whole round: chunks decide first, then shares by tag do, from ids, tags and ranks alone."""
+"""Quotas over a whole round: chunks decide first, then shares by tag do, from ids, tags and ranks alone."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field

@@ -1,4 +1,4 @@
-"""Floor 5: a round's attempts held against the rules: traces with decisions, training rows, preference pairs, and what was counted."""
+"""A round's attempts held against the rules: traces with decisions, training rows, preference pairs, and what was counted."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Floor 5: what curation counts: attempts by outcome and by reason, tags, corrections; and what it tells a person about them."""
+"""What curation counts: attempts by outcome and by reason, tags, corrections; and what it tells a person about them."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Floor 6: the dev set and the test set under the round's weights: greedy, sampled, and the likelihood of human text.
+"""The dev set and the test set under the round's weights: greedy, sampled, and the likelihood of human text.
 
 Whatever samples the student's training attempts answers here too. Dev tasks are sampled at temperature 1, top-p 1, with the same
 seeds in every round, apart from the training sampler. `selfplay.runtime.metrics` computes the figures from the rows.

@@ -1,4 +1,4 @@
-"""Floor 6: scores of round 0's own samples under the round's weights, from which `runtime/metrics/drift.py` computes the drift.
+"""Scores of round 0's own samples under the round's weights, from which `runtime/metrics/drift.py` computes the drift.
 
 Round 0 keeps a sample of each sampled dev task, with its token ids; every later round scores them in one pass.
 """

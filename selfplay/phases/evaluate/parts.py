@@ -1,4 +1,4 @@
-"""Floor 6: what a round is evaluated on: passes over the dev set, the test set and human text, cut into chunks."""
+"""What a round is evaluated on: passes over the dev set, the test set and human text, cut into chunks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
