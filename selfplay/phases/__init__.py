@@ -1,1 +1,1 @@
-"""The phases of a round, one file or folder each. They never import each other: the loop joins them."""
+"""The phases of a round, one file or folder each. No phase imports another; `selfplay.loop.run` calls them in order."""
