@@ -1,4 +1,4 @@
-"""Floor 7: `python -m selfplay`."""
+"""`python -m selfplay`."""
 
 from selfplay.cli import main
 

@@ -1,4 +1,4 @@
-"""Floor 0: how many CPU cores this process may use. The only place that counts them."""
+"""How many CPU cores this process may use. The only place that counts them."""
 
 import os
 from pathlib import Path

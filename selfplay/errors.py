@@ -1,4 +1,4 @@
-"""Floor 0: every error a user can meet, as one tree, each with the exit code of the command line.
+"""Every error a user can meet, as one tree, each with the exit code of the command line.
 
 A bad attempt is data (a verdict); these are for a bad set-up. Messages follow one form:
 `where: what is wrong, the value; what to do`. All classes pickle by their message alone.

@@ -1,4 +1,4 @@
-"""Floor 0: reads JSON files that users give, plain or gzip, in bounded time and memory.
+"""Reads JSON files that users give, plain or gzip, in bounded time and memory.
 
 A file is read, or refused with a DataError that says the file, the line, what is wrong and what to do.
 """

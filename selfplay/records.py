@@ -1,4 +1,4 @@
-"""Floor 0: the records every part speaks in. Frozen, standard library and pydantic only; they know nothing else.
+"""The records every part speaks in. Frozen, standard library and pydantic only; they know nothing else.
 
 Words are the design's: task, attempt, verdict, outcome, decision, trace, row. A verdict is never a bool: asking
 for its truth value raises. A score is `float | None`; None means not scored, never 0.

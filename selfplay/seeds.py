@@ -1,4 +1,4 @@
-"""Floor 0: all randomness comes from here. Same parts, same seed, on every machine and Python version.
+"""All randomness comes from here. Same parts, same seed, on every machine and Python version.
 
 Never Python's `hash()` (salted per process), never a global generator.
 """

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from selfplay.errors import OutageError
-from selfplay.phases.audit import Canary, canaries_of, proven
+from selfplay.phases.audit import Canary, canaries_of, select_canaries
 from selfplay.records import Attempt, Outcome, Task, Verdict
 from selfplay.sandbox import Executor, Limits
 from selfplay.tasks import Fixed, PoolSource
@@ -101,7 +101,7 @@ def test_reply_that_its_own_check_accepts_is_no_canary(verifiers: dict[str, Veri
     source = Source([IN_PLACE, *sound])
     drawn = canaries_of(4, {one.id: one for one in source.pool}, source, lambda one: one, 0, 1)
     assert any(one.own.id == "in place" and one.truth == "wrong" for one in drawn)
-    used = proven(4, drawn, verifiers, 0.1)
+    used = select_canaries(4, drawn, verifiers, 0.1)
     wrong = [one.own.id for one in used if one.truth == "wrong"]
     assert sorted(wrong) == ["t0", "t1", "t2", "t3"] and sum(one.truth == "right" for one in used) == 4
 
@@ -139,18 +139,18 @@ class Says:
 )
 def test_canary_is_used_where_its_own_check_refuses_it(outcome: Outcome, kept: int) -> None:
     drawn = [canary(task(None, {"type": "math", "answer": "100", "tolerance": 5}), "A: 101")]
-    assert len(proven(8, drawn, {"math": Says(outcome)}, 0.5)) == kept
+    assert len(select_canaries(8, drawn, {"math": Says(outcome)}, 0.5)) == kept
 
 
 def test_outage_while_canaries_are_proven_ends_the_phase() -> None:
     drawn = [canary(task(None, {"type": "math", "answer": "100"}), "A: 101")]
     with pytest.raises(OutageError, match=r"1 of 1 near misses are error \(so\)"):
-        proven(8, drawn, {"math": Says(Outcome.ERROR)}, 0.5)
+        select_canaries(8, drawn, {"math": Says(Outcome.ERROR)}, 0.5)
 
 
 def test_a_judge_is_not_asked_whether_a_near_miss_is_wrong() -> None:
     drawn = [canary(task(None, {"type": "judge", "near_misses": ["no rhyme"]}), "no rhyme")]
-    assert proven(8, drawn, {"judge": Says(Outcome.PASS), "math": Says(Outcome.FAIL)}, 0.5) == drawn
+    assert select_canaries(8, drawn, {"judge": Says(Outcome.PASS), "math": Says(Outcome.FAIL)}, 0.5) == drawn
 
 
 def test_fenced_references_in_a_task_file_are_admitted(tmp_path: Path, verifiers: dict[str, Verifier]) -> None:

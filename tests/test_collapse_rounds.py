@@ -13,7 +13,7 @@ from selfplay.collapse.dev_set import _entropy_in
 from selfplay.config.metrics import definition, definitions
 from selfplay.config.tree import Gate
 from selfplay.errors import EmptyMetric
-from selfplay.loop.gate import half_life, rule
+from selfplay.loop.gate import decide, half_life
 from selfplay.models.encode import row_of
 from selfplay.phases.evaluate import drift
 from selfplay.records import Attempt, Decision, Outcome, Row, Task, Trace
@@ -222,12 +222,13 @@ def test_kl_budget_rings_only_where_the_whole_interval_is_above_it() -> None:
 
     commits = [Commit(round=0, parent=None, next_parent=0, metrics={"eval/pass_at_1": 0.5})]
     section = Gate(kl_budget=20.0)
-    assert rule(section, 1, 0, row(40.0, 5.0), commits, RoundState()).action == "roll_back"
+    assert decide(section, 1, 0, row(40.0, 5.0), commits, RoundState()).action == "roll_back"
     assert (
-        "above the budget of 20.0 nats a sequence" in rule(section, 1, 0, row(40.0, 5.0), commits, RoundState()).reason
+        "above the budget of 20.0 nats per sequence"
+        in decide(section, 1, 0, row(40.0, 5.0), commits, RoundState()).reason
     )
-    assert rule(section, 1, 0, row(25.0, 5.0), commits, RoundState()).action == "continue"
-    assert rule(Gate(), 1, 0, row(400.0, 5.0), commits, RoundState()).action == "continue"
+    assert decide(section, 1, 0, row(25.0, 5.0), commits, RoundState()).action == "continue"
+    assert decide(Gate(), 1, 0, row(400.0, 5.0), commits, RoundState()).action == "continue"
 
 
 def test_slow_drift_rings_before_any_round_is_bad_by_itself_and_a_recovery_silences_it() -> None:

@@ -174,9 +174,9 @@ def test_check_names_the_task_whose_test_cannot_tell(tmp_path: Path, capsys: pyt
 def test_status_tells_a_run_at_rest(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status_command(folder / "runs/a", as_json=True)
     status = json.loads(capsys.readouterr().out)
-    assert (status["state"], status["committed"], status["phases_done"]) == ("at rest", 3, [])
+    assert (status["state"], status["committed"], status["phases_done"]) == ("not running", 3, [])
     status_command(folder / "runs/a", as_json=False)
-    assert f"{folder / 'runs/a'}: at rest" in capsys.readouterr().out
+    assert f"{folder / 'runs/a'}: not running" in capsys.readouterr().out
 
 
 def test_status_export_and_report_name_the_same_best_round_after_a_roll_back(
@@ -310,7 +310,7 @@ def test_open_run_gives_rounds_metrics_and_traces(folder: Path) -> None:
 
 def test_folder_that_is_no_run_is_told(tmp_path: Path) -> None:
     for read in (open_run, lambda path: fork(path, 0, "b"), lambda path: status_command(path, as_json=True)):
-        with pytest.raises(DataError, match=r"is no run folder .*give one such as runs/quickstart"):
+        with pytest.raises(DataError, match=r"is not a run folder .*give one such as runs/quickstart"):
             read(tmp_path)
 
 
@@ -326,9 +326,9 @@ def test_fork_under_the_same_config_ends_as_the_run_did(copied: Path) -> None:
 
 
 def test_fork_is_refused_where_the_name_is_taken_or_the_weights_are_gone(copied: Path) -> None:
-    with pytest.raises(DataError, match="runs/a: exists already; fork to another name"):
+    with pytest.raises(DataError, match="runs/a: exists already; choose another name"):
         fork(copied / "runs/a", 1, "a")
     shutil.rmtree(copied / "runs/a/rounds/001/model")
-    with pytest.raises(DataError, match=r"round 1 has no weights; those that have: \[0, 2\]"):
+    with pytest.raises(DataError, match=r"round 1 has no weights; rounds with weights: \[0, 2\]"):
         fork(copied / "runs/a", 1, "b")
     assert not (copied / "runs/b").exists()

@@ -230,7 +230,7 @@ def test_chunk_without_failures_is_empty_and_done(tmp_path: Path) -> None:
 
 def test_outage_of_the_student_stops_the_phase_and_the_same_command_goes_on(tmp_path: Path) -> None:
     down = Completion(text="", finish_reason="error", error="no route")
-    with pytest.raises(OutageError, match="correct, chunk 0: 4 of 4 items failed on our side"):
+    with pytest.raises(OutageError, match="correct, chunk 0: 4 of 4 items failed through an outage"):
         Workshop(tmp_path, half_wrong, lambda task, request: down).play()
     assert len(Workshop(tmp_path, half_wrong, mended).play()) == 6
 

@@ -89,4 +89,4 @@ def test_round_with_too_few_tasks_at_its_levels_is_smaller_and_says_so(
     rows = [row(n, 2, difficulty=1 if n < 20 else 4) for n in range(60)]
     run = begin(tmp_path, rows, "rounds=1", "propose.curriculum.end=3")
     assert {task.difficulty for task in read_tasks(run.folder.phase(1, "propose"))} == {1}
-    assert "18 of 30 tasks were drawn, since there are no more of difficulty 1" in caplog.text
+    assert "18 of 30 tasks were drawn: the source has no more tasks of difficulty 1" in caplog.text

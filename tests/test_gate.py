@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from selfplay.config.metrics import SCORE, best_round
 from selfplay.config.tree import Gate
-from selfplay.loop.gate import Ruling, rule
+from selfplay.loop.gate import GateDecision, decide
 from selfplay.store import Commit, RoundState
 
 Row = dict[str, Any]
@@ -27,41 +27,41 @@ def row(score: float, width: float = 0.01, *, change: float | None = None, **mor
 GOOD, BAD = row(0.8), row(0.6)
 
 
-def rulings_on(section: Gate, rows: list[Row]) -> list[Ruling]:
-    """The rulings on these rows, each round starting where the ruling before says, until one stops."""
+def decisions_on(section: Gate, rows: list[Row]) -> list[GateDecision]:
+    """The decisions on these rows, each round starting where the decision before says, until one stops."""
     commits: list[Commit] = []
-    rulings: list[Ruling] = []
+    decisions: list[GateDecision] = []
     parent: int | None = None
     for number, figures in enumerate(rows):
         state = commits[-1].state if commits else RoundState()
-        ruling = rule(section, number, parent, figures, commits, state)
-        rulings.append(ruling)
+        decision = decide(section, number, parent, figures, commits, state)
+        decisions.append(decision)
         commits.append(
             Commit(
                 round=number,
                 parent=parent,
-                action=ruling.action,
-                next_parent=ruling.next_parent,
-                state=ruling.state,
-                metrics={**figures, **ruling.figures},
+                action=decision.action,
+                next_parent=decision.next_parent,
+                state=decision.state,
+                metrics={**figures, **decision.figures},
             )
         )
-        if ruling.action == "stop":
+        if decision.action == "stop":
             break
-        parent = ruling.next_parent
-    return rulings
+        parent = decision.next_parent
+    return decisions
 
 
 def actions(section: Gate, *rows: Row) -> list[str]:
-    return [ruling.action for ruling in rulings_on(section, list(rows))]
+    return [decision.action for decision in decisions_on(section, list(rows))]
 
 
 def test_one_bad_round_is_a_warning_and_two_running_roll_back() -> None:
-    rulings = rulings_on(Gate(), [GOOD, BAD, BAD])
-    assert [r.action for r in rulings] == ["continue", "warn", "roll_back"]
-    assert [r.figures["collapse_alarm/level"] for r in rulings] == [0, 1, 2]
-    assert [r.next_parent for r in rulings] == [0, 1, 1], "round 2 is abandoned, the next one starts from round 1"
-    assert "eval/pass_at_1" in rulings[2].reason and "second round running" in rulings[2].reason
+    decisions = decisions_on(Gate(), [GOOD, BAD, BAD])
+    assert [r.action for r in decisions] == ["continue", "warn", "roll_back"]
+    assert [r.figures["collapse_alarm/level"] for r in decisions] == [0, 1, 2]
+    assert [r.next_parent for r in decisions] == [0, 1, 1], "round 2 is abandoned, the next one starts from round 1"
+    assert "eval/pass_at_1" in decisions[2].reason and "second round running" in decisions[2].reason
 
 
 def test_recovery_in_between_is_no_streak() -> None:
@@ -80,7 +80,7 @@ def test_paired_change_counts_before_the_unpaired_one() -> None:
 
 def test_roll_back_changes_the_state_by_its_section_and_again_on_top() -> None:
     section = Gate.model_validate({"roll_back": {"temperature_add": 0.2, "anchor_add": 0.1, "cap_scale": 0.5}})
-    assert rulings_on(section, [GOOD, BAD, BAD])[2].state == RoundState(
+    assert decisions_on(section, [GOOD, BAD, BAD])[2].state == RoundState(
         temperature_add=0.2, anchor_add=0.1, cap_scale=0.5
     )
     before = RoundState(level=3, temperature_add=0.2, anchor_add=0.1, cap_scale=0.5)
@@ -88,15 +88,15 @@ def test_roll_back_changes_the_state_by_its_section_and_again_on_top() -> None:
         Commit(round=0, parent=None, next_parent=0, metrics=GOOD),
         Commit(round=1, parent=0, next_parent=1, metrics=BAD),
     ]
-    again = rule(section, 2, 1, BAD, commits, before)
+    again = decide(section, 2, 1, BAD, commits, before)
     assert again.state == RoundState(level=3, temperature_add=0.4, anchor_add=0.2, cap_scale=0.25)
 
 
 def test_level_two_again_after_a_roll_back_is_level_three_and_stops() -> None:
-    rulings = rulings_on(Gate(), [GOOD, BAD, BAD, BAD, BAD])
-    assert [r.action for r in rulings] == ["continue", "warn", "roll_back", "warn", "stop"]
-    assert rulings[-1].figures["collapse_alarm/level"] == 3
-    assert "again after a roll-back" in rulings[-1].reason
+    decisions = decisions_on(Gate(), [GOOD, BAD, BAD, BAD, BAD])
+    assert [r.action for r in decisions] == ["continue", "warn", "roll_back", "warn", "stop"]
+    assert decisions[-1].figures["collapse_alarm/level"] == 3
+    assert "again after a roll-back" in decisions[-1].reason
 
 
 def test_good_rounds_after_a_roll_back_go_on() -> None:
@@ -108,10 +108,10 @@ def test_stop_stops_at_level_two() -> None:
 
 
 def test_observe_never_acts_and_still_tells() -> None:
-    rulings = rulings_on(Gate(action="observe"), [GOOD, *[BAD] * 5])
-    assert [r.action for r in rulings] == ["continue", *["warn"] * 5]
-    assert [r.figures["collapse_alarm/level"] for r in rulings] == [0, 1, 2, 2, 2, 2]
-    assert [r.next_parent for r in rulings] == list(range(6))
+    decisions = decisions_on(Gate(action="observe"), [GOOD, *[BAD] * 5])
+    assert [r.action for r in decisions] == ["continue", *["warn"] * 5]
+    assert [r.figures["collapse_alarm/level"] for r in decisions] == [0, 1, 2, 2, 2, 2]
+    assert [r.next_parent for r in decisions] == list(range(6))
 
 
 def test_known_wrong_trace_accepted_stops_at_once_unless_observed() -> None:
@@ -121,9 +121,9 @@ def test_known_wrong_trace_accepted_stops_at_once_unless_observed() -> None:
 
 
 def test_plateau_stops_after_so_many_rounds_without_a_better_panel() -> None:
-    rulings = rulings_on(Gate(plateau_rounds=2), [row(0.5), row(0.6), row(0.6), row(0.6)])
-    assert [r.action for r in rulings] == ["continue", "continue", "continue", "stop"]
-    assert rulings[-1].reason == "plateau: no better dev accuracy than 0.600 of round 1 in 2 rounds"
+    decisions = decisions_on(Gate(plateau_rounds=2), [row(0.5), row(0.6), row(0.6), row(0.6)])
+    assert [r.action for r in decisions] == ["continue", "continue", "continue", "stop"]
+    assert decisions[-1].reason == "plateau: no better dev accuracy than 0.600 of round 1 in 2 rounds"
     assert actions(Gate(plateau_rounds=2), *[row(0.5 + n / 10) for n in range(5)]) == ["continue"] * 5
 
 
@@ -153,7 +153,9 @@ TEST_KEYS = st.dictionaries(
 def test_figures_of_the_test_set_change_no_ruling(scores: list[float], tests: list[Row], action: Any) -> None:
     section = Gate(action=action, plateau_rounds=3)
     plain = [row(score, 0.02) for score in scores]
-    assert rulings_on(section, plain) == rulings_on(section, [{**r, **t} for r, t in zip(plain, tests, strict=False)])
+    assert decisions_on(section, plain) == decisions_on(
+        section, [{**r, **t} for r, t in zip(plain, tests, strict=False)]
+    )
 
 
 @given(SCORES, st.sampled_from(["observe", "roll_back", "stop"]))
@@ -163,10 +165,10 @@ def test_next_parent_is_the_round_itself_or_its_parent_and_only_a_roll_back_chan
 ) -> None:
     parent: int | None = None
     before = RoundState()
-    for number, ruling in enumerate(rulings_on(Gate(action=action), [row(score, 0.02) for score in scores])):
-        assert ruling.next_parent == (parent if ruling.action == "roll_back" else number)
-        assert (ruling.state != before) == (ruling.action == "roll_back")
-        parent, before = ruling.next_parent, ruling.state
+    for number, decision in enumerate(decisions_on(Gate(action=action), [row(score, 0.02) for score in scores])):
+        assert decision.next_parent == (parent if decision.action == "roll_back" else number)
+        assert (decision.state != before) == (decision.action == "roll_back")
+        parent, before = decision.next_parent, decision.state
 
 
 def test_round_that_was_rolled_back_is_never_the_best() -> None:

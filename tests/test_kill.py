@@ -112,7 +112,7 @@ def test_sigterm_finishes_the_chunk_and_the_same_command_goes_on(
         env=env,
     )
     assert done.returncode == 130, done.stderr
-    assert "run the same command to go on" in done.stderr
+    assert "run the same command to resume" in done.stderr
     assert not (tmp_path / "runs/a/lease.json").exists()
     assert play(tmp_path).returncode == 0
     assert end_state(tmp_path) == straight[0]

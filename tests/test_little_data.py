@@ -52,7 +52,7 @@ def test_run_in_which_nothing_is_right_ends_with_the_weights_it_began_with(tmp_p
 def test_tasks_without_any_reference_and_no_right_answer_run_to_their_end(tmp_path: Path) -> None:
     ended = played(folder_of(tmp_path / "own", sums(12), {}))
     assert ended.code == 0, ended.said
-    assert "round 1: the weights stay as they are: 0 of its attempts were accepted" in ended.said
+    assert "round 1: the weights do not change: 0 of its attempts were accepted" in ended.said
     assert ended.rows()[1]["train/weights_kept"] == 1 and ended.rows()[1]["data/accepted"] == 0
 
 
@@ -79,6 +79,6 @@ def test_reason_that_drops_more_than_half_is_said_with_examples() -> None:
     tally.examples["contaminated"] = ["t1/0 (equal): 'A: 3'"]
     [said] = notices(tally)
     assert said.startswith("5 of 8 attempts were dropped as contaminated")
-    assert said.endswith("Such as t1/0 (equal): 'A: 3'")
+    assert said.endswith("Examples: t1/0 (equal): 'A: 3'")
     tally.reasons["contaminated"] = 4
     assert notices(tally) == []

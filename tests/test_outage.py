@@ -25,7 +25,7 @@ def begin(folder: Path, *overrides: str) -> Any:
 
 def test_outage_stops_the_phase_loses_nothing_and_the_same_command_goes_on(tmp_path: Path) -> None:
     with pytest.raises(
-        OutageError, match=r"verify, chunk 0: .* failed on our side .*service unreachable.*max_error_share = 0.05"
+        OutageError, match=r"verify, chunk 0: .* failed through an outage .*service unreachable.*max_error_share = 0.05"
     ):
         begin(tmp_path)
     last = tmp_path / "runs/a/rounds/001"
@@ -33,7 +33,7 @@ def test_outage_stops_the_phase_loses_nothing_and_the_same_command_goes_on(tmp_p
     assert generated and (last / "generate/DONE").is_file()
     assert not list(last.glob("verify/chunk-*")) and not (last / "COMMIT").exists()
     status = open_run(tmp_path / "runs/a").status()
-    assert status["state"] == "at rest" and "service unreachable" in status["reason"]
+    assert status["state"] == "not running" and "service unreachable" in status["reason"]
     (tmp_path / "up").touch()
     begin(tmp_path)
     assert [path.read_bytes() for path in sorted(last.glob("generate/chunk-*"))] == generated

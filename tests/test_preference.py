@@ -433,7 +433,7 @@ def test_round_without_pairs_keeps_the_students_weights_and_says_so(tiny: Path, 
         counts = {"train/pairs": 0, "train/rows_left_out": len(pairs)}
         figures = read_json(ctx.at("train") / "DONE")["metrics"]
         assert figures == {"train/steps": 0, "train/weights_kept": 1, **counts}
-        assert said == [f"round 3: the weights stay as they are: {len(pairs)} pairs, and none can be trained on"]
+        assert said == [f"round 3: the weights do not change: {len(pairs)} pairs, and none can be trained on"]
         assert weights(ctx.at("train") / "model") == weights(tiny)
 
 

@@ -82,7 +82,7 @@ def test_dead_judge_stops_the_phase_and_the_same_command_goes_on_to_the_same_end
 
     with ScriptedServer(flaky) as server:
         path = judged_sums(tmp_path, server.url)
-        with pytest.raises(OutageError, match="failed on our side"):
+        with pytest.raises(OutageError, match="failed through an outage"):
             play(path, tmp_path)
         assert not (tmp_path / "runs/a/rounds/001/COMMIT").exists()
         dead["to"] = 0

@@ -1,4 +1,4 @@
-"""Floor 1: extracts from a free-text reply its final answer, its code, or the number in an expression.
+"""Extracts from a free-text reply its final answer, its code, or the number in an expression.
 
 Pure text work: nothing is evaluated, imported or executed, every scan is linear and capped. An answer inside a think
 block is never used, and a reply that hedges or gives several answers has none.

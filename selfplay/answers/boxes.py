@@ -1,4 +1,4 @@
-"""Floor 1: finds the last LaTeX box of a text, joined with those before it that belong to the same list."""
+"""Finds the last LaTeX box of a text, joined with those before it that belong to the same list."""
 
 import re
 

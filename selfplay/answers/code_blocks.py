@@ -1,4 +1,4 @@
-"""Floor 1: finds the program in a reply. The code is never run here, and parsed only where it is short."""
+"""Finds the program in a reply. The code is never run here, and parsed only where it is short."""
 
 import html
 import re

@@ -1,4 +1,4 @@
-"""Floor 1: detects words around a value that deny it or use it to name another value (`twice 18`, `18 more than 1`)."""
+"""Detects words around a value that deny it or use it to name another value (`twice 18`, `18 more than 1`)."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Floor 1: finds the final answer in a reply.
+"""Finds the final answer in a reply.
 
 Rules, strongest first; within one of them the statement that stands last in the text wins:
   1. `\\boxed{...}` (boxes side by side are one list), `#### x` with a value, `<answer>x</answer>`, `Final answer: x` with a value;

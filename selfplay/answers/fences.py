@@ -1,4 +1,4 @@
-"""Floor 1: splits a reply at its code fences, in time linear in the text."""
+"""Splits a reply at its code fences, in time linear in the text."""
 
 import re
 from dataclasses import dataclass

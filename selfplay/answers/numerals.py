@@ -1,4 +1,4 @@
-"""Floor 1: reads numbers as people and models write them into exact fractions, and turns LaTeX into plain text.
+"""Reads numbers as people and models write them into exact fractions, and turns LaTeX into plain text.
 
 Read: integers, decimals, `1,234.5` `1 234,5` `1.234,5`, fractions, mixed numbers, percent, currency, units, `3 million`,
 `1.2e-3` and `1.2 x 10^-3`, `\\frac12`, unicode digits, minus signs, fractions and superscripts. Not read (None): anything

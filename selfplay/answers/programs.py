@@ -1,4 +1,4 @@
-"""Floor 1: what a piece of Python defines and needs, by its syntax tree. Nothing is run."""
+"""What a piece of Python defines and needs, by its syntax tree. Nothing is run."""
 
 import ast
 import builtins

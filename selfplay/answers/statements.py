@@ -1,4 +1,4 @@
-"""Floor 1: reads one statement: a value, a choice, words, a hedge. `extraction` finds the statements of a reply."""
+"""Reads one statement: a value, a choice, words, a hedge. `extraction` finds the statements of a reply."""
 
 import re
 from dataclasses import dataclass

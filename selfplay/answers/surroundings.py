@@ -1,4 +1,4 @@
-"""Floor 1: reads what stands beside a box: is the box the answer, or a part of a larger expression such as `2\\boxed{9}`?"""
+"""Reads what stands beside a box: is the box the answer, or a part of a larger expression such as `2\\boxed{9}`?"""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Floor 1: cuts a reply to what is meant for the reader, without think blocks and chat-template tokens."""
+"""Cuts a reply to what is meant for the reader, without think blocks and chat-template tokens."""
 
 import re
 

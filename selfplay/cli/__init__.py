@@ -1,4 +1,4 @@
-"""Floor 7: the command line. Thin commands over the loop; nothing here is needed to use selfplay from Python."""
+"""The command line. Thin commands over the loop; nothing here is needed to use selfplay from Python."""
 
 
 def main() -> None:

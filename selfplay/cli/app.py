@@ -1,4 +1,4 @@
-"""Floor 8: the commands. Each reads its arguments, calls one function, and exits with that function's code.
+"""The commands. Each reads its arguments, calls one function, and exits with that function's code.
 
 Heavy imports are inside the commands, so that `selfplay --help` loads no torch. The only file that imports typer.
 """

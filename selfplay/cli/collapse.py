@@ -1,4 +1,4 @@
-"""Floor 8: `selfplay collapse FILE`: metrics and alarms of any file of texts by round; needs no run and no model."""
+"""`selfplay collapse FILE`: metrics and alarms of any file of texts by round; needs no run and no model."""
 
 import html as escaping
 import json

@@ -1,4 +1,4 @@
-"""Floor 8: `selfplay doctor`: versions, devices, the sandbox tier that works here, and W&B's mode."""
+"""`selfplay doctor`: versions, devices, the sandbox tier that works here, and W&B's mode."""
 
 import importlib.metadata
 import importlib.util

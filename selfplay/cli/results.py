@@ -1,4 +1,4 @@
-"""Floor 8: the commands that read a run: report, compare, status, traces, export."""
+"""The commands that read a run: report, compare, status, traces, export."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Floor 8: `selfplay run`: shows the progress, a line per round, and where the report is."""
+"""`selfplay run`: shows the progress, a line per round, and where the report is."""
 
 import os
 from pathlib import Path

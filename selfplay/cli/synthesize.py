@@ -1,4 +1,4 @@
-"""Floor 8: `selfplay synthesize`: a data set (parquet with a card) from seed tasks, without any training."""
+"""`selfplay synthesize`: a data set (parquet with a card) from seed tasks, without any training."""
 
 import json
 import platform

@@ -1,4 +1,4 @@
-"""Floor 7: what a person sees in a terminal: tables, progress, a line a round. The only file that imports rich.
+"""What a person sees in a terminal: tables, progress, a line a round. The only file that imports rich.
 
 Plain text where the output is no terminal or NO_COLOR is set; then progress is one line in 30 seconds.
 """

@@ -1,4 +1,4 @@
-"""Floor 7: `validate` and `check`: what can be said of a configuration before any model is loaded."""
+"""`validate` and `check`: what can be said of a configuration before any model is loaded."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Floor 1: measures model collapse: estimators with intervals, the dev set, texts by round, and alarms.
+"""Measures model collapse: estimators with intervals, the dev set, texts by round, and alarms.
 
 Pure: numpy and the standard library; no torch, no network, no clock, no global generator. A library in its own right.
 """

@@ -1,4 +1,4 @@
-"""Floor 1: agreement and error rates of verifiers: Matthews correlation, Cohen's kappa, the breakdown point of a verifier, B-STaR's balance."""
+"""Agreement and error rates of verifiers: Matthews correlation, Cohen's kappa, the breakdown point of a verifier, B-STaR's balance."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Floor 1: alarm levels over the history of round rows, by the rules in a file.
+"""Alarm levels over the history of round rows, by the rules in a file.
 
 Level 0 quiet; 1 an interval is bad in one round; 2 in two rounds running, or a hard rule at once; 3 a known-wrong trace
 accepted, or level 2 again after a roll-back. Decided on intervals, never on points, with Holm's correction over the

@@ -1,4 +1,4 @@
-"""Floor 1: compression ratio, the only file that imports zstandard (optional: without it, zlib and its own label)."""
+"""Compression ratio, the only file that imports zstandard (optional: without it, zlib and its own label)."""
 
 import zlib
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Floor 1: attempts at the fixed dev set, compared between rounds: flat keys with intervals and paired changes to round 0.
+"""Attempts at the fixed dev set, compared between rounds: flat keys with intervals and paired changes to round 0.
 
 `P` tasks, `G` attempts of one task, `B` bootstrap resamples. Intervals are percentile bootstraps over tasks (a task's
 attempts are not independent); a change to round 0 draws the same tasks for both rounds. What has nothing to measure is

@@ -1,4 +1,4 @@
-"""Floor 1: how far one round's word distribution is from another's: Jensen-Shannon, Kullback-Leibler, vocabulary kept."""
+"""How far one round's word distribution is from another's: Jensen-Shannon, Kullback-Leibler, vocabulary kept."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

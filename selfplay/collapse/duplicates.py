@@ -1,4 +1,4 @@
-"""Floor 1: the share of texts that repeat an earlier one, exactly or nearly: MinHash finds candidates, exact Jaccard decides."""
+"""The share of texts that repeat an earlier one, exactly or nearly: MinHash finds candidates, exact Jaccard decides."""
 
 from collections.abc import Sequence
 from hashlib import blake2b

@@ -1,4 +1,4 @@
-"""Floor 1: a value with its interval, and the resampling that every interval comes from.
+"""A value with its interval, and the resampling that every interval comes from.
 
 Pure numpy; every random draw comes from a seed that the caller gives. Shapes: `P` tasks (or texts), `B` resamples,
 `M` metrics.

@@ -1,4 +1,4 @@
-"""Floor 1: repetition and variety of n-grams: within a text, between texts, and against a reference.
+"""Repetition and variety of n-grams: within a text, between texts, and against a reference.
 
 All take texts (tokens by `str.split`) or a `Stream`; n-grams never cross from one text into the next. Values fall with
 corpus size: compare rounds at one token budget only (`texts.measure` does). What has no n-gram raises EmptyMetric.

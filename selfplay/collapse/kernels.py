@@ -1,4 +1,4 @@
-"""Floor 1: diversity of vectors: Vendi score, RKE and its unbiased form, coverage; and hashed n-gram features.
+"""Diversity of vectors: Vendi score, RKE and its unbiased form, coverage; and hashed n-gram features.
 
 `n` points, `d` features, K an n x n similarity matrix with ones on its diagonal. The features are part of the metric:
 say which. Plug-in scores grow with n (44 -> 60 from 100 to 20,000 points of one source): hold n fixed, or use `rke_u`.

@@ -1,4 +1,4 @@
-"""Floor 1: metrics of likelihoods: the tails of human text, the divergence from round 0, token entropy.
+"""Metrics of likelihoods: the tails of human text, the divergence from round 0, token entropy.
 
 Log-probabilities are natural. `D` texts, ragged `T` tokens a text. The caller ran the model; nothing here does.
 """

@@ -1,4 +1,4 @@
-"""Floor 1: how many different answers there are: Hill numbers, unseen mass, entropy, and how fast variety is lost.
+"""How many different answers there are: Hill numbers, unseen mass, entropy, and how fast variety is lost.
 
 `counts` is how often each different thing (answer, program, token) was seen. Every diversity number is a function of
 the sample size; each docstring says how, and what to hold equal.

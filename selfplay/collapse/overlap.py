@@ -1,4 +1,4 @@
-"""Floor 1: similarity of two or many texts: self-BLEU, ROUGE-L, shingle Jaccard, n-gram overlap.
+"""Similarity of two or many texts: self-BLEU, ROUGE-L, shingle Jaccard, n-gram overlap.
 
 For comparison with published figures and for checking candidates of a faster screen; the dev set is measured by collision
 probabilities, which are linear in the tokens and flat in the number of texts.

@@ -1,4 +1,4 @@
-"""Floor 1: pass@k and related estimators of k draws from n attempts, always without replacement.
+"""pass@k and related estimators of k draws from n attempts, always without replacement.
 
 A bootstrap with replacement is biased (one right of 64 gives best@64 = 0.62 instead of 1); everything here is exact
 hypergeometric. `n` attempts, `c` right ones, `k` drawn; `P` tasks. All functions take numbers or equal-shaped arrays

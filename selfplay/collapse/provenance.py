@@ -1,4 +1,4 @@
-"""Floor 1: the composition of the training rows: share of human data, age, concentration. Keys `collapse_data/`."""
+"""The composition of the training rows: share of human data, age, concentration. Keys `collapse_data/`."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Floor 1: compares many rounds of texts at one budget with one reference; one row per round, with its alarm.
+"""Compares many rounds of texts at one budget with one reference; one row per round, with its alarm.
 
 The step from the first round to the second is often a change of author (human text, then a model), not collapse. So
 where rounds start at 0 and there are three or more, alarms compare with the first round after it; name another with

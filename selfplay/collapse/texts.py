@@ -1,4 +1,4 @@
-"""Floor 1: all metrics of one round's texts as flat keys; needs neither verdicts nor a model.
+"""All metrics of one round's texts as flat keys; needs neither verdicts nor a model.
 
 Two kinds of keys. Whole-corpus ones (`distinct_2`, `rke_u`, ...) describe the round. Those compared between rounds
 (`*_fixed`, tails) come from a sample of one token budget and carry jackknife intervals over texts. What has nothing

@@ -1,4 +1,4 @@
-"""Floor 0: configuration. `load_config(path, overrides)` gives a validated tree, or every fault at once."""
+"""Configuration. `load_config(path, overrides)` gives a validated tree, or every fault at once."""
 
 from selfplay.config.load import Loaded, load_config
 from selfplay.config.tree import Config

@@ -1,4 +1,4 @@
-"""Floor 0: turns pydantic's findings into `file:line:col: key is value, what is wrong; what to do`."""
+"""Turns pydantic's findings into `file:line:col: key is value, what is wrong; what to do`."""
 
 import difflib
 import types

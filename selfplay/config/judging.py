@@ -1,4 +1,4 @@
-"""Floor 0: the sections `judge` and `audit`."""
+"""The sections `judge` and `audit`."""
 
 from pydantic import Field
 

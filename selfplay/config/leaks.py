@@ -1,4 +1,4 @@
-"""Floor 0: the section `curate.decontaminate`: which rules count as evaluation text, and what counts as common wording."""
+"""The section `curate.decontaminate`: which rules count as evaluation text, and what counts as common wording."""
 
 import difflib
 from typing import Annotated, Any, Final

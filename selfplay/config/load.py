@@ -1,4 +1,4 @@
-"""Floor 0: reads YAML and `key=value`, merges plain dicts, validates once, and says every fault with its place.
+"""Reads YAML and `key=value`, merges plain dicts, validates once, and says every fault with its place.
 
 YAML 1.1 traps are handled: `1e-5` is a number, `1:30` and `no` stay words (the latter with a hint), a duplicate key is refused.
 Size, depth and the number of values are bounded, so that no file takes long, whatever its aliases stand for.

@@ -1,4 +1,4 @@
-"""Floor 0: what each metric key means, and which round is the best. A definition stands in the file of the metric that writes the key: see `METRICS`.
+"""What each metric key means, and which round is the best. A definition stands in the file of the metric that writes the key: see `METRICS`.
 
 A `*` in a key stands for any ending. `_lo` and `_hi` are the ends of a key's 95 % interval, `_delta` is its paired change
 to round 0.

@@ -1,4 +1,4 @@
-"""Floor 0: the shares by tag that `curate.quotas` asks for."""
+"""The shares by tag that `curate.quotas` asks for."""
 
 from pydantic import model_validator
 

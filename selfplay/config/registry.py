@@ -1,4 +1,4 @@
-"""Floor 0: the parts that a configuration can name, and where each is written. A new part is one file, and one line here.
+"""The parts that a configuration can name, and where each is written. A new part is one file, and one line here.
 
 A registry maps the word that stands in the configuration to `module:Class`: the part's settings, a `Section` in the part's own
 file, which knows how to open the part. A file is imported once its word is met, so that a run loads only what it uses.

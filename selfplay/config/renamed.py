@@ -1,4 +1,4 @@
-"""Floor 0: keys that had another name in version 0.1, for the message about an unknown key. The old names do nothing."""
+"""Keys that had another name in version 0.1, for the message about an unknown key. The old names do nothing."""
 
 from collections.abc import Mapping
 from typing import Final

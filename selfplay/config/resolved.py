@@ -1,4 +1,4 @@
-"""Floor 0: a configuration flattened: what is science, what it came to, and where each value came from."""
+"""A configuration flattened: what is science, what it came to, and where each value came from."""
 
 from collections.abc import Iterator
 from typing import Any

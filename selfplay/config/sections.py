@@ -1,4 +1,4 @@
-"""Floor 0: the base of all sections, and of the settings of task sources, students and engines.
+"""The base of all sections, and of the settings of task sources, students and engines.
 
 Every key is *science* (it changes what a run finds; it is fingerprinted, and a run refuses to go on with another
 value) or *operation* (marked by `operation(...)`; free to change between two starts). Unknown keys are refused.

@@ -1,4 +1,4 @@
-"""Floor 0: the settings of synthesis in a run: which methods write how many tasks a round, from what, with which teacher.
+"""The settings of synthesis in a run: which methods write how many tasks a round, from what, with which teacher.
 
 `synthesis_dataset` holds the settings of a data set without training. Both share `SynthesisSettings` and its checks.
 """

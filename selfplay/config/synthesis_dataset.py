@@ -1,4 +1,4 @@
-"""Floor 0: the settings of `selfplay synthesize`: a data set of tasks and traces from seed tasks, without any training."""
+"""The settings of `selfplay synthesize`: a data set of tasks and traces from seed tasks, without any training."""
 
 from collections.abc import Iterator
 from typing import Literal

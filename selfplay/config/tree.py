@@ -1,4 +1,4 @@
-"""Floor 0: the whole configuration as one tree. Defaults live here and in `sections.py`, and nowhere else."""
+"""The whole configuration as one tree. Defaults live here and in `sections.py`, and nowhere else."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal

@@ -1,4 +1,4 @@
-"""Floor 1: which traces are trained on, and why each of the others is not. Pure: no torch, network, clock or global generator.
+"""Which traces are trained on, and why each of the others is not. Pure: no torch, network, clock or global generator.
 
 `select` decides on one round's traces; `screen` finds evaluation text and personal data in them. The parts can be used alone:
 `decontaminate`, `privacy`, `dedup`, `quotas`, `pairs`, `difficulty_weights`. Nothing here reads or writes files.

@@ -1,4 +1,4 @@
-"""Floor 1: what earlier rounds accepted, as signatures; a value that the store writes and reads. Pure.
+"""What earlier rounds accepted, as signatures; a value that the store writes and reads. Pure.
 
 One entry an accepted attempt: the key of the exact row, the signature of the solution within its task, and a sketch for
 near-duplicates. No text is kept.

@@ -1,4 +1,4 @@
-"""Floor 1: writes a Python program as one line that does not depend on names, comments, docstrings or layout. Pure.
+"""Writes a Python program as one line that does not depend on names, comments, docstrings or layout. Pure.
 
 Parsing only: nothing is compiled or executed. The text is hostile: its length and depth are bounded, and whatever
 the parser raises means "no program". Scopes are followed, so that a name bound in two functions is two names.

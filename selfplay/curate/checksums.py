@@ -1,4 +1,4 @@
-"""Floor 1: check digits and ranges that tell an identifier from a number of the same shape. Pure."""
+"""Check digits and ranges that tell an identifier from a number of the same shape. Pure."""
 
 import ipaddress
 import math

@@ -1,4 +1,4 @@
-"""Floor 1: finds evaluation text inside training text: whole, with other spacing or numbers, in part, its answers, its code. Pure.
+"""Finds evaluation text inside training text: whole, with other spacing or numbers, in part, its answers, its code. Pure.
 
 Runs of equal words, numbers left out, between a text and a protected row: a run of RUN_WORDS is a hit (the published
 recipes take 8 to 13 words: GPT-3 13, Tulu 3 8), a shorter one where it is most of the text or of the protected part.

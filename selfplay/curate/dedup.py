@@ -1,4 +1,4 @@
-"""Floor 1: finds duplicates: exact, near (MinHash, then an exact check), and by sketches of earlier rounds. Pure.
+"""Finds duplicates: exact, near (MinHash, then an exact check), and by sketches of earlier rounds. Pure.
 
 MinHash in 32 bands of 4 over 5-word shingles finds candidates; each is checked by its exact Jaccard similarity, so the bands
 decide only what is compared (Leskovec et al., Mining of Massive Datasets, ch. 3). At similarity 0.7 a pair escapes all bands

@@ -1,4 +1,4 @@
-"""Floor 1: an index of evaluation rows for the search: their parts, the words that they are found by, their functions. Pure."""
+"""An index of evaluation rows for the search: their parts, the words that they are found by, their functions. Pure."""
 
 import re
 from collections import defaultdict

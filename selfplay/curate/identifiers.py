@@ -1,4 +1,4 @@
-"""Floor 1: the patterns of personal identifiers, each mapped to its Safe Harbor class (45 CFR 164.514(b)(2)(i)). Pure.
+"""The patterns of personal identifiers, each mapped to its Safe Harbor class (45 CFR 164.514(b)(2)(i)). Pure.
 
 A pattern is a shape, where it can a checksum or range check, and where the shape alone proves nothing, context words
 nearby. Covered: what has a shape or a label. Not covered: names and places in running text.

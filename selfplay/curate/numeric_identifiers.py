@@ -1,4 +1,4 @@
-"""Floor 1: identifiers that are digits and separators: dates, addresses, cards, phone numbers. Pure.
+"""Identifiers that are digits and separators: dates, addresses, cards, phone numbers. Pure.
 
 They are tried on clumps of digits only. What stands in a sum (`2700-600 = 2100`) is no identifier.
 """

@@ -1,4 +1,4 @@
-"""Floor 1: preference pairs: an accepted attempt against a rejected one of the same task, for DPO and KTO. Pure.
+"""Preference pairs: an accepted attempt against a rejected one of the same task, for DPO and KTO. Pure.
 
 Pairs are balanced in length: a preference for longer or shorter answers is learned at once where one side is longer
 (length bias of DPO: Park et al. 2024, 2403.19159), and says nothing of being right.

@@ -1,4 +1,4 @@
-"""Floor 1: finds, counts and replaces personal identifiers in text. Pure and offline; no value appears in a repr or log.
+"""Finds, counts and replaces personal identifiers in text. Pure and offline; no value appears in a repr or log.
 
 Covered: identifiers with a shape, a checksum or a label, mapped to the 18 Safe Harbor classes (`SAFE_HARBOR_OF`).
 Not covered: names and places in running text. Patterns alone are not Safe Harbor, and nothing here is a claim of compliance.

@@ -1,4 +1,4 @@
-"""Floor 1: quotas by tag: a minimum for rare strata, a maximum for any template; what was asked, what was reached, and why not. Pure.
+"""Quotas by tag: a minimum for rare strata, a maximum for any template; what was asked, what was reached, and why not. Pure.
 
 Bias control that is explicit: a minimum first takes back attempts that passed and were dropped for rank alone; a maximum
 drops the lowest-ranked rows of the stratum, of the fullest tasks first. What cannot be met is said, never forced.

@@ -1,4 +1,4 @@
-"""Floor 1: ranks the attempts at a task, best first. Pure; independent of the order they come in.
+"""Ranks the attempts at a task, best first. Pure; independent of the order they come in.
 
 Outcome first (pass, fail, invalid, then what was cut off), then the verdicts' mean score, then likelihood and novelty
 blended, then the shorter text, then the lower round and attempt number, then the text itself.

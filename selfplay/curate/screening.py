@@ -1,4 +1,4 @@
-"""Floor 1: `screen` finds evaluation text and personal data in a round's traces: flags for `select`, and counts. Pure.
+"""`screen` finds evaluation text and personal data in a round's traces: flags for `select`, and counts. Pure.
 
 Prompt and completion of every trace are read, whatever their outcome: a failed attempt may become the rejected side of a
 preference pair. Counts are by benchmark, source and rule; no text or value stands in them. Notes quote evaluation text, never

@@ -1,4 +1,4 @@
-"""Floor 1: `select` makes one decision per trace, with a reason. Pure; independent of the order of a task's traces.
+"""`select` makes one decision per trace, with a reason. Pure; independent of the order of a task's traces.
 
 First what cannot be trained on is named (error, truncated, failed, ...), then the lanes run in the order the rules give:
 duplicates, the bottom share of each task, the cap, the quotas. A lane only drops, and never a row that another has dropped;

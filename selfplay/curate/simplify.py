@@ -1,4 +1,4 @@
-"""Floor 1: removes what does nothing from a syntax tree, and writes equivalent forms in one way. Pure; nothing is run.
+"""Removes what does nothing from a syntax tree, and writes equivalent forms in one way. Pure; nothing is run.
 
 Only what cannot change what a program does is taken out: a name counts as unused where it is read nowhere in the
 whole program, and a program that looks names up by text (`locals`, `eval`) keeps them all.

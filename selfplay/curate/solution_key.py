@@ -1,4 +1,4 @@
-"""Floor 1: what makes two solutions "the same": as text, as a program, as a path of equations. Pure.
+"""What makes two solutions "the same": as text, as a program, as a path of equations. Pure.
 
 A signature is a short hex string; equal signatures mean equal under the named equivalence, and the prefix says
 which one (`code:`, `path:`, `text:`, `run:`), so that signatures of different kinds never meet.

@@ -1,4 +1,4 @@
-"""Floor 1: finds runs of words that many tasks share (instructions, templates, worked examples), which are no evidence of a leak. Pure.
+"""Finds runs of words that many tasks share (instructions, templates, worked examples), which are no evidence of a leak. Pure.
 
 What two protected tasks share says which set a text is like, not which of its tasks it repeats; only what one task has
 alone does. A task that stands twice in the set is counted once, so that it does not hide itself.

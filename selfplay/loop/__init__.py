@@ -1,4 +1,4 @@
-"""Floor 6: the loop. Start with `run.py`: `run` plays rounds, and a round is the phases of its tuple PHASES, then a COMMIT."""
+"""The training loop. Start with `run.py`: each round runs the phases of PHASES in order and ends with a COMMIT."""
 
 from selfplay.loop.run import PHASES, Finished, run
 

@@ -1,4 +1,9 @@
-"""Floor 6: the last phase: rules on the round by its metrics: continue, warn, roll back or stop. The test set has no say."""
+"""The phase `gate`, the last one: decides from the round's metrics whether the run continues, warns, rolls back or stops.
+
+Runs on rank 0 alone. Reads the metrics in the `DONE` files of `audit`, `curate` and `train`, `synthesize/metrics.json`,
+`evaluate/metrics.json`, and the COMMITs of earlier rounds. Writes `gate/DONE`: the decision, its reason, the next parent, the
+state of the next round, and all metrics of this one. No decision reads a metric of the test set.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,63 +25,63 @@ Action = Literal["continue", "warn", "roll_back", "stop"]
 
 
 def gate(ctx: RoundContext) -> None:
-    """Gathers the round's metrics, rules on them, and writes both as DONE; rank 0 alone."""
+    """Collects the round's metrics, decides, and writes both to `gate/DONE`; on rank 0 alone."""
     ctx.on_main_rank("gate", lambda: _gate(ctx))
 
 
 def _gate(ctx: RoundContext) -> None:
     metrics = metrics_of(ctx)
-    ruling = rule(ctx.config.gate, ctx.number, ctx.parent, metrics, ctx.commits, ctx.state)
-    summary = {**asdict(ruling), "state": _next_state(ctx, ruling).model_dump()}
-    write_json(ctx.at("gate") / "DONE", {**summary, "metrics": {**metrics, **ruling.figures}})
+    decision = decide(ctx.config.gate, ctx.number, ctx.parent, metrics, ctx.commits, ctx.state)
+    summary = {**asdict(decision), "state": _next_state(ctx, decision).model_dump()}
+    write_json(ctx.at("gate") / "DONE", {**summary, "metrics": {**metrics, **decision.figures}})
 
 
 def metrics_of(ctx: RoundContext) -> dict[str, Any]:
-    """The round's flat metrics, as its phases left them."""
-    found: dict[str, Any] = synthesis_metrics(ctx) if ctx.number else {}
+    """The round's metrics by key, from the files that its phases wrote."""
+    metrics: dict[str, Any] = synthesis_metrics(ctx) if ctx.number else {}
     for name in ("audit", "curate", "train"):
-        place = ctx.at(name) / "DONE"
-        found |= read_json(place)["metrics"] if place.is_file() else {}
-    found |= read_json(ctx.at("evaluate") / "metrics.json")
-    return found
+        done = ctx.at(name) / "DONE"
+        metrics |= read_json(done)["metrics"] if done.is_file() else {}
+    metrics |= read_json(ctx.at("evaluate") / "metrics.json")
+    return metrics
 
 
-def _next_state(ctx: RoundContext, ruling: "Ruling") -> RoundState:
-    """What the next round is told: after a roll-back the level stays where the abandoned round found it."""
-    if ruling.action == "roll_back":
-        return ruling.state
+def _next_state(ctx: RoundContext, decision: "GateDecision") -> RoundState:
+    """The state of the next round. After a roll-back the curriculum's level stays as it was before the abandoned round."""
+    if decision.action == "roll_back":
+        return decision.state
     curriculum = ctx.config.propose.curriculum
     if curriculum is None:
-        return ruling.state
+        return decision.state
     level = curriculum.start if ctx.state.level is None else ctx.state.level
     by_difficulty = read_json(ctx.at("curate") / "DONE")["by_difficulty"]
     counts = {int(n): (right, of) for n, (right, of) in by_difficulty.items()}
     level = next_level(curriculum, level, counts) if ctx.number else curriculum.start
-    return ruling.state.model_copy(update={"level": level})
+    return decision.state.model_copy(update={"level": level})
 
 
 @dataclass(frozen=True)
-class Ruling:
-    """The gate's decision on one round."""
+class GateDecision:
+    """What the gate decided about one round."""
 
     action: Action
     reason: str
     next_parent: int
     figures: dict[str, Any] = field(default_factory=dict)
-    """`collapse_alarm/...` keys of the round's row."""
+    """Metrics that the gate adds: `collapse_alarm/...` and the rate at which variety is lost."""
     state: RoundState = field(default_factory=RoundState)
-    """The state of the next round: this one's, and changed by a roll-back, on top of earlier ones."""
+    """The state of the next round: that of this one, plus the changes of a roll-back, which add up over roll-backs."""
 
 
-def rule(
+def decide(
     section: Gate,
     number: int,
     parent: int | None,
     row: Mapping[str, Any],
     commits: Sequence[Commit],
     state: RoundState,
-) -> Ruling:
-    """Rules on round `number`, whose row of metrics is `row`; `commits` are the rounds before it."""
+) -> GateDecision:
+    """Decides about round `number`. `row`: its metrics; `commits`: the rounds before it; `state`: what it started with."""
     rows = [_visible(commit.row(), commit.parent, commit.action) for commit in commits]
     alarm = alarms([*rows, _visible(row, parent, "")], rules=rules_of(section))[-1]
     level, reasons = int(alarm["level"]), list(alarm["reasons"])
@@ -90,49 +95,49 @@ def rule(
         plateau = _plateau(section, number, row, commits)
         kept = bool(row.get("train/weights_kept"))
         if kept:
-            reasons.append("the weights stayed as they were: there was too little to train on")
+            reasons.append("the weights did not change: there was too little to train on")
         action: Action = "stop" if plateau else ("warn" if level or kept else "continue")
-        return Ruling(action, plateau or "; ".join(reasons), number, figures, state)
+        return GateDecision(action, plateau or "; ".join(reasons), number, figures, state)
     why = f"collapse alarm level {level}: {'; '.join(reasons)}"
     if level >= 3 or section.action == "stop" or parent is None:
-        return Ruling("stop", why, number, figures, state)
+        return GateDecision("stop", why, number, figures, state)
     back = section.roll_back
     changed = {
         "temperature_add": state.temperature_add + back.temperature_add,
         "anchor_add": state.anchor_add + back.anchor_add,
         "cap_scale": state.cap_scale * back.cap_scale,
     }
-    return Ruling("roll_back", why, parent, figures, state.model_copy(update=changed))
+    return GateDecision("roll_back", why, parent, figures, state.model_copy(update=changed))
 
 
 def rules_of(section: Gate) -> Rules:
-    """The package's rules, and the KL budget as a hard rule where there is one."""
+    """The package's alarm rules, plus a hard rule for `gate.kl_budget` if it is set."""
     rules = load_rules()
     if section.kl_budget is None:
         return rules
-    say = f"forward KL to round 0 above the budget of {section.kl_budget} nats a sequence"
+    say = f"forward KL to round 0 above the budget of {section.kl_budget} nats per sequence"
     return replace(rules, hard=(*rules.hard, {"key": KL, "above": section.kl_budget, "say": say}))
 
 
 VARIETY = "collapse_diversity/heterozygosity"
-FEWEST = 4
-"""Rounds before a rate of loss is fitted: with three its interval would rest on one degree of freedom."""
+MIN_ROUNDS = 4
+"""Fewest rounds for which a rate of loss is fitted: with three, its interval would have one degree of freedom."""
 
 
 def half_life(commits: Sequence[Commit], row: Mapping[str, Any], parent: int | None) -> dict[str, float]:
-    """How fast variety goes along the rounds that this one stands on: slope of log heterozygosity (1/N_e a round).
+    """How fast variety is lost over the round's ancestors: the slope of log heterozygosity, 1/N_e per round (Wright 1931).
 
-    `collapse_diversity/half_life_rounds` only where its interval is finite: where no loss is shown it is left out.
+    `collapse_diversity/half_life_rounds` is left out if its interval is not finite, which means that no loss is shown.
     """
     rows = [commit.metrics for commit in chain(list(commits), parent)] + [row]
-    seen = [float(r[VARIETY]) for r in rows if isinstance(r.get(VARIETY), int | float)]
-    if len(seen) < FEWEST or min(seen) <= 0:
+    values = [float(r[VARIETY]) for r in rows if isinstance(r.get(VARIETY), int | float)]
+    if len(values) < MIN_ROUNDS or min(values) <= 0:
         return {}
-    rate = slope([math.log(h) for h in seen])
+    rate = slope([math.log(h) for h in values])
     out = {
         f"collapse_diversity/loss_rate{end}": -x for end, x in (("", rate.value), ("_lo", rate.hi), ("_hi", rate.lo))
     }
-    life = half_life_rounds(seen)
+    life = half_life_rounds(values)
     if rate.hi < 0:
         out |= {
             f"collapse_diversity/half_life_rounds{end}": x
@@ -142,13 +147,13 @@ def half_life(commits: Sequence[Commit], row: Mapping[str, Any], parent: int | N
 
 
 def _visible(row: Mapping[str, Any], parent: int | None, action: str) -> dict[str, Any]:
-    """What decisions may see: no key of the test set."""
+    """The metrics that a decision may read: all but those of the test set."""
     kept = {key: value for key, value in row.items() if not key.startswith("test")}
     return {**kept, "parent": parent, "gate/action": action}
 
 
 def _plateau(section: Gate, number: int, row: Mapping[str, Any], commits: Sequence[Commit]) -> str:
-    """Why the run has stopped getting better, or ""."""
+    """The reason to stop if dev accuracy has not risen for `gate.plateau_rounds` rounds; "" otherwise."""
     patience = section.plateau_rounds
     score = row.get(SCORE)
     if patience is None or score is None or not commits:

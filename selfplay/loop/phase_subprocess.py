@@ -1,7 +1,7 @@
-"""Floor 6: one phase in a process of its own (`phase_subprocess: true`): both ends of the pipe between the driver and it.
+"""Runs one phase in a child process (`phase_subprocess: true`): the parent's side and the child's side.
 
-The driver holds the lease and waits. The child gets the same configuration, plays the phase, and ends with the exit code of what
-went wrong; what a person should read it writes to its standard error, a line each.
+The parent holds the run's lease and waits. The child reads the same configuration, runs the phase, and exits with the code of the
+error that it met. It writes notes for the user to its standard error, one per line, and the parent forwards them.
 """
 
 import json
@@ -19,21 +19,22 @@ from selfplay.runtime.progress import Progress
 VARIABLE = "SELFPLAY_PHASE"
 """Set in the child: round number and phase, such as `3/train`."""
 NOTE = "note: "
-"""What a line of the child's standard error begins with that is worth a person's reading."""
-Play = Callable[[Loaded, int, str, Progress], None]
-"""Plays one phase: configuration, round number, the phase's name, progress."""
+"""Prefix of those lines of the child's standard error that are notes for the user."""
+RunPhase = Callable[[Loaded, int, str, Progress], None]
+"""Runs one phase. Arguments: configuration, round number, name of the phase, progress."""
 _ROOT = str(Path(__file__).resolve().parents[2])
 _BEGIN = (
     f"import json, sys; path = [*json.loads(sys.argv.pop(1)), {_ROOT!r}]; sys.path += [p for p in path if p not in sys.path]; "
-    "from selfplay.loop.phase_subprocess import child; from selfplay.loop.run import play_one_phase; "
-    "sys.exit(child(play_one_phase))"
+    "from selfplay.loop.phase_subprocess import child; from selfplay.loop.run import run_one_phase; "
+    "sys.exit(child(run_one_phase))"
 )
 
 
 def run_in_subprocess(config: Path, overrides: Sequence[str], number: int, phase: str, progress: Progress) -> None:
-    """Runs one phase of a round in a child process with CONFIG [key=value ...], and raises what it failed with.
+    """Runs one phase of a round in a child process with CONFIG [key=value ...]; raises the error that the child ended with.
 
-    The child gets -P and our own path behind the libraries', so that no file of the working folder takes a library's place.
+    The child is started with -P, and the package's path comes after the libraries' paths, so that no file of the working
+    directory shadows a library.
     """
     progress.phase(phase, 1)
     command = [sys.executable, "-P", "-c", _BEGIN, json.dumps(sys.path), str(config), *overrides]
@@ -54,17 +55,17 @@ def run_in_subprocess(config: Path, overrides: Sequence[str], number: int, phase
         )
 
 
-def child(play: Play) -> int:
-    """The child: plays the phase that the environment names; its exit code."""
+def child(run_phase: RunPhase) -> int:
+    """The child's main function: runs the phase that the environment names; returns the exit code."""
     number, _, phase = os.environ[VARIABLE].partition("/")
     try:
-        play(load_config(sys.argv[1], sys.argv[2:]), int(number), phase, Progress(_pass_on))
+        run_phase(load_config(sys.argv[1], sys.argv[2:]), int(number), phase, Progress(_print_note))
     except errors.SelfplayError as error:
         print(error, file=sys.stderr)
         return error.exit_code
     return 0
 
 
-def _pass_on(event: str, figures: dict[str, Any]) -> None:
+def _print_note(event: str, figures: dict[str, Any]) -> None:
     if event == "note":
         print(f"{NOTE}{' '.join(figures['text'].split())}", file=sys.stderr)

@@ -1,7 +1,22 @@
-"""Floor 6: the loop. The file to read first: a run plays rounds, and a round is the phases of PHASES in order, then its COMMIT.
+"""The training loop; read this file first. A run is a sequence of rounds; a round is the phases of PHASES, in order, then a COMMIT.
 
-All state is on disk: a phase that is DONE is not played again, a round is committed whole or not at all, and the same
-command resumes. Rank 0 alone decides what comes next and writes what is not a chunk.
+Round 0 trains the student on the anchor, the fixed training tasks with known solutions. In each later round:
+
+    propose     draws the round's tasks from the task source
+    synthesize  adds new tasks, if configured
+    generate    samples the student's attempts at the tasks
+    verify      judges every attempt
+    correct     gives failed attempts a second try, if configured
+    audit       measures the error rates of the verifiers
+    curate      selects attempts and writes the training rows and preference pairs
+    train       trains the student on them
+    evaluate    measures the new weights on the dev set and the test set
+    gate        decides whether the run continues, warns, rolls back or stops
+
+All state is on disk. A phase works in its own folder `RUN/rounds/NNN/PHASE` and writes a file DONE there when it ends; a phase
+with a DONE is not run again, so the same command resumes a run. A round counts once `RUN/rounds/NNN/COMMIT` exists. Under a
+launcher the ranks share the chunks of generate, verify, correct, synthesize and evaluate, and train together; all other work
+is done by rank 0.
 """
 
 import contextlib
@@ -51,15 +66,15 @@ PHASES: tuple[Phase, ...] = (
     evaluate,
     gate,
 )
-"""A round, in order. A phase's folder and its name in messages are the name of its function."""
+"""The phases of a round, in order. The name of a phase, of its folder and of its `time/` key is that of its function."""
 OF_ROUND_0 = ("curate", "train", "evaluate", "gate")
 KEEPS_STUDENT = ("gate", "propose", "generate")
-"""Phases before which the student stays in memory: the one that was evaluated writes the next round's attempts."""
+"""Phases before which the student stays in memory: the model that was evaluated samples the next round's attempts."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What a run came to."""
+    """The result of a run: its folder and its committed rounds."""
 
     path: Path
     commits: list[Commit] = field(default_factory=list)
@@ -77,12 +92,12 @@ def run(
     opened: Opened | None = None,
     on_commit: Committed | None = None,
 ) -> Finished:
-    """Runs or resumes; returns once all rounds are committed. On every rank of a launch alike.
+    """Starts or resumes a run; returns once all rounds are committed. Every rank of a launch calls it.
 
-    `opened` is called once the folder is ours and checked, `on_commit` after each round; both on rank 0 alone.
+    `opened` is called once the run folder is locked and checked, `on_commit` after each round; both on rank 0 alone.
 
-    Raises GateStopped (exit 4) where the gate ended the run, OutageError (3) where the same command will go on,
-    Interrupted (130), ConfigError (2), StoreError (1).
+    Raises GateStopped (exit 4) if the gate ended the run, OutageError (3) if the same command can resume it later,
+    Interrupted (130), ConfigError or DataError (2), StoreError (1).
     """
     config, progress = loaded.config, progress or Progress()
     ranks = join(config.launch.ranks, config.launch.device)
@@ -107,7 +122,7 @@ def run(
 def _rounds(
     loaded: Loaded, folder: RunFolder, resources: RunResources, progress: Progress, on_commit: Committed | None
 ) -> Finished:
-    """Plays the rounds that are not committed yet, as rank 0 reads them from the folder."""
+    """Runs the rounds that are not committed yet. Rank 0 reads the committed ones from the folder and sends them to all ranks."""
     config, ranks = loaded.config, resources.ranks
     while True:
         commits = _committed(folder, ranks)
@@ -139,25 +154,27 @@ def _rounds(
 def context_of(
     config: Config, folder: RunFolder, resources: RunResources, progress: Progress, commits: list[Commit]
 ) -> RoundContext:
-    """The round that comes after `commits`."""
+    """The context of the round that follows `commits`."""
     parent = commits[-1].next_parent if commits else None
     return RoundContext(len(commits), parent, config, folder, resources, resources.ranks, progress, commits)
 
 
 def phases_of(config: Config, number: int) -> list[Phase]:
-    """The phases of a round: round 0 samples nothing; some phases are there only where the configuration asks for them."""
-    asked = {
+    """The phases of a round. Round 0 samples nothing; synthesize, correct and audit run only if they are configured."""
+    configured = {
         "synthesize": config.propose.synthesize is not None,
         "correct": config.correct.attempts > 0,
         "audit": bool(config.audit.canaries or config.audit.share),
     }
     return [
-        phase for phase in PHASES if (name_of(phase) in OF_ROUND_0 if number == 0 else asked.get(name_of(phase), True))
+        phase
+        for phase in PHASES
+        if (name_of(phase) in OF_ROUND_0 if number == 0 else configured.get(name_of(phase), True))
     ]
 
 
 def run_phase(ctx: RoundContext, phase: Phase) -> None:
-    """One phase of a round, in this process."""
+    """Runs one phase of a round in this process."""
     name = name_of(phase)
     with timed(ctx.at(name), ctx.progress, write=ctx.ranks.is_main):
         if name not in KEEPS_STUDENT:
@@ -166,8 +183,8 @@ def run_phase(ctx: RoundContext, phase: Phase) -> None:
     ctx.progress.check_stop()
 
 
-def play_one_phase(loaded: Loaded, number: int, name: str, progress: Progress) -> None:
-    """One phase of a round by its name: what the child process of `phase_subprocess: true` does."""
+def run_one_phase(loaded: Loaded, number: int, name: str, progress: Progress) -> None:
+    """Runs one phase of a round by its name, in the child process of `phase_subprocess: true`."""
     config = loaded.config
     folder, ranks = RunFolder(Path(config.runs_dir) / config.name), join(None, config.launch.device)
     with contextlib.closing(
@@ -178,11 +195,11 @@ def play_one_phase(loaded: Loaded, number: int, name: str, progress: Progress) -
 
 
 def name_of(phase: Any) -> str:
-    """A phase's name: that of its function, its folder and its key in `time/`."""
+    """The name of a phase: that of its function."""
     return str(phase.__name__)
 
 
 def _committed(folder: RunFolder, ranks: Ranks) -> list[Commit]:
-    """The committed rounds, on every rank."""
+    """The committed rounds; rank 0 reads them, all ranks get them."""
     rows = [commit.model_dump(mode="json") for commit in folder.commits()] if ranks.is_main else None
     return [Commit.model_validate(row) for row in ranks.broadcast("commits", rows)]

@@ -1,4 +1,4 @@
-"""Floor 6: a run as something to read from Python: its rounds, metrics and traces; and `fork`, to try another way on."""
+"""Reads a run from Python: its rounds, metrics and traces. `fork` copies a run up to a round, to continue it differently."""
 
 import shutil
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ class OpenRun:
 
     @property
     def folder(self) -> RunFolder:
-        """Its paths."""
+        """The paths of the run."""
         return RunFolder(self.path)
 
     @property
@@ -32,20 +32,23 @@ class OpenRun:
         return self.folder.commits()
 
     def metrics(self) -> list[dict[str, Any]]:
-        """One flat dict a round, as in metrics.jsonl."""
+        """One flat dict per round, as in metrics.jsonl."""
         return [commit.row() for commit in self.rounds]
 
     def traces(self, round: int | None = None) -> Iterator[dict[str, Any]]:
-        """Every attempt of a round (the last by default) with verdicts, outcome, decision; round 0 has none."""
+        """Every attempt of a round with its verdicts, outcome and decision; round 0 has none.
+
+        `round`: None reads the last one. Raises DataError if the round does not exist or has no traces.
+        """
         rounds = self.rounds
         number = round if round is not None else (rounds[-1].round if rounds else 0)
         path = self.folder.round(number) / "traces.parquet"
         if number and not path.is_file():
-            raise DataError(f"{path}: round {number} has no traces; rounds there are: {[c.round for c in rounds]}")
+            raise DataError(f"{path}: round {number} has no traces; existing rounds: {[c.round for c in rounds]}")
         return read_traces(path) if path.is_file() else iter(())
 
     def round_named(self, which: str) -> int:
-        """`best`, `last` or a number as a round's number. Raises DataError where there is no such round."""
+        """The round number for `best`, `last` or a number. Raises DataError if there is no such round."""
         rounds = self.rounds
         if not rounds:
             raise DataError(f"{self.path}: has no committed round yet; run it first")
@@ -60,7 +63,7 @@ class OpenRun:
         return [commit.round for commit in self.rounds if (self.folder.round(commit.round) / "model").exists()]
 
     def status(self) -> dict[str, Any]:
-        """Where the run is: state, reason, the round in hand with its finished phases and chunks."""
+        """The state of the run and the reason for it, and the current round with its finished phases and chunks."""
         commits = self.rounds
         number = len(commits)
         folder = self.folder.round(number)
@@ -71,7 +74,7 @@ class OpenRun:
         progress = f"{chunks} chunks done" if chunks else "in progress"
         stopped = bool(commits) and commits[-1].action == "stop"
         running = (self.path / "lease.json").is_file()
-        state = "stopped by the gate" if stopped else "running, or killed" if running else "at rest"
+        state = "stopped by the gate" if stopped else "running, or killed" if running else "not running"
         reason = commits[-1].reason if stopped else last_error(self.path)
         return {
             "state": state,
@@ -80,39 +83,39 @@ class OpenRun:
             "best": best_round(commits) if commits else None,
             "round": number,
             "phases_done": done,
-            "chunks": f"{open_phase}: {progress}" if open_phase else "nothing begun",
+            "chunks": f"{open_phase}: {progress}" if open_phase else "no phase has begun",
         }
 
 
 def last_error(path: Path) -> str:
-    """The last line of the newest log that says why a start ended, or ""."""
+    """The reason why the last start ended, from the newest log; "" if the log has none."""
     logs = sorted(path.glob("logs/attempt-*/log.txt"), key=lambda p: int(p.parent.name.rpartition("-")[2]))
     lines = logs[-1].read_text(encoding="utf-8", errors="replace").splitlines() if logs else []
     return next((line.partition("ended: ")[2] for line in reversed(lines) if "ended: " in line), "")
 
 
 def open_run(path: str | Path) -> OpenRun:
-    """Opens a run folder. Raises DataError where it is none, StoreError where another version of selfplay wrote it."""
+    """Opens a run folder. Raises DataError if it is not one, StoreError if another version of selfplay wrote it."""
     path = Path(path)
     if not (path / "fingerprint.json").is_file():
-        raise DataError(f"{path}: is no run folder (it has no fingerprint.json); give one such as runs/quickstart")
+        raise DataError(f"{path}: is not a run folder (it has no fingerprint.json); give one such as runs/quickstart")
     check_version(read_json(path / "fingerprint.json"), path / "fingerprint.json")
     return OpenRun(path)
 
 
 def fork(run: str | Path, round: int, name: str) -> OpenRun:
-    """A new run beside `run` that has its rounds up to `round` and goes on from there, under another config if wished.
+    """Creates a new run `name` in the same folder as `run`, with a copy of its rounds up to `round`.
 
-    Only the rounds that `round` stands on are taken, numbered anew from 0. Raises DataError where weights of `round`
-    are gone or `name` is taken.
+    The new run continues from there, and its first start may use another config. Only `round` and its ancestors are copied; they are
+    renumbered from 0. Raises DataError if the weights of `round` were removed, or if `name` exists already.
     """
     old = open_run(run)
     target = old.path.with_name(name)
     if target.exists():
-        raise DataError(f"{target}: exists already; fork to another name")
+        raise DataError(f"{target}: exists already; choose another name")
     commits = old.rounds
     if round >= len(commits) or not (old.folder.round(round) / "model").exists():
-        raise DataError(f"{run}: round {round} has no weights; those that have: {old.rounds_with_weights()}")
+        raise DataError(f"{run}: round {round} has no weights; rounds with weights: {old.rounds_with_weights()}")
     new = RunFolder(target.with_name(f".{name}.tmp"))
     shutil.rmtree(new.path, ignore_errors=True)
     kept = chain(commits, round)

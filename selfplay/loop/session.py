@@ -1,6 +1,6 @@
-"""Floor 6: a run with everything around it: log files, signals, W&B, the report. What `selfplay run` and Python call.
+"""Runs the loop with log files, signal handling, W&B and the report. `selfplay run` and `selfplay.run` call `start`.
 
-Tracking and report follow what is committed and decide nothing: a run without them is the same run.
+Tracking and report read what is committed and change nothing: a run without them gives the same results.
 """
 
 import logging
@@ -23,21 +23,21 @@ from selfplay.store.traces import skim_traces
 
 LOG = logging.getLogger("selfplay")
 BEST_KEYS = (SCORE, "test/greedy_accuracy", "eval/pass_at_1", "eval/pass_at_8")
-"""What W&B's summary says of the best round."""
+"""Metrics of the best round that go into W&B's summary."""
 QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TRANSFORMERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "false",
 }
-"""Set where the user has not: no telemetry of a dependency, and no bars of theirs across ours."""
+"""Environment variables that are set unless the user has: no telemetry of dependencies, and no progress bars but ours."""
 Committed = Callable[[RunFolder, Commit], None]
 
 
 def start(loaded: Loaded, *, listener: Listener | None = None, on_commit: Committed | None = None) -> Finished:
-    """Runs or resumes `loaded` with logs, W&B and report; see `selfplay.loop.run` for what it raises.
+    """Starts or resumes a run with logs, W&B and report; raises what `selfplay.loop.run.run` raises.
 
-    `listener` hears progress events (see `selfplay.runtime.progress.Listener`), `on_commit` each committed round.
+    `listener` receives progress events (see `selfplay.runtime.progress.Listener`); `on_commit` is called with each new round.
     """
     path = Path(loaded.config.runs_dir) / loaded.config.name
     for name, value in QUIET.items():
@@ -56,7 +56,7 @@ def start(loaded: Loaded, *, listener: Listener | None = None, on_commit: Commit
 
 
 class Observer:
-    """Hears the loop on rank 0, and hands on what it hears to log, W&B, report and terminal."""
+    """Receives the events of the loop on rank 0 and forwards them to log, W&B, report and terminal."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Observer:
         self._reported = False
 
     def opened(self, folder: RunFolder) -> None:
-        """The run folder is ours: logs and W&B may be opened."""
+        """The run folder is locked and checked: opens the log and W&B."""
         self._stack.enter_context(logging_to(folder.new_log_folder() / "log.txt"))
         self._stack.push(note_end)
         section = self._loaded.config.tracking
@@ -98,7 +98,7 @@ class Observer:
         self._tracker.catch_up(skim_traces)
 
     def hear(self, event: str, figures: dict[str, Any]) -> None:
-        """One progress event."""
+        """Handles one progress event."""
         if event == "round":
             self._round = figures["number"]
         if event == "note":
@@ -109,7 +109,7 @@ class Observer:
             self._listener(event, figures)
 
     def committed(self, folder: RunFolder, commit: Commit) -> None:
-        """A round exists: its row goes to W&B, and the report is written anew."""
+        """Handles a new round: sends its metrics to W&B and writes the report again."""
         LOG.info("round %d committed: %s %s", commit.round, commit.action, commit.reason)
         if self._tracker is not None:
             traces = folder.round(commit.round) / "traces.parquet"
@@ -124,18 +124,18 @@ class Observer:
         self._reported = True
         try:
             write_report(self._path, skim_traces)
-        except Exception as error:  # the one boundary: a page that cannot be drawn ends no run
+        except Exception as error:  # a report that fails must not end the run
             LOG.warning(
-                "the report was not written, %s: %s; `selfplay report %s` tries again",
+                "the report was not written, %s: %s; run `selfplay report %s` to write it",
                 type(error).__name__,
                 error,
                 self._path,
             )
 
     def finish(self) -> None:
-        """The run is over: the report is of its last round, and W&B's summary names the best."""
+        """The run is over: writes the report if it is out of date, and W&B's summary of the best round."""
         commits = RunFolder(self._path).commits()
-        if commits and not self._reported:  # a start that was killed after its last COMMIT left an old page
+        if commits and not self._reported:  # a start that was killed after its last COMMIT left an old report
             self._write_report()
         if self._tracker is not None and commits:
             best = commits[best_round(commits)]
@@ -151,13 +151,13 @@ class Observer:
 
 
 def scrubbed(text: str) -> str:
-    """Text with identifiers replaced by surrogates: what may leave this machine."""
+    """Text with personal identifiers replaced by surrogates, so that it may be sent to W&B."""
     return privacy.scrub(text, "surrogate").text or ""
 
 
 @contextmanager
 def logging_to(path: Path) -> Iterator[None]:
-    """Everything that the package and its libraries log, into a file of this start."""
+    """Writes what the package and its libraries log to a file while the block runs."""
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root, level = logging.getLogger(), LOG.level
@@ -172,7 +172,7 @@ def logging_to(path: Path) -> Iterator[None]:
 
 
 def note_end(kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-    """What a start ended with, into its log: `status` tells it, since launchers keep neither code nor message."""
+    """Logs the error that a start ends with, for `selfplay status`: launchers keep neither exit code nor message."""
     if error is not None and kind is not None:
         text = " ".join(str(error).split())
         LOG.info("ended: %s", text if isinstance(error, SelfplayError) else f"{kind.__name__}: {text}")
@@ -180,7 +180,10 @@ def note_end(kind: type[BaseException] | None, error: BaseException | None, trac
 
 @contextmanager
 def stopping(progress: Progress) -> Iterator[None]:
-    """SIGINT or SIGTERM once: the chunk in hand is finished, or training saved; twice: at once. Only where signals can be had."""
+    """Handles SIGINT and SIGTERM while the block runs: the first asks for a stop, the second stops at once.
+
+    After the first, the current chunk is finished, or training is saved. Does nothing outside the main thread, which alone gets signals.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -188,7 +191,7 @@ def stopping(progress: Progress) -> Iterator[None]:
 
     def handle(number: int, frame: Any) -> None:
         progress.stop_requested = True
-        progress.note("stopping after the work in hand; once more to stop at once")
+        progress.note("stopping once the current work is saved; interrupt again to stop at once")
         signal.signal(number, before[signal.Signals(number)])
 
     for number in before:
@@ -196,5 +199,5 @@ def stopping(progress: Progress) -> Iterator[None]:
     try:
         yield
     finally:
-        for number, former in before.items():
-            signal.signal(number, former)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""Floor 2: what the loop needs of an engine: to complete prompts, to say what else it can do, and to score where it can.
+"""What the loop needs of an engine: to complete prompts, to say what else it can do, and to score where it can.
 
 An engine is one file or folder here and one line in `config/registry.py`. The line names its settings, a subclass of
 `EngineSettings`, whose `open` gives a `Backend`. A student is the same with `StudentSettings`. The file of the settings imports no

@@ -1,4 +1,4 @@
-"""Floor 2: text to token ids and back to rows; the one place where a prompt's template is applied.
+"""Text to token ids and back to rows; the one place where a prompt's template is applied.
 
 Sampling and training go through the same functions, so that a student is trained on exactly the ids it is asked with. Only the template
 writes control tokens: such words in a task, in a reply or in a program's error text are encoded as the characters they are.

@@ -1,4 +1,4 @@
-"""Floor 2: an engine that plays recorded attempts from a JSON Lines file, plain or gzip. No model, no network.
+"""An engine that plays recorded attempts from a JSON Lines file, plain or gzip. No model, no network.
 
 It is for dry runs of the whole loop on real solutions, and for verifying what another system wrote.
 """

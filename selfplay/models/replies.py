@@ -1,4 +1,4 @@
-"""Floor 2: which JSON object a reply is, and whether it is one. Pure; linear in the text.
+"""Which JSON object a reply is, and whether it is one. Pure; linear in the text.
 
 A reply that quotes somebody (a judge that repeats what a solution says of itself) holds objects that are not its own. So an
 object counts only as the reply itself: whole, alone, and in its place. Strings are read leniently (raw newlines, LaTeX), structure

@@ -1,4 +1,4 @@
-"""Floor 2: a backend that answers from a Python function, and the student that is one. They ship for tests and dry runs."""
+"""A backend that answers from a Python function, and the student that is one. They ship for tests and dry runs."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Floor 2: replies that have to be one JSON object of a known shape, from any backend.
+"""Replies that have to be one JSON object of a known shape, from any backend.
 
 The ladder: the server is asked for the schema (Http steps down to json_object and to nothing where it must), the text is
 read by `replies`, a reply that cannot be read is asked for once more, and then it is unreadable. Never a guess: two

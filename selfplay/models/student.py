@@ -1,4 +1,4 @@
-"""Floor 2: the model that is trained: its folders, and the engine that samples it in this process.
+"""The model that is trained: its folders, and the engine that samples it in this process.
 
 A model folder is what `from_pretrained` loads, an adapter beside the name of its base, a `base.json` that points to a base model,
 or a scripted student's `scripted.json`.

@@ -1,1 +1,1 @@
-"""Floor 5: the phases of a round, one file or folder each. They never import each other: the loop joins them."""
+"""The phases of a round, one file or folder each. No phase imports another; `selfplay.loop.run` calls them in order."""

@@ -1,7 +1,8 @@
-"""Floor 5: how far this round's verifiers may be trusted: canaries of known truth, and a share judged again more strongly.
+"""The phase `audit`: measures the error rates of this round's verifiers.
 
-Rank 0 alone, idempotent until its DONE. Nothing of it is trained on: canaries stand in `canaries.jsonl` of the phase's
-folder, second verdicts in `rechecked.jsonl`, and only figures leave.
+It judges canaries, which are solutions known to be right or wrong, and judges a share of the round's attempts again by a stronger
+check. Runs on rank 0 alone. Reads the round's tasks, attempts (`generate`) and verdicts (`verify`). Writes `audit/canaries.jsonl`,
+`audit/rechecked.jsonl` and the error rates in `audit/DONE`. Nothing of it is trained on.
 """
 
 import json
@@ -27,23 +28,23 @@ from selfplay.verify.verifier_set import VerifierSet
 PREFIX = "collapse_quality"
 Side = Literal["accepted", "rejected"]
 SPARE = 3
-"""Replies that are to be wrong are drawn for so many times the tasks, as some may turn out right."""
+"""Wrong canaries are drawn for this many times `audit.canaries` tasks, since some of them may turn out to be right."""
 _SIDES: Mapping[str, Side] = {"pass": "accepted", "fail": "rejected", "invalid": "rejected"}
 
 
 class Canary(NamedTuple):
-    """A solution of known truth."""
+    """A solution that is known to be right or wrong."""
 
     own: Task
-    """As it was proposed, with its own check."""
+    """The task with its own check."""
     task: Task
-    """As it is judged."""
+    """The task with the check that judges it, which `verify.check` may have replaced."""
     attempt: Attempt
     truth: Literal["right", "wrong"]
 
 
-class Again(NamedTuple):
-    """An attempt that is judged again."""
+class Recheck(NamedTuple):
+    """An attempt that is judged again by a stronger check."""
 
     task: Task
     attempt: Attempt
@@ -51,7 +52,7 @@ class Again(NamedTuple):
 
 
 def audit(ctx: RoundContext) -> None:
-    """Writes the evidence, and DONE with the figures; rank 0 alone."""
+    """Writes both sets of verdicts, and DONE with the error rates; on rank 0 alone."""
     ctx.on_main_rank("audit", lambda: _audit(ctx))
 
 
@@ -62,42 +63,47 @@ def _audit(ctx: RoundContext) -> None:
         ctx.at("audit"),
         ctx.config.verify.max_error_share,
     )
-    drawn = canaries_of(section.canaries, ctx.proposed, source, ctx.resources.routed, ctx.config.seed, ctx.number)
-    totals, again = _drawn(ctx)
-    if not drawn and not again:
+    candidates = canaries_of(section.canaries, ctx.proposed, source, ctx.resources.routed, ctx.config.seed, ctx.number)
+    totals, rechecks = _draw_rechecks(ctx)
+    if not candidates and not rechecks:
         write_json(out / "DONE", {"metrics": {}})
         return
     with ctx.resources.auditors() as opened, ctx.progress.timed("audit"):
-        known = proven(section.canaries, drawn, opened.primary, most)
-        found = verify_with_retry([one.task for one in known], [one.attempt for one in known], opened.primary)
-        second = _second(section, again, opened, source, ctx.config.seed)
-    for what, judged in (("canaries", found), ("second verdicts", second)):
+        canaries_used = select_canaries(section.canaries, candidates, opened.primary, most)
+        first = verify_with_retry(
+            [one.task for one in canaries_used], [one.attempt for one in canaries_used], opened.primary
+        )
+        second = _second_verdicts(section, rechecks, opened, source, ctx.config.seed)
+    for what, judged in (("canaries", first), ("second verdicts", second)):
         _refuse_errors(what, judged, most)
     _write(
         out / "canaries.jsonl",
-        ({"truth": c.truth, "text": c.attempt.text, **row_of(c.attempt, j)} for c, j in zip(known, found, strict=True)),
+        (
+            {"truth": c.truth, "text": c.attempt.text, **row_of(c.attempt, j)}
+            for c, j in zip(canaries_used, first, strict=True)
+        ),
     )
     _write(
         out / "rechecked.jsonl",
-        ({"first": a.first.value, **row_of(a.attempt, j)} for a, j in zip(again, second, strict=True)),
+        ({"first": a.first.value, **row_of(a.attempt, j)} for a, j in zip(rechecks, second, strict=True)),
     )
-    figures = {**canary_figures(known, found), **recheck_figures(again, second, totals)}
+    figures = {**canary_figures(canaries_used, first), **recheck_figures(rechecks, second, totals)}
     write_json(out / "DONE", {"metrics": {key: round_(value) for key, value in figures.items()}})
 
 
-def _refuse_errors(what: str, words: Sequence[Judged], max_error_share: float) -> None:
-    """Raises OutageError where too many verdicts are `error` by an outage."""
-    lost = [one for one in words if is_outage(one)]
-    if words and len(lost) / len(words) > max_error_share:
-        why = next((v.reason for one in lost for v in one.verdicts if v.outcome is Outcome.ERROR), "")
+def _refuse_errors(what: str, judged: Sequence[Judged], max_error_share: float) -> None:
+    """Raises OutageError if an outage left more than `max_error_share` of the verdicts as `error`."""
+    failed = [one for one in judged if is_outage(one)]
+    if judged and len(failed) / len(judged) > max_error_share:
+        why = next((v.reason for one in failed for v in one.verdicts if v.outcome is Outcome.ERROR), "")
         raise OutageError(
-            f"audit: {len(lost)} of {len(words)} {what} are error ({why}), over verify.max_error_share = {max_error_share}; "
-            "mend that and run the same command"
+            f"audit: {len(failed)} of {len(judged)} {what} are error ({why}), more than verify.max_error_share = {max_error_share}; "
+            "fix this and rerun the same command"
         )
 
 
 def round_(value: float) -> float:
-    """Six digits: what is stable and readable."""
+    """Rounds to six digits, which are stable and readable."""
     return round(value, 6)
 
 
@@ -107,8 +113,10 @@ def round_(value: float) -> float:
 def canaries_of(
     count: int, tasks: Mapping[str, Task], source: Source, route: Callable[[Task], Task], seed: int, number: int
 ) -> list[Canary]:
-    """Up to `count` known right solutions of drawn tasks and the anchor's, by seed and round, and some more replies that
-    are to be wrong: see `proven`."""
+    """Candidates for canaries, drawn by seed and round from the round's own tasks and the anchor.
+
+    Up to `count` right solutions, and up to SPARE * `count` near misses, of which `select_canaries` keeps those that are wrong.
+    """
     if not count:
         return []
     anchor = {task.id: task for task in source.fixed.anchor}
@@ -132,59 +140,59 @@ def canaries_of(
     return found
 
 
-def proven(
-    count: int, drawn: Sequence[Canary], verifiers: Mapping[str, Verifier], max_error_share: float
+def select_canaries(
+    count: int, candidates: Sequence[Canary], verifiers: Mapping[str, Verifier], max_error_share: float
 ) -> list[Canary]:
-    """Those of the drawn that are used: all that are right, and up to `count` that their task's own check does not accept.
+    """The canaries that are used: all right ones, and up to `count` wrong ones that their task's own check rejects.
 
-    A reply that was made to be wrong may be right by chance, and would then stop a sound run. A judge is not asked: it
-    is what the canaries are to test, and replies to its tasks are wrong because a person says so.
+    A near miss can be right by chance, and a right "wrong canary" would stop a sound run. The judge is not used for this selection:
+    it is what these canaries test, and near misses for its tasks come from the task file.
     """
-    asked = [one for one in drawn if one.truth == "wrong" and _kinds(one.own) <= verifiers.keys() - {"judge"}]
-    words = verify_with_retry([one.own for one in asked], [one.attempt for one in asked], verifiers)
-    _refuse_errors("near misses", words, max_error_share)
-    refused = {Outcome.FAIL, Outcome.INVALID}
-    doubtful = {one.attempt.id for one, said in zip(asked, words, strict=True) if said.outcome not in refused}
-    wrong = [one for one in drawn if one.truth == "wrong" and one.attempt.id not in doubtful]
-    return [*(one for one in drawn if one.truth == "right"), *wrong[:count]]
+    testable = [one for one in candidates if one.truth == "wrong" and _kinds(one.own) <= verifiers.keys() - {"judge"}]
+    judged = verify_with_retry([one.own for one in testable], [one.attempt for one in testable], verifiers)
+    _refuse_errors("near misses", judged, max_error_share)
+    rejected = {Outcome.FAIL, Outcome.INVALID}
+    doubtful = {c.attempt.id for c, j in zip(testable, judged, strict=True) if j.outcome not in rejected}
+    wrong = [one for one in candidates if one.truth == "wrong" and one.attempt.id not in doubtful]
+    return [*(one for one in candidates if one.truth == "right"), *wrong[:count]]
 
 
 def _kinds(task: Task) -> set[str]:
-    """The types of the verifiers of a task's own check, `python` for a function."""
+    """The types of the verifiers in a task's own check; `python` for any function."""
     return {str(part["type"]).partition(":")[0] for part in leaves(task.check)}
 
 
-def canary_figures(known: Sequence[Canary], found: Sequence[Judged]) -> dict[str, float]:
-    """Counts; `canary_false_accepts` above 0 stops the run."""
-    if not known:
+def canary_figures(canaries_used: Sequence[Canary], verdicts: Sequence[Judged]) -> dict[str, float]:
+    """Counts of canaries by truth and outcome. The gate stops the run if `canary_false_accepts` is above 0."""
+    if not canaries_used:
         return {}
-    said = canaries(
-        {one.attempt.id: one.truth for one in known},
-        {one.attempt.id: judged.outcome for one, judged in zip(known, found, strict=True)},
+    counts = canaries(
+        {one.attempt.id: one.truth for one in canaries_used},
+        {one.attempt.id: judged.outcome for one, judged in zip(canaries_used, verdicts, strict=True)},
     )
     return {
-        f"{PREFIX}/canary_false_accepts": len(said.wrong_accepted),
-        f"{PREFIX}/canary_wrong": said.wrong,
-        f"{PREFIX}/canary_false_rejects": len(said.right_dropped),
-        f"{PREFIX}/canary_right": said.right,
-        f"{PREFIX}/canary_undecided": said.undecided,
+        f"{PREFIX}/canary_false_accepts": len(counts.wrong_accepted),
+        f"{PREFIX}/canary_wrong": counts.wrong,
+        f"{PREFIX}/canary_false_rejects": len(counts.right_dropped),
+        f"{PREFIX}/canary_right": counts.right,
+        f"{PREFIX}/canary_undecided": counts.undecided,
     }
 
 
-# ---- a share judged again ----
+# ---- attempts that are judged again ----
 
 
-def _drawn(ctx: RoundContext) -> tuple[dict[Side, int], list[Again]]:
-    """How many attempts of either kind could be judged again, and those that are."""
+def _draw_rechecks(ctx: RoundContext) -> tuple[dict[Side, int], list[Recheck]]:
+    """The number of accepted and of rejected attempts that a stronger check could judge, and the sample that it does judge."""
     section, source = ctx.config.audit, ctx.resources.source
     if not section.share:
         return {}, []
-    able = {name for name, task in ctx.tasks.items() if can_be_stronger(task, section, source)}
+    checkable = {name for name, task in ctx.tasks.items() if can_be_stronger(task, section, source)}
     verified = [one for rows in ctx.finished("verify").iter_records(VerifiedAttempt) for one in rows]
     places: dict[Side, list[int]] = {"accepted": [], "rejected": []}
     for place, one in enumerate(verified):
         side = _SIDES.get(one.outcome.value)
-        if side and one.task_id in able and one.finish_reason == "stop":
+        if side and one.task_id in checkable and one.finish_reason == "stop":
             places[side].append(place)
     chosen: set[int] = set()
     for kind, all_ in places.items():
@@ -199,21 +207,21 @@ def _drawn(ctx: RoundContext) -> tuple[dict[Side, int], list[Again]]:
         )
         chosen |= {all_[i] for i in taken}
     attempts = (one for rows in ctx.finished("generate").iter_records(Attempt) for one in rows)
-    again = [
-        Again(ctx.tasks[attempt.task_id], attempt, verified[place].outcome)
+    rechecks = [
+        Recheck(ctx.tasks[attempt.task_id], attempt, verified[place].outcome)
         for place, attempt in enumerate(attempts)
         if place in chosen
     ]
-    return {kind: len(all_) for kind, all_ in places.items()}, again
+    return {kind: len(all_) for kind, all_ in places.items()}, rechecks
 
 
 def solution_of(task: Task, source: Source) -> str | None:
-    """A known solution; of a synthesized task, which the source does not know, its reference."""
+    """A known solution of a task, or None. A synthesized task, which the source does not know, has its reference."""
     return task.reference if task.synthesized_by else source.solution(task)
 
 
 def can_be_stronger(task: Task, section: Audit, source: Source) -> bool:
-    """Whether there is a stronger check: the task names one, has hidden cases or a known solution, or a second judge is there."""
+    """Whether a stronger check exists: the task names one or has hidden cases or a known solution, or `audit.judge` is set."""
     if isinstance(task.check.get("stronger"), dict):
         return True
     parts = list(leaves(task.check))
@@ -226,24 +234,28 @@ def can_be_stronger(task: Task, section: Audit, source: Source) -> bool:
     return bool(code and section.hidden_cases) and known
 
 
-def _second(section: Audit, again: Sequence[Again], opened: VerifierSet, source: Source, seed: int) -> list[Judged]:
-    """Second verdicts; abstained from where no further case could be made after all."""
-    more = _hidden(section, again, opened, source, seed)
-    checks = [_stronger(one.task.check, more.get(one.task.id, [])) for one in again]
+def _second_verdicts(
+    section: Audit, rechecks: Sequence[Recheck], opened: VerifierSet, source: Source, seed: int
+) -> list[Judged]:
+    """The verdicts of the stronger checks; `abstain` for a task for which no further test case could be generated."""
+    more = _hidden(section, rechecks, opened, source, seed)
+    checks = [_stronger(one.task.check, more.get(one.task.id, [])) for one in rechecks]
     asked = [n for n, check in enumerate(checks) if check is not None or section.judge is not None]
-    changed = [again[n].task.model_copy(update={"check": checks[n] or again[n].task.check}) for n in asked]
-    words = iter(verify_with_retry(changed, [again[n].attempt for n in asked], opened.audit))
-    silent = Judged(
+    changed = [rechecks[n].task.model_copy(update={"check": checks[n] or rechecks[n].task.check}) for n in asked]
+    judged = dict(
+        zip(asked, verify_with_retry(changed, [rechecks[n].attempt for n in asked], opened.audit), strict=True)
+    )
+    unchecked = Judged(
         (Verdict(verifier="audit/1", outcome=Outcome.ABSTAIN, reason="no stronger check"),), Outcome.ABSTAIN
     )
-    return [next(words) if n in set(asked) else silent for n in range(len(again))]
+    return [judged.get(n, unchecked) for n in range(len(rechecks))]
 
 
 def _hidden(
-    section: Audit, again: Sequence[Again], opened: VerifierSet, source: Source, seed: int
+    section: Audit, rechecks: Sequence[Recheck], opened: VerifierSet, source: Source, seed: int
 ) -> dict[str, list[tuple[Any, Any]]]:
-    """Further cases by task id: its own hidden ones, or made in the sandbox from a known solution."""
-    tasks = {one.task.id: one.task for one in again if "stronger" not in one.task.check}
+    """Further test cases by task id: the task's own hidden ones, or cases that a known solution answers in the sandbox."""
+    tasks = {one.task.id: one.task for one in rechecks if "stronger" not in one.task.check}
     code = {name: check for name, task in tasks.items() if (check := _code_of(task.check)) is not None}
     given = {
         name: [(tuple(args), value) for args, value in check["hidden_cases"]]
@@ -261,12 +273,12 @@ def _hidden(
 
 
 def _code_of(check: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The first part that runs code by calling an entry point."""
+    """The first part of a check that runs code through an entry point; None if there is none."""
     return next((c for c in leaves(check) if c["type"] == "code_tests" and "entry_point" in c), None)
 
 
 def _stronger(check: Mapping[str, Any], cases: Sequence[tuple[Any, Any]]) -> dict[str, Any] | None:
-    """The check of the second verdict; None where it would be the first one again."""
+    """The check that gives the second verdict; None if it would equal the first check."""
     if isinstance(check.get("stronger"), dict):
         return dict(check["stronger"])
     if not cases:
@@ -280,14 +292,16 @@ def _stronger(check: Mapping[str, Any], cases: Sequence[tuple[Any, Any]]) -> dic
     return {**check, "of": [_stronger(p, cases) if _code_of(p) is code and code is not None else p for p in parts]}
 
 
-def recheck_figures(again: Sequence[Again], second: Sequence[Judged], totals: Mapping[Side, int]) -> dict[str, float]:
-    """The verifiers' rates with intervals, how many attempts were judged again and how many verdicts that overturned."""
-    if not again:
+def recheck_figures(
+    rechecks: Sequence[Recheck], second: Sequence[Judged], totals: Mapping[Side, int]
+) -> dict[str, float]:
+    """The verifiers' error rates with intervals, the number of attempts judged again, and of verdicts that were overturned."""
+    if not rechecks:
         return {}
-    said: dict[Side, list[Outcome]] = {"accepted": [], "rejected": []}
-    for one, judged in zip(again, second, strict=True):
-        said[_SIDES[one.first.value]].append(judged.outcome)
-    strata = {side: stratum(totals[side], words) for side, words in said.items()}
+    outcomes: dict[Side, list[Outcome]] = {"accepted": [], "rejected": []}
+    for one, judged in zip(rechecks, second, strict=True):
+        outcomes[_SIDES[one.first.value]].append(judged.outcome)
+    strata = {side: stratum(totals[side], row) for side, row in outcomes.items()}
     checked = sum(one.checked for one in strata.values())
     if not checked:
         return {}

@@ -1,9 +1,11 @@
-"""Floor 5: failed attempts tried once more with the evidence of their failure, and the new attempts verified afresh.
+"""The phase `correct`: gives failed attempts a second try, with the evidence of their failure in the prompt, and judges the result.
 
-Chunk i holds the corrections of generation's chunk i, attempts and verdicts together, so that it is there whole or owed.
-What was cut off or lost to an outage is not tried again: nothing is known to be wrong with it. A correction that repeats
-the attempt it corrects keeps that attempt's failure and is asked of no verifier: judging a failure again until it passes
-would let a flaky test in.
+All ranks share its chunks. Reads the chunks of `generate` and `verify`; writes `correct/chunk-NNNNN.jsonl` with one row per
+correction (request, attempt and verdicts; chunk i corrects the attempts of generation's chunk i), and `correct/DONE`.
+
+An attempt that was cut off, or that an outage left without outcome, gets no second try, since it is not known to be wrong. A
+correction that repeats the attempt it corrects keeps that attempt's outcome and is not judged: judging the same failure again
+until it passes would reward flaky tests.
 """
 
 import re
@@ -34,22 +36,20 @@ _DEFINES = re.compile(r"^(?:async def|def|class) +(\w+)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Failed:
-    """An attempt to be tried again."""
+    """A failed attempt, and the request for its correction."""
 
     task: Task
     attempt: Attempt
     outcome: Outcome
     number: int
-    """The attempt number of its correction."""
+    """The attempt number that the correction gets."""
     request: Request
 
 
 def correct(ctx: RoundContext) -> None:
-    """Writes one row a correction: the attempt (turn 1, its parent's number) with its verdicts and outcome."""
+    """Writes one row per correction: the attempt (turn 1, `parent` is the number of the failed one), its verdicts and outcome."""
     section, student = ctx.config.correct, ctx.identity("correct")
-    template = ctx.config.generate.backend.prompt_form(
-        ctx.config.student
-    )  # a second attempt is asked for in the writer's form
+    template = ctx.config.generate.backend.prompt_form(ctx.config.student)
     attempts, verified = ctx.finished("generate"), ctx.finished("verify")
     most = ctx.config.verify.max_error_share
 
@@ -72,15 +72,15 @@ def correct(ctx: RoundContext) -> None:
             for f, a, one in zip(failed, made, judged, strict=True)
         ]
 
-    # a chunk for each of generation's; its members are the attempts that it looks at, by their places
+    # one chunk for each of generation's; its members are the numbers of the rows that it reads
     chunks = [
         Chunk(
             one.id,
             tuple(map(str, range(one.rows))),
             seed_of(ctx.config.seed, ctx.number, "correct", one.id),
-            digest([student, template, one.sha256, told.sha256]),
+            digest([student, template, one.sha256, judged.sha256]),
         )
-        for one, told in zip(attempts.chunks, verified.chunks, strict=True)
+        for one, judged in zip(attempts.chunks, verified.chunks, strict=True)
     ]
     run_chunks(
         "correct",
@@ -94,7 +94,7 @@ def correct(ctx: RoundContext) -> None:
 
 
 def sampling_of(ctx: RoundContext) -> Sampling:
-    """How corrections are sampled: as attempts are, but for what `correct` sets."""
+    """How corrections are sampled: like attempts, except for the settings that `correct` overrides."""
     section, sampling = ctx.config.correct, ctx.sampling
     changed = {
         "temperature": section.temperature if section.temperature is not None else sampling.temperature,
@@ -109,10 +109,10 @@ def failed_of(
     rows: Sequence[tuple[Attempt, VerifiedAttempt]],
     template: Template = "plain",
 ) -> list[Failed]:
-    """What is tried again, in order. `rows`: the attempts of a chunk with their verdicts; attempts of a task stand together."""
+    """The failed attempts that get a second try, in order. `rows`: the attempts of a chunk with their verdicts, grouped by task."""
     counts = Counter(attempt.task_id for attempt, _ in rows)
     taken: Counter[str] = Counter()
-    found = []
+    requests = []
     for attempt, verified in rows:
         task = tasks[attempt.task_id]
         full = section.per_task is not None and taken[task.id] >= section.per_task
@@ -123,23 +123,23 @@ def failed_of(
         step = wrong_step(attempt.text) if math else None
         evidence = evidence_of(task, verified.verdicts, step, section.evidence_chars)
         request = request_of(task, attempt.attempt, attempt.text, evidence, template)
-        found.append(Failed(task, attempt, verified.outcome, counts[task.id] + taken[task.id], request))
+        requests.append(Failed(task, attempt, verified.outcome, counts[task.id] + taken[task.id], request))
         taken[task.id] += 1
-    return found
+    return requests
 
 
 def wrong_step(text: str) -> str | None:
-    """The first line that claims a calculation which does not hold; None where none is known not to."""
+    """The first line whose calculation is known to be wrong; None if there is none."""
     lines = [line for line in text.splitlines() if line.strip()][:_STEPS]
-    said = check_steps(lines)
-    return next((lines[one.index] for one in said if one.outcome is StepOutcome.WRONG), None)
+    checked = check_steps(lines)
+    return next((lines[one.index] for one in checked if one.outcome is StepOutcome.WRONG), None)
 
 
 def is_copy(first: str, second: str) -> bool:
-    """Whether a second attempt is the first again: the same text, or the same program with the same names at its top."""
+    """Whether a second attempt repeats the first: the same text, or the same program with the same top-level names."""
     if exact_key("", first) == exact_key("", second):
         return True
-    # an entry point by another name is the whole correction of some failures, and canonical form renames it away
+    # some failures are corrected by the right name of the entry point alone, which the canonical form would ignore
     if set(_DEFINES.findall(first)) != set(_DEFINES.findall(second)):
         return False
     code = canonical_code(first)
@@ -147,17 +147,17 @@ def is_copy(first: str, second: str) -> bool:
 
 
 def verify_second(failed: Sequence[Failed], made: Sequence[Attempt], verifiers: Verifiers) -> list[Judged]:
-    """Verdicts of the corrections, in order; copies keep the failure of what they repeat."""
+    """The verdicts on the corrections, in order; a copy keeps the outcome of the attempt that it repeats."""
     copies = [
         attempt.finish_reason == "stop" and is_copy(one.attempt.text, attempt.text)
         for one, attempt in zip(failed, made, strict=True)
     ]
     fresh = [i for i, copy in enumerate(copies) if not copy]
-    words = iter(verify_with_retry([failed[i].task for i in fresh], [made[i] for i in fresh], verifiers))
-    return [_kept(one) if copy else next(words) for one, copy in zip(failed, copies, strict=True)]
+    judged = iter(verify_with_retry([failed[i].task for i in fresh], [made[i] for i in fresh], verifiers))
+    return [_copy_verdict(one) if copy else next(judged) for one, copy in zip(failed, copies, strict=True)]
 
 
-def _kept(failed: Failed) -> Judged:
+def _copy_verdict(failed: Failed) -> Judged:
     reason = f"repeats attempt {failed.attempt.attempt}"
     return Judged((Verdict(verifier=COPY, outcome=failed.outcome, reason=reason),), failed.outcome)
 
@@ -167,12 +167,13 @@ def _second_attempts(ctx: RoundContext, backend: Backend, failed: Sequence[Faile
         return []
     sampling, most = sampling_of(ctx), ctx.config.verify.max_error_share
     sampler, origin = sampling.model_dump(mode="json"), ctx.resources.origin
-    found = complete_all(backend, [one.request for one in failed], 1, sampling, chunk.seed)
-    lost = [row[0] for row in found if row[0].finish_reason == "error"]
-    refuse_outage("correct", chunk, len(lost), len(found), most, (lost[0].error or "?") if lost else "")
+    completions = complete_all(backend, [one.request for one in failed], 1, sampling, chunk.seed)
+    failures = [row[0] for row in completions if row[0].finish_reason == "error"]
+    example = (failures[0].error or "?") if failures else ""
+    refuse_outage("correct", chunk, len(failures), len(completions), most, example)
     return [
         attempt_of(one.task.id, one.number, row[0], sampler, backend.identity, chunk.id, ctx.number, origin).model_copy(
             update={"turn": 1, "parent": one.attempt.attempt}
         )
-        for one, row in zip(failed, found, strict=True)
+        for one, row in zip(failed, completions, strict=True)
     ]

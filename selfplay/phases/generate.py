@@ -1,4 +1,8 @@
-"""Floor 5: the attempts at the round's tasks, several a task, in chunks of tasks that the ranks share."""
+"""The phase `generate`: samples the student's attempts at the round's tasks, `generate.samples_per_task` for each.
+
+All ranks share its chunks of tasks. Reads the tasks of `propose` and `synthesize` and the parent's weights; writes the attempts to
+`generate/chunk-NNNNN.jsonl`, and `generate/DONE`.
+"""
 
 from collections.abc import Sequence
 
@@ -19,13 +23,15 @@ def generate(ctx: RoundContext) -> None:
     def work(backend: Backend, chunk: Chunk) -> list[Attempt]:
         with ctx.progress.timed("generate"):
             asked = [(Request.of(ctx.tasks[name]), counts[name]) for name in chunk.members]
-            found = _drawn(backend, asked, sampling, chunk.seed)
-        lost = [c for row in found for c in row if c.finish_reason == "error"]
-        example = lost[0].error or "?" if lost else ""
-        refuse_outage("generate", chunk, len(lost), sum(map(len, found)), ctx.config.verify.max_error_share, example)
+            completions = _sampled(backend, asked, sampling, chunk.seed)
+        failed = [c for row in completions for c in row if c.finish_reason == "error"]
+        example = failed[0].error or "?" if failed else ""
+        refuse_outage(
+            "generate", chunk, len(failed), sum(map(len, completions)), ctx.config.verify.max_error_share, example
+        )
         return [
             attempt_of(task_id, number, completion, sampler, backend.identity, chunk.id, ctx.number, origin)
-            for task_id, row in zip(chunk.members, found, strict=True)
+            for task_id, row in zip(chunk.members, completions, strict=True)
             for number, completion in enumerate(row)
         ]
 
@@ -46,7 +52,7 @@ def generate(ctx: RoundContext) -> None:
 
 
 def samples_of(ctx: RoundContext) -> dict[str, int]:
-    """How many attempts each task gets; tasks up to the curriculum's level may get fewer."""
+    """The number of attempts for each task, by id; tasks up to the curriculum's level may get fewer."""
     section, level = ctx.config.generate, ctx.level
     mastered = section.samples_mastered or section.samples_per_task
     return {
@@ -55,13 +61,13 @@ def samples_of(ctx: RoundContext) -> dict[str, int]:
     }
 
 
-def _drawn(
+def _sampled(
     backend: Backend, asked: Sequence[tuple[Request, int]], sampling: Sampling, seed: int
 ) -> list[list[Completion]]:
-    """Completions of each request, as many as it is to have; requests of one number are drawn together."""
-    found: dict[str, list[Completion]] = {}
+    """Completions for each request, in the numbers given; requests with equal numbers are sampled in one batch."""
+    completions: dict[str, list[Completion]] = {}
     for n in sorted({count for _, count in asked}):
         group = [request for request, count in asked if count == n]
         rows = complete_all(backend, group, n, sampling, seed_of(seed, n))
-        found |= {request.task_id: row for request, row in zip(group, rows, strict=True)}
-    return [found[request.task_id] for request, _ in asked]
+        completions |= {request.task_id: row for request, row in zip(group, rows, strict=True)}
+    return [completions[request.task_id] for request, _ in asked]

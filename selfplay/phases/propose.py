@@ -1,4 +1,8 @@
-"""Floor 5: the tasks of a round, as the source draws them, around the curriculum's level where there is one."""
+"""The phase `propose`: draws the round's tasks from the task source, around the curriculum's level if there is a curriculum.
+
+Runs on rank 0 alone. Reads the pass rates in the `traces.parquet` of earlier rounds, if tasks have no difficulty of their own.
+Writes `propose/tasks.jsonl`, and `propose/DONE` with counts and the shares by difficulty.
+"""
 
 from collections import defaultdict
 
@@ -11,30 +15,32 @@ from selfplay.tasks import Proposal, draw
 from selfplay.tasks.levels import Tally, level_shares, with_levels
 
 JUDGED = {Outcome.PASS.value, Outcome.FAIL.value, Outcome.INVALID.value}
-"""Outcomes that say something about how hard a task is."""
+"""Outcomes that count when a task's difficulty is estimated."""
 
 
 def propose(ctx: RoundContext) -> None:
-    """Writes the round's tasks, and DONE with what was filtered out and the shares by difficulty; rank 0 alone."""
+    """Writes the round's tasks, and DONE with the number filtered out and the shares by difficulty; on rank 0 alone."""
     ctx.on_main_rank("propose", lambda: _propose(ctx))
 
 
 def _propose(ctx: RoundContext) -> None:
-    found, shares = _drawn(ctx)
-    write_tasks(ctx.at("propose"), found.tasks)
+    proposal, shares = _draw(ctx)
+    write_tasks(ctx.at("propose"), proposal.tasks)
     by_difficulty = {str(difficulty): share for difficulty, share in shares.items()}
-    summary = {"tasks": len(found.tasks), "filtered": found.refused, "shares": by_difficulty}
+    summary = {"tasks": len(proposal.tasks), "filtered": proposal.refused, "shares": by_difficulty}
     write_json(ctx.at("propose") / "DONE", summary)
-    if warning := too_many_filtered(len(found.tasks), found.refused):
+    if warning := too_many_filtered(len(proposal.tasks), proposal.refused):
         ctx.note(warning)
     wanted = ctx.config.propose.tasks_per_round or 0
-    if shares and len(found.tasks) + found.refused < wanted:
+    if shares and len(proposal.tasks) + proposal.refused < wanted:
         levels = ", ".join(map(str, sorted(shares)))
-        ctx.note(f"{len(found.tasks)} of {wanted} tasks were drawn, since there are no more of difficulty {levels}")
+        ctx.note(
+            f"{len(proposal.tasks)} of {wanted} tasks were drawn: the source has no more tasks of difficulty {levels}"
+        )
 
 
-def _drawn(ctx: RoundContext) -> tuple[Proposal, dict[int, float]]:
-    """The round's tasks, and their shares by difficulty; {} without a curriculum."""
+def _draw(ctx: RoundContext) -> tuple[Proposal, dict[int, float]]:
+    """The round's tasks, and the shares that were asked for by difficulty; {} without a curriculum."""
     section, source, level = ctx.config.propose, ctx.resources.source, ctx.level
     if section.curriculum is None or level is None:
         return source.propose(section.tasks_per_round, None, ctx.seed("propose")), {}
@@ -47,7 +53,7 @@ def _drawn(ctx: RoundContext) -> tuple[Proposal, dict[int, float]]:
 
 
 def _tallies(ctx: RoundContext) -> dict[str, Tally]:
-    """Right attempts and all attempts by task id, first turns alone, over all rounds that this one stands on."""
+    """(right attempts, attempts) by task id over the round's ancestors, without corrections."""
     right, attempts = defaultdict[str, int](int), defaultdict[str, int](int)
     for commit in ctx.chain:
         if commit.round:
@@ -59,11 +65,11 @@ def _tallies(ctx: RoundContext) -> dict[str, Tally]:
 
 
 def too_many_filtered(tasks: int, filtered: int) -> str:
-    """A sentence where more than half of the draws were filtered out; else ""."""
+    """A note if more than half of the drawn tasks were filtered out; "" otherwise."""
     drawn = tasks + filtered
     if 2 * filtered <= drawn:
         return ""
     return (
-        f"{filtered} of {drawn} drawn tasks were filtered out, as they are held out for the dev set or the test set; widen the source "
+        f"{filtered} of {drawn} drawn tasks were filtered out because they are held out for the dev set or the test set; widen the source "
         "(more levels of difficulty), hold out fewer tasks, or lower propose.tasks_per_round"
     )

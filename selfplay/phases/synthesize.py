@@ -1,7 +1,8 @@
-"""Floor 6: the phase `synthesize`: new tasks from what earlier rounds solved, more of them where the tail is covered badly.
+"""The phase `synthesize`: adds new tasks, derived from tasks that earlier rounds solved, with more of them in rare strata.
 
-Off unless `propose.synthesize` is set. The methods themselves are in `selfplay.synthesis`; this file gathers what they start from:
-solved tasks of the chain of parents, gaps in the coverage of the tail, the curriculum's level.
+It runs only if `propose.synthesize` is set; all ranks share its chunks. This file collects the input of the methods, which are in
+`selfplay.synthesis`: tasks that were solved in earlier rounds (`curate/DONE`, `tasks.jsonl`), gaps in the coverage of rare strata,
+and the curriculum's level. Writes `synthesize/tasks.jsonl`, `synthesize/metrics.json` and `synthesize/DONE`.
 """
 
 from collections import Counter
@@ -20,7 +21,7 @@ from selfplay.synthesis.teacher_methods import SynthesisTools, configured_gaps
 
 
 def synthesize(ctx: RoundContext) -> None:
-    """Writes the round's synthesized tasks beside the proposed ones; nothing where `propose.synthesize` is not set."""
+    """Writes the round's synthesized tasks; does nothing if `propose.synthesize` is not set."""
     section = ctx.config.propose.synthesize
     if section is None:
         return
@@ -38,9 +39,9 @@ def synthesize(ctx: RoundContext) -> None:
 
 
 def synthesis_metrics(ctx: RoundContext) -> dict[str, float]:
-    """The round's synthesis metrics, and the tail's coverage before and with this round; {} in a round without synthesis.
+    """The round's synthesis metrics, and the coverage of rare strata before and after this round; {} in a round without synthesis.
 
-    To be called once curate is done.
+    Must be called after the phase `curate`.
     """
     if not (ctx.at("synthesize") / METRICS_FILE).is_file():
         return {}
@@ -59,7 +60,7 @@ def _open_tools(resources: RunResources) -> Iterator[SynthesisTools]:
 
 
 def round_input(ctx: RoundContext, section: RoundSynthesis) -> RoundInput:
-    """What this round's methods start from; the same at every start."""
+    """The input of this round's methods; it is the same at every start."""
     level, curriculum = ctx.level, ctx.config.propose.curriculum
     shares = read_json(ctx.at("propose") / "DONE")["shares"]
     gaps = _gaps(ctx, _solved_by_tag(ctx))
@@ -79,7 +80,7 @@ def round_input(ctx: RoundContext, section: RoundSynthesis) -> RoundInput:
 
 
 def solved_tasks(ctx: RoundContext) -> list[Task]:
-    """The anchor, and the tasks of which an earlier round of the chain accepted an attempt; sorted by id, each in its last form."""
+    """The anchor, and the tasks with an accepted attempt in an ancestor of this round; sorted by id, each in its latest version."""
     found = {task.id: task for task in ctx.resources.source.fixed.anchor}
     for commit in ctx.chain:
         if commit.round:
@@ -91,7 +92,7 @@ def solved_tasks(ctx: RoundContext) -> list[Task]:
 
 
 def _solved_by_tag(ctx: RoundContext, own: bool = False) -> Counter[str]:
-    """Solved tasks by tag, in the anchor and all rounds that this one stands on; with `own`, in this round too."""
+    """The number of solved tasks by tag, over the anchor and the round's ancestors; with `own`, over this round too."""
     total: Counter[str] = Counter()
     for number in [commit.round for commit in ctx.chain] + [ctx.number] * own:
         total.update(read_json(ctx.run.phase(number, "curate") / "DONE").get("strata", {}))
@@ -99,7 +100,7 @@ def _solved_by_tag(ctx: RoundContext, own: bool = False) -> Counter[str]:
 
 
 def _gaps(ctx: RoundContext, solved: Mapping[str, float]) -> list[Gap]:
-    """Coverage of the tail against the dev set's shares, which are fixed at round 0. Axes: the taxonomy's and the source's."""
+    """How well solved tasks cover each stratum, compared with its share of the dev set. The axes are the taxonomy's and the source's."""
     section = ctx.config.propose.synthesize
     taxonomy = dict(section.rare.taxonomy) if section is not None and section.rare is not None else {}
     axes = {**taxonomy, **ctx.config.tasks.axes}

@@ -1,4 +1,8 @@
-"""The phase train: from the round's training data to the round's weights."""
+"""The phase `train`: trains the student on the round's training data.
+
+All ranks train together. Reads `train.parquet` or `pairs.parquet` in the round's folder and the starting weights (those of the
+parent, or with `train.start: from_base` the base model). Writes `train/model`, `train/curve.jsonl` and `train/DONE`.
+"""
 
 import shutil
 import time
@@ -17,10 +21,10 @@ from selfplay.training.scripted import train_scripted
 
 
 def train(ctx: RoundContext) -> None:
-    """Leaves the round's weights in `train/model` and `DONE` with the round's `train/` figures. All ranks call it.
+    """Writes the round's weights to `train/model`, and DONE with its `train/` metrics. All ranks call it.
 
-    Round 0 trains on the anchor, or keeps the base model without `train.warmup`. A later round with too little to learn from
-    keeps its parent's weights, and says so.
+    Round 0 trains on the anchor; without `train.warmup` it keeps the base model. A later round that has too little data keeps its
+    parent's weights and notes it.
     """
     done = ctx.at("train") / "DONE"
     if ctx.ranks.broadcast("train/done", done.is_file()):
@@ -40,7 +44,7 @@ def _weights_and_figures(ctx: RoundContext) -> dict[str, Any]:
         return copy_parent_weights(start, out, ranks)
     data = method.read(ctx.run.round(ctx.number))
     if ctx.number and (shortage := method.shortage(data, _accepted(ctx))):
-        ctx.note(f"the weights stay as they are: {shortage}")
+        ctx.note(f"the weights do not change: {shortage}")
         figures = {f"train/{name}": value for name, value in method.untrained_figures(data).items()}
         return {**copy_parent_weights(ctx.student, out, ranks), "train/weights_kept": 1, **figures}
     student = ctx.config.student
@@ -50,9 +54,9 @@ def _weights_and_figures(ctx: RoundContext) -> dict[str, Any]:
 
 
 def start_weights(ctx: RoundContext) -> Path:
-    """The model folder that training starts from: the parent's weights, or with `from_base` those of the base model.
+    """The model folder that training starts from: that of the parent, or with `from_base` that of the base model.
 
-    With a warm-up the base of later rounds is what round 0 made.
+    With a warm-up, the base of later rounds is the model of round 0.
     """
     initial = ctx.run.round(0) / "initial"
     if ctx.number == 0:
@@ -63,7 +67,7 @@ def start_weights(ctx: RoundContext) -> Path:
 
 
 def copy_parent_weights(source: Path, out: Path, ranks: Ranks) -> dict[str, Any]:
-    """Takes over the weights of a round that is not trained, whole or not at all, and returns its `train/` figures."""
+    """Copies weights as those of a round that is not trained, atomically; returns the round's `train/` metrics."""
     if ranks.is_main:
         whole = out / ".model.tmp"
         shutil.rmtree(whole, ignore_errors=True)
@@ -75,7 +79,7 @@ def copy_parent_weights(source: Path, out: Path, ranks: Ranks) -> dict[str, Any]
 
 
 def _accepted(ctx: RoundContext) -> int:
-    """Accepted attempts of this round, by curation's count."""
+    """The number of accepted attempts of this round."""
     return int(read_json(ctx.at("curate") / "DONE")["metrics"].get("data/accepted", 0))
 
 
@@ -85,7 +89,7 @@ def _train_model(ctx: RoundContext, method: TrainingMethod, data: Sequence[Any],
     progress = ctx.progress
 
     def stepped(step: int, steps: int) -> None:
-        progress.total(steps, step - 1)  # a resumed training begins anywhere, and a back-off begins again
+        progress.total(steps, step - 1)  # a resumed training begins at any step, and a memory back-off begins again
         progress.advance(1)
 
     run = TrainRun(

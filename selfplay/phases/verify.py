@@ -1,4 +1,8 @@
-"""Floor 5: a verdict for every attempt, in the chunks that generation made."""
+"""The phase `verify`: judges every attempt with the verifiers that its task's check names.
+
+All ranks share its chunks. Reads the chunks of `generate`; writes `verify/chunk-NNNNN.jsonl` with one `VerifiedAttempt` per
+attempt, in the same order, and `verify/DONE`.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,18 +17,18 @@ from selfplay.verify.python_function import AT, RAISED
 
 
 def verify(ctx: RoundContext) -> None:
-    """Writes one `VerifiedAttempt` an attempt, in the attempts' order."""
+    """Writes one `VerifiedAttempt` per attempt, in the order of the attempts."""
     attempts = ctx.finished("generate")
 
     def work(verifiers: Verifiers, chunk: Chunk) -> list[VerifiedAttempt]:
         rows = attempts.read(chunk.id).records(Attempt)
         with ctx.progress.timed("verify"):
             judged = verify_with_retry([ctx.tasks[a.task_id] for a in rows], rows, verifiers)
-        broken = [j for j in judged if is_outage(j)]
-        refuse_outage("verify", chunk, len(broken), len(judged), ctx.config.verify.max_error_share, _why(broken))
+        failed = [j for j in judged if is_outage(j)]
+        refuse_outage("verify", chunk, len(failed), len(judged), ctx.config.verify.max_error_share, _example(failed))
         return [VerifiedAttempt.of(attempt, one) for attempt, one in zip(rows, judged, strict=True)]
 
-    # members are attempts, by their places; the chunk is made from the very content of generation's
+    # members are row numbers; the key of a chunk includes the content of generation's chunk
     chunks = [Chunk(one.id, tuple(map(str, range(one.rows))), 0, one.sha256) for one in attempts.chunks]
     folder = ChunkFolder(ctx.at("verify"), chunks)
     was_done = folder.done() is not None
@@ -43,7 +47,7 @@ def verify(ctx: RoundContext) -> None:
 
 
 def raised_in(verified: FinishedChunks) -> list[str]:
-    """How many attempts have no outcome because a verifier of the user's raised on them: a line a kind."""
+    """Notes on attempts without outcome because a function of the user's raised on them: one line per kind of exception."""
     counts: Counter[tuple[str, str, str]] = Counter()
     for row in (row for rows in verified.iter_records(VerifiedAttempt) for row in rows):
         raised = [verdict for verdict in row.verdicts if RAISED in verdict.details]
@@ -56,6 +60,6 @@ def raised_in(verified: FinishedChunks) -> list[str]:
     ]
 
 
-def _why(broken: Sequence[Judged]) -> str:
-    reasons = [v.reason or v.verifier for one in broken for v in one.verdicts if v.outcome is Outcome.ERROR]
+def _example(failed: Sequence[Judged]) -> str:
+    reasons = [v.reason or v.verifier for one in failed for v in one.verdicts if v.outcome is Outcome.ERROR]
     return reasons[0] if reasons else ""

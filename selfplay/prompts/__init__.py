@@ -1,1 +1,1 @@
-"""Floor 1: the prompts that models are given, as pure functions. Nothing is sent from here."""
+"""The prompts that models are given, as pure functions. Nothing is sent from here."""

@@ -1,4 +1,4 @@
-"""Floor 1: the prompt for a second attempt: the task, the failed attempt, and the evidence of what is wrong with it. Pure.
+"""The prompt for a second attempt: the task, the failed attempt, and the evidence of what is wrong with it. Pure.
 
 The evidence is what a user of the program could see: which input failed and what came back, which step does not hold, why a
 judge refused. It never holds the expected value.

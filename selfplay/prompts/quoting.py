@@ -1,4 +1,4 @@
-"""Floor 1: quotes foreign text in a prompt, so that none of it can pose as part of the prompt. Pure.
+"""Quotes foreign text in a prompt, so that none of it can pose as part of the prompt. Pure.
 
 Every line of quoted text begins with `| `, and no other line does; marks that chat templates turn into control tokens are split.
 That protects the frame of a prompt; it does not stop a model from believing the words.

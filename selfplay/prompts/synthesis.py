@@ -1,4 +1,4 @@
-"""Floor 1: the prompts of synthesis, with which a teacher is asked to evolve, solve, write to order, vary, translate or instruct.
+"""The prompts of synthesis, with which a teacher is asked to evolve, solve, write to order, vary, translate or instruct.
 
 Pure. Foreign text is quoted (see `quoting`); the reply is one JSON object, so that talk around it can be told apart.
 """

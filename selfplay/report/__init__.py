@@ -1,4 +1,4 @@
-"""Floor 2: the pages of a run as self-contained HTML with the same numbers as JSON, and the charts in them."""
+"""The pages of a run as self-contained HTML with the same numbers as JSON, and the charts in them."""
 
 from selfplay.report.compare import write_compare
 from selfplay.report.pages import write_report

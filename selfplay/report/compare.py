@@ -1,4 +1,4 @@
-"""Floor 2: the comparison page: runs side by side, with the seeds of one setting drawn together; or the rounds of one run."""
+"""The comparison page: runs side by side, with the seeds of one setting drawn together; or the rounds of one run."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Floor 2: the top of a page: what happened, the best round, and why the run stopped."""
+"""The top of a page: what happened, the best round, and why the run stopped."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Floor 2: from sections to HTML; the only file that imports jinja2. Pages are self-contained, escape all text and run nothing.
+"""From sections to HTML; the only file that imports jinja2. Pages are self-contained, escape all text and run nothing.
 
 The content security policy allows one style sheet, by its hash, and nothing else: no script, no fetch, no form.
 """

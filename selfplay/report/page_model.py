@@ -1,4 +1,4 @@
-"""Floor 2: what a page is made of: sections with charts and tables, and the words for numbers in them."""
+"""What a page is made of: sections with charts and tables, and the words for numbers in them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

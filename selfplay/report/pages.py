@@ -1,4 +1,4 @@
-"""Floor 2: the report of one run: its sections and their order."""
+"""The report of one run: its sections and their order."""
 
 from functools import lru_cache
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Floor 2: sections of the collapse profile: distribution and tails by round, quality against diversity, drift, provenance, alarms."""
+"""Sections of the collapse profile: distribution and tails by round, quality against diversity, drift, provenance, alarms."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""Floor 2: what a page needs of a run folder. A partial or damaged folder gives less, and never an error.
+"""What a page needs of a run folder. A partial or damaged folder gives less, and never an error.
 
 What could not be read is a sentence in `notes`. Only a folder that is not a run at all is refused.
 """

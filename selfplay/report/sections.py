@@ -1,4 +1,4 @@
-"""Floor 2: sections of a run's report: accuracy, from sampled to trained on, examples, set-up."""
+"""Sections of a run's report: accuracy, from sampled to trained on, examples, set-up."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

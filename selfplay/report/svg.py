@@ -1,4 +1,4 @@
-"""Floor 2: charts as plain inline SVG text, for pages that open from disk and load nothing.
+"""Charts as plain inline SVG text, for pages that open from disk and load nothing.
 
 Each function takes plain numbers and returns one `<svg>` element. Put `STYLE` once in the page for light and dark; for
 a file of its own (a picture in a README) pass the element through `standalone`. Lines and points are labelled where

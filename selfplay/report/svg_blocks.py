@@ -1,4 +1,4 @@
-"""Floor 2: charts made of blocks: histogram, funnel and bar matrix. Call them through `selfplay.report.svg`."""
+"""Charts made of blocks: histogram, funnel and bar matrix. Call them through `selfplay.report.svg`."""
 
 import textwrap
 from collections.abc import Mapping, Sequence

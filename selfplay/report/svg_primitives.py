@@ -1,4 +1,4 @@
-"""Floor 2: what every chart is drawn with: palette, escaped tags, numbers as text, scales, axes, labels that do not overlap.
+"""What every chart is drawn with: palette, escaped tags, numbers as text, scales, axes, labels that do not overlap.
 
 Colours stand as presentation attributes (light) and again in `STYLE` (light and dark), so a chart is legible with the
 style sheet and without it. Marks differ by shape and dash as well as by colour. No scripts, no style attributes, no

@@ -1,4 +1,4 @@
-"""Floor 2: the sections of a run's time and of its training curve."""
+"""The sections of a run's time and of its training curve."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Floor 2: one pass over a round's traces: how its attempts ended, what they were about, and a few to read."""
+"""One pass over a round's traces: how its attempts ended, what they were about, and a few to read."""
 
 import hashlib
 import heapq

@@ -1,1 +1,1 @@
-"""Floor 4: what phases run on: a round's context, what a run opens, progress, chunks, ranks and timing."""
+"""What phases run on: a round's context, what a run opens, progress, chunks, ranks and timing."""

@@ -1,8 +1,8 @@
-"""Floor 4: drives a phase's chunks over the ranks: what is pending comes from the folder, who does it from a counter.
+"""Distributes the chunks of a phase over the ranks. The folder says which chunks are pending; a shared counter assigns them.
 
-The seam for other ways of running chunks is three calls: `folder.pending()` says what is to be done, `work(tool, chunk)` makes the
-rows of one chunk and touches nothing else, `folder.write(chunk, rows)` puts them down, whole. Whoever does the work, the chunk
-files are the truth.
+Another way of running chunks needs three calls: `folder.pending()` lists the chunks without a valid file, `work(tool, chunk)`
+computes the rows of one chunk without side effects, and `folder.write(chunk, rows)` writes its file atomically. Only the chunk
+files count; it does not matter which rank wrote them.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,27 +17,28 @@ from selfplay.store import Chunk, ChunkFolder
 
 Json = dict[str, Any]
 Tool = TypeVar("Tool")
-Made = TypeVar("Made", bound=Json | Record)
-"""What a phase makes its rows of."""
+RowType = TypeVar("RowType", bound=Json | Record)
+"""The type of a phase's rows."""
 
 
 def run_chunks(
     name: str,
     folder: ChunkFolder,
     open_tool: Callable[[], AbstractContextManager[Tool]],
-    work: Callable[[Tool, Chunk], list[Made]],
+    work: Callable[[Tool, Chunk], list[RowType]],
     *,
     ranks: Ranks,
     progress: Progress,
-    accepted: Callable[[Made], bool] = lambda row: False,
+    accepted: Callable[[RowType], bool] = lambda row: False,
 ) -> None:
-    """Makes every pending chunk, then DONE. Each rank opens the tool at its first chunk, and frees it before it waits.
+    """Computes every pending chunk, then writes DONE. All ranks call it.
 
-    `accepted` says which rows count as accepted in the progress display.
+    `open_tool` opens what the work needs (a model, the verifiers): each rank does so at its first chunk, and closes it before it
+    waits for the others. `accepted` says which rows count as accepted in the progress display.
     """
     if ranks.broadcast(f"{name}/done", folder.done() is not None):
         return
-    tickets = f"{folder.folder.parent.name}/{name}"  # a counter of its own in every round
+    tickets = f"{folder.folder.parent.name}/{name}"  # each round has its own counter
     ids: list[int] = ranks.broadcast(
         f"{name}/pending", [chunk.id for chunk in folder.pending()] if ranks.is_main else None
     )
@@ -62,15 +63,15 @@ def run_chunks(
 
 
 def plan(members: Sequence[str], size: int, seed: Callable[[int], int], inputs: Callable[[int], str]) -> list[Chunk]:
-    """Consecutive members in chunks of a size; seed and inputs by chunk id."""
+    """Splits members into chunks of `size` consecutive ones. `seed` and `inputs` are called with the id of each chunk."""
     starts = range(0, len(members), size)
     return [Chunk(n, tuple(members[start : start + size]), seed(n), inputs(n)) for n, start in enumerate(starts)]
 
 
 def refuse_outage(name: str, chunk: Chunk, errors: int, total: int, max_share: float, example: str) -> None:
-    """Raises OutageError where too large a share of a chunk failed for reasons of ours: it is then not written."""
+    """Raises OutageError if more than `max_share` of a chunk's items failed through an outage; the chunk is then not written."""
     if total and errors / total > max_share:
         raise OutageError(
-            f"{name}, chunk {chunk.id}: {errors} of {total} items failed on our side ({example}), over verify.max_error_share = "
+            f"{name}, chunk {chunk.id}: {errors} of {total} items failed through an outage ({example}), more than verify.max_error_share = "
             f"{max_share}; fix this and rerun the same command; only this chunk is redone"
         )

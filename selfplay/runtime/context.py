@@ -1,6 +1,8 @@
-"""Floor 4: one round in hand: where it lies, what it starts from, and what its phases work with.
+"""The context of a round: the one argument of every phase, `phase(ctx: RoundContext) -> None`.
 
-Every phase is `phase(ctx: RoundContext) -> None`. It opens what it needs, and what it found is in the files that it wrote.
+It gives a phase the configuration, the parent round and its weights, the round's tasks and seeds, the ranks, and the resources
+(models, verifiers) that it may open. A phase reads the files of earlier phases through `finished` and `at`, and writes its own
+result into the folder `at(PHASE)`; phases pass nothing to each other in memory.
 """
 
 from collections.abc import Callable
@@ -19,41 +21,41 @@ from selfplay.store import Commit, FinishedChunks, RoundState, RunFolder, read_j
 from selfplay.store.run import chain
 
 MAX_ANCHOR_SHARE = 0.95
-"""However often the gate rolls back, so much of the training rows is anchor at most."""
+"""Largest share of the training rows that is anchor, however often the gate has rolled back."""
 
 
 @dataclass
 class RoundContext:
-    """One round in hand, on one rank."""
+    """The round that is being run, on one rank."""
 
     number: int
-    """The round: 0 trains on the anchor, later ones on the student's own work."""
+    """Number of the round. Round 0 trains on the anchor, later ones on the student's own attempts."""
     parent: int | None
-    """The round whose weights it starts from; None in round 0."""
+    """Number of the round whose weights this one starts from; None in round 0."""
     config: Config
     run: RunFolder
     resources: RunResources
     ranks: Ranks
     progress: Progress
     commits: list[Commit]
-    """All rounds committed before it, abandoned ones included."""
+    """All rounds committed before this one, abandoned ones included."""
 
     def at(self, phase: str) -> Path:
         """The working folder of a phase."""
         return self.run.phase(self.number, phase)
 
     def finished(self, phase: str) -> FinishedChunks:
-        """What a chunked phase of this round wrote. Raises StoreError where it is not done."""
+        """The rows that a chunked phase of this round wrote. Raises StoreError if the phase is not done."""
         return FinishedChunks(self.at(phase))
 
     @cached_property
     def chain(self) -> list[Commit]:
-        """The rounds that this one stands on, oldest first, its parent last."""
+        """The ancestors of this round, oldest first, its parent last. Rolled-back rounds are not among them."""
         return chain(self.commits, self.parent)
 
     @cached_property
     def state(self) -> RoundState:
-        """What the round before left for this one."""
+        """The state that the gate of the previous round set for this one."""
         return self.commits[-1].state if self.commits else RoundState()
 
     @property
@@ -64,22 +66,22 @@ class RoundContext:
 
     @cached_property
     def proposed(self) -> dict[str, Task]:
-        """The round's tasks by id, in the order of the ids, with their own checks: drawn and synthesized."""
+        """The round's tasks by id, sorted by id, with their own checks: those that were drawn and those that were synthesized."""
         tasks = [*read_tasks(self.at("propose")), *read_tasks(self.at("synthesize"))]
         return {task.id: task for task in sorted(tasks, key=lambda task: task.id)}
 
     @cached_property
     def tasks(self) -> dict[str, Task]:
-        """The same tasks as they are judged: by their own checks, or as `verify.check` says."""
+        """The same tasks with the checks that judge them: their own, or `verify.check` if it is set."""
         return {name: self.resources.routed(task) for name, task in self.proposed.items()}
 
     @property
     def student(self) -> Path:
-        """The weights that write this round's attempts: the parent's."""
+        """The model folder that samples this round's attempts: that of the parent."""
         return self.run.model(self.parent or 0)
 
     def identity(self, phase: str) -> str:
-        """The hash of the weights that a phase works with: the parent's until training, then the round's own."""
+        """The hash of the weights that a phase uses: the round's own in `evaluate`, the parent's in all phases before."""
         if phase == "evaluate":
             return str(read_json(self.at("train") / "DONE")["weights"])
         return self.commits[self.parent or 0].outputs["model"]
@@ -90,7 +92,7 @@ class RoundContext:
 
     @property
     def sampling(self) -> Sampling:
-        """How attempts are sampled: as configured, and warmer after a roll-back."""
+        """How attempts are sampled: as configured, at a higher temperature after a roll-back."""
         section = self.config.generate
         return Sampling(
             temperature=section.temperature + self.state.temperature_add,
@@ -101,7 +103,7 @@ class RoundContext:
         )
 
     def on_main_rank(self, phase: str, action: Callable[[], None]) -> None:
-        """Plays a phase that rank 0 alone plays, once: not again where it is DONE. All ranks call it and wait for the end."""
+        """Runs `action` on rank 0, unless the phase has its DONE already. All ranks call this and wait for the end."""
         if self.ranks.is_main and not (self.at(phase) / "DONE").is_file():
             self.progress.phase(phase, 1)
             action()
@@ -109,5 +111,5 @@ class RoundContext:
         self.ranks.barrier(phase)
 
     def note(self, text: str) -> None:
-        """Tells a person something about this round."""
+        """Shows the user a note about this round."""
         self.progress.note(f"round {self.number}: {text}")

@@ -1,7 +1,7 @@
-"""Floor 4: the processes of one launch. The only file that uses torch.distributed.
+"""The processes (ranks) of one launch: work tickets, barriers, broadcasts. The only file that uses torch.distributed.
 
-Work is pulled from counters in the process group's store, and waiting is polling that store: a rank that generates
-for an hour sits in no collective and no time-out can kill its peers. One process needs no torch here at all.
+Ranks take work by counters in the process group's store, and wait by polling that store. So a rank may sample for an hour without
+a collective of the others timing out. A single process does not import torch here.
 """
 
 import json
@@ -16,13 +16,13 @@ from selfplay.errors import ConfigError
 LOG = logging.getLogger("selfplay")
 POLL_SECONDS = 0.05
 HEARTBEAT_SECONDS = 30.0
-"""How often a waiting rank says who is missing."""
+"""Interval at which a waiting rank logs which ranks are missing."""
 GROUP_HOURS = 24
-"""Time-out of the process group: a slow rank is waited for, the launcher ends the others when one dies."""
+"""Time-out of the process group. It is long because a slow rank is waited for; if a rank dies, the launcher ends the others."""
 
 
 class Ranks:
-    """One process alone; base of the launched kind. Counters live in memory."""
+    """A single process; also the base of `LaunchedRanks`. Its counters are in memory."""
 
     rank = 0
     world_size = 1
@@ -33,25 +33,25 @@ class Ranks:
 
     @property
     def is_main(self) -> bool:
-        """True on rank 0, which alone decides and writes what is not a chunk."""
+        """True on rank 0, which alone makes decisions and writes all files but chunks."""
         return self.rank == 0
 
     def next_ticket(self, name: str) -> int:
-        """The next ticket 0, 1, 2, ... of a counter, never given twice in one launch."""
+        """The next value 0, 1, 2, ... of a named counter; no two calls in one launch get the same value."""
         self._counters[name] = self._counters.get(name, -1) + 1
         return self._counters[name]
 
     def barrier(self, name: str) -> None:
-        """Returns when every rank has called it with this name; all ranks pass the same names in the same order."""
+        """Returns once every rank has called it with this name. All ranks pass the same names in the same order."""
 
     def broadcast(self, name: str, value: Any = None) -> Any:
-        """Rank 0's JSON value, on every rank."""
+        """Returns rank 0's `value`, a JSON value, on every rank."""
         return value
 
     def any_rank_requests(self, name: str, wanted: bool, turn: int) -> bool:
-        """Whether to act now, on what any rank may want: every rank is told so in the same turn, all of one turn or none.
+        """Whether any rank has requested an action. All ranks get the same answer in the same turn, so that they act together.
 
-        Called once a turn by ranks of which none is more than a turn ahead of another, as in data-parallel training.
+        Each rank calls it once per turn, and no rank is more than one turn ahead of another, as in data-parallel training.
         """
         return wanted
 
@@ -60,7 +60,7 @@ class Ranks:
 
 
 class LaunchedRanks(Ranks):
-    """One of several processes that a launcher started and that joined through accelerate."""
+    """One of several processes that a launcher started; they join through accelerate."""
 
     def __init__(self, device: str) -> None:
         from datetime import timedelta
@@ -70,7 +70,7 @@ class LaunchedRanks(Ranks):
 
         super().__init__()
         cpu = device == "cpu" or not torch.cuda.is_available()
-        if cpu:  # later readers of the environment (TRL's arguments among them) must come to the same answer
+        if cpu:  # code that reads the environment later, such as TRL's arguments, must also choose the CPU
             os.environ["ACCELERATE_USE_CPU"] = "true"
         state = PartialState(cpu=cpu, timeout=timedelta(hours=GROUP_HOURS))
         self.rank, self.world_size = state.process_index, state.num_processes
@@ -86,7 +86,7 @@ class LaunchedRanks(Ranks):
         base = torch.distributed.distributed_c10d._get_default_store()
         self._store = torch.distributed.PrefixStore(  # type: ignore[attr-defined]
             f"selfplay/{nonce}", base
-        )  # a launch never sees another's tickets
+        )  # the keys of each launch and restart are separate
         self._uses: dict[str, int] = {}
 
     def next_ticket(self, name: str) -> int:
@@ -95,16 +95,16 @@ class LaunchedRanks(Ranks):
         return int(self._store.add(f"claim/{name}", 1)) - 1
 
     def barrier(self, name: str) -> None:
-        """See `Ranks.barrier`; sleeps on a counter, outside any collective, and names who is missing."""
+        """See `Ranks.barrier`; polls a counter instead of entering a collective, and logs which ranks are missing."""
         key = self._fresh("barrier", name)
         self._store.set(f"{key}/{self.rank}", "here")
         self._store.add(key, 1)
-        started = spoken = time.monotonic()
+        started = logged = time.monotonic()
         while int(self._store.add(key, 0)) < self.world_size:
             time.sleep(POLL_SECONDS)
-            if time.monotonic() - spoken > HEARTBEAT_SECONDS:
-                spoken = time.monotonic()
-                LOG.warning("rank %d waits at %s for %.0f s: %s", self.rank, name, spoken - started, self._missing(key))
+            if time.monotonic() - logged > HEARTBEAT_SECONDS:
+                logged = time.monotonic()
+                LOG.warning("rank %d waits at %s for %.0f s: %s", self.rank, name, logged - started, self._missing(key))
 
     def broadcast(self, name: str, value: Any = None) -> Any:
         """See `Ranks.broadcast`."""
@@ -117,7 +117,7 @@ class LaunchedRanks(Ranks):
         return json.loads(self._store.get(key).decode())
 
     def any_rank_requests(self, name: str, wanted: bool, turn: int) -> bool:
-        """See `Ranks.any_rank_requests`: whoever is first to want it names the turn after next, which no rank has reached."""
+        """See `Ranks.any_rank_requests`: the first rank that requests it chooses the turn after next, which no rank has reached yet."""
         key = f"agree/{name}"
         if wanted:
             self._store.compare_set(key, "", str(turn + 2))
@@ -129,31 +129,31 @@ class LaunchedRanks(Ranks):
             self._group.destroy_process_group()
 
     def _fresh(self, kind: str, name: str) -> str:
-        """A key used once: the same name may come again later in the launch."""
+        """A key that is used once, since the same name may be used again later in the launch."""
         self._uses[f"{kind}/{name}"] = use = self._uses.get(f"{kind}/{name}", 0) + 1
         return f"{kind}/{name}/{use}"
 
     def _missing(self, key: str) -> str:
-        gone = [rank for rank in range(self.world_size) if not self._store.check([f"{key}/{rank}"])]
-        return "missing " + ", ".join(f"rank {rank} ({self._last_seen(rank)})" for rank in gone)
+        missing = [rank for rank in range(self.world_size) if not self._store.check([f"{key}/{rank}"])]
+        return "missing " + ", ".join(f"rank {rank} ({self._last_seen(rank)})" for rank in missing)
 
     def _last_seen(self, rank: int) -> str:
         if not self._store.check([f"seen/{rank}"]):
-            return "has taken no work yet"
+            return "has taken no work"
         when, _, what = self._store.get(f"seen/{rank}").decode().partition(" ")
         return f"took work of {what} {time.time() - float(when):.0f} s ago"
 
 
 def join(ranks: int | None = None, device: str = "auto", environment: Mapping[str, str] = os.environ) -> Ranks:
-    """Joins the launch this process belongs to, or stands alone.
+    """Joins the launch that this process belongs to; without a launcher, returns a single process.
 
-    `ranks` is what the configuration demands; None takes what is there. Raises ConfigError where that differs, where
-    a rank did not join, and under an FSDP or DeepSpeed launch, which the loop cannot run in one process.
+    `ranks`: the number of processes that the configuration requires; None accepts any. Raises ConfigError if another number was
+    started, if a rank did not join, or under an FSDP or DeepSpeed launch, under which the loop cannot train.
     """
     for flag, name in (("ACCELERATE_USE_FSDP", "FSDP"), ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed")):
         if environment.get(flag, "").lower() in ("1", "true"):
             raise ConfigError(
-                f"launch: {name} is on, which this loop cannot train under yet; use the shipped accelerate_config.yaml"
+                f"launch: {name} is on, and the loop cannot train under it; use the shipped accelerate_config.yaml"
             )
     started = int(environment.get("WORLD_SIZE", "1"))
     if ranks is not None and ranks != started:

@@ -1,6 +1,6 @@
-"""Floor 4: what a phase tells the outside while it works, and how the outside tells it to stop.
+"""Reports the progress of phases to a listener, and carries the request to stop.
 
-A phase knows neither terminal nor W&B: it reports to a Watch, and asks it after each chunk whether to go on.
+A phase knows neither terminal nor W&B: it reports to its `Progress`, and calls `check_stop` after each chunk.
 """
 
 import time
@@ -16,46 +16,46 @@ Listener = Callable[[str, dict[str, Any]], None]
 
 
 class Progress:
-    """Progress out, stop in, and the time spent inside the parts that a round is for."""
+    """Passes progress events to the listener, holds the request to stop, and counts the time spent in a phase's actual work."""
 
     def __init__(self, listener: Listener | None = None) -> None:
         self._listener = listener
         self.stop_requested = False
         self.busy: dict[str, float] = {}
-        """Seconds inside `model.generate`, `trainer.train` and `Executor.run`, by phase, since the last `take_busy`."""
+        """Seconds of actual work (sampling, training, running programs) by phase, since the last `pop_timings`."""
 
     def round(self, number: int) -> None:
         """A round begins."""
-        self._say("round", number=number)
+        self._emit("round", number=number)
 
     def phase(self, name: str, total: int, done: int = 0) -> None:
-        """A phase begins: so many items, so many of them done by an earlier start."""
-        self._say("phase", name=name, total=total, done=done)
+        """A phase begins. `total`: its number of items; `done`: how many of them an earlier start has finished."""
+        self._emit("phase", name=name, total=total, done=done)
 
     def total(self, total: int, done: int) -> None:
-        """How many items the phase has turns out only now: so many, so many of them done."""
-        self._say("total", total=total, done=done)
+        """Corrects the number of items of the current phase, and how many of them are done."""
+        self._emit("total", total=total, done=done)
 
     def advance(self, items: int, accepted: int = 0) -> None:
-        """Items are done; `accepted` of them passed, where that is known."""
-        self._say("advance", items=items, accepted=accepted)
+        """`items` more are done; `accepted` of them passed, if the phase knows that."""
+        self._emit("advance", items=items, accepted=accepted)
 
     def end(self, name: str) -> None:
-        """A phase is over."""
-        self._say("end", name=name)
+        """A phase ends."""
+        self._emit("end", name=name)
 
     def note(self, text: str) -> None:
-        """A line worth a person's reading."""
-        self._say("note", text=text)
+        """Shows a line to the user."""
+        self._emit("note", text=text)
 
     def check_stop(self) -> None:
-        """Raises Interrupted once somebody has asked for a stop; called where nothing is half done."""
+        """Raises Interrupted if a stop was requested. Phases call it when all their work is saved."""
         if self.stop_requested:
-            raise Interrupted("interrupted: the work in hand is saved; run the same command to go on")
+            raise Interrupted("interrupted: all finished work is saved; run the same command to resume")
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """Counts the time of its body as the phase's own work, not as overhead of the loop."""
+        """Counts the time of its body as actual work of the phase; the rest is overhead of the loop."""
         started = time.perf_counter()
         try:
             yield
@@ -63,14 +63,14 @@ class Progress:
             self.count(name, time.perf_counter() - started)
 
     def count(self, name: str, seconds: float) -> None:
-        """Counts seconds as the phase's own work, where `inside` would count too much."""
+        """Adds seconds of actual work, for a phase in which `timed` would count too much."""
         self.busy[name] = self.busy.get(name, 0.0) + seconds
 
     def pop_timings(self) -> dict[str, float]:
-        """The counted seconds, and starts anew."""
+        """Returns the counted seconds by phase and resets them."""
         busy, self.busy = self.busy, {}
         return busy
 
-    def _say(self, event: str, **figures: Any) -> None:
+    def _emit(self, event: str, **figures: Any) -> None:
         if self._listener is not None:
             self._listener(event, figures)

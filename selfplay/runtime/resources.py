@@ -1,4 +1,4 @@
-"""Floor 4: opens what phases work with, as the configuration names it: source, student, sampler, verifiers, screen."""
+"""Opens the resources that the configuration names: task source, student, sampler, teacher, verifiers, screen."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -34,9 +34,9 @@ LOG = logging.getLogger("selfplay")
 
 
 class RunResources:
-    """What a run needs from outside, opened when first asked for. `folder` is where relative paths count from.
+    """The resources of a run; each is opened at its first use. Relative paths count from `folder`, the configuration's.
 
-    `note`: told of what a person should read, such as an exception of a verifier of theirs.
+    `run`: the run folder. `note`: called with lines for the user, such as an exception that their own verifier raised.
     """
 
     def __init__(
@@ -52,35 +52,36 @@ class RunResources:
     def source(self) -> Source:
         """The task source."""
         config = self.config
-        found: Source = config.tasks.open(
+        source: Source = config.tasks.open(
             seed=config.seed, eval_seed=config.eval.seed, folder=self.folder, fault_of=self._fault_of
         )
-        return found
+        return source
 
     @cached_property
     def student_section(self) -> StudentSettings:
-        """How the student is made: a model folder beside the config is found from any directory."""
+        """The settings of the student, with relative paths made absolute."""
         return self.config.student.located(self.folder)
 
     @property
     def student_engine(self) -> EngineSettings:
-        """What samples the student: the engine of its attempts where that is the student, otherwise this process."""
+        """The engine that samples the student: `generate.backend` if that is the student, otherwise this process."""
         writer = self.config.generate.backend
         engine: EngineSettings = writer if writer.is_student else ENGINES.default_settings("student")
         return engine
 
     @property
     def threads(self) -> int | None:
-        """CPU threads of this rank."""
+        """CPU threads of this rank; None leaves the choice to torch."""
         if self.config.launch.threads is not None:
             return self.config.launch.threads
         return max(1, usable_cores() // self.ranks.local_world_size) if self.ranks.world_size > 1 else None
 
     @contextmanager
     def student(self, model: Path, identity: str, *, keep: bool = False) -> Iterator[Backend]:
-        """The student with the weights of a model folder, whose hash is `identity`, in the engine that samples it.
+        """Opens the student with the weights of a model folder, whose hash is `identity`, in the engine that samples it.
 
-        With `keep` an engine that holds the weights stays open for whoever asks for the same ones next, until `release`.
+        With `keep`, an engine that holds the weights in memory stays open until `release`, and the next call for the same weights
+        gets it.
         """
         known, self._kept = self._kept, None
         if known is not None and known[0] == identity:
@@ -97,24 +98,24 @@ class RunResources:
                 self._kept = identity, backend, stack.pop_all()
 
     def release(self) -> None:
-        """Frees the memory of a student that was kept; safe to call twice."""
+        """Closes a student that was kept in memory; may be called twice."""
         known, self._kept = self._kept, None
         if known is not None:
             known[2].close()
 
     def encoder(self, model: Path) -> Encoder:
-        """Text to the token ids of a model folder's tokenizer."""
+        """Encodes text with the tokenizer of a model folder."""
         encoder: Encoder = self.student_section.encoder(model)
         return encoder
 
     def sampler(self, model: Path, identity: str) -> AbstractContextManager[Backend]:
-        """Who writes the training attempts: the student with these weights, or what generate.backend names."""
+        """Opens the engine that writes the training attempts: the student with these weights, or what `generate.backend` names."""
         writer = self.config.generate.backend
         return self.student(model, identity) if writer.is_student else WithoutTokens(self._open(writer))
 
     @property
     def origin(self) -> Literal["student", "teacher"]:
-        """Who writes the training attempts, in a word."""
+        """Whether the student or a teacher writes the training attempts."""
         return self.config.generate.backend.origin
 
     def _open(self, engine: EngineSettings, student: Weights | None = None) -> Backend:
@@ -126,7 +127,7 @@ class RunResources:
         return backend
 
     def spent(self) -> dict[str, float]:
-        """All that servers were paid by this run so far, as `cost/` keys; {} where none was asked."""
+        """Tokens, money and requests that this run has spent on servers so far, as `cost/` keys; {} if it has used none."""
         place = self.run / "replies.db"
         if not place.is_file():
             return {}
@@ -143,22 +144,22 @@ class RunResources:
         }
 
     def routed(self, task: Task) -> Task:
-        """A training task as it is judged: by its own check, or as verify.check says."""
+        """A training task with the check that judges it: its own, or `verify.check` if it is set."""
         return routed(task, self.config.verify.check)
 
     @cached_property
     def kinds(self) -> set[str]:
-        """Types of verifiers that the run's tasks name."""
+        """The types of verifiers that the run's tasks name."""
         fixed = self.source.fixed
         own, synthesis = [*fixed.anchor, *self.source.pool], self.config.propose.synthesize
         kinds = check_types([*map(self.routed, own), *fixed.dev, *fixed.test])
         return kinds if synthesis is None else kinds | synthesis.check_types(check_types([*own, *fixed.dev]))
 
     def check_tasks(self) -> int:
-        """Raises DataError where a row of the task files is no sound task, all at once; needs neither model nor sandbox.
+        """Checks every task of the task files, without model and sandbox; must be called before anything else opens the source.
 
-        Returns how many golds were left untried, since reading them with the symbolic worker took too long. To be called before
-        anything else that opens the source. Raises ConfigError where verify.check is not sound, or a judge is needed and missing.
+        Returns the number of gold answers that were not checked because the symbolic worker took too long. Raises DataError with
+        all faulty rows at once, and ConfigError if `verify.check` is faulty, or if a judge is needed and not configured.
         """
         from selfplay.verify.faults import fault_of, golds_of, unparsed_golds
 
@@ -180,12 +181,12 @@ class RunResources:
         return untried
 
     def check_set_up(self) -> None:
-        """Raises before any model is loaded where a task is not sound, or needs a verifier that cannot be had."""
+        """Checks the set-up before any model is loaded. Raises if a task is faulty or needs a verifier that is not available."""
         if untried := self.check_tasks():
-            LOG.warning("%d answers of the tasks were not tried with the symbolic worker: it took too long", untried)
+            LOG.warning("%d answers of the tasks were not checked by the symbolic worker, which took too long", untried)
         if self.config.tasks.evaluation_only:
             raise ConfigError(
-                f"tasks.source is {self.config.tasks.source}, an evaluation set: it is for `selfplay check`, never trained on; "
+                f"tasks.source is {self.config.tasks.source}, an evaluation set, which no run may train on (`selfplay check` reads it); "
                 "name a source with training tasks"
             )
         for kind in sorted(self.kinds):
@@ -194,24 +195,26 @@ class RunResources:
         if self.config.phase_subprocess:  # each phase has a process of its own for them
             self.functions.close()
         self.check_replies()
-        if any(verifier_class(kind).needs_sandbox for kind in self.kinds):  # a judge's model is not loaded for this
+        if any(
+            verifier_class(kind).needs_sandbox for kind in self.kinds
+        ):  # without the judge, whose model need not be loaded
             with self.checkers():
                 pass
 
     def check_replies(self) -> None:
-        """Raises DataError where recorded attempts, or texts to start from, cannot be read."""
+        """Raises DataError if the recorded attempts, or the texts for `instruct`, cannot be read."""
         self.config.generate.backend.check(self.folder)
         _ = self._texts
 
     @contextmanager
     def verifiers(self) -> Iterator[Mapping[str, Verifier]]:
-        """All verifiers by type; the sandbox is started only where a task of the source runs code."""
+        """Opens all verifiers, by type; the sandbox is started only if a task runs code."""
         with self._opened(None) as opened:
             yield opened.primary
 
     @cached_property
     def texts(self) -> list[tuple[str, str]]:
-        """(id, text) of the good texts that `instruct` starts from; empty where there are none."""
+        """(id, text) of the texts from which `instruct` writes tasks; empty if none are configured."""
         rows = self._texts.rows if self._texts is not None else ()
         return [(str(row.get("id", where)), str(row.get("text", ""))) for where, row in rows]
 
@@ -223,19 +226,19 @@ class RunResources:
         return None if synthesis is None or synthesis.texts is None else read_table(synthesis.texts, self.folder)
 
     def teacher(self) -> AbstractContextManager[Backend | None]:
-        """The teacher of `propose.synthesize`; None where none is configured."""
+        """Opens the teacher of `propose.synthesize`; gives None if none is configured."""
         synthesis = self.config.propose.synthesize
         if synthesis is None or synthesis.teacher is None:
             return nullcontext()
         return self._open(synthesis.teacher.backend)
 
     def checkers(self) -> AbstractContextManager[VerifierSet]:
-        """All verifiers but the judge, whose model is not loaded and whose server is not asked."""
+        """Opens all verifiers but the judge: no model is loaded, and no server is asked."""
         kinds = {kind for kind in self.kinds if not verifier_class(kind).needs_judge}
         return open_verifiers(kinds, self._options(self.config.audit))
 
     def auditors(self) -> AbstractContextManager[VerifierSet]:
-        """The verifiers, and the stronger ones that the audit checks them with."""
+        """Opens the verifiers, and the stronger ones with which the audit checks them."""
         return self._opened(self.config.audit)
 
     def _opened(self, audit: Audit | None) -> AbstractContextManager[VerifierSet]:
@@ -257,18 +260,18 @@ class RunResources:
 
     @cached_property
     def functions(self) -> "PythonFunction":
-        """The one process of this rank in which the user's functions judge: what they keep lives as long as the run."""
+        """The process of this rank in which the user's functions judge; it lives as long as the run, and so does their state."""
         from selfplay.verify.python_function import PythonFunction
 
-        return PythonFunction(self.folder, self.config.verify.custom_seconds, self._say)
+        return PythonFunction(self.folder, self.config.verify.custom_seconds, self._note_once)
 
-    def _say(self, kind: str, text: str) -> None:
-        """Says what a function of the user's raised, once a kind and launch: the rank that meets a kind first says it."""
+    def _note_once(self, kind: str, text: str) -> None:
+        """Notes an exception that a function of the user's raised: each kind once per launch, by the first rank that meets it."""
         if self.ranks.next_ticket(f"raised/{digest(kind)}") == 0:
             self._note(text)
 
     def _sandbox(self) -> "AbstractContextManager[Executor]":
-        """The one sandbox of this process: starting it costs more than a small phase's work in it."""
+        """The sandbox of this process. It is shared, since starting one costs more than a small phase uses it."""
         from selfplay.sandbox import Executor
 
         if self._executor is None:
@@ -278,7 +281,7 @@ class RunResources:
         return nullcontext(self._executor)
 
     def close(self) -> None:
-        """Ends the sandbox and the process of the user's functions, and frees the student; safe to call twice."""
+        """Closes the sandbox, the process of the user's functions and the student; may be called twice."""
         self.release()
         self.functions.close()
         executor, self._executor = self._executor, None
@@ -287,13 +290,13 @@ class RunResources:
 
     @cached_property
     def screen(self) -> Screen | None:
-        """Flags attempts that repeat an evaluation task or hold personal data; None where there is nothing to look for."""
+        """Flags attempts that repeat an evaluation task or contain personal data; None if neither is searched for."""
         section, fixed = self.config.curate, self.source.fixed
         held_out, training = (*fixed.dev, *fixed.test), (*fixed.anchor, *self.source.pool)
         return screen_of(self.config.tasks.templated, section.decontaminate, section.privacy, held_out, training)
 
     def fingerprint_files(self) -> dict[str, str]:
-        """Content hashes of every file that the run's results depend on."""
+        """The sha256 of every file that the run's results depend on, by its name in the fingerprint."""
         from selfplay.store import sha256_of
 
         files = dict(self.source.fixed.files)

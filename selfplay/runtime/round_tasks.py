@@ -1,4 +1,4 @@
-"""Floor 4: the tasks of a round on disk: one JSON line a task, sorted by id, beside the DONE of the phase that wrote them."""
+"""Reads and writes the tasks of a round: `tasks.jsonl` in the folder of propose and of synthesize, sorted by id."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +10,12 @@ FILE = "tasks.jsonl"
 
 
 def write_tasks(folder: Path, tasks: Sequence[Task]) -> None:
-    """Writes the tasks of a phase, sorted by id; the file is there whole or not at all."""
+    """Writes the tasks of a phase, sorted by id; the write is atomic."""
     write_lines(folder / FILE, [task.to_line().encode() for task in sorted(tasks, key=lambda task: task.id)])
 
 
 def read_tasks(folder: Path) -> list[Task]:
-    """The tasks that a phase wrote; none where it has no such file. Raises StoreError where the file is broken."""
+    """The tasks that a phase wrote; empty if it wrote no file. Raises StoreError if the file is broken."""
     return read_lines(folder / FILE, _parsed) if (folder / FILE).is_file() else []
 
 
@@ -23,5 +23,5 @@ def _parsed(lines: Sequence[bytes]) -> list[Task]:
     tasks = [Task.from_line(line) for line in lines]
     names = [task.id for task in tasks]
     if names != sorted(set(names)):
-        raise ValueError("tasks are not in the order of their ids, each once")
+        raise ValueError("its tasks are not sorted by id, or an id occurs twice")
     return tasks

@@ -1,4 +1,4 @@
-"""Floor 4: attempts, as several phases make and read them."""
+"""Samples completions and turns them into attempts, for all phases that sample."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -8,22 +8,24 @@ from selfplay.records import Attempt, Completion, Request, Sampling
 
 Origin = Literal["student", "teacher"]
 RETRIES = 1
-"""How often completions that failed on our side are asked again, before their share counts."""
+"""How often completions that failed through an outage are requested once more."""
 
 
 def complete_all(
     backend: Backend, requests: Sequence[Request], n: int, sampling: Sampling, seed: int
 ) -> list[list[Completion]]:
-    """n completions a request; those that failed on our side are asked once more."""
-    found = backend.complete(requests, n=n, sampling=sampling, seed=seed)
+    """Returns n completions for each request; those that failed through an outage are requested once more."""
+    completions = backend.complete(requests, n=n, sampling=sampling, seed=seed)
     for _ in range(RETRIES):
-        broken = [i for i, row in enumerate(found) if any(c.finish_reason == "error" for c in row)]
-        if not broken:
+        failed = [i for i, row in enumerate(completions) if any(c.finish_reason == "error" for c in row)]
+        if not failed:
             break
-        again = backend.complete([requests[i] for i in broken], n=n, sampling=sampling, seed=seed)
-        for i, row in zip(broken, again, strict=True):
-            found[i] = [new if old.finish_reason == "error" else old for old, new in zip(found[i], row, strict=True)]
-    return found
+        retried = backend.complete([requests[i] for i in failed], n=n, sampling=sampling, seed=seed)
+        for i, row in zip(failed, retried, strict=True):
+            completions[i] = [
+                new if old.finish_reason == "error" else old for old, new in zip(completions[i], row, strict=True)
+            ]
+    return completions
 
 
 def attempt_of(
@@ -36,7 +38,7 @@ def attempt_of(
     round: int,
     origin: Origin = "student",
 ) -> Attempt:
-    """The record of one completion. `sampler`: the Sampling it was drawn with, as JSON."""
+    """The attempt with the text and token ids of one completion. `sampler`: its Sampling as JSON."""
     return Attempt(
         task_id=task_id,
         attempt=number,

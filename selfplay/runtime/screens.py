@@ -1,4 +1,4 @@
-"""Floor 4: the screen of a run or a dataset: held-out tasks and personal data looked for in its attempts."""
+"""Builds the screen of a run or a data set: a search of its attempts for held-out tasks and for personal data."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,7 +7,7 @@ from selfplay.curate.screening import Screening
 from selfplay.records import Task, Trace
 
 Screen = Callable[[Sequence[Trace]], Screening]
-"""Flags attempts by id: `contaminated` or `privacy`, with a note on each that repeats a held-out task."""
+"""Flags attempts by id as `contaminated` or `privacy`, with a note on each that repeats a held-out task."""
 
 
 def screen_of(
@@ -17,10 +17,10 @@ def screen_of(
     held_out: Sequence[Task],
     training: Sequence[Task],
 ) -> Screen | None:
-    """The screen; None where there is nothing to look for. `privacy`: off or drop.
+    """The screen; None if it would search for nothing.
 
-    `templated`: whether the source writes all prompts from one template; it keeps held-out tasks apart itself then, since a
-    search for shared text would hit every attempt.
+    `templated`: whether the source writes all prompts from one template. Such a source keeps held-out tasks apart itself, since a
+    search for shared text would flag every attempt. `section`: which rules count as evaluation text. `privacy`: off or drop.
     """
     searched = bool(section.wanted) and not templated
     private = privacy != "off" and not templated

@@ -1,4 +1,4 @@
-"""Floor 4: how long phases took, over all starts of a run, and how much of it was the work itself."""
+"""Measures how long the phases take over all starts of a run, and how much of that is actual work."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -11,9 +11,9 @@ from selfplay.store import read_json, write_json
 
 @contextmanager
 def timed(folder: Path, progress: Progress, *, write: bool) -> Iterator[None]:
-    """Adds the body's wall seconds, and those inside the work proper, to the phase's `time.json`.
+    """Adds the wall time of its body, and the part of it that is actual work, to the phase's `time.json`, in seconds.
 
-    A killed start leaves no figure: what it did not finish is not counted.
+    The time of a start that was killed is not counted.
     """
     started = time.perf_counter()
     progress.pop_timings()
@@ -25,12 +25,12 @@ def timed(folder: Path, progress: Progress, *, write: bool) -> Iterator[None]:
 
 
 def read_times(folders: Sequence[Path]) -> dict[str, float]:
-    """`time/` keys of a round: seconds a phase, in all, inside the work proper, and the overhead's share."""
-    found = {folder.name: read_json(folder / "time.json") for folder in folders if (folder / "time.json").is_file()}
-    total = sum(row["seconds"] for row in found.values())
-    busy = sum(row["busy"] for row in found.values())
+    """The `time/` metrics of a round: seconds per phase, in total, of actual work, and the share of overhead."""
+    times = {folder.name: read_json(folder / "time.json") for folder in folders if (folder / "time.json").is_file()}
+    total = sum(row["seconds"] for row in times.values())
+    busy = sum(row["busy"] for row in times.values())
     return {
-        **{f"time/{name}_seconds": round(row["seconds"], 3) for name, row in found.items()},
+        **{f"time/{name}_seconds": round(row["seconds"], 3) for name, row in times.items()},
         "time/round_seconds": round(total, 3),
         "time/work_seconds": round(busy, 3),
         "time/overhead_share": round(1 - busy / total, 4) if total else 0.0,

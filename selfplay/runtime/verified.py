@@ -1,4 +1,4 @@
-"""Floor 4: verdicts and corrections, as several phases ask for them and read them."""
+"""Judges attempts, and reads verdicts and corrections, for all phases that do so."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,29 +12,29 @@ from selfplay.verify.python_function import RAISED
 
 Verifiers = Mapping[str, Verifier]
 RETRIES = 1
-"""How often attempts whose verdict is `error` are judged again, before their share counts."""
+"""How often attempts whose verdict is `error` are judged once more."""
 COPY = "copy/1"
-"""The verifier's name on corrections that repeat what they correct."""
+"""Name of the verifier in the verdict on a correction that repeats the attempt it corrects."""
 
 
 def verify_with_retry(tasks: Sequence[Task], attempts: Sequence[Attempt], verifiers: Verifiers) -> list[Judged]:
-    """Judges, and judges once more what came out as `error` by an outage."""
+    """Judges attempts; those that an outage left as `error` are judged once more."""
     judged = verify(tasks, attempts, verifiers)
     for _ in range(RETRIES):
-        broken = [i for i, one in enumerate(judged) if is_outage(one)]
-        if not broken:
+        failed = [i for i, one in enumerate(judged) if is_outage(one)]
+        if not failed:
             break
-        again = verify([tasks[i] for i in broken], [attempts[i] for i in broken], verifiers)
-        for i, one in zip(broken, again, strict=True):
+        retried = verify([tasks[i] for i in failed], [attempts[i] for i in failed], verifiers)
+        for i, one in zip(failed, retried, strict=True):
             judged[i] = one
     return judged
 
 
 def is_outage(judged: Judged) -> bool:
-    """Whether an attempt has no outcome because something of ours was down: asked again it may have one.
+    """Whether an attempt has no outcome because of an outage (a sandbox, server or worker failed), so that a retry may succeed.
 
-    A verifier of the user's that raised on the attempt (`RAISED` in its details) would raise again: that is an error of this
-    one attempt, which is counted and shown, and no reason to stop.
+    A function of the user's that raised on the attempt (`RAISED` in the verdict's details) would raise again. That is an error of
+    this attempt, which is counted and shown, and no outage.
     """
     if judged.outcome is not Outcome.ERROR:
         return False
@@ -43,7 +43,7 @@ def is_outage(judged: Judged) -> bool:
 
 
 class VerifiedAttempt(Record):
-    """What a chunk keeps of one judged attempt."""
+    """The row that a chunk keeps of one judged attempt."""
 
     task_id: str
     attempt: int
@@ -54,7 +54,7 @@ class VerifiedAttempt(Record):
 
     @classmethod
     def of(cls, attempt: Attempt, judged: Judged) -> "VerifiedAttempt":
-        """Of an attempt and what was said of it."""
+        """Builds the row from an attempt and its verdicts."""
         return cls(
             task_id=attempt.task_id,
             attempt=attempt.attempt,
@@ -65,13 +65,13 @@ class VerifiedAttempt(Record):
 
 
 def row_of(attempt: Attempt, judged: Judged) -> Json:
-    """The same as JSON, for rows that keep more."""
+    """The same row as JSON, for phases that add columns."""
     return VerifiedAttempt.of(attempt, judged).model_dump(mode="json")
 
 
 @dataclass(frozen=True)
 class Corrected:
-    """A correction as it was made: what was asked, what came, and what the verifiers say."""
+    """A correction: its request, the new attempt, and the verdicts on it."""
 
     asked: Request
     attempt: Attempt
@@ -79,7 +79,7 @@ class Corrected:
 
 
 def read_corrections(corrected: FinishedChunks) -> Iterator[list[Corrected]]:
-    """The corrections, chunk by chunk."""
+    """The corrections of a finished phase `correct`, chunk by chunk."""
     for rows in corrected.iter_json():
         yield [
             Corrected(

@@ -1,4 +1,4 @@
-"""Floor 2: what a run keeps on disk. Every file is written as a whole (temporary file, fsync, rename) or not at all.
+"""What a run keeps on disk. Every file is written as a whole (temporary file, fsync, rename) or not at all.
 
 `files` reads and writes files, `chunks` holds the working folder of a phase, `lease` keeps a second driver out, `run` is the run
 folder with its rounds and their COMMITs, and `traces` the parquet files. No module here knows the phases.

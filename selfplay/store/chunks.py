@@ -1,4 +1,4 @@
-"""Floor 2: the work of a phase in chunks. The file of a chunk is there and matches its chunk, or the chunk is pending.
+"""The work of a phase in chunks. The file of a chunk is there and matches its chunk, or the chunk is pending.
 
 A file is JSON Lines: a head with the chunk's key, the rows, and a tail with their number and hash. A file that is torn, edited, or
 made for other work counts as missing, and is made again. The phase's DONE lists the number and the hash of each chunk's rows, so

@@ -1,4 +1,4 @@
-"""Floor 2: a file is written whole or not at all: beside its place, synced to the disk, then renamed into it."""
+"""A file is written whole or not at all: beside its place, synced to the disk, then renamed into it."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Floor 2: a lease that lets one driver at a time into a run folder. It is renewed while the run lives, and taken over once stale.
+"""A lease that lets one driver at a time into a run folder. It is renewed while the run lives, and taken over once stale.
 
 A holder that died on this machine is recognised at once; one on another machine (a job that was requeued elsewhere) once its last
 renewal is older than STALE_SECONDS.

@@ -1,4 +1,4 @@
-"""Floor 2: the run folder: its config and fingerprint, its rounds with their COMMITs, and the chain of parents.
+"""The run folder: its config and fingerprint, its rounds with their COMMITs, and the chain of parents.
 
 A round exists once its COMMIT does. Everything else below `rounds/NNN` is unfinished work, or belongs to a committed round.
 """

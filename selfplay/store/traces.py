@@ -1,4 +1,4 @@
-"""Floor 2: traces.parquet, train.parquet, pairs.parquet. The only file that imports pyarrow. Explicit schemas, zstd."""
+"""The parquet files of a round: traces.parquet, train.parquet, pairs.parquet. The only file that imports pyarrow. Explicit schemas, zstd."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

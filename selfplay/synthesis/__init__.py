@@ -1,4 +1,4 @@
-"""Floor 5: synthesis of tasks and traces. A method asks a teacher (or none), filters the replies and reports what became of each.
+"""Synthesis of tasks and traces. A method asks a teacher (or none), filters the replies and reports what became of each.
 
 A method takes records and a `Backend` and returns a `MethodResult`: tasks with a check, a reference and their parents, and every
 refused reply with a reason. The filters are pure functions (`task_filters`, `solution_filters`, `translation`, `formulas`);

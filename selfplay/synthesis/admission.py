@@ -1,4 +1,4 @@
-"""Floor 5: admits a synthesized task only where its verifier works: the reference passes, wrong programs fail, solvers agree.
+"""Admits a synthesized task only where its verifier works: the reference passes, wrong programs fail, solvers agree.
 
 Tests that a teacher wrote may be wrong, so they are tested themselves. For code: the reference passes its tests; programs that
 return a constant fail; most one-place mutants of the reference fail; independent solutions, written from the task alone, pass and

@@ -1,4 +1,4 @@
-"""Floor 5: rewords tasks by translating them into another language and back; each keeps its check.
+"""Rewords tasks by translating them into another language and back; each keeps its check.
 
 Numbers, code and names are masked before and restored after. The form of the result is compared with the original
 (`translation_fault`). Where a solver is given, it solves the new wording and has to reach the old answer: only that detects a

@@ -1,4 +1,4 @@
-"""Floor 5: how well the values of a taxonomy are covered, and draws that prefer the values which fall short. Pure.
+"""How well the values of a taxonomy are covered, and draws that prefer the values which fall short. Pure.
 
 A taxonomy has axes (topic, construct, edge case, persona), each with its values. A draw takes one value of every axis. A value
 that is covered to a share c of what is wanted is drawn with weight 1 + boost (1 - c)^sharpness.

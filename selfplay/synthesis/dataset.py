@@ -1,4 +1,4 @@
-"""Floor 5: a data set from seed tasks: runs each method in turn, tests every task with its verifier, decides on every row.
+"""A data set from seed tasks: runs each method in turn, tests every task with its verifier, decides on every row.
 
 No method works on what another one wrote, so that nothing drifts far from what people wrote; only evolution builds on its own
 tasks, generation by generation, up to its depth.

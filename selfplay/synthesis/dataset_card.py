@@ -1,4 +1,4 @@
-"""Floor 5: the card of a synthesized data set: what it is, how it was written, what was refused, what nobody checked. Pure."""
+"""The card of a synthesized data set: what it is, how it was written, what was refused, what nobody checked. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

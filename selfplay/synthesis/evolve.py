@@ -1,4 +1,4 @@
-"""Floor 5: Evol-Instruct (Xu et al. 2023, 2304.12244): a teacher writes harder tasks from tasks, or new ones of the same kind.
+"""Evol-Instruct (Xu et al. 2023, 2304.12244): a teacher writes harder tasks from tasks, or new ones of the same kind.
 
 A task that cannot be used is refused with its reason (`task_filters.evolved_fault`). What is left has a reference, a check and
 its parent, and still has to pass `admission`.

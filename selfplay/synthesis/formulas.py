@@ -1,4 +1,4 @@
-"""Floor 5: the answer of a task as a formula in its numbers, from which the answer of a variant follows. Pure.
+"""The answer of a task as a formula in its numbers, from which the answer of a variant follows. Pure.
 
 A formula is `+ - * /` and brackets over `n0, n1, ...` (the task's numbers in order) and constants; anything else is refused.
 Values are exact fractions. A formula is used only where it gives the known answer of the task it was written for.

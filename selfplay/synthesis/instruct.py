@@ -1,4 +1,4 @@
-"""Floor 5: instruction backtranslation (Li et al. 2023, 2308.06259): a teacher writes the instruction that a good text answers.
+"""Instruction backtranslation (Li et al. 2023, 2308.06259): a teacher writes the instruction that a good text answers.
 
 The text becomes the reference. It cannot be run, so the task's check is a judge with a rubric. The teacher's own score selects
 among its instructions and has a minimum; it is a filter, not a verdict.

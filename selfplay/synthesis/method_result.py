@@ -1,4 +1,4 @@
-"""Floor 5: what a synthesis method returns: tasks, and every refused reply with its reason. Nothing is lost."""
+"""What a synthesis method returns: tasks, and every refused reply with its reason. Nothing is lost."""
 
 from collections import Counter
 from dataclasses import dataclass, field

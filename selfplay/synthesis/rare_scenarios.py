@@ -1,4 +1,4 @@
-"""Floor 5: the method `rare`: a teacher writes a task for each draw from a taxonomy (see `coverage`)."""
+"""The method `rare`: a teacher writes a task for each draw from a taxonomy (see `coverage`)."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial

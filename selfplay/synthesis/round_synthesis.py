@@ -1,4 +1,4 @@
-"""Floor 5: synthesis inside a round: adds tasks to the proposed ones, in chunks that resume like those of any phase.
+"""Synthesis inside a round: adds tasks to the proposed ones, in chunks that resume like those of any phase.
 
 One chunk is a part of one method's input: some parent tasks, draws, topics or texts. Each new task is tested with its own
 verifier in the same chunk; refused replies are written beside the tasks, so that the number requested always equals the tasks

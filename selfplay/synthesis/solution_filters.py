@@ -1,4 +1,4 @@
-"""Floor 5: what is wrong with a worked solution, or with a textbook section, that a teacher wrote, in one word. Pure.
+"""What is wrong with a worked solution, or with a textbook section, that a teacher wrote, in one word. Pure.
 
 Arithmetic steps are checked as far as they can be parsed (`verify.math`); the final answer is left to the verifier.
 """

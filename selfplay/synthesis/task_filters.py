@@ -1,4 +1,4 @@
-"""Floor 5: what is wrong with a task that a model wrote, in one word. Pure; "" where nothing is.
+"""What is wrong with a task that a model wrote, in one word. Pure; "" where nothing is.
 
 These filters judge the form alone: what they let through still has to pass a verifier. docs/dev/synthesis-filters.md has their measured
 precision and recall.

@@ -1,4 +1,4 @@
-"""Floor 5: runs the methods that ask a teacher by their name, and admits what they write; for a round and a data set alike."""
+"""Runs the methods that ask a teacher by their name, and admits what they write; for a round and a data set alike."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Floor 5: the problems that a teacher writes (a task, its solution, its answer or tests), checked and turned into tasks."""
+"""The problems that a teacher writes (a task, its solution, its answer or tests), checked and turned into tasks."""
 
 from collections.abc import Callable
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Floor 5: sends a method's prompts to the teacher and reads each reply as one JSON object of a known shape."""
+"""Sends a method's prompts to the teacher and reads each reply as one JSON object of a known shape."""
 
 from collections.abc import Sequence
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""Floor 5: teacher traces: a strong model writes solutions to tasks that have none; they are verified like any attempt."""
+"""Teacher traces: a strong model writes solutions to tasks that have none; they are verified like any attempt."""
 
 from collections.abc import Mapping, Sequence
 

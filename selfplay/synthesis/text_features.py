@@ -1,4 +1,4 @@
-"""Floor 5: the words, numbers, stems and language of a text, as the filters compare them. Pure; coarse on purpose."""
+"""The words, numbers, stems and language of a text, as the filters compare them. Pure; coarse on purpose."""
 
 import re
 import unicodedata

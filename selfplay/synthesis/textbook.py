@@ -1,4 +1,4 @@
-"""Floor 5: a teacher writes a textbook on topics, section by section; each exercise becomes a task with its section as parent."""
+"""A teacher writes a textbook on topics, section by section; each exercise becomes a task with its section as parent."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Floor 5: masks numbers, code and names before a translation, restores them after it, and compares the texts.
+"""Masks numbers, code and names before a translation, restores them after it, and compares the texts.
 
 Pure. A mask is `⟦n⟧`; a text that holds such a mark itself is refused (ValueError), so that restoring is always exact.
 """

@@ -1,4 +1,4 @@
-"""Floor 5: variants of solved tasks with other numbers, names and things; a formula gives the answer of each variant.
+"""Variants of solved tasks with other numbers, names and things; a formula gives the answer of each variant.
 
 A teacher gives the formula and the variants, and both are checked (`formulas`). Without a teacher, `renumber` draws new numbers
 for a formula that is known.

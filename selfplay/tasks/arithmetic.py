@@ -1,4 +1,4 @@
-"""Floor 2: sums such as `12 + 30 - 4`, checked as mathematics without a sandbox: for trying a loop in seconds."""
+"""Sums such as `12 + 30 - 4`, checked as mathematics without a sandbox: for trying a loop in seconds."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Floor 2: what a task source is. It gives the anchor, the dev set, the test set, and the training tasks of each round.
+"""What a task source is. It gives the anchor, the dev set, the test set, and the training tasks of each round.
 
 A source is one file: its settings, a `TaskSettings` whose `open` gives a `Source`. `config/registry.py` names it in one line.
 """

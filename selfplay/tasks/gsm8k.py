@@ -1,4 +1,4 @@
-"""Floor 2: GSM8K, grade-school word problems (Cobbe et al. 2021), and OpenAI's release of graded model solutions to them."""
+"""GSM8K, grade-school word problems (Cobbe et al. 2021), and OpenAI's release of graded model solutions to them."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Floor 2: HumanEval, function completion with hidden tests (Chen et al. 2021): for evaluation alone."""
+"""HumanEval, function completion with hidden tests (Chen et al. 2021): for evaluation alone."""
 
 from collections.abc import Mapping
 from pathlib import Path

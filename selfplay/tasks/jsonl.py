@@ -1,4 +1,4 @@
-"""Floor 2: your own tasks, as JSON Lines."""
+"""Your own tasks, as JSON Lines."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Floor 2: levels of difficulty: which of them a round draws its tasks at, and when the curriculum moves on. Pure.
+"""Levels of difficulty: which of them a round draws its tasks at, and when the curriculum moves on. Pure.
 
 A task has a level where its source tags it `difficulty:n`. Tasks of a finite pool without that tag get one from their own
 record: all that earlier rounds attempted are ranked by their pass rate and cut into as many levels of equal size as the

@@ -1,4 +1,4 @@
-"""Floor 2: MBPP, short Python tasks with asserts (Austin et al. 2021)."""
+"""MBPP, short Python tasks with asserts (Austin et al. 2021)."""
 
 import ast
 import warnings

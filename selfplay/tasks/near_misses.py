@@ -1,4 +1,4 @@
-"""Floor 2: near misses: replies that are almost right and must fail, made from a task's answer or its reference."""
+"""Near misses: replies that are almost right and must fail, made from a task's answer or its reference."""
 
 import re
 from collections.abc import Mapping

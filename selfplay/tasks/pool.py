@@ -1,4 +1,4 @@
-"""Floor 2: a source with a finite pool of tasks, which is drawn from without repetition."""
+"""A source with a finite pool of tasks, which is drawn from without repetition."""
 
 import random
 from collections.abc import Collection, Mapping, Sequence

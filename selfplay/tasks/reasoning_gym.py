@@ -1,4 +1,4 @@
-"""Floor 2: tasks of reasoning-gym (extra `tasks`), made in a separate process, never in ours.
+"""Tasks of reasoning-gym (extra `tasks`), made in a separate process, never in ours.
 
 A task's check says which entry of which data set it is; the scorer makes that entry again (selfplay/verify/reasoning_gym.py).
 """

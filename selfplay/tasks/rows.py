@@ -1,4 +1,4 @@
-"""Floor 2: rows of tables as tasks. The faults of all rows of all tables of a source are reported together, each with its line."""
+"""Rows of tables as tasks. The faults of all rows of all tables of a source are reported together, each with its line."""
 
 import difflib
 import json

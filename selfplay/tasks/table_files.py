@@ -1,4 +1,4 @@
-"""Floor 2: rows of a JSONL(.gz) file, of one JSON array, or of a hub data set, each with the place it stood at."""
+"""Rows of a JSONL(.gz) file, of one JSON array, or of a hub data set, each with the place it stood at."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""Floor 2: word problems in three publishers' layouts: SVAMP, AQuA-RAT (multiple choice) and GSM-Hard."""
+"""Word problems in three publishers' layouts: SVAMP, AQuA-RAT (multiple choice) and GSM-Hard."""
 
 import re
 from collections.abc import Mapping

@@ -1,1 +1,1 @@
-"""Floor 1: texts as arrays of hashes, for `curate` and `collapse`: words, n-grams, MinHash. Pure; numpy only."""
+"""Texts as arrays of hashes, for `curate` and `collapse`: words, n-grams, MinHash. Pure; numpy only."""

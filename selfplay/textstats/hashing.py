@@ -1,4 +1,4 @@
-"""Floor 1: one mixing function for 64-bit hashes, and the array types that hashes come in."""
+"""One mixing function for 64-bit hashes, and the array types that hashes come in."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Floor 1: MinHash: sketches by which texts that share many n-grams are found (Broder 1997). No pair is decided by a sketch alone."""
+"""MinHash: sketches by which texts that share many n-grams are found (Broder 1997). No pair is decided by a sketch alone."""
 
 import numpy as np
 from numpy.typing import NDArray

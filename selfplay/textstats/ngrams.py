@@ -1,4 +1,4 @@
-"""Floor 1: hashes of runs of n tokens or words, which never cross from one text into the next, and how often each occurs."""
+"""Hashes of runs of n tokens or words, which never cross from one text into the next, and how often each occurs."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Floor 1: texts as one long array of token hashes.
+"""Texts as one long array of token hashes.
 
 A token is what `str.split` gives, or a character where texts do not use spaces. A hash comes from content alone, so
 equal n-grams meet across rounds and processes, and no vocabulary is kept. `D` texts, `T` tokens of all texts.

@@ -1,4 +1,4 @@
-"""Floor 1: many texts as arrays of hashed words, fast and the same on every machine.
+"""Many texts as arrays of hashed words, fast and the same on every machine.
 
 Words are runs of letters (with `_`) or runs of digits, lower-cased; an apostrophe between letters is left out, every
 other character separates. A CJK or kana character is a word of its own. Hashes are 64 bits; the same word has the same

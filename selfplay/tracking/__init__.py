@@ -1,4 +1,4 @@
-"""Floor 2: Weights & Biases, the only user of `wandb`. Offline without a key; it never prompts and never ends a run.
+"""Weights & Biases, the only user of `wandb`. Offline without a key; it never prompts and never ends a run.
 
 One W&B run per run folder: its id is fixed at creation (`tracking.json`), its files are in the run folder. A row is a
 committed round (x axis `round`) or a line of a training curve (x axis `train/step`); each gets a W&B step of its own and

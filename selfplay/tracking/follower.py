@@ -1,4 +1,4 @@
-"""Floor 2: a thread that follows a growing file of training rows."""
+"""A thread that follows a growing file of training rows."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""Floor 2: what W&B already has of a run: a note beside the run, checked against W&B's own files."""
+"""What W&B already has of a run: a note beside the run, checked against W&B's own files."""
 
 import json
 import os

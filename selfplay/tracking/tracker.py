@@ -1,4 +1,4 @@
-"""Floor 2: the tracker, the only file that imports `wandb` (and only when a run is tracked)."""
+"""The tracker, the only file that imports `wandb` (and only when a run is tracked)."""
 
 import hashlib
 import heapq

@@ -1,4 +1,4 @@
-"""Floor 4: training rows from traces and from the anchor."""
+"""Training rows from traces and from the anchor."""
 
 from selfplay.models.base import Encoder
 from selfplay.models.encode import row_of

@@ -1,4 +1,4 @@
-"""Floor 3: verifiers. All verdicts are made here.
+"""Verifiers. All verdicts are made here.
 
 `verify(tasks, attempts, verifiers)` asks the verifiers that each task names and combines their verdicts by the task's rule;
 `admit` tests a task against its own verifier: the gold answer must pass, near misses must fail. A verifier is one file with a

@@ -1,4 +1,4 @@
-"""Floor 3: admits a task where its gold answer passes its own verifier and its near misses fail.
+"""Admits a task where its gold answer passes its own verifier and its near misses fail.
 
 Used by `selfplay check` before a run, and by the synthesis of new tasks during one.
 """

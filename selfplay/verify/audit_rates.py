@@ -1,4 +1,4 @@
-"""Floor 3: error rates of a verifier, from a sample that a stronger check verified again and from canaries. Pure functions.
+"""Error rates of a verifier, from a sample that a stronger check verified again and from canaries. Pure functions.
 
 phi = P(kept | right) is its true positive rate, psi = P(kept | wrong) its false positive rate. Training on what it keeps helps
 while the student's error rate is below p* = 1 / (1 + psi/phi) (Feng et al. 2406.07515). Accepted and rejected attempts are

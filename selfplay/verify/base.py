@@ -1,4 +1,4 @@
-"""Floor 3: what a verifier is. Write a new one as a subclass of `RegisteredVerifier`, and name it in `VERIFIERS` of `config/registry.py`."""
+"""What a verifier is. Write a new one as a subclass of `RegisteredVerifier`, and name it in `VERIFIERS` of `config/registry.py`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack

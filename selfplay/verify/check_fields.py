@@ -1,4 +1,4 @@
-"""Floor 3: what is wrong with one value in a task's check, in words. Shared by the verifiers' `fault`."""
+"""What is wrong with one value in a task's check, in words. Shared by the verifiers' `fault`."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Floor 3: a fresh interpreter that is asked over two pipes, one line of JSON each way, with a deadline.
+"""A fresh interpreter that is asked over two pipes, one line of JSON each way, with a deadline.
 
 It is for code that may hang or crash but is not hostile: it keeps the user's environment and is not isolated, and it can be killed
 with everything that it started. It is never a fork of ours (threads, locks, CUDA), and it ends when we do: at the end of its pipe

@@ -1,4 +1,4 @@
-"""Floor 3: the verifier of type `code_tests`: runs the program of a reply in the sandbox, with the task's tests."""
+"""The verifier of type `code_tests`: runs the program of a reply in the sandbox, with the task's tests."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Floor 3: what is wrong with a task's check, in a sentence with key and remedy, before anything is judged by it.
+"""What is wrong with a task's check, in a sentence with key and remedy, before anything is judged by it.
 
 Asked by `selfplay check`, `selfplay validate --tasks` and the start of a run alike. What a type of check may hold stands in the
 class of its verifier (`keys`, `fault`); what all types have in common stands here.

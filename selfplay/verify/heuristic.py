@@ -1,4 +1,4 @@
-"""Floor 3: the verifier of type `heuristic`: is a reply well formed, of a fit length, not looping, in the language asked?
+"""The verifier of type `heuristic`: is a reply well formed, of a fit length, not looping, in the language asked?
 
 Its graders need no reference and no model. Each takes the reply's text and returns a score in [0, 1], 1 being best, or None where
 there is nothing to measure (which is not 0: a mean leaves it out). They say nothing about whether an answer is right, so the

@@ -1,4 +1,4 @@
-"""Floor 3: the verifier of type `judge`: a language model grades by a rubric, for what neither code nor arithmetic can decide.
+"""The verifier of type `judge`: a language model grades by a rubric, for what neither code nor arithmetic can decide.
 
 A judge is asked several times, with the solution once last and once first; it passes or fails only where the samples
 agree, and abstains where they do not. An outage is `error`, never `fail`. Replies that cannot be read are `error` too where the judge

@@ -1,4 +1,4 @@
-"""Floor 3: what a judge is shown. All that others wrote is quoted line by line, so nothing in it can pose as ours.
+"""What a judge is shown. All that others wrote is quoted line by line, so nothing in it can pose as ours.
 
 Every line of quoted text begins with `| ` and every line of ours does not: whatever a solution contains, headings, fences, a
 grade of its own, it stays inside its section. Marks that chat templates turn into control tokens are taken apart.

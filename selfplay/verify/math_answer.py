@@ -1,4 +1,4 @@
-"""Floor 3: the verifier of type `math`: takes the final answer out of a reply and compares it with the task's."""
+"""The verifier of type `math`: takes the final answer out of a reply and compares it with the task's."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Floor 3: a right program made wrong in one place, to see whether tests can tell; and calls near those of the tests. Pure.
+"""A right program made wrong in one place, to see whether tests can tell; and calls near those of the tests. Pure.
 
 Programs and tests are hostile text: they are parsed, and never run here.
 """

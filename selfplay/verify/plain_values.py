@@ -1,4 +1,4 @@
-"""Floor 3: reads values out of text that a model wrote, by parsing alone, in bounded time and memory. Pure."""
+"""Reads values out of text that a model wrote, by parsing alone, in bounded time and memory. Pure."""
 
 import ast
 import warnings

@@ -1,4 +1,4 @@
-"""Floor 3: runs a program that a model wrote on some calls, and reads its answers back as plain values.
+"""Runs a program that a model wrote on some calls, and reads its answers back as plain values.
 
 The program runs in the sandbox and its output is hostile: of every line a bounded literal is read, by parsing alone. What a
 program prints by itself can only be about itself; a call that two lines speak of has no answer.

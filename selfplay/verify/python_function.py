@@ -1,4 +1,4 @@
-"""Floor 3: the verifier of all types `python:package.module:function`: a function of the user's own.
+"""The verifier of all types `python:package.module:function`: a function of the user's own.
 
 The function gets `(task, text)` and returns an Outcome (or its word), a Verdict, True/False for pass/fail, or None for
 no opinion. It runs in a process of its own (`python_worker.py`) that is started once and asked item by item, so what the module

@@ -1,4 +1,4 @@
-"""Floor 3: the process in which functions of the user's own judge. `python_function.py` starts and asks it.
+"""The process in which functions of the user's own judge. `python_function.py` starts and asks it.
 
 Task and text come in as JSON, the verdict leaves as JSON. Nothing that a function does here reaches the run: what it prints goes
 nowhere, what it raises is told as data, and where it hangs or crashes the process is replaced.

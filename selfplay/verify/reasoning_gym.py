@@ -1,4 +1,4 @@
-"""Floor 3: the verifier of type `reasoning_gym`: reasoning-gym's own scorers, run in the sandbox, one process per answer.
+"""The verifier of type `reasoning_gym`: reasoning-gym's own scorers, run in the sandbox, one process per answer.
 
 Several scorers evaluate the answer. So a zygote of the sandbox opens the data sets before its walls close and forks once for
 each answer, in the same walls as a program that is judged: no answer can touch a file, the network, or the next score. The score

@@ -1,4 +1,4 @@
-"""Floor 3: asks the verifiers that a task's check names, and combines their verdicts. The outcome is computed here alone.
+"""Asks the verifiers that a task's check names, and combines their verdicts. The outcome is computed here alone.
 
 A task's check is one verifier, or `{type: all | any | first, of: [check, ...]}`:
 - all: pass where every one passes; the first fail or invalid decides otherwise

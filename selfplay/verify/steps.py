@@ -1,4 +1,4 @@
-"""Floor 3: the verifier of type `steps`: fails a solution that claims a calculation which does not hold.
+"""The verifier of type `steps`: fails a solution that claims a calculation which does not hold.
 
 It does not ask whether the calculations are the right ones, so it passes little: only where the task's known answer follows from
 steps that hold.

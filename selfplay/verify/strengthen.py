@@ -1,4 +1,4 @@
-"""Floor 3: measures how weak a task's tests are, and generates further cases, where a right program is known.
+"""Measures how weak a task's tests are, and generates further cases, where a right program is known.
 
 Both run programs only in the sandbox. Inputs of the tests are changed a little, and the right program gives the expected values
 (after EvalPlus, Liu et al. 2305.01210): cases that the student never met. And the right program is broken in one place at a

@@ -1,4 +1,4 @@
-"""Floor 3: tries the user's own functions on a few texts before a run: right replies, near misses, and others."""
+"""Tries the user's own functions on a few texts before a run: right replies, near misses, and others."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Floor 3: opens the verifiers that a set of tasks needs, as the configuration describes them."""
+"""Opens the verifiers that a set of tasks needs, as the configuration describes them."""
 
 from collections.abc import Iterator, Mapping, Set
 from contextlib import ExitStack, contextmanager

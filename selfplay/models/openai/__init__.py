@@ -1,4 +1,4 @@
-"""Floor 2: the engine for any OpenAI-compatible server: vLLM, SGLang, `transformers serve`, a hosted model.
+"""The engine for any OpenAI-compatible server: vLLM, SGLang, `transformers serve`, a hosted model.
 
 Its settings stand here and the HTTP client in `client`, which is imported when a server is opened.
 """

@@ -1,4 +1,4 @@
-"""Floor 2: where a server is, the key to it and the filter before it, checked before anything is sent; no message shows a secret."""
+"""Where a server is, the key to it and the filter before it, checked before anything is sent; no message shows a secret."""
 
 import os
 from collections.abc import Callable

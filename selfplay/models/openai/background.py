@@ -1,4 +1,4 @@
-"""Floor 2: an event loop on a thread of its own, so that async code has a plain, synchronous face.
+"""An event loop on a thread of its own, so that async code has a plain, synchronous face.
 
 Works inside a running loop too (notebooks), where `asyncio.run` would refuse.
 """

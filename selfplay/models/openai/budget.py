@@ -1,4 +1,4 @@
-"""Floor 2: what a paid backend may cost, in tokens and in money. Arithmetic only; the ledger is in cache.py."""
+"""What a paid backend may cost, in tokens and in money. Arithmetic only; the ledger is in cache.py."""
 
 from dataclasses import dataclass, replace
 

@@ -1,4 +1,4 @@
-"""Floor 2: replies that were paid for, and what was paid: one sqlite file, JSON inside, never pickle.
+"""Replies that were paid for, and what was paid: one sqlite file, JSON inside, never pickle.
 
 The key holds the sample index, so k samples of one prompt are k entries; a reply and its cost are written in one
 transaction, so a run that is killed and started again pays for nothing twice but the requests in flight. Several

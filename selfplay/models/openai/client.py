@@ -1,4 +1,4 @@
-"""Floor 2: the HTTP client for every OpenAI-compatible server.
+"""The HTTP client for every OpenAI-compatible server.
 
 One of the two doors by which text leaves the machine: it cannot be built without a privacy filter. Async inside,
 synchronous outside. A server's failure is a completion with `finish_reason="error"`, never an answer; only a wrong

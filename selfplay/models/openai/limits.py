@@ -1,4 +1,4 @@
-"""Floor 2: how hard a server may be pushed: adaptive concurrency, pauses, back-off. No network, no global randomness.
+"""How hard a server may be pushed: adaptive concurrency, pauses, back-off. No network, no global randomness.
 
 Concurrency follows TCP's rule: one more request a full turn while replies come (additive increase), half as many when the
 server says it is too much (multiplicative decrease), and only once for all requests that were sent under one limit.

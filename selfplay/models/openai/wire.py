@@ -1,4 +1,4 @@
-"""Floor 2: the OpenAI-compatible wire format as pure functions: what is sent, and how any reply is read.
+"""The OpenAI-compatible wire format as pure functions: what is sent, and how any reply is read.
 
 Nothing here raises on a reply, whatever its bytes: it becomes completions, or a `Trouble` that says what to do next.
 """

@@ -1,4 +1,4 @@
-"""Floor 2: models that transformers runs in this process: two kinds of student, and a teacher or judge without a server.
+"""Models that transformers runs in this process: two kinds of student, and a teacher or judge without a server.
 
 Only settings stand here. Torch and transformers are imported when a model is made or opened.
 """

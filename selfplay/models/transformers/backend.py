@@ -1,4 +1,4 @@
-"""Floor 2: a transformers model in this process, read from disk, sampled and scored on exact ids. Imports torch."""
+"""A transformers model in this process, read from disk, sampled and scored on exact ids. Imports torch."""
 
 import gc
 import logging

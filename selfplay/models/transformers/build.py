@@ -1,4 +1,4 @@
-"""Floor 2: the tiny student: a stock Llama with random weights and a BPE tokenizer trained on the run's own texts. Imports torch."""
+"""The tiny student: a stock Llama with random weights and a BPE tokenizer trained on the run's own texts. Imports torch."""
 
 from collections.abc import Sequence
 from pathlib import Path

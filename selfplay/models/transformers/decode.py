@@ -1,4 +1,4 @@
-"""Floor 2: the decode loop: rows of any length in one batch, each replaced as it finishes. Imports torch.
+"""The decode loop: rows of any length in one batch, each replaced as it finishes. Imports torch.
 
 Every draw is keyed by (seed, request, sample, step), so that batch size, sorting, refilling and dropping rows change no
 sampled text beyond float noise. It works on token ids; a caller's test finds stop words.

@@ -1,4 +1,4 @@
-"""Floor 2: all that is taken from transformers and PEFT: loading, identity of weights, the decoder's cache and attention.
+"""All that is taken from transformers and PEFT: loading, identity of weights, the decoder's cache and attention.
 
 A model folder is full weights, a PEFT adapter beside `adapter_base.json` (its base's name and hash), or a pointer. Importing this
 file costs seconds: callers import it when they open a model.

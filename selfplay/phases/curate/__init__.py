@@ -1,4 +1,9 @@
-"""Floor 5: decides on every attempt and makes the training rows; rank 0 alone, and the same again until its DONE is there."""
+"""The phase `curate`: accepts or drops every attempt, and builds the training rows and preference pairs.
+
+Runs on rank 0 alone and is deterministic. Reads the chunks of `generate`, `verify` and `correct`, and the rows of earlier rounds
+and the anchor. Writes `traces.parquet`, `train.parquet` and `pairs.parquet` into the round's folder. Its own folder keeps what
+later rounds read: `new.parquet`, `pairs.parquet`, `archive.jsonl`, `anchor.parquet` (round 0), `quotas.json`, and DONE.
+"""
 
 from selfplay.config.tree import Curate
 from selfplay.curate import Archive
@@ -11,7 +16,7 @@ from selfplay.store import read_json
 
 
 def curate(ctx: RoundContext) -> None:
-    """Writes the round's traces and the rows and pairs that it trains on; in round 0 the anchor's rows alone."""
+    """Writes the round's traces and the rows and pairs to train on; in round 0 the anchor's rows only."""
     ctx.on_main_rank("curate", lambda: _curate_anchor(ctx) if ctx.number == 0 else _curate(ctx))
 
 
@@ -41,7 +46,7 @@ def _curate(ctx: RoundContext) -> None:
 
 
 def section_of(ctx: RoundContext) -> Curate:
-    """The settings of curation, as roll-backs have changed them: more anchor, fewer attempts a task."""
+    """The settings of curation with the changes that roll-backs made: a larger anchor share, fewer attempts per task."""
     section, state = ctx.config.curate, ctx.state
     share, most = section.anchor_share, section.max_per_task
     changed = {

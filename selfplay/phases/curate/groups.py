@@ -1,4 +1,4 @@
-"""Floor 5: the attempts of a round as curation reads them: whole tasks with verdicts and corrections, chunk by chunk."""
+"""Reads the attempts of a round for curation: whole tasks with verdicts and corrections, chunk by chunk."""
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import repeat
@@ -12,36 +12,36 @@ from selfplay.verify import Judged
 
 
 class Group(NamedTuple):
-    """What curation takes into memory at once: whole tasks with all their attempts."""
+    """The part of a round that curation holds in memory at once: some tasks with all their attempts."""
 
     tasks: list[Task]
-    """One an attempt."""
+    """The task of each attempt."""
     attempts: list[Attempt]
     judged: list[Judged]
     asked: Mapping[str, Request] = {}
-    """By attempt id, where it was asked by another prompt than its task's own."""
+    """Attempt id -> its request, for attempts with another prompt than their task's own (corrections)."""
 
 
 def groups_of(ctx: RoundContext) -> Iterator[Group]:
-    """Tasks, attempts and verdicts, chunk by chunk: the attempts of one task, corrections too, always stand in one chunk."""
+    """Tasks, attempts and verdicts, chunk by chunk. All attempts at a task, corrections included, are in the same chunk."""
     corrected = read_corrections(ctx.finished("correct")) if ctx.config.correct.attempts else repeat(list[Corrected]())
     attempts = ctx.finished("generate").iter_records(Attempt)
     verified = ctx.finished("verify").iter_records(VerifiedAttempt)
-    for first, told, more in zip(attempts, verified, corrected, strict=False):
+    for first, judged_first, more in zip(attempts, verified, corrected, strict=False):
         made = [*first, *(one.attempt for one in more)]
-        judged = [*(Judged(one.verdicts, one.outcome) for one in told), *(one.judged for one in more)]
+        judged = [*(Judged(one.verdicts, one.outcome) for one in judged_first), *(one.judged for one in more)]
         asked = {one.attempt.id: one.asked for one in more}
         yield Group([ctx.tasks[a.task_id] for a in made], made, judged, asked)
 
 
 class Encoding:
-    """Opens the encoder at the first attempt whose sampler gave no token ids; most runs never need it."""
+    """Adds missing token ids to attempts. It opens the encoder at the first attempt without ids, which most runs do not have."""
 
     def __init__(self, open_encoder: Callable[[], Encoder]) -> None:
         self._open, self._encoder = open_encoder, None
 
     def completed(self, group: Group, task: Task, attempt: Attempt) -> Attempt:
-        """The attempt with token ids, made from its text and the prompt it was asked by where it has none."""
+        """The attempt with token ids; if it has none, they are encoded from its prompt and its text."""
         if attempt.completion_ids is not None and attempt.prompt_ids is not None:
             return attempt
         asked = group.asked.get(attempt.id) or Request.of(task)
@@ -53,7 +53,7 @@ class Encoding:
         return attempt.model_copy(update={**ids, "retokenised": True})
 
     def traces(self, group: Group) -> list[Trace]:
-        """The group's attempts with their verdicts, not decided on yet."""
+        """The group's attempts with their verdicts, without a decision yet."""
         return [
             Trace(
                 task=t,
@@ -65,7 +65,7 @@ class Encoding:
         ]
 
     def taught(self, trace: Trace, corrections: Literal["final", "whole"]) -> Trace:
-        """What a row is made from: a correction, where only its final solution is taught, stands under the task's own prompt."""
+        """The trace from which a training row is built. With `final`, a correction gets the task's own prompt in place of its own."""
         if trace.attempt.turn == 0 or corrections == "whole":
             return trace
         self._encoder = encoder = self._encoder or self._open()

@@ -1,4 +1,4 @@
-"""Floor 5: which rows a round trains on: this round's accepted, older rounds' and the anchor, by the regime."""
+"""Mixes the rows that a round trains on: this round's accepted rows, those of older rounds, and the anchor, by the regime."""
 
 import random
 from collections import defaultdict
@@ -15,25 +15,26 @@ Difficulty = Callable[[Any], int | None]
 
 
 ANCHOR_FLOOR = 256
-"""Anchor rows that are trained on however few rows were accepted, as far as the anchor has so many: a share of next to nothing
-would leave the student alone with a handful of rows."""
+"""Fewest anchor rows to train on (or all, if the anchor has fewer), however few rows were accepted: a share of very few rows would
+be too small to keep the student from overfitting to them."""
 
 
 ROWS_FOR_FULL_SHARE = 60
-"""Different rows above the level from which they get their whole share: a handful repeated a hundredfold is memorised."""
+"""Number of different rows above the level at which they get their full share. With fewer, the share shrinks in proportion, since
+a few rows that are repeated very often would be memorised."""
 
 
 WEIGHT_TWO_ABOVE = 3.0
-"""A row two difficulties or more above the level counts as so many that are one above: it is rare, and teaches the most."""
+"""Weight of a row two or more difficulties above the level, where a row one above has weight 1: such rows are rare and informative."""
 
 
 @dataclass(frozen=True)
 class LevelMix:
-    """Where the curriculum stands, for a mix by difficulty."""
+    """The curriculum's level and the number of rows, for a mix by difficulty."""
 
     level: int
     rows: int
-    """Rows that training will see."""
+    """Number of rows that the round's training will see."""
 
 
 def mix(
@@ -47,11 +48,10 @@ def mix(
 ) -> list[T]:
     """The training rows (or their numbers), deterministic by seed; shares are met by repeating or leaving out whole rows.
 
-    Regimes (Gerstgrasser et al. 2024; Kazdan et al. 2024): `accumulate` trains on all rounds, `replace` on the newest
-    rows alone, `accumulate_subsample` on a fixed number of rows drawn from all. But for `replace` the anchor comes on top,
-    as `anchor_share` of all rows, and never fewer than the whole anchor or ANCHOR_FLOOR rows of it; without any accepted row
-    it is the whole. With `above_level_share` the rows are exactly those of the
-    round's steps, and their shares go by difficulty (see `at`).
+    Regimes (Gerstgrasser et al. 2024; Kazdan et al. 2024): `accumulate` trains on the rows of all rounds, `replace` on the newest
+    only, `accumulate_subsample` on a fixed number of rows drawn from all. Except under `replace`, anchor rows are added as
+    `anchor_share` of the result, at least ANCHOR_FLOOR of them (or all, if the anchor has fewer); if no row was accepted, the
+    result is the whole anchor. With `above_level_share` the result has exactly `at.rows` rows, and the shares go by difficulty.
     """
     rng = random.Random(seed)
     if section.regime == "replace":
@@ -63,7 +63,7 @@ def mix(
 
 
 def by_regime(section: Curate, new: Sequence[T], older: Sequence[T], rng: random.Random) -> list[T]:
-    """What the regime, `newest_share` and `max_rows` take of this round's items and the older ones; no anchor."""
+    """This round's items and the older ones that the regime, `newest_share` and `max_rows` select; without the anchor."""
     if section.regime == "replace":
         return list(new)
     if section.newest_share is not None and new and older:
@@ -81,7 +81,7 @@ def _by_level(
     rng: random.Random,
     difficulty: Difficulty,
 ) -> list[T]:
-    """`above_level_share` from above the level, `anchor_share` anchor, the rest mastered; what is short goes to the others."""
+    """`above_level_share` from above the level, `anchor_share` anchor, the rest mastered; the others fill a share that falls short."""
     by_difficulty: dict[int, list[T]] = defaultdict(list)
     for row in rows:
         by_difficulty[difficulty(row) or 0].append(row)
@@ -103,17 +103,17 @@ def _by_level(
 def _weighted(
     groups: Mapping[int, Sequence[T]], weights: Mapping[int, float], count: int, rng: random.Random
 ) -> list[T]:
-    """`count` rows, groups in proportion to their weights, within one every row as often as every other."""
-    total, made, out = sum(weights.values()), 0, list[T]()
+    """`count` rows: groups in proportion to their weights, and all rows of a group equally often."""
+    total, filled, out = sum(weights.values()), 0, list[T]()
     for number, (name, weight) in enumerate(weights.items(), start=1):
-        end = count if number == len(weights) else made + round(count * weight / total)
-        out += _resized(groups[name], max(0, min(end, count) - made), rng)
-        made = max(made, min(end, count))
+        end = count if number == len(weights) else filled + round(count * weight / total)
+        out += _resized(groups[name], max(0, min(end, count) - filled), rng)
+        filled = max(filled, min(end, count))
     return out
 
 
 def _shares(new: Sequence[T], older: Sequence[T], newest: float, rng: random.Random) -> list[T]:
-    """Both parts, neither empty, whole, the one that is too small repeated until its share is met."""
+    """All rows of both parts, neither of which is empty; the part that is too small is repeated until its share is met."""
     wanted = round(len(older) * newest / (1 - newest))
     if len(new) < wanted:
         return [*_resized(new, wanted, rng), *older]
@@ -128,7 +128,7 @@ def _anchor_part(share: float | None, others: int, anchor: Sequence[T], rng: ran
 
 
 def _resized(rows: Sequence[T], count: int, rng: random.Random) -> list[T]:
-    """`count` rows: every row as often as every other, give or take one, the odd ones drawn."""
+    """`count` rows: all rows equally often; a remainder is drawn at random."""
     if not rows:
         return []
     times, rest = divmod(count, len(rows))

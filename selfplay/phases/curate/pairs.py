@@ -1,6 +1,6 @@
-"""Floor 5: preference pairs of a round: made task by task as curation decides, and mixed with those of earlier rounds.
+"""Builds the preference pairs of a round, group by group, and mixes them with those of earlier rounds.
 
-One group of tasks is in memory at a time; pairs of earlier rounds are mixed in arrow's memory.
+One group of tasks is in memory at a time; pairs of earlier rounds are held as arrow tables.
 """
 
 import random
@@ -18,11 +18,11 @@ from selfplay.store.traces import PAIRS, Stacked
 
 @dataclass
 class PairWriter:
-    """Makes the pairs of each group of decided traces, hands them to `write`, and counts."""
+    """Builds the pairs of each group of decided traces, passes them to `write`, and counts them."""
 
     write: Callable[[Sequence[Preference]], None]
     corrections: Literal["final", "whole"]
-    """With `final` an accepted correction may be preferred to a failed first try, under the task's own prompt."""
+    """With `final`, an accepted correction may be the chosen side of a pair, under the task's own prompt."""
     pairs: int = 0
     tasks: int = 0
     one_sided: int = 0
@@ -30,7 +30,7 @@ class PairWriter:
     log_ratios: float = 0.0
 
     def add(self, traces: Sequence[Trace]) -> None:
-        """Pairs of whole tasks, on the ids that were sampled; rejected is always a first try."""
+        """Adds the pairs of whole tasks, on the token ids that were sampled; the rejected side is always a first try."""
         fit = [trace for trace in traces if self._fits(trace)]
         found, report = preference_pairs(fit, [trace.decision for trace in fit if trace.decision])
         by_id = {trace.attempt.id: trace for trace in fit} if found else {}
@@ -49,7 +49,7 @@ class PairWriter:
         return self.corrections == "final" and trace.decision.decision == "accepted"
 
     def figures(self, trained: int) -> dict[str, float]:
-        """The `data/` figures of the round; `trained`: pairs after mixing."""
+        """The `data/` metrics of the round. `trained`: the number of pairs after mixing."""
         return {
             "data/pairs": self.pairs,
             "data/pairs_tasks": self.tasks,
@@ -75,9 +75,9 @@ def _preference(pair: Pair, by_id: dict[str, Trace]) -> Preference:
 
 
 def mix_pairs(section: Curate, new: Path, older: Sequence[Path], out: Path, seed: int) -> int:
-    """Writes the pairs that a round trains on, by the regime, as `mixing.mix` does with rows; their number.
+    """Writes the pairs that a round trains on, mixed by the regime as `mixing.mix` mixes rows; returns their number.
 
-    `anchor_share` and `above_level_share` say nothing of pairs. Deterministic by seed; files that are not there count as empty.
+    `anchor_share` and `above_level_share` do not apply to pairs. Deterministic by seed; a missing file counts as empty.
     """
     with Stacked([new, *older], PAIRS) as pairs:
         fresh, past = pairs.rows_of(0, 1), pairs.rows_of(1, 1 + len(older))

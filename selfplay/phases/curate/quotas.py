@@ -1,4 +1,4 @@
-"""Floor 5: quotas over a whole round: chunks decide first, then shares by tag do, from ids, tags and ranks alone."""
+"""Applies quotas by tag to a whole round, after the attempts of each chunk were decided, by their ids, tags and ranks."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -9,7 +9,7 @@ from selfplay.curate.quotas import Candidate, Quota, QuotaLine, changes_of
 from selfplay.records import Decision, Trace
 
 REASON = "quota:"
-"""Begins the reason of an attempt that a quota dropped or took back; the stratum stands behind it."""
+"""Prefix of the reason of an attempt that a quota dropped or took back; the stratum follows it."""
 Decided = tuple[Literal["accepted", "dropped"], str, int | None]
 """Decision, reason, rank."""
 _FOR_RANK = frozenset({"bottom_share", "over_cap"})
@@ -17,7 +17,7 @@ _FOR_RANK = frozenset({"bottom_share", "over_cap"})
 
 @dataclass(frozen=True)
 class Shares:
-    """What the quotas made of a round."""
+    """The decisions of a round after its quotas."""
 
     decisions: Mapping[str, Decided] = field(default_factory=dict)
     """Attempt id -> decision, reason, rank; empty without quotas."""
@@ -30,11 +30,11 @@ class Shares:
         return traces, [Decision(decision=decision, reason=reason, rank=rank) for decision, reason, rank in found]
 
     def report(self) -> list[dict[str, Any]]:
-        """The lines for `quotas.json`: asked, reached, and why not."""
+        """The content of `quotas.json`: for each stratum the requested and the reached share, and why it was missed."""
         return [asdict(line) for line in self.lines]
 
     def unmet(self) -> list[str]:
-        """A sentence for each share that was asked for and could not be reached."""
+        """A sentence for each requested share that could not be reached."""
         return [
             f"quota {line.tag} {line.asked}: reached {line.reached:.3f}; {line.why}"
             for line in self.lines
@@ -42,7 +42,7 @@ class Shares:
         ]
 
     def figures(self) -> dict[str, float]:
-        """Flat figures of the round; none without quotas."""
+        """The `data/` metrics of the quotas; {} without quotas."""
         if not self.lines:
             return {}
         return {
@@ -53,7 +53,7 @@ class Shares:
 
 
 def apply_quotas(wishes: Sequence[TagQuota], groups: Iterable[tuple[Sequence[Trace], Sequence[Decision]]]) -> Shares:
-    """The round's decisions under quotas. Of an attempt no text is kept, so memory grows by a few hundred bytes each."""
+    """The round's decisions under quotas. Texts are not kept in memory, only a few hundred bytes per attempt."""
     decided: dict[str, Decided] = {}
     rows: list[Candidate] = []
     for traces, decisions in groups:

@@ -1,4 +1,4 @@
-"""Floor 5: a round's attempts held against the rules: traces with decisions, training rows, preference pairs, and what was counted."""
+"""Decides about a round's attempts and writes the traces, the training rows, the preference pairs and the counts."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -35,19 +35,19 @@ from selfplay.verify import Judged
 
 
 def curate_anchor(anchor: Sequence[Task], encoder: Encoder, out: Path) -> None:
-    """Round 0: the anchor's rows, which are the training rows of its warm-up."""
+    """Round 0: writes the anchor's rows, which are the training rows of its warm-up."""
     rows = [anchor_row(encoder, task) for task in anchor]
     write_rows(out / "anchor.parquet", rows)
     write_rows(out.parent / ROWS_FILE, rows)
     with writing_pairs(out.parent / PAIRS_FILE):
-        pass  # a file without a pair: every round has one
+        pass  # an empty file: every round has pairs.parquet
     figures = {"data/anchor_rows": len(rows), "data/train_rows": len(rows)}
     strata = _counts(set(task.tags) for task in anchor)
     write_json(out / "DONE", {"metrics": figures, "by_difficulty": {}, "strata": strata, "solved": []})
 
 
 class Selected(NamedTuple):
-    """A group of traces with the decision on each, and what the verifiers said."""
+    """A group of traces with the decision and the verdicts on each."""
 
     traces: list[Trace]
     decisions: list[Decision]
@@ -56,36 +56,36 @@ class Selected(NamedTuple):
 
 @dataclass
 class Curation:
-    """What the curation of one round works with. `run` does it, once."""
+    """The curation of one round; `run` is called once."""
 
     section: Curate
     encoder: Callable[[], Encoder]
-    """Opens the student's encoder; asked only where an attempt has no token ids, or a correction gets another prompt."""
+    """Opens the student's encoder. Called only if an attempt has no token ids, or a correction gets another prompt."""
     archive: Archive | None
-    """What earlier rounds accepted; None where rounds are not held against one another, and then none is written."""
+    """What earlier rounds accepted; None if rounds are not compared, and then no archive is written either."""
     screen: Screen | None
     older: Sequence[Path]
-    """The new.parquet of the rounds that this one stands on, pairs.parquet beside each."""
+    """The new.parquet of each ancestor of this round; its pairs.parquet is in the same folder."""
     anchor: Path
     """Round 0's anchor.parquet."""
     seed: int
     out: Path
-    """The phase's folder; traces.parquet, train.parquet and pairs.parquet go beside it."""
+    """The phase's folder; traces.parquet, train.parquet and pairs.parquet are written to its parent."""
     corrections: Literal["final", "whole"] = "final"
-    """What an accepted correction teaches, see `correct.format`."""
+    """What an accepted correction is trained on; see `correct.format`."""
     level: LevelMix | None = None
-    """Where the curriculum stands; None without one, or where `train.steps` says no number of rows."""
+    """The curriculum's level and the rows of a round; None without a curriculum or without `train.steps`."""
     filtered: int = 0
-    """Drawn tasks that `propose` left out."""
+    """Number of drawn tasks that `propose` left out."""
     tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
         self._encoding = Encoding(self.encoder)
 
     def run(self, groups: Iterable[Group]) -> list[str]:
-        """Writes traces, rows, pairs and DONE; the sentences that a person should read.
+        """Writes traces, rows, pairs and DONE; returns notes for the user.
 
-        `groups`: whole tasks, one group in memory at a time; with quotas, which are shares of the whole round, all of them.
+        `groups`: whole tasks. One group is in memory at a time; with quotas, which are shares of the whole round, all are.
         """
         selected: Iterable[Selected] = map(self._select, groups)
         shares: Shares | None = None
@@ -98,42 +98,42 @@ class Curation:
             self.section,
             self.out / PAIRS_FILE,
             [p.with_name(PAIRS_FILE) for p in self.older],
-            self._beside(PAIRS_FILE),
+            self._in_round(PAIRS_FILE),
             self.seed,
         )
         figures = {**figures_of(self.tally, self._mixed(), self.filtered), **pairs.figures(trained)}
-        told = notices(self.tally)
+        notes = notices(self.tally)
         if shares is not None:
             write_json(self.out / "quotas.json", shares.report())
             figures |= shares.figures()
-            told = [*shares.unmet(), *told]
+            notes = [*shares.unmet(), *notes]
         summary = {
             "by_difficulty": self.tally.by_difficulty,
             "strata": dict(sorted(self.tally.strata.items())),
             "solved": sorted(self.tally.solved),
         }
         write_json(self.out / "DONE", {"metrics": figures, **summary})
-        return told
+        return notes
 
-    def _beside(self, name: str) -> Path:
+    def _in_round(self, name: str) -> Path:
         return self.out.parent / name
 
     def _select(self, group: Group) -> Selected:
         traces = self._encoding.traces(group)
-        found = self.screen(traces) if self.screen else Screening()
-        self.tally.screened(found)
-        decisions = select(traces, rules_of(self.section), self.archive or Archive(), found.flags)
+        screened = self.screen(traces) if self.screen else Screening()
+        self.tally.screened(screened)
+        decisions = select(traces, rules_of(self.section), self.archive or Archive(), screened.flags)
         return Selected(traces, decisions, group.judged)
 
     def _write(self, selected: Iterable[Selected]) -> PairWriter:
-        """Writes what this round alone gives: traces, new rows, new pairs, archive."""
+        """Writes what does not depend on earlier rounds: traces, new rows, new pairs, archive."""
         with (
             writing_pairs(self.out / PAIRS_FILE) as write,
             writing_rows(self.out / "new.parquet") as keep,
             nullcontext() if self.archive is None else writing_text(self.out / "archive.jsonl") as archived,
         ):
             pairs = PairWriter(write, self.corrections)
-            write_traces(self._beside("traces.parquet"), self._decided(selected, pairs, keep, archived))
+            write_traces(self._in_round("traces.parquet"), self._decided(selected, pairs, keep, archived))
         return pairs
 
     def _decided(
@@ -155,7 +155,7 @@ class Curation:
             yield sorted(done, key=lambda trace: (trace.task.id, trace.attempt.attempt))
 
     def _mixed(self) -> Counter[str]:
-        """Mixes this round's rows, older ones and the anchor into train.parquet; how many of each kind."""
+        """Mixes this round's rows, older rows and the anchor into train.parquet; returns the number of each kind."""
         with Stacked([self.out / "new.parquet", *self.older, self.anchor], ROWS) as stack:
             older = 1 + len(self.older)
             new, past, human = stack.rows_of(0, 1), stack.rows_of(1, older), stack.rows_of(older, older + 1)
@@ -165,12 +165,12 @@ class Curation:
             def kind(row: int) -> str:
                 return "new" if row in new else "older" if row in past else "anchor"
 
-            stack.write(self._beside(ROWS_FILE), rows, kind)
+            stack.write(self._in_round(ROWS_FILE), rows, kind)
             return Counter(map(kind, rows))
 
 
 def _decided(trace: Trace, decision: Decision) -> Trace:
-    """The trace with its decision; the records that it joins are not checked again."""
+    """The trace with its decision, without validating the records again."""
     return Trace.model_construct(
         task=trace.task,
         attempt=trace.attempt,
@@ -181,12 +181,12 @@ def _decided(trace: Trace, decision: Decision) -> Trace:
 
 
 def _counts(tags: Iterable[Collection[str]]) -> dict[str, int]:
-    """In how many of the sets each tag is, in the order of the tags."""
+    """The number of sets that contain each tag, sorted by tag."""
     return dict(sorted(Counter(tag for one in tags for tag in one).items()))
 
 
 def rules_of(section: Curate) -> SelectRules:
-    """The selection's rules of a config section."""
+    """The rules of the selection, from the section `curate`."""
     order = (*section.dedup, "bottom_share", "cap")
     return SelectRules(
         verified_only=section.verified_only,

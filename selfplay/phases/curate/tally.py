@@ -1,4 +1,4 @@
-"""Floor 5: what curation counts: attempts by outcome and by reason, tags, corrections; and what it tells a person about them."""
+"""Counts what curation decides: attempts by outcome, reason and tag, and corrections; and writes notes for the user."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,35 +14,35 @@ from selfplay.tasks.levels import UNTRIED
 from selfplay.verify import Judged
 
 EXAMPLES, EXAMPLE_CHARS, NOTES = 3, 80, 100
-"""How many dropped attempts of a reason a notice shows, how much of each, and of how many the screen's note is kept."""
+"""How many dropped attempts a note shows for a reason, how many characters of each, and how many notes of the screen are kept."""
 
 
 @dataclass
 class Tally:
-    """What curation counted."""
+    """The counts of one round."""
 
     sampled: int = 0
     accepted: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
-    """The first attempts that were dropped, by reason: what a person looks at where a reason drops too many."""
+    """The first dropped attempts by reason, as examples for the notes."""
     leaks: Counter[str] = field(default_factory=Counter)
     """Contaminated attempts by rule; one that repeats several evaluation tasks counts once for each rule."""
     notes: dict[str, str] = field(default_factory=dict)
-    """Attempt id -> what the screen says of it, for the first that are contaminated."""
+    """Attempt id -> the screen's note on it, for the first contaminated attempts."""
     by_difficulty: dict[str, list[int]] = field(default_factory=dict)
-    """Difficulty -> [right attempts, attempts]: the votes on the curriculum's level. First turns at drawn tasks alone, since a
-    correction is no second vote and synthesized tasks are not drawn evenly; none at a task whose difficulty is not measured yet."""
+    """Difficulty -> [right attempts, attempts], from which the curriculum sets its level. Only first tries at drawn tasks count, since
+    synthesized tasks are not drawn evenly. A task whose difficulty is not measured yet does not count."""
     disagreements: int = 0
     tasks_passed: int = 0
     """Tasks with a right attempt."""
     solved: list[str] = field(default_factory=list)
-    """Tasks with an accepted attempt: synthesis starts from them."""
+    """Ids of the tasks with an accepted attempt; synthesis starts from them."""
     strata: Counter[str] = field(default_factory=Counter)
-    """How many of those carry each tag: what the tail is measured on."""
+    """The number of solved tasks by tag, from which the coverage of rare strata is measured."""
     synthesized: Counter[str] = field(default_factory=Counter)
-    """Attempts at synthesized tasks: sampled, passed, accepted."""
+    """Attempts at synthesized tasks that were sampled, passed, accepted."""
     too_long: int = 0
     first_turn: int = 0
     corrections: int = 0
@@ -58,42 +58,42 @@ class Tally:
 
 
 def _example(trace: Trace, note: str) -> str:
-    """A dropped attempt in a few words: what was said of it, and how it begins. `note`: the screen's, "" for none."""
+    """A dropped attempt in short: the reason of its verdict, and its beginning. `note`: the screen's note; "" if there is none."""
     if note:
         return f"{trace.attempt.id} ({note})"
-    said = next((v.reason for v in trace.verdicts if v.outcome is trace.outcome and v.reason), "")
-    return f"{trace.attempt.id} ({said or 'no word'}): {' '.join(trace.attempt.text.split())[:EXAMPLE_CHARS]!r}"
+    reason = next((v.reason for v in trace.verdicts if v.outcome is trace.outcome and v.reason), "")
+    return (
+        f"{trace.attempt.id} ({reason or 'no reason given'}): {' '.join(trace.attempt.text.split())[:EXAMPLE_CHARS]!r}"
+    )
 
 
 REMEDIES = {
-    "contaminated": "they share text with evaluation tasks ({rules}); leave a rule out of curate.decontaminate.rules where that is no leak",
-    "privacy": "they hold what looks like personal data; curate.privacy: off keeps them",
-    "error": "their verifier failed, so nobody knows whether they are right",
-    "unverified": "no verifier had an opinion on them",
+    "contaminated": "they share text with evaluation tasks ({rules}); if that is no leak, leave the rule out of curate.decontaminate.rules",
+    "privacy": "they contain what looks like personal data; curate.privacy: off keeps them",
+    "error": "their verifier failed, so it is not known whether they are right",
+    "unverified": "all verifiers abstained",
     "truncated": "they were cut off; raise generate.max_new_tokens",
-    "invalid": "no answer was found in them; the task's prompt should say in which form it is wanted",
+    "invalid": "no answer was found in them; the task's prompt should say in which form to answer",
 }
-"""Reasons that say more about the set-up than about the student, and what to do about each."""
+"""Reasons that point to a problem of the set-up, each with an explanation and a remedy."""
 
 
 def notices(tally: Tally) -> list[str]:
-    """A sentence for each reason of REMEDIES that dropped more than half of the round's attempts, with examples."""
+    """A note for each reason of REMEDIES that dropped more than half of the round's attempts, with examples."""
     rules = ", ".join(f"{rule}: {count}" for rule, count in tally.leaks.most_common())
     return [
         f"{tally.reasons[reason]} of {tally.sampled} attempts were dropped as {reason}: {remedy.format(rules=rules)}. "
-        f"Such as {'; '.join(tally.examples[reason])}"
+        f"Examples: {'; '.join(tally.examples[reason])}"
         for reason, remedy in REMEDIES.items()
         if 2 * tally.reasons[reason] > tally.sampled
     ]
 
 
 def tally_up(tally: Tally, traces: Sequence[Trace], judged: Sequence[Judged]) -> None:
-    """Counts a group of decided traces; all attempts of a task stand in one group."""
+    """Counts a group of decided traces. All attempts at a task must be in one group."""
     passed: set[str] = set()
     solved: dict[str, Task] = {}
-    votes: dict[
-        str, tuple[int | None, bool]
-    ] = {}  # by task: the difficulty that it votes on, whether it was synthesized
+    votes: dict[str, tuple[int | None, bool]] = {}  # task id -> the difficulty it counts for, whether it is synthesized
     for trace, one in zip(traces, judged, strict=True):
         right = one.outcome.value == "pass"
         accepted = trace.decision is not None and trace.decision.decision == "accepted"
@@ -134,7 +134,7 @@ def tally_up(tally: Tally, traces: Sequence[Trace], judged: Sequence[Judged]) ->
 
 
 def figures_of(tally: Tally, kinds: Counter[str], filtered: int) -> dict[str, float]:
-    """The `data/` figures of a round. `kinds`: training rows by kind; `filtered`: drawn tasks that were left out."""
+    """The `data/` metrics of a round. `kinds`: training rows by kind; `filtered`: drawn tasks that were left out."""
     rows = kinds.total()
     shares = {f"data/{kind}_share": round(kinds[kind] / max(1, rows), 6) for kind in ("new", "older", "anchor")}
     reasons = {f"data/dropped_{name}": count for name, count in sorted(tally.reasons.items())}
@@ -157,7 +157,7 @@ def figures_of(tally: Tally, kinds: Counter[str], filtered: int) -> dict[str, fl
 
 
 def _correction_figures(tally: Tally) -> dict[str, float]:
-    """What second tries came to; nothing where there was none. The delta is over all first attempts (2409.12917: t2 - t1)."""
+    """The metrics of corrections; {} without any. The delta is over all first tries (Kumar et al. 2024, 2409.12917: t2 - t1)."""
     if not tally.corrections:
         return {}
     made, passed = tally.corrections, wilson(tally.corrections_passed, tally.corrections)

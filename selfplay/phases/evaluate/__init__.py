@@ -1,7 +1,9 @@
-"""Floor 6: the dev set and the test set under the round's weights: greedy, sampled, and the likelihood of human text.
+"""The phase `evaluate`: measures the round's weights on the dev set, the test set and human text.
 
-Whatever samples the student's training attempts answers here too. Dev tasks are sampled at temperature 1, top-p 1, with the same
-seeds in every round, apart from the training sampler. `selfplay.runtime.metrics` computes the figures from the rows.
+All ranks share its chunks. It reads `train/model` and the fixed tasks, answers dev and test tasks greedily, samples dev tasks at
+temperature 1 and top-p 1 with the same seeds in every round, and scores the likelihood of human text and of round 0's samples. The
+student is sampled by the same engine as in `generate`. Writes `evaluate/chunk-NNNNN.jsonl` and DONE; then rank 0 computes the
+metrics (`selfplay.runtime.metrics`) and writes `evaluate/metrics.json`, and `evaluate/dev.json`, with which later rounds compare.
 """
 
 from collections import defaultdict
@@ -26,14 +28,14 @@ from selfplay.store import Chunk, ChunkFolder, read_json, write_json
 from selfplay.training.rows import anchor_row
 
 FROZEN = "dev.json"
-"""What a round's later figures are compared with; that of round 0 is the one that is read."""
+"""What a round keeps for comparison with later rounds, which read the file of round 0."""
 
 ERRORS = ("eval/greedy_accuracy_errors", "eval/samples_errors", "test/greedy_accuracy_errors")
-"""Counts of what could not be judged."""
+"""Counts of attempts that could not be judged."""
 
 
 def evaluate(ctx: RoundContext) -> None:
-    """Writes chunks with a row for each completion and each scored text; then rank 0 writes `metrics.json` and `dev.json`."""
+    """Writes a row for each completion and each scored text; then rank 0 writes `metrics.json` and `dev.json`."""
     work = _Work(ctx)
     run_chunks(
         "evaluate",
@@ -50,7 +52,7 @@ def evaluate(ctx: RoundContext) -> None:
 
 
 def _measure(ctx: RoundContext, parts: Sequence[Part]) -> None:
-    """The round's figures from its rows, and a note on what is missing among them."""
+    """Computes the round's metrics from its rows, and notes which are missing."""
     rows: dict[str, list[Json]] = defaultdict(list)
     for row in chain.from_iterable(ctx.finished("evaluate").iter_json()):
         rows[row["part"]].append(row)
@@ -67,10 +69,10 @@ def _measure(ctx: RoundContext, parts: Sequence[Part]) -> None:
     figures, kept = measure(view)
     write_json(ctx.at("evaluate") / FROZEN, kept)
     write_json(ctx.at("evaluate") / "metrics.json", figures)
-    if lost := [f"{figures[key]} of {key.partition('_')[0]}" for key in ERRORS if figures.get(key)]:
+    if unjudged := [f"{figures[key]} of {key.partition('_')[0]}" for key in ERRORS if figures.get(key)]:
         ctx.note(
-            f"evaluation could not judge {', '.join(lost)}; they are left out, and above verify.max_error_share = "
-            f"{ctx.config.verify.max_error_share} there is no figure"
+            f"evaluation could not judge {', '.join(unjudged)}; they are left out; above verify.max_error_share = "
+            f"{ctx.config.verify.max_error_share} the accuracy is left out too"
         )
     wanted = {part.name for part in parts} & {LIKELIHOOD, SAMPLES}
     if wanted and not {LIKELIHOOD, DRIFT} & rows.keys():
@@ -81,7 +83,7 @@ def _measure(ctx: RoundContext, parts: Sequence[Part]) -> None:
 
 
 def _round_0(ctx: RoundContext) -> Json | None:
-    """What round 0 froze; None in round 0 itself."""
+    """What round 0 kept for comparison; None in round 0 itself."""
     if ctx.number == 0:
         return None
     frozen: Json = read_json(ctx.run.phase(0, "evaluate") / FROZEN)
@@ -90,7 +92,7 @@ def _round_0(ctx: RoundContext) -> Json | None:
 
 @dataclass(frozen=True)
 class _Tools:
-    """What a rank opens at its first chunk."""
+    """The resources that a rank opens at its first chunk."""
 
     backend: Backend
     verifiers: Verifiers
@@ -98,12 +100,12 @@ class _Tools:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The student's tokenizer, which only scoring needs."""
+        """The student's tokenizer, which only the scoring of texts needs."""
         return self.open_encoder()
 
 
 class _Work:
-    """The work of one chunk."""
+    """Computes the rows of a chunk."""
 
     def __init__(self, ctx: RoundContext) -> None:
         section, generate = ctx.config.eval, ctx.config.generate
@@ -118,15 +120,15 @@ class _Work:
 
     @contextmanager
     def open_tools(self) -> Iterator[_Tools]:
-        """Whatever samples the student, and the verifiers."""
+        """Opens the engine that samples the student, and the verifiers."""
         resources, model = self._ctx.resources, self._ctx.run.model(self._ctx.number)
         with resources.student(model, self.identity, keep=True) as backend, resources.verifiers() as verifiers:
             yield _Tools(backend, verifiers, lambda: resources.encoder(model))
 
     def rows(self, tools: _Tools, chunk: Chunk) -> list[Json]:
-        """A row for each completion or scored text."""
-        found = [self._tasks[member] for member in chunk.members]
-        part, tasks = found[0][0], [task for _, task in found]
+        """The rows of a chunk: one for each completion or scored text."""
+        members = [self._tasks[member] for member in chunk.members]
+        part, tasks = members[0][0], [task for _, task in members]
         if part.name == LIKELIHOOD:
             return self._scored(tools, tasks)
         answered = self._answered(tools, tasks, part, chunk)
@@ -140,15 +142,15 @@ class _Work:
     def _answered(
         self, tools: _Tools, tasks: Sequence[Task], part: Part, chunk: Chunk
     ) -> list[tuple[Task, Attempt, Outcome]]:
-        """Attempts at the tasks with what the verifiers say. Raises OutageError where too many failed on our side."""
+        """Attempts at the tasks with their outcomes. Raises OutageError if too many of them failed through an outage."""
         sampling = Sampling(temperature=part.temperature, **self._limits)
         sampler = sampling.model_dump(mode="json")
         with self._ctx.progress.timed("evaluate"):
-            found = complete_all(
+            sampled = complete_all(
                 tools.backend, [Request.of(task) for task in tasks], part.samples, sampling, chunk.seed
             )
             asked, attempts = list[Task](), list[Attempt]()
-            for task, completions in zip(tasks, found, strict=True):
+            for task, completions in zip(tasks, sampled, strict=True):
                 for n, completion in enumerate(completions):
                     asked.append(task)
                     attempts.append(
@@ -166,7 +168,7 @@ class _Work:
         return [(task, attempt, one.outcome) for task, attempt, one in zip(asked, attempts, judged, strict=True)]
 
     def _drift(self, tools: _Tools, tasks: Sequence[Task], attempts: Sequence[Attempt]) -> list[Json]:
-        """Round 0's samples of these tasks under the round's weights; in round 0 its own. Nothing where the engine cannot score."""
+        """Scores round 0's samples of these tasks under the round's weights; in round 0 its own. Empty if the engine cannot score."""
         scorer = scorer_of(tools.backend)
         if scorer is None:
             return []
@@ -179,7 +181,7 @@ class _Work:
         return _round_0(self._ctx)
 
     def _scored(self, tools: _Tools, tasks: Sequence[Task]) -> list[Json]:
-        """The log-likelihood of human text; nothing where the engine cannot score."""
+        """Scores the log-likelihood of human text; empty if the engine cannot score."""
         scorer = scorer_of(tools.backend)
         if scorer is None:
             return []

@@ -1,6 +1,6 @@
-"""Floor 6: scores of round 0's own samples under the round's weights, from which `runtime/metrics/drift.py` computes the drift.
+"""Scores round 0's own samples under the round's weights; `runtime/metrics/drift.py` computes the drift from the scores.
 
-Round 0 keeps a sample of each sampled dev task, with its token ids; every later round scores them in one pass.
+Round 0 keeps one sample of each sampled dev task, with its token ids; every later round scores them in one pass.
 """
 
 from collections import defaultdict
@@ -15,30 +15,30 @@ from selfplay.runtime.metrics.drift import PART
 
 PER_TASK = 1
 MOST_TOKENS = 512
-"""Longer samples are scored up to here; the divergence is then that of their beginnings."""
+"""Longer samples are scored up to this token; their divergence is then that of their beginnings."""
 
 Frozen = Mapping[str, Sequence[Json]]
-"""By task id: samples of round 0 with `prompt_ids`, `completion_ids`, and once scored `nats`, `tokens`, `entropy`."""
+"""Task id -> samples of round 0 with `prompt_ids` and `completion_ids`; scored samples have `nats`, `tokens`, `entropy` too."""
 
 
 def freeze(attempts: Sequence[Attempt]) -> Frozen:
-    """The first samples of each task that came with token ids."""
-    found: dict[str, list[Json]] = defaultdict(list)
+    """The first PER_TASK samples of each task that have token ids."""
+    samples: dict[str, list[Json]] = defaultdict(list)
     for attempt in attempts:
         if attempt.prompt_ids and attempt.completion_ids:
             ids = {"prompt_ids": list(attempt.prompt_ids), "completion_ids": list(attempt.completion_ids[:MOST_TOKENS])}
-            found[attempt.task_id].append(ids)
-    return {task: kept[:PER_TASK] for task, kept in found.items()}
+            samples[attempt.task_id].append(ids)
+    return {task: kept[:PER_TASK] for task, kept in samples.items()}
 
 
 def read(first: Mapping[str, Any]) -> Frozen:
-    """What round 0 froze, of its `dev.json`; nothing where its engine gave no token ids."""
+    """The samples that round 0 kept in its `dev.json`; empty if its engine gave no token ids."""
     kept: Frozen = first.get(PART, {})
     return kept
 
 
 def score(scorer: Scorer, frozen: Frozen, task_ids: Sequence[str]) -> list[Json]:
-    """One row for each frozen sample of these tasks, under the scorer's weights."""
+    """One row with the scores for each of round 0's samples of these tasks."""
     kept = [(task, one) for task in task_ids for one in frozen.get(task, ())]
     if not kept:
         return []

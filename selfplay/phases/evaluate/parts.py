@@ -1,4 +1,4 @@
-"""Floor 6: what a round is evaluated on: passes over the dev set, the test set and human text, cut into chunks."""
+"""Defines the parts of an evaluation, passes over the dev set, the test set and human text, and splits them into chunks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ SAMPLES = "samples"
 
 @dataclass(frozen=True)
 class Part:
-    """One pass over some tasks."""
+    """One pass over a set of tasks."""
 
     name: str
     """`dev` and `test` (greedy), `samples` (of the dev set) or `likelihood` (of human text)."""
     tasks: tuple[Task, ...]
     samples: int
-    """Completions a task; 0 where its reference is scored instead."""
+    """Completions per task; 0 if the reference of the task is scored instead."""
     temperature: float
 
 
 def parts_of(section: Evaluate, fixed: Fixed) -> list[Part]:
-    """What is evaluated, in order."""
+    """The parts of an evaluation, in order; parts without tasks are left out."""
     parts = [Part("dev", tuple(fixed.dev), 1, 0.0)]
     if section.samples:
         parts.append(Part(SAMPLES, tuple(spread(fixed.dev, section.sample_tasks)), section.samples, 1.0))
@@ -37,16 +37,16 @@ def parts_of(section: Evaluate, fixed: Fixed) -> list[Part]:
 
 
 def spread(tasks: Sequence[Task], count: int | None) -> list[Task]:
-    """`count` tasks at even distances: sources lay the dev set out by stratum, so every stratum keeps its share."""
+    """`count` evenly spaced tasks. Sources order the dev set by stratum, so every stratum keeps its share."""
     if count is None or count >= len(tasks):
         return list(tasks)
     return [tasks[i * len(tasks) // count] for i in range(count)]
 
 
 def chunks_of(section: Evaluate, parts: Sequence[Part], weights: str) -> list[Chunk]:
-    """The phase's chunks, whose members are `part/task`: the same on every rank and with the same seeds in every round.
+    """The phase's chunks with members `part/task`; they are the same on every rank, and their seeds are the same in every round.
 
-    `weights`: their hash, so that other weights make every chunk pending again.
+    `weights`: the hash of the weights; with other weights every chunk is pending again.
     """
     chunks: list[Chunk] = []
     for part in parts:

@@ -1,4 +1,4 @@
-"""Floor 4: the metrics of a round. `measure` computes all that are registered in `METRICS`."""
+"""The metrics of a round. `measure` computes all that are registered in `METRICS`."""
 
 from selfplay.config.registry import METRICS
 from selfplay.runtime.metrics.base import Json, Measured, Metric, RoundView, rounded

@@ -1,4 +1,4 @@
-"""Floor 4: greedy accuracy on the dev set and the test set, as a whole and by stratum.
+"""Greedy accuracy on the dev set and the test set, as a whole and by stratum.
 
 An `error` outcome is left out and never counted as wrong: `..._n` says how many tasks the mean is over, `..._errors` how many
 are missing. Above `verify.max_error_share` there is no accuracy at all.

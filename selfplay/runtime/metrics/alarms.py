@@ -1,4 +1,4 @@
-"""Floor 4: what the gate's figures mean. The gate computes them from the rows of the rounds."""
+"""What the gate's figures mean. The gate computes them from the rows of the rounds."""
 
 from typing import ClassVar
 

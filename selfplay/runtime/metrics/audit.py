@@ -1,4 +1,4 @@
-"""Floor 4: what the figures of the audit mean: how far the round's verifiers can be trusted. The phase `audit` computes them."""
+"""What the figures of the audit mean: how far the round's verifiers can be trusted. The phase `audit` computes them."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""Floor 4: a metric: the keys that it writes, with a definition each, and how they are computed from a round.
+"""A metric: the keys that it writes, with a definition each, and how they are computed from a round.
 
 A new metric is one file with a subclass of `Metric`, and one line in `METRICS` (`config/registry.py`). Its keys are computed
 after each evaluation, stand in metrics.jsonl and in the report, and go to W&B if they are headline figures.

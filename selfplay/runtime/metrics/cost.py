@@ -1,4 +1,4 @@
-"""Floor 4: what the figures of time and cost mean. The loop writes them."""
+"""What the figures of time and cost mean. The loop writes them."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""Floor 4: what the counts of attempts, tasks, rows and pairs mean. The phases `synthesize` and `curate` write them."""
+"""What the counts of attempts, tasks, rows and pairs mean. The phases `synthesize` and `curate` write them."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""Floor 4: how far the student has moved from round 0: forward KL, entropy, and the length of its samples.
+"""How far the student has moved from round 0: forward KL, entropy, and the length of its samples.
 
 Round 0 keeps a sample of each sampled dev task, and every later round scores these (the rows of part `drift`). Forward KL is
 the direction that shows lost modes; the reverse one would need round 0's weights in memory and is not computed.

@@ -1,4 +1,4 @@
-"""Floor 4: how likely human solutions are under the student: nats per token of text that is never trained on."""
+"""How likely human solutions are under the student: nats per token of text that is never trained on."""
 
 import math
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""Floor 4: what the training data of a round is made of and how it was chosen: human share, age, concentration, balance."""
+"""What the training data of a round is made of and how it was chosen: human share, age, concentration, balance."""
 
 import json
 from collections import Counter, defaultdict

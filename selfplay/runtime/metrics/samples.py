@@ -1,4 +1,4 @@
-"""Floor 4: pass@k, the variety of right solutions, and the tails, from the samples of the dev set."""
+"""pass@k, the variety of right solutions, and the tails, from the samples of the dev set."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Sequence

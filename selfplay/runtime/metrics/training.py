@@ -1,4 +1,4 @@
-"""Floor 4: what the figures of a round's training mean, and those of its curve. The phase `train` writes them."""
+"""What the figures of a round's training mean, and those of its curve. The phase `train` writes them."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""Floor 4: variety and repetition of the words in the dev set's samples, at one draw whose size round 0 sets."""
+"""Variety and repetition of the words in the dev set's samples, at one draw whose size round 0 sets."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""Floor 2: correction rows for the anchor: a wrong program with its evidence, and the right program as the reference.
+"""Correction rows for the anchor: a wrong program with its evidence, and the right program as the reference.
 
 They teach a small student the form of a second try, in the very words of `selfplay.prompts.correction`, before a round asks
 for one.

@@ -1,4 +1,4 @@
-"""Floor 2: list programs evolved without a model: a harder task, another argument, a sibling; the tests follow from the steps.
+"""List programs evolved without a model: a harder task, another argument, a sibling; the tests follow from the steps.
 
 In depth: a step is added, an argument changed, a common operation made a rare one. In breadth: all operations new, at the
 same length. A new task is made by `make_task` like any other, so its tests reject the programs that `make_task` rejects.

@@ -1,4 +1,4 @@
-"""Floor 2: the list operations in English and in Python; runs chains of them, and finds chains whose tests are too weak.
+"""The list operations in English and in Python; runs chains of them, and finds chains whose tests are too weak.
 
 The table's order is the Zipf rank: the first half is common in the anchor, the second half is the tail. Everything
 here is plain arithmetic on lists of small integers; nothing is evaluated from text.

@@ -1,4 +1,4 @@
-"""Floor 2: the tasks of list programs: the prompt has steps in English, the answer is a Python function, the tests are hidden.
+"""The tasks of list programs: the prompt has steps in English, the answer is a Python function, the tests are hidden.
 
 A task follows from its steps alone, with its prompt, hidden inputs and id, so the same chain is the same task in every
 round and split. Three draws, each deterministic by its seed: `anchor` (with solutions, operations by

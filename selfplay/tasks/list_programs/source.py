@@ -1,4 +1,4 @@
-"""Floor 2: list programs as a source: its settings, its held-out parts, and the draws of a round."""
+"""List programs as a source: its settings, its held-out parts, and the draws of a round."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Floor 3: checks mathematical answers and steps, exactly where that is possible, and always in bounded time."""
+"""Checks mathematical answers and steps, exactly where that is possible, and always in bounded time."""
 
 from selfplay.verify.math.equality import equal, unreadable
 from selfplay.verify.math.step_checks import (

@@ -1,4 +1,4 @@
-"""Floor 3: linear equations in one unknown, solved line by line: each line must have the solution of the line before.
+"""Linear equations in one unknown, solved line by line: each line must have the solution of the line before.
 
 Read: `1,750x + 2,250 = 57,500`, `(x * 35 * 50) + 30 = 57`, `x = 20`. A line that brings a new equation (`we are given`,
 `we can write`) starts afresh, for whether it is the right one arithmetic cannot see.

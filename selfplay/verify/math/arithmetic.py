@@ -1,4 +1,4 @@
-"""Floor 3: exact value of a written calculation. A tokenizer and a grammar of its own: nothing is evaluated by Python.
+"""Exact value of a written calculation. A tokenizer and a grammar of its own: nothing is evaluated by Python.
 
 Read: + - * / ^ ** ! % brackets, `\\times \\cdot \\div \\frac \\sqrt` (exact roots), mixed numbers, thousands separators, products
 without a sign before a bracket. Every value stays an exact fraction below MAX_BITS; deeper or larger input is refused.

@@ -1,4 +1,4 @@
-"""Floor 3: the calculations that a step of reasoning claims, found in its prose: `16 - 3 - 4 = 9`, `5 hours x $12 = $60`, notes `<<9*2=18>>`.
+"""The calculations that a step of reasoning claims, found in its prose: `16 - 3 - 4 = 9`, `5 hours x $12 = $60`, notes `<<9*2=18>>`.
 
 Words between a number and the next sign are its unit and are skipped. What has a letter for a number is left to `algebra`.
 """

@@ -1,4 +1,4 @@
-"""Floor 3: whether two parsed answers say the same: proved, refuted, or undecided. Only imported by the symbolic worker.
+"""Whether two parsed answers say the same: proved, refuted, or undecided. Only imported by the symbolic worker.
 
 | of both sides | proved by | refuted by | undecided is |
 |---|---|---|---|

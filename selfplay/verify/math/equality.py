@@ -1,4 +1,4 @@
-"""Floor 3: `equal`: does an answer say the same as the reference? Exact where both are literals, symbolic where not.
+"""`equal`: does an answer say the same as the reference? Exact where both are literals, symbolic where not.
 
 The rules are the table of docs/math.md, and each of its lines on two readings a test in tests/test_math_rules.py.
 """

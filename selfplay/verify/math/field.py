@@ -1,4 +1,4 @@
-"""Floor 3: a prime field drawn from a seed, with a root of unity, and roots of its elements. Only imported by the symbolic worker."""
+"""A prime field drawn from a seed, with a root of unity, and roots of its elements. Only imported by the symbolic worker."""
 
 import hashlib
 import math

@@ -1,4 +1,4 @@
-"""Floor 3: two readings compared, part by part; the rules are the table of docs/math.md.
+"""Two readings compared, part by part; the rules are the table of docs/math.md.
 
 Numbers are decided here exactly. What is not a number goes to the symbolic lane, which may take until the deadline.
 """

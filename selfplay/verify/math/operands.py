@@ -1,4 +1,4 @@
-"""Floor 3: do the numbers a step uses come from somewhere? A flag to look at, never a verdict."""
+"""Do the numbers a step uses come from somewhere? A flag to look at, never a verdict."""
 
 import re
 from fractions import Fraction

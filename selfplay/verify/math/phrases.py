@@ -1,4 +1,4 @@
-"""Floor 3: answers that are words and numbers together: times, ratios, compound quantities, phrases.
+"""Answers that are words and numbers together: times, ratios, compound quantities, phrases.
 
 None of them is ever reduced to one of its numbers: `6:30 PM` is not 30, `3 out of 5` is not 5. Each is brought to a
 canonical text, and equal texts are equal answers.

@@ -1,4 +1,4 @@
-"""Floor 3: what an answer is: a number, a choice, a list, a tuple or interval, a matrix, words, or an expression.
+"""What an answer is: a number, a choice, a list, a tuple or interval, a matrix, words, or an expression.
 
 Structure is read here and leaves are numbers wherever they can be worked out exactly; what is left as `expr` needs the
 symbolic lane. Nothing is evaluated but by `arithmetic`.

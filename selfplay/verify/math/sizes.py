@@ -1,4 +1,4 @@
-"""Floor 3: bounds of a term that is not worked out: degree, bits of its numbers, length. Only imported by the symbolic worker."""
+"""Bounds of a term that is not worked out: degree, bits of its numbers, length. Only imported by the symbolic worker."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Floor 3: one spelling for each relation, function and sign of an answer, before its structure is read."""
+"""One spelling for each relation, function and sign of an answer, before its structure is read."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Floor 3: checks reasoning step by step, as far as arithmetic and simple algebra go.
+"""Checks reasoning step by step, as far as arithmetic and simple algebra go.
 
 `right`: the step claims a calculation, and every one it claims holds. `wrong`: one does not. `unchecked`: it claims none
 that can be read. That a calculation holds says nothing of whether it is the one the problem asks for: see docs/math.md

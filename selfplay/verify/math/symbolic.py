@@ -1,4 +1,4 @@
-"""Floor 3: symbolic comparison in long-lived worker processes, which are asked over a pipe and killed at the deadline.
+"""Symbolic comparison in long-lived worker processes, which are asked over a pipe and killed at the deadline.
 
 A worker is a fresh interpreter, never a fork of ours, and inherits nothing (no environment, no descriptor but its pipes). Each
 caller's thread borrows one; a killed one is replaced at once.

@@ -1,4 +1,4 @@
-"""Floor 3: names of units: which two mean the same. Nothing is converted."""
+"""Names of units: which two mean the same. Nothing is converted."""
 
 import re
 
