@@ -166,7 +166,7 @@ def test_provenance_counts_tokens_ages_caps_and_overlap(tmp_path: Path) -> None:
     write_rows(tmp_path / "train.parquet", rows)
     anchor = [Task(id="h1", prompt="p", check={"type": "math", "answer": "1"}, reference=human)]
     fixed, settings = Fixed(anchor, [], []), {"curate": {"max_per_task": 2}}
-    found, _ = Provenance().compute(view(fixed=fixed, number=2, folder=tmp_path, proposed=4, **settings))
+    found, _ = Provenance().compute(view(fixed=fixed, number=2, folder=tmp_path, tasks=4, **settings))
     assert found["collapse_data/tokens_total"] == 40 and found["collapse_data/human_data_share"] == 0.25
     assert found["collapse_data/synthetic_age_mean"] == pytest.approx(10 / 30, abs=1e-6)
     assert found["collapse_data/tasks_covered"] == 3 and found["collapse_data/per_task_gini"] == 0

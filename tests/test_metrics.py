@@ -37,10 +37,10 @@ class AnswerWords(Metric):
         "answers/words_first": Definition("Words at round 0", "The same of round 0.", "As kept.", "words, 0 or more"),
     }
 
-    def compute(self, round: RoundView) -> Measured:
+    def compute(self, view: RoundView) -> Measured:
         """Keeps the mean of round 0."""
-        mean = bootstrap_mean([len(row["text"].split()) for row in round.rows("dev")])
-        first = {} if round.first is None else {"answers/words_first": round.first["answer_words"]}
+        mean = bootstrap_mean([len(row["text"].split()) for row in view.rows("dev")])
+        first = {} if view.baseline is None else {"answers/words_first": view.baseline["answer_words"]}
         return Measured(interval("answers/words", mean) | first, {"answer_words": mean.value})
 '''
 

@@ -14,15 +14,15 @@ Json = dict[str, Any]
 
 def view(
     rows: Iterable[Json] = (),
-    first: Mapping[str, Any] | None = None,
+    baseline: Mapping[str, Any] | None = None,
     *,
     fixed: Fixed | None = None,
     number: int | None = None,
     folder: Path = Path("none"),
-    proposed: int = 0,
+    tasks: int = 0,
     **config: Any,
 ) -> RoundView:
-    """Round 0, or round 1 where `first` says what round 0 kept; `config` lies over a small configuration."""
+    """Round 0, or round 1 where `baseline` says what round 0 kept; `config` lies over a small configuration."""
     by_part: dict[str, list[Json]] = defaultdict(list)
     for row in rows:
         by_part[row["part"]].append(row)
@@ -34,12 +34,12 @@ def view(
         "eval": {"bootstrap": 200, "sample_tasks": None},
     }
     return RoundView(
-        number=int(first is not None) if number is None else number,
+        number=int(baseline is not None) if number is None else number,
         config=Config.model_validate(plain | config),
         folder=folder,
         fixed=fixed or Fixed([], [], []),
-        proposed=proposed,
+        tasks=tasks,
         evaluated=by_part,
-        first=first,
+        baseline=baseline,
         chain=(),
     )

@@ -61,9 +61,9 @@ def _measure(ctx: RoundContext, parts: Sequence[Part]) -> None:
         config=ctx.config,
         folder=ctx.run.round(ctx.number),
         fixed=ctx.resources.source.fixed,
-        proposed=len(ctx.tasks) if ctx.number else 0,
+        tasks=len(ctx.tasks) if ctx.number else 0,
         evaluated=rows,
-        first=_round_0(ctx),
+        baseline=_round_0(ctx),
         chain=ctx.chain,
     )
     figures, kept = measure(view)

@@ -6,7 +6,7 @@ from selfplay.runtime.metrics.base import Json, Measured, Metric, RoundView, rou
 __all__ = ["Measured", "Metric", "RoundView", "measure"]
 
 
-def measure(round: RoundView) -> tuple[Json, Json]:
+def measure(view: RoundView) -> tuple[Json, Json]:
     """The figures of a round by key, and what it keeps for later rounds by name (`evaluate/dev.json`).
 
     Raises ValueError for a figure that is NaN or infinite.
@@ -15,7 +15,7 @@ def measure(round: RoundView) -> tuple[Json, Json]:
     kept: Json = {}
     for word in METRICS.places:
         metric: Metric = METRICS.part(word)()
-        found = metric.compute(round)
+        found = metric.compute(view)
         figures |= {key: rounded(key, value) for key, value in found.figures.items()}
         kept |= found.kept
     return figures, kept

@@ -61,21 +61,21 @@ class Accuracy(Metric):
         ),
     }
 
-    def compute(self, round: RoundView) -> Measured:
+    def compute(self, view: RoundView) -> Measured:
         """Keeps which tasks were solved as `dev` and `test`: 1.0 or 0.0 by task id."""
         figures: Json = {}
         kept: Json = {}
-        for part, tasks, name in (("dev", round.fixed.dev, "eval"), ("test", round.fixed.test, "test")):
-            known, errors = round.judged(part)
+        for part, tasks, name in (("dev", view.fixed.dev, "eval"), ("test", view.fixed.test, "test")):
+            known, errors = view.judged(part)
             right = {row["task_id"]: float(row["outcome"] == Outcome.PASS.value) for row in known}
             kept[part] = right
             key = f"{name}/greedy_accuracy"
             if right or errors:
                 judged = sum(task.id in right for task in tasks if APART not in task.tags)
                 figures |= {f"{key}_n": judged, f"{key}_errors": errors}
-            if not round.too_many(errors, errors + len(right)):
-                before = round.first.get(part) if round.first else None
-                figures |= accuracy(round.config.eval, name, tasks, right, before or {})
+            if not view.too_many(errors, errors + len(right)):
+                before = view.baseline.get(part) if view.baseline else None
+                figures |= accuracy(view.config.eval, name, tasks, right, before or {})
         return Measured(figures, kept)
 
 

@@ -40,11 +40,11 @@ class RoundView:
     """The round's folder, `rounds/NNN`."""
     fixed: Fixed
     """The tasks that never change: anchor, dev set, test set, human text."""
-    proposed: int
+    tasks: int
     """How many tasks the round worked on; 0 in round 0."""
     evaluated: Mapping[str, Sequence[Json]]
     """Rows of the evaluation by part: `dev`, `test`, `samples`, `likelihood`, `drift`. A missing part has no rows."""
-    first: Mapping[str, Any] | None
+    baseline: Mapping[str, Any] | None
     """What the metrics kept of round 0, by name (see `Measured.kept`); None in round 0 itself."""
     chain: Sequence[Commit]
     """The committed rounds that this one stands on, oldest first."""
@@ -80,7 +80,7 @@ class Measured(NamedTuple):
     figures: Mapping[str, Any]
     """By key: numbers, or a text. A figure that is not defined is left out, never NaN."""
     kept: Mapping[str, Any] = {}
-    """By name: what the round keeps in `evaluate/dev.json`. Later rounds read that of round 0 as `RoundView.first`."""
+    """By name: what the round keeps in `evaluate/dev.json`. Later rounds read that of round 0 as `RoundView.baseline`."""
 
 
 class Metric:
@@ -91,7 +91,7 @@ class Metric:
 
     definitions: ClassVar[Mapping[str, Definition]] = {}
 
-    def compute(self, round: RoundView) -> Measured:
+    def compute(self, view: RoundView) -> Measured:
         """The figures of one round. Called on rank 0, once a round."""
         return Measured({})
 

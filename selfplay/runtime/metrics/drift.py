@@ -70,37 +70,37 @@ class Drift(Metric):
         ),
     }
 
-    def compute(self, round: RoundView) -> Measured:
+    def compute(self, view: RoundView) -> Measured:
         """Round 0 keeps its scored samples as `drift`, by task id."""
-        samples = round.rows("samples")
-        now = _by_task([row for row in round.rows(PART) if row["tokens"]])
-        figures = _own_entropy(round, samples) | _against_first(round, now) | _lengths(round, samples)
-        judged, errors = round.judged("samples")
-        if judged and not round.too_many(errors, len(samples)):
+        samples = view.rows("samples")
+        now = _by_task([row for row in view.rows(PART) if row["tokens"]])
+        figures = _own_entropy(view, samples) | _against_first(view, now) | _lengths(view, samples)
+        judged, errors = view.judged("samples")
+        if judged and not view.too_many(errors, len(samples)):
             cut = sum(row["finish_reason"] == "length" for row in judged)
             figures |= interval("collapse_drift/trunc_rate", wilson(cut, len(judged)))
-        return Measured(figures, {PART: {} if round.first else now})
+        return Measured(figures, {PART: {} if view.baseline else now})
 
 
-def _again(round: RoundView) -> dict[str, Any]:
-    return {"resamples": round.config.eval.bootstrap, "seed": round.config.eval.seed}
+def _again(view: RoundView) -> dict[str, Any]:
+    return {"resamples": view.config.eval.bootstrap, "seed": view.config.eval.seed}
 
 
-def _own_entropy(round: RoundView, samples: Sequence[Json]) -> Json:
+def _own_entropy(view: RoundView, samples: Sequence[Json]) -> Json:
     scored = _by_task([row for row in samples if row.get("nats") is not None and row["tokens"]])
     if not scored:
         return {}
-    entropy = ratio_of_sums(_sums(scored, "nats"), _sums(scored, "tokens"), **_again(round))
+    entropy = ratio_of_sums(_sums(scored, "nats"), _sums(scored, "tokens"), **_again(view))
     return interval("collapse_drift/token_entropy_free", entropy)
 
 
-def _against_first(round: RoundView, now: Mapping[str, Sequence[Json]]) -> Json:
+def _against_first(view: RoundView, now: Mapping[str, Sequence[Json]]) -> Json:
     """Entropy on round 0's samples and, after round 0, its change and the forward KL."""
     if not now:
         return {}
-    again, key = _again(round), "collapse_drift/token_entropy_ref_prefix"
+    again, key = _again(view), "collapse_drift/token_entropy_ref_prefix"
     out = interval(key, ratio_of_sums(_sums(now, "entropy"), _sums(now, "tokens"), **again))
-    before = {task: round.first.get(PART, {}).get(task, ()) for task in now} if round.first else {}
+    before = {task: view.baseline.get(PART, {}).get(task, ()) for task in now} if view.baseline else {}
     both = {task: kept for task, kept in now.items() if before and len(kept) == len(before[task])}
     if not both:
         return out
@@ -112,13 +112,13 @@ def _against_first(round: RoundView, now: Mapping[str, Sequence[Json]]) -> Json:
     return out | interval(f"{key}_delta", paired_delta(*means, **again))
 
 
-def _lengths(round: RoundView, samples: Sequence[Json]) -> Json:
+def _lengths(view: RoundView, samples: Sequence[Json]) -> Json:
     counted = _by_task([row for row in samples if row["tokens"]])
     if not counted:
         return {}
     means = [total / len(kept) for total, kept in zip(_sums(counted, "tokens"), counted.values(), strict=True)]
     every = sorted(row["tokens"] for kept in counted.values() for row in kept)
-    found = interval("collapse_drift/len_mean", bootstrap_mean(means, **_again(round)))
+    found = interval("collapse_drift/len_mean", bootstrap_mean(means, **_again(view)))
     return found | {"collapse_drift/len_p95": float(every[min(len(every) - 1, int(0.95 * len(every)))])}
 
 

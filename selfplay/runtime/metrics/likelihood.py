@@ -48,16 +48,16 @@ class HumanLikelihood(Metric):
         ),
     }
 
-    def compute(self, round: RoundView) -> Measured:
+    def compute(self, view: RoundView) -> Measured:
         """Keeps nats per token by task id as `nll`. Raises ValueError if a text has probability 0."""
-        known = {row["task_id"]: row["nats"] / row["tokens"] for row in round.rows("likelihood") if row["tokens"]}
+        known = {row["task_id"]: row["nats"] / row["tokens"] for row in view.rows("likelihood") if row["tokens"]}
         if not known:
             return Measured({})
         if not all(map(math.isfinite, known.values())):
             raise ValueError("a likelihood is infinite: the student gives a token of human text the probability 0")
-        section = round.config.eval
+        section = view.config.eval
         again: dict[str, Any] = {"resamples": min(section.bootstrap, MAX_RESAMPLES), "seed": section.seed}
-        before = (round.first or {}).get("nll") or {}
+        before = (view.baseline or {}).get("nll") or {}
         both = [name for name in known if name in before]
         figures: Json = dict(likelihood_metrics([[x] for x in known.values()], **again))
         if both:

@@ -90,20 +90,20 @@ class Provenance(Metric):
         ),
     }
 
-    def compute(self, round: RoundView) -> Measured:
+    def compute(self, view: RoundView) -> Measured:
         """In round 0, which samples nothing, only what the training rows say."""
-        sources = round.sources()
+        sources = view.sources()
         origins = [None if kind == "anchor" else int(source[1:].partition("/")[0]) for kind, source, _ in sources]
         names = [
             source if kind == "anchor" else source.partition("/")[2].rpartition("/")[0] for kind, source, _ in sources
         ]
         found: Json = dict(
-            provenance_metrics(origins, names, [float(tokens) for *_, tokens in sources], now=round.number)
+            provenance_metrics(origins, names, [float(tokens) for *_, tokens in sources], now=view.number)
         )
-        if round.number:
-            human = [task.reference or "" for task in round.fixed.anchor]
-            rows = round.traces("task_id", "text", "decision", "reason", "origin", "sampler")
-            found |= _of_traces(rows, round.proposed, round.config.curate.max_per_task, human)
+        if view.number:
+            human = [task.reference or "" for task in view.fixed.anchor]
+            rows = view.traces("task_id", "text", "decision", "reason", "origin", "sampler")
+            found |= _of_traces(rows, view.tasks, view.config.curate.max_per_task, human)
         return Measured(found)
 
 

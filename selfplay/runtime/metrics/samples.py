@@ -227,15 +227,15 @@ class Samples(Metric):
 
     definitions: ClassVar = {**PASS, **VARIETY, **TAILS}
 
-    def compute(self, round: RoundView) -> Measured:
+    def compute(self, view: RoundView) -> Measured:
         """Keeps the counts by task as `samples`."""
-        rows, errors = round.judged("samples")
+        rows, errors = view.judged("samples")
         failed: Json = {"eval/samples_errors": errors} if errors else {}
-        if not rows or round.too_many(errors, len(rows) + errors):
+        if not rows or view.too_many(errors, len(rows) + errors):
             return Measured(failed)
-        counted = _counted(round.fixed, rows)
-        first = DevSet.from_dict(round.first["samples"]) if round.first and "samples" in round.first else None
-        section = round.config.eval
+        counted = _counted(view.fixed, rows)
+        first = DevSet.from_dict(view.baseline["samples"]) if view.baseline and "samples" in view.baseline else None
+        section = view.config.eval
         figures = dev_set_metrics(counted, first, ks=KS, resamples=section.bootstrap, seed=section.seed)
         return Measured(failed | dict(figures), {"samples": counted.to_dict()})
 

@@ -140,12 +140,12 @@ class Wording(Metric):
         ),
     }
 
-    def compute(self, round: RoundView) -> Measured:
+    def compute(self, view: RoundView) -> Measured:
         """Round 0 keeps the size of the draw and its frequent tokens as `wording`."""
-        texts = [row["text"] for row in round.judged("samples")[0]]
-        first = None if round.first is None else round.first.get("wording")
-        fixed: Json = dict(first or (_fixed(texts) if round.first is None else {}))
-        kept = {"wording": fixed if round.first is None and texts else {}}
+        texts = [row["text"] for row in view.judged("samples")[0]]
+        first = None if view.baseline is None else view.baseline.get("wording")
+        fixed: Json = dict(first or (_fixed(texts) if view.baseline is None else {}))
+        kept = {"wording": fixed if view.baseline is None and texts else {}}
         if not fixed or not texts:
             return Measured({}, kept)
         common = np.asarray(fixed["common"], dtype=np.uint64)
