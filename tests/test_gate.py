@@ -120,11 +120,21 @@ def test_known_wrong_trace_accepted_stops_at_once_unless_observed() -> None:
     assert actions(Gate(action="observe"), GOOD, row(0.9, **breach)) == ["continue", "warn"]
 
 
-def test_plateau_stops_after_so_many_rounds_without_a_better_panel() -> None:
+def test_plateau_stops_after_so_many_rounds_without_a_better_dev_accuracy() -> None:
     decisions = decisions_on(Gate(plateau_rounds=2), [row(0.5), row(0.6), row(0.6), row(0.6)])
     assert [r.action for r in decisions] == ["continue", "continue", "continue", "stop"]
     assert decisions[-1].reason == "plateau: no better dev accuracy than 0.600 of round 1 in 2 rounds"
     assert actions(Gate(plateau_rounds=2), *[row(0.5 + n / 10) for n in range(5)]) == ["continue"] * 5
+
+
+def test_round_that_was_rolled_back_sets_no_mark_for_the_plateau() -> None:
+    commits = [
+        Commit(round=0, parent=None, next_parent=0, metrics={SCORE: 0.3}),
+        Commit(round=1, parent=0, next_parent=0, action="roll_back", metrics={SCORE: 0.9}),
+        Commit(round=2, parent=0, next_parent=2, metrics={SCORE: 0.4}),
+    ]
+    section = Gate(plateau_rounds=2, action="observe")
+    assert decide(section, 3, 2, {SCORE: 0.5}, commits, RoundState()).action == "continue"
 
 
 @pytest.mark.parametrize(

@@ -54,9 +54,10 @@ def _next_state(ctx: RoundContext, decision: "GateDecision") -> RoundState:
     if curriculum is None:
         return decision.state
     level = curriculum.start if ctx.state.level is None else ctx.state.level
-    by_difficulty = read_json(ctx.at("curate") / "DONE")["by_difficulty"]
-    counts = {int(n): (right, of) for n, (right, of) in by_difficulty.items()}
-    level = next_level(curriculum, level, counts) if ctx.number else curriculum.start
+    if ctx.number:
+        by_difficulty = read_json(ctx.at("curate") / "DONE")["by_difficulty"]
+        counts = {int(difficulty): (right, of) for difficulty, (right, of) in by_difficulty.items()}
+        level = next_level(curriculum, level, counts)
     return decision.state.model_copy(update={"level": level})
 
 
@@ -84,22 +85,22 @@ def decide(
     """Decides about round `number`. `row`: its metrics; `commits`: the rounds before it; `state`: what it started with."""
     rows = [_visible(commit.row(), commit.parent, commit.action) for commit in commits]
     alarm = alarms([*rows, _visible(row, parent, "")], rules=rules_of(section))[-1]
-    level, reasons = int(alarm["level"]), list(alarm["reasons"])
+    alarm_level, reasons = int(alarm["level"]), list(alarm["reasons"])
     figures = {
-        "collapse_alarm/level": level,
+        "collapse_alarm/level": alarm_level,
         "collapse_alarm/n_active": alarm["n_active"],
         "collapse_alarm/first_metric": alarm["first_metric"],
         **half_life([*commits], row, parent),
     }
-    if section.action == "observe" or level < 2:
+    if section.action == "observe" or alarm_level < 2:
         plateau = _plateau(section, number, row, commits)
         kept = bool(row.get("train/weights_kept"))
         if kept:
             reasons.append("the weights did not change: there was too little to train on")
-        action: Action = "stop" if plateau else ("warn" if level or kept else "continue")
+        action: Action = "stop" if plateau else ("warn" if alarm_level or kept else "continue")
         return GateDecision(action, plateau or "; ".join(reasons), number, figures, state)
-    why = f"collapse alarm level {level}: {'; '.join(reasons)}"
-    if level >= 3 or section.action == "stop" or parent is None:
+    why = f"collapse alarm level {alarm_level}: {'; '.join(reasons)}"
+    if alarm_level >= 3 or section.action == "stop" or parent is None:
         return GateDecision("stop", why, number, figures, state)
     back = section.roll_back
     changed = {
@@ -153,15 +154,16 @@ def _visible(row: Mapping[str, Any], parent: int | None, action: str) -> dict[st
 
 
 def _plateau(section: Gate, number: int, row: Mapping[str, Any], commits: Sequence[Commit]) -> str:
-    """The reason to stop if dev accuracy has not risen for `gate.plateau_rounds` rounds; "" otherwise."""
-    patience = section.plateau_rounds
+    """The reason to stop if dev accuracy has not risen for `gate.plateau_rounds` rounds; "" otherwise.
+
+    A round that was rolled back sets no mark: accuracy often rises while a student narrows.
+    """
     score = row.get(SCORE)
-    if patience is None or score is None or not commits:
+    scores = {c.round: c.metrics[SCORE] for c in commits if c.action != "roll_back" and SCORE in c.metrics}
+    if section.plateau_rounds is None or score is None or not scores:
         return ""
-    scores = [(commit.metrics.get(SCORE, 0.0), -commit.round) for commit in commits]
-    best, at = max([*scores, (score, -number)])
-    return (
-        f"plateau: no better dev accuracy than {best:.3f} of round {-at} in {patience} rounds"
-        if number + at >= patience
-        else ""
-    )
+    best = max(scores.values())
+    at = min(round for round, known in scores.items() if known == best)
+    if score > best or number - at < section.plateau_rounds:
+        return ""
+    return f"plateau: no better dev accuracy than {best:.3f} of round {at} in {section.plateau_rounds} rounds"

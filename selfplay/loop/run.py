@@ -50,8 +50,8 @@ from selfplay.runtime.timing import timed
 from selfplay.store import Commit, Lease, RunFolder
 
 LOG = logging.getLogger("selfplay")
-Opened = Callable[[RunFolder], None]
-Committed = Callable[[RunFolder, Commit], None]
+OnOpen = Callable[[RunFolder], None]
+OnCommit = Callable[[RunFolder, Commit], None]
 Phase = Callable[[RoundContext], None]
 
 PHASES: tuple[Phase, ...] = (
@@ -68,7 +68,7 @@ PHASES: tuple[Phase, ...] = (
 )
 """The phases of a round, in order. The name of a phase, of its folder and of its `time/` key is that of its function."""
 OF_ROUND_0 = ("curate", "train", "evaluate", "gate")
-KEEPS_STUDENT = ("gate", "propose", "generate")
+KEEP_STUDENT_BEFORE = ("gate", "propose", "generate")
 """Phases before which the student stays in memory: the model that was evaluated samples the next round's attempts."""
 
 
@@ -89,12 +89,12 @@ def run(
     loaded: Loaded,
     *,
     progress: Progress | None = None,
-    opened: Opened | None = None,
-    on_commit: Committed | None = None,
+    on_open: OnOpen | None = None,
+    on_commit: OnCommit | None = None,
 ) -> Finished:
     """Starts or resumes a run; returns once all rounds are committed. Every rank of a launch calls it.
 
-    `opened` is called once the run folder is locked and checked, `on_commit` after each round; both on rank 0 alone.
+    `on_open` is called once the run folder is locked and checked, `on_commit` after each round; both on rank 0 alone.
 
     Raises GateStopped (exit 4) if the gate ended the run, OutageError (3) if the same command can resume it later,
     Interrupted (130), ConfigError or DataError (2), StoreError (1).
@@ -114,13 +114,13 @@ def run(
             resources.check_set_up()
             folder.open(science_of(config), resources.fingerprint_files(), resolved_text(loaded))
             folder.rebuild_metrics()
-            if opened:
-                opened(folder)
+            if on_open:
+                on_open(folder)
             return _rounds(loaded, folder, resources, progress, on_commit)
 
 
 def _rounds(
-    loaded: Loaded, folder: RunFolder, resources: RunResources, progress: Progress, on_commit: Committed | None
+    loaded: Loaded, folder: RunFolder, resources: RunResources, progress: Progress, on_commit: OnCommit | None
 ) -> Finished:
     """Runs the rounds that are not committed yet. Rank 0 reads the committed ones from the folder and sends them to all ranks."""
     config, ranks = loaded.config, resources.ranks
@@ -166,18 +166,16 @@ def phases_of(config: Config, number: int) -> list[Phase]:
         "correct": config.correct.attempts > 0,
         "audit": bool(config.audit.canaries or config.audit.share),
     }
-    return [
-        phase
-        for phase in PHASES
-        if (name_of(phase) in OF_ROUND_0 if number == 0 else configured.get(name_of(phase), True))
-    ]
+    if number == 0:
+        return [phase for phase in PHASES if name_of(phase) in OF_ROUND_0]
+    return [phase for phase in PHASES if configured.get(name_of(phase), True)]
 
 
 def run_phase(ctx: RoundContext, phase: Phase) -> None:
     """Runs one phase of a round in this process."""
     name = name_of(phase)
     with timed(ctx.at(name), ctx.progress, write=ctx.ranks.is_main):
-        if name not in KEEPS_STUDENT:
+        if name not in KEEP_STUDENT_BEFORE:
             ctx.resources.release()
         phase(ctx)
     ctx.progress.check_stop()

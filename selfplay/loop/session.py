@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from selfplay.config import Loaded
 from selfplay.config.metrics import SCORE, best_round
 from selfplay.curate import privacy
 from selfplay.errors import GateStopped, SelfplayError
-from selfplay.loop.run import Finished, run
+from selfplay.loop.run import Finished, OnCommit, run
 from selfplay.runtime.progress import Listener, Progress
 from selfplay.store import Commit, RunFolder
 from selfplay.store.traces import skim_traces
@@ -31,10 +31,9 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 """Environment variables that are set unless the user has: no telemetry of dependencies, and no progress bars but ours."""
-Committed = Callable[[RunFolder, Commit], None]
 
 
-def start(loaded: Loaded, *, listener: Listener | None = None, on_commit: Committed | None = None) -> Finished:
+def start(loaded: Loaded, *, listener: Listener | None = None, on_commit: OnCommit | None = None) -> Finished:
     """Starts or resumes a run with logs, W&B and report; raises what `selfplay.loop.run.run` raises.
 
     `listener` receives progress events (see `selfplay.runtime.progress.Listener`); `on_commit` is called with each new round.
@@ -47,7 +46,7 @@ def start(loaded: Loaded, *, listener: Listener | None = None, on_commit: Commit
         progress = Progress(observer.hear)
         stack.enter_context(stopping(progress))
         try:
-            finished = run(loaded, progress=progress, opened=observer.opened, on_commit=observer.committed)
+            finished = run(loaded, progress=progress, on_open=observer.opened, on_commit=observer.committed)
         except GateStopped:
             observer.finish()
             raise
@@ -63,7 +62,7 @@ class Observer:
         loaded: Loaded,
         path: Path,
         listener: Listener | None,
-        on_commit: Committed | None,
+        on_commit: OnCommit | None,
         stack: ExitStack,
     ) -> None:
         self._loaded, self._path, self._stack = loaded, path, stack
