@@ -54,7 +54,7 @@ def test_unknown_key_of_a_section_chosen_by_kind_is_told_by_the_users_own_path(t
 
 def test_wrong_kind_names_the_kinds_there_are(tmp_path: Path) -> None:
     found = faults(tmp_path, SOUND.replace("kind: scripted", "kind: tinny"))
-    assert "student.kind is tinny, which is not known; use one of: 'tiny', 'pretrained', 'scripted'" in found[0]
+    assert "student.kind is tinny, which is not a known value; use one of: 'tiny', 'pretrained', 'scripted'" in found[0]
 
 
 def test_missing_section_is_named(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_exponent_without_a_dot_is_a_number(tmp_path: Path) -> None:
 def test_word_that_old_yaml_reads_as_a_boolean_is_refused_with_both_remedies(tmp_path: Path) -> None:
     found = faults(tmp_path, SOUND + "phase_subprocess: no\n")
     assert (
-        'phase_subprocess is no, which old YAML reads as a boolean; write true or false, or "no" for the word'
+        'phase_subprocess is no, which YAML 1.1 reads as a boolean; write true or false, or "no" in quotes for the text'
         in found[0]
     )
 
@@ -87,7 +87,7 @@ def test_missing_empty_and_broken_files_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no such configuration file; give the path"):
         load_config(tmp_path / "absent.yaml")
     assert "is empty" in faults(tmp_path, "")[0]
-    assert "is no YAML" in faults(tmp_path, "a: [1\n")[0]
+    assert "is not valid YAML" in faults(tmp_path, "a: [1\n")[0]
     assert "is no mapping" in faults(tmp_path, "- a\n")[0]
     (tmp_path / "c.yaml").write_bytes(b"a: \xff\xfe")
     with pytest.raises(ConfigError, match="UTF-8"):
@@ -99,7 +99,7 @@ def test_override_wins_and_its_fault_is_told_as_the_command_lines(tmp_path: Path
     assert (loaded.config.rounds, loaded.config.train.learning_rate) == (7, 3e-4)
     assert loaded.origins[("rounds",)] == "command line"
     assert faults(tmp_path, SOUND, "rounds=x")[0].startswith("command line: rounds is 'x'")
-    with pytest.raises(ConfigError, match=r"is no override; write key\.path=value"):
+    with pytest.raises(ConfigError, match=r"is not an override; write key\.path=value"):
         load_config(write(tmp_path, SOUND), ["rounds"])
 
 
@@ -123,7 +123,7 @@ def test_unset_variable_is_a_fault_and_a_set_one_is_read(tmp_path: Path) -> None
         ("curate: {regime: accumulate_subsample}", "needs max_rows"),
         ("curate: {regime: replace, newest_share: 0.5}", "newest_share is 0.5, but regime replace"),
         ("train: {start: continue}", "give exactly one of them"),
-        ("propose: {}", "arithmetic has no end; give a number"),
+        ("propose: {}", "arithmetic generates tasks without end; set it to a number"),
     ],
 )
 def test_setting_without_effect_is_an_error(tmp_path: Path, change: str, message: str) -> None:

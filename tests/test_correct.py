@@ -307,7 +307,7 @@ def test_a_setting_without_effect_and_impossible_company_are_refused(tmp_path: P
     data = yaml.safe_load(CONFIG)
     data["curate"] = {"verified_only": False}
     (tmp_path / "c.yaml").write_text(yaml.safe_dump({**data, "correct": {"attempts": 1}}))
-    with pytest.raises(ConfigError, match="that arm reads no verdict"):
+    with pytest.raises(ConfigError, match="failed attempts are not known"):
         load_config(tmp_path / "c.yaml", [])
 
 

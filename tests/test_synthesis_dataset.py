@@ -139,11 +139,11 @@ def test_killed_it_starts_again_and_ends_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "why"),
     [
-        ("methods=[evolve]", "which ask a teacher, and there is none"),
+        ("methods=[evolve]", "which ask a teacher, but teacher is not set"),
         ("methods=[]", "name at least one"),
         ("methods=[procedural, procedural]", "each once"),
-        ("texts=a.jsonl", "which alone reads it"),
-        ("tasks={source: gsm8k, train: a.jsonl, test: b.jsonl}", "tasks of gsm8k cannot be evolved by program"),
+        ("texts=a.jsonl", "none of the methods that read it"),
+        ("tasks={source: gsm8k, train: a.jsonl, test: b.jsonl}", "tasks of gsm8k cannot be evolved by a program"),
         ("methods=[procedurel]", "methods"),
         ("samples=1", "add instruct, or remove samples"),
     ],

@@ -280,13 +280,13 @@ def test_evolved_sums_are_new_and_never_held_out() -> None:
     ("override", "why"),
     [
         ("propose.synthesize={methods: {}}", "name at least one"),
-        ("propose.synthesize={methods: {evolve: 3}}", "there is none; add teacher"),
+        ("propose.synthesize={methods: {evolve: 3}}", "teacher is not set; add teacher"),
         ("propose.synthesize={methods: {rare: 3}}", "has no axes of its own"),
         ("propose.synthesize={methods: {textbook: 3}}", "textbook is missing"),
-        ("propose.synthesize={methods: {procedural: 3}, pivot: German}", "which alone reads it"),
+        ("propose.synthesize={methods: {procedural: 3}, pivot: German}", "none of the methods that read it"),
         ("propose.synthesize={methods: {procedurel: 3}}", "procedurel"),
         ("curate.quotas=[{tag: a}]", "neither minimum nor maximum"),
-        ("curate.quotas=[{tag: a, minimum: 0.9, maximum: 0.2}]", "asks for 0.9 to 0.2"),
+        ("curate.quotas=[{tag: a, minimum: 0.9, maximum: 0.2}]", "minimum 0.9 and maximum 0.2"),
     ],
 )
 def test_what_cannot_work_is_refused_with_its_remedy(tmp_path: Path, override: str, why: str) -> None:

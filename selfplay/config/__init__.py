@@ -1,4 +1,4 @@
-"""Configuration. `load_config(path, overrides)` gives a validated tree, or every fault at once."""
+"""Configuration. `load_config(path, overrides)` returns a validated tree, or raises with every fault at once."""
 
 from selfplay.config.load import Loaded, load_config
 from selfplay.config.tree import Config

@@ -1,4 +1,4 @@
-"""Turns pydantic's findings into `file:line:col: key is value, what is wrong; what to do`."""
+"""Turns the errors of pydantic into messages `file:line:col: key is value, what is wrong; what to do`."""
 
 import difflib
 import types
@@ -31,7 +31,7 @@ _REMEDIES = {
 
 
 class Fault(NamedTuple):
-    """One thing wrong with a configuration."""
+    """One fault of a configuration."""
 
     where: str
     key: str
@@ -49,7 +49,7 @@ class Fault(NamedTuple):
 def describe(
     error: ValidationError, tree: type[BaseModel], marks: Mapping[tuple[str, ...], str], path: str
 ) -> Iterator[Fault]:
-    """One fault for each of pydantic's findings, in the file's order; `marks` says where each key stood."""
+    """The faults behind pydantic's errors, in the order of the file. `marks`: the position `file:line:col` of each key."""
     found = [fault for item in error.errors() for fault in _all(dict(item), tree, marks, path)]
     yield from dict.fromkeys(sorted(found, key=_file_order))
 
@@ -62,7 +62,7 @@ def _file_order(fault: Fault) -> tuple[int, int]:
 def _all(
     item: dict[str, Any], tree: type[BaseModel], marks: Mapping[tuple[str, ...], str], path: str
 ) -> Iterator[Fault]:
-    """The faults of one finding: a check of ours over several keys tells each on a line of its own."""
+    """The faults of one error: a check over several keys reports each fault on its own line."""
     if item["type"] != "value_error":
         yield _one(item, tree, marks, path)
         return
@@ -95,7 +95,7 @@ def _one(item: dict[str, Any], tree: type[BaseModel], marks: Mapping[tuple[str, 
         return Fault(
             where,
             inner,
-            "is missing" if kind == "union_tag_not_found" else f"is {value}, which is not known",
+            "is missing" if kind == "union_tag_not_found" else f"is {value}, which is not a known value",
             f"use one of: {words or _tags(place, tree)}",
         )
     wrong = item["msg"][:1].lower() + item["msg"][1:]
@@ -104,7 +104,7 @@ def _one(item: dict[str, Any], tree: type[BaseModel], marks: Mapping[tuple[str, 
         .replace("greater than or equal to", ">=")
         .replace("less than or equal to", "<=")
     )
-    return Fault(where, key, f"is {given}, {wrong}", _REMEDIES.get(kind, "change it to one that holds"))
+    return Fault(where, key, f"is {given}, {wrong}", _REMEDIES.get(kind, "change it to a valid value"))
 
 
 def _shown(value: Any) -> str:
@@ -113,7 +113,7 @@ def _shown(value: Any) -> str:
 
 
 def _where(place: tuple[str, ...], marks: Mapping[tuple[str, ...], str], path: str) -> str:
-    """The nearest known position at or above a key."""
+    """The position of a key, or of the nearest block above it whose position is known."""
     for length in range(len(place), 0, -1):
         if place[:length] in marks:
             return marks[place[:length]]
@@ -121,7 +121,7 @@ def _where(place: tuple[str, ...], marks: Mapping[tuple[str, ...], str], path: s
 
 
 def _walk(loc: tuple[Any, ...], tree: type[BaseModel]) -> tuple[tuple[str, ...], list[type[BaseModel]]]:
-    """A pydantic location as the user's own keys (union tags left out), and the sections the last key may lie in."""
+    """A pydantic location as the keys that the user wrote (without union tags), and the sections that may contain the last key."""
     place: list[str] = []
     sections = [tree]
     for part in (str(p) for p in loc):
@@ -137,7 +137,7 @@ def _walk(loc: tuple[Any, ...], tree: type[BaseModel]) -> tuple[tuple[str, ...],
 
 
 def _parts_with(place: tuple[str, ...], tree: type[BaseModel]) -> str:
-    """The parts of a registry that have a key which the given part has not, such as `dpo and kto`; "" where none has."""
+    """The parts of a registry that have a key which the chosen part lacks, such as `dpo and kto`; "" if there is none."""
     *above, block, key = ("", *place)
     _, sections = _walk(tuple(above[1:]), tree)
     fields = [section.model_fields[block] for section in sections if block in section.model_fields]
@@ -147,7 +147,7 @@ def _parts_with(place: tuple[str, ...], tree: type[BaseModel]) -> str:
 
 
 def _sections(field: FieldInfo) -> list[type[BaseModel]]:
-    """The section classes that may stand in a field."""
+    """The section classes that a field may contain."""
     parts = [mark for mark in field.metadata if isinstance(mark, PartOf)]
     return [part.registry.settings(word) for part in parts for word in part.words] or _models(field.annotation)
 
@@ -162,7 +162,7 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 
 def _tags(place: tuple[str, ...], tree: type[BaseModel]) -> str:
-    """The words that a discriminated section at `place` may begin with."""
+    """The values that the discriminating key of the section at `place` may have."""
     _, sections = _walk((*place, ""), tree)
     words = [
         w

@@ -10,38 +10,38 @@ class Judge(Section):
 
     backend: TeacherEngine
     rubric: str = ""
-    """What earns the full score; the rubric of a task replaces it."""
+    """Describes what earns the full score; the rubric of a task replaces it."""
     samples: Count = 3
-    """Grades per attempt; half of them are given with the solution placed first."""
+    """Number of grades per attempt. In half of the prompts the solution comes first."""
     threshold: float = Field(0.7, gt=0, le=1)
-    """Mean score (of 1) that passes."""
+    """Lowest mean score, from 0 to 1, with which an attempt passes."""
     agreement: float = Field(0.75, gt=0.5, le=1)
-    """Share of the samples that must be sure and on one side of the threshold; below, the judge abstains."""
+    """Share of the grades that must be definite and on the same side of the threshold; otherwise the judge abstains."""
     margin: float = Field(0.05, ge=0, lt=1)
-    """Where the mean is closer to the threshold than this, the judge abstains."""
+    """The judge abstains if the mean score is closer to the threshold than this."""
     temperature: float | None = Field(None, ge=0)
-    """None: 0.7, or greedy for one sample."""
+    """Sampling temperature of the judge. None: 0.7, or 0 (greedy) if `samples` is 1."""
     max_new_tokens: Count = 512
-    """Most tokens of a reply of the judge."""
+    """Limit on the tokens of one reply of the judge."""
     max_chars: Count = 20_000
-    """Longer solutions are not judged."""
+    """Limit on the characters of a solution; the judge abstains on longer ones."""
 
 
 class Audit(Section):
-    """Measures the error rates of the verifiers every round. Nothing of it is trained on."""
+    """Measures the error rates of the verifiers in every round. Its data is never trained on."""
 
     canaries: int = Field(8, ge=0)
-    """Known right and known wrong solutions, this many of each, judged beside the student's attempts; 0: none."""
+    """Number of known right solutions, and of known wrong ones, that are judged in each round to test the verifiers. 0: none."""
     share: Share = 0.05
-    """Share of the accepted and of the rejected attempts that are judged again by a stronger check, where there is one; 0: none."""
+    """Share of the accepted, and of the rejected, attempts that a stronger check judges again, for tasks that have one. 0: none."""
     min_rechecked: Count = 8
-    """Fewest accepted and fewest rejected attempts that are judged again, if there are so many."""
+    """Lower bound on the number of accepted, and of rejected, attempts that are judged again, if the round has that many."""
     max_rechecked: Count = 200
-    """Most of either kind; it wins over `min_rechecked`."""
+    """Upper bound on the same numbers; it takes precedence over `min_rechecked`."""
     hidden_cases: int = Field(6, ge=0)
-    """Test cases generated for a re-checked program, from changed inputs and a right solution where one is known."""
+    """Number of test cases generated for a program that is judged again, from changed inputs and a known right solution. 0: none."""
     deadline_factor: float = Field(4.0, ge=1)
-    """Multiplies the sandbox's CPU seconds for a program that is judged again."""
+    """Factor on `verify.sandbox.cpu_seconds` for a program that is judged again."""
     judge: Judge | None = None
-    """A second judge, for attempts that a judge decided; None: these are judged again only where their task names a
+    """A second judge, which judges again what the judge decided. None: such attempts are judged again only if their task names a
     `stronger` check."""

@@ -1,4 +1,4 @@
-"""The section `curate.decontaminate`: which rules count as evaluation text, and what counts as common wording."""
+"""The section `curate.decontaminate`: the rules by which text counts as evaluation text, and what counts as common wording."""
 
 import difflib
 from typing import Annotated, Any, Final
@@ -18,20 +18,21 @@ RULES: Final = (
     "code_exact",
     "code_renamed",
 )
-"""What each of them finds is described in `selfplay.curate.decontaminate`."""
+"""`selfplay.curate.decontaminate` describes what each rule finds."""
 BOTH_CODE: Final = "code"
-"""Short for the two rules about code."""
+"""Short name for the two rules about code."""
 
 
 class Decontaminate(Section):
-    """What counts as evaluation text in training text. `true` stands for the defaults, `false` for no rules at all."""
+    """Which training text counts as a copy of an evaluation task. `true`: the defaults. `false`: no search."""
 
     rules: tuple[str, ...] = RULES
-    """exact, spacing_case, numbers, in_context, half, overlap, answer_only, code_exact, code_renamed, or code for the last two."""
+    """The rules to apply: exact, spacing_case, numbers, in_context, half, overlap, answer_only, code_exact, code_renamed; `code` is
+    short for the last two. Empty: no search."""
     common_tasks: Annotated[int, Field(ge=2)] = 2
-    """A run of words in this many different evaluation tasks is an instruction or a template, and no evidence."""
+    """Words that at least this many different evaluation tasks share count as instruction or template, not as a leak."""
     common_training: Annotated[int, Field(ge=2)] = 10
-    """The same for different training prompts."""
+    """Words that at least this many different training prompts share count as instruction or template, not as a leak."""
 
     @model_validator(mode="before")
     @classmethod
@@ -40,7 +41,7 @@ class Decontaminate(Section):
             return {} if given else {"rules": ()}
         if isinstance(given, dict | Decontaminate):
             return given
-        raise ValueError(f"is {given!r}, which is no setting; write true, false, or keys such as rules: [exact, half]")
+        raise ValueError(f"is {given!r}, which is not valid; write true, false, or keys such as rules: [exact, half]")
 
     @field_validator("rules")
     @classmethod
@@ -50,11 +51,11 @@ class Decontaminate(Section):
             if rule not in known:
                 near = difflib.get_close_matches(rule, known, n=1)
                 advice = f"did you mean {near[0]!r}?" if near else f"use some of {', '.join(known)}"
-                raise ValueError(f"has {rule!r}, which is no rule; {advice}")
+                raise ValueError(f"has {rule!r}, which is not a rule; {advice}")
         return rules
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """The rules that count, `code` as the two it stands for; empty: nothing is looked for."""
+        """The rules to apply, with `code` replaced by its two rules; empty: no search."""
         code = ("code_exact", "code_renamed") if BOTH_CODE in self.rules else ()
         return tuple(rule for rule in RULES if rule in (*self.rules, *code))

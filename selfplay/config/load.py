@@ -1,7 +1,7 @@
-"""Reads YAML and `key=value`, merges plain dicts, validates once, and says every fault with its place.
+"""Reads a YAML file and `key=value` overrides, merges and validates them, and reports every fault with its position.
 
-YAML 1.1 traps are handled: `1e-5` is a number, `1:30` and `no` stay words (the latter with a hint), a duplicate key is refused.
-Size, depth and the number of values are bounded, so that no file takes long, whatever its aliases stand for.
+Pitfalls of YAML 1.1 are handled: `1e-5` is a number, `1:30` stays text, `no` and `yes` are faults, and so is a duplicate key. Size,
+depth and the number of values are bounded, so that no file takes long to read, even if its aliases expand to many values.
 """
 
 import math
@@ -23,12 +23,13 @@ Place = tuple[str, ...]
 """A path of keys, such as ("train", "lora", "rank"); list items by their number."""
 
 MAX_BYTES = 256_000
-"""Of a configuration; the parser is slow, and the largest that ships has 2 % of it."""
+"""Limit on the size of a configuration file. The parser is slow, and the largest file that ships has 2 % of it."""
 MAX_VALUES = 20_000
-"""Of a configuration, those that an alias stands for counted anew each time."""
+"""Limit on the values of a configuration; each use of an alias counts all its values again."""
 MAX_DEPTH = 40
+"""Limit on the nesting of blocks."""
 MAX_DIGITS = 40
-"""Of a number."""
+"""Limit on the length of a number."""
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 _CONSTRUCTOR = yaml.constructor.SafeConstructor()
@@ -38,37 +39,37 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 @dataclass(frozen=True)
 class Loaded:
-    """A validated configuration with the origin of each given value."""
+    """A validated configuration with the origin of each value that was set."""
 
     config: Config
     path: Path
     overrides: tuple[str, ...] = ()
-    """As they were given; `load_config(path, overrides)` gives the same again."""
+    """The overrides as they were given; `load_config(path, overrides)` loads the same configuration again."""
     origins: dict[Place, str] = field(default_factory=dict)
-    """`file:line` or `command line` for each value that is not a default."""
+    """`file:line` or `command line` for each value that was set."""
 
 
 @dataclass
 class _Reader:
-    """Walks a composed YAML document into plain values, keeping where each stood."""
+    """Turns a composed YAML document into plain values, and records the position of each."""
 
     path: Path
     marks: dict[Place, str] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     values: int = 0
-    """Read so far."""
+    """Number of values read so far."""
 
     def value(self, node: yaml.Node, place: Place) -> Any:
-        """The plain value of a node; its position and its faults are kept. Raises ConfigError past the bounds of this module."""
+        """The plain value of a node. Records its position and its faults; raises ConfigError beyond the limits of this module."""
         where = f"{self.path}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
         self.values += 1
         if len(place) > MAX_DEPTH:
             raise ConfigError(
-                f"{where}: is nested over {MAX_DEPTH} deep, or holds itself by an alias; write it out, less deep"
+                f"{where}: is nested more than {MAX_DEPTH} levels deep, or contains itself through an alias; nest it less deeply"
             )
         if self.values > MAX_VALUES:
             raise ConfigError(
-                f"{where}: is one of over {MAX_VALUES} values, what an alias (*name) stands for counted each time; write a smaller file"
+                f"{where}: is one of more than {MAX_VALUES} values, counting those of an alias (*name) at each use; write a smaller file"
             )
         self.marks.setdefault(place, where)
         if isinstance(node, yaml.MappingNode):
@@ -78,13 +79,15 @@ class _Reader:
         return self.scalar(node, place, where)
 
     def mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, Any]:
-        """A mapping with string keys; a second use of a key is a fault."""
+        """The value of a mapping, with string keys; a duplicate key is a fault."""
         out: dict[str, Any] = {}
         for key_node, value_node in node.value:
             mark = key_node.start_mark
             where = f"{self.path}:{mark.line + 1}:{mark.column + 1}"
             if not isinstance(key_node, yaml.ScalarNode):
-                self.faults.append(Fault(where, ".".join(place), "has a key that is no word", "write plain keys"))
+                self.faults.append(
+                    Fault(where, ".".join(place), "has a key that is not plain text", "write plain keys")
+                )
                 continue
             key = str(key_node.value)
             if key_node.tag == "tag:yaml.org,2002:merge":
@@ -100,15 +103,15 @@ class _Reader:
         return out
 
     def scalar(self, node: yaml.Node, place: Place, where: str) -> Any:
-        """A scalar as YAML 1.2 means it."""
+        """The value of a scalar by the rules of YAML 1.2."""
         text, tag, plain = str(node.value), node.tag.rsplit(":", 1)[-1], getattr(node, "style", None) is None
         if plain and tag == "bool" and text.lower() in _WORD_BOOLEANS:
             self.faults.append(
                 Fault(
                     where,
                     ".".join(place),
-                    f"is {text}, which old YAML reads as a boolean",
-                    f'write true or false, or "{text}" for the word',
+                    f"is {text}, which YAML 1.1 reads as a boolean",
+                    f'write true or false, or "{text}" in quotes for the text',
                 )
             )
             return text
@@ -121,7 +124,7 @@ class _Reader:
         return None if tag == "null" else text
 
     def number(self, node: yaml.Node, tag: str, place: Place, where: str) -> Any:
-        """The number that a scalar writes; one that is too long, infinite or none is a fault."""
+        """The number that a scalar denotes; one that is too long, infinite or malformed is a fault."""
         text = str(node.value)
         try:
             if len(text) > MAX_DIGITS:
@@ -139,15 +142,15 @@ class _Reader:
                 Fault(
                     where,
                     ".".join(place),
-                    f"is {shown}, no number that can be used",
-                    "write a smaller one, or a text in quotes",
+                    f"is {shown}, which is not a usable number",
+                    "write a smaller number, or text in quotes",
                 )
             )
             return 0
         return value
 
     def expanded(self, text: str, place: Place, where: str) -> str:
-        """`${NAME}` replaced from the environment; a name that is not set is a fault."""
+        """Replaces `${NAME}` by the environment variable; a variable that is not set is a fault."""
         for name in _VARIABLE.findall(text):
             if name not in os.environ:
                 self.faults.append(
@@ -162,9 +165,9 @@ class _Reader:
 
 
 def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Loaded:
-    """The configuration of a YAML file with `key.path=value` overrides laid over it.
+    """Loads a YAML file with `key.path=value` overrides.
 
-    Raises ConfigError with one line a fault, all at once: `file:line:col: what is wrong, the value; what to do`.
+    Raises ConfigError with all faults, one per line: `file:line:col: what is wrong, the value; what to do`.
     """
     config, marks = load_tree(path, overrides, Config)
     return Loaded(
@@ -175,13 +178,13 @@ def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -
 def load_tree(
     path: str | Path, overrides: list[str] | tuple[str, ...], shape: type[Tree]
 ) -> tuple[Tree, dict[Place, str]]:
-    """Any tree of sections, read as `load_config` reads its own, and where each value stood."""
+    """Loads any tree of sections as `load_config` does; returns it with the position of each value."""
     path = Path(path)
     reader = _Reader(path)
     data = _read_file(reader)
     marks = dict(reader.marks)
     for text in overrides:
-        _lay_over(data, text, reader, marks)
+        _override(data, text, reader, marks)
     if reader.faults:
         raise ConfigError("\n".join(str(fault) for fault in reader.faults))
     try:
@@ -196,14 +199,14 @@ def _origin(mark: str) -> str:
 
 
 def _read_file(reader: _Reader) -> dict[str, Any]:
-    """The file's mapping; an unreadable file raises at once, since nothing else can be checked."""
+    """The content of the file. An unreadable file raises at once, since nothing else can be checked."""
     path = reader.path
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
             raise ConfigError(
-                f"{path}: has over {MAX_BYTES} bytes, too many for a configuration; is this the right file?"
+                f"{path}: has more than {MAX_BYTES} bytes, too many for a configuration; give the path of a configuration file"
             )
         node = _composed(raw.decode("utf-8-sig"), str(path))
     except FileNotFoundError:
@@ -216,33 +219,33 @@ def _read_file(reader: _Reader) -> dict[str, Any]:
         mark = error.problem_mark
         where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
         raise ConfigError(
-            f"{where}: is no YAML ({error.problem}); mend the line, mind indentation and quotes"
+            f"{where}: is not valid YAML ({error.problem}); fix the line, check indentation and quotes"
         ) from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: is no YAML ({error}); mend the file") from None
+        raise ConfigError(f"{path}: is not valid YAML ({error}); fix the file") from None
     if node is None:
         raise ConfigError(f"{path}:1:1: is empty; start from configs/quickstart.yaml")
     if not isinstance(node, yaml.MappingNode):
-        raise ConfigError(f"{path}:1:1: is no mapping of keys to values; start from configs/quickstart.yaml")
+        raise ConfigError(f"{path}:1:1: is not a mapping of keys to values; start from configs/quickstart.yaml")
     data: dict[str, Any] = reader.value(node, ())
     return data
 
 
 def _composed(text: str, where: str) -> yaml.Node | None:
-    """The document of a YAML text, None for an empty one. Raises yaml.YAMLError, and ConfigError where it is nested too deeply."""
+    """The document of a YAML text; None if it is empty. Raises yaml.YAMLError, and ConfigError if it is nested too deeply."""
     try:
         return yaml.compose(text, Loader=yaml.SafeLoader)
     except RecursionError:
-        raise ConfigError(f"{where}: is nested too deeply; nest at most {MAX_DEPTH} deep") from None
+        raise ConfigError(f"{where}: is nested too deeply; nest at most {MAX_DEPTH} levels") from None
 
 
-def _lay_over(data: dict[str, Any], text: str, reader: _Reader, marks: dict[Place, str]) -> None:
-    """One `key.path=value` into the tree of plain values."""
+def _override(data: dict[str, Any], text: str, reader: _Reader, marks: dict[Place, str]) -> None:
+    """Sets one `key.path=value` in the tree of plain values."""
     key, equals, raw = text.partition("=")
     place = tuple(key.strip().split("."))
     if not equals or not all(place):
         raise ConfigError(
-            f"command line: {text!r} is no override; write key.path=value, as in rounds=6 or gate.action=observe"
+            f"command line: {text!r} is not an override; write key.path=value, as in rounds=6 or gate.action=observe"
         )
     small = _Reader(Path("command line"))
     try:

@@ -1,7 +1,6 @@
-"""What each metric key means, and which round is the best. A definition stands in the file of the metric that writes the key: see `METRICS`.
+"""Looks up the definition of a metric key, and the best round. The definitions are in the files of the metrics; see `METRICS`.
 
-A `*` in a key stands for any ending. `_lo` and `_hi` are the ends of a key's 95 % interval, `_delta` is its paired change
-to round 0.
+A `*` in a key matches any text. `_lo` and `_hi` are the ends of a key's 95 % interval, `_delta` is its paired change to round 0.
 """
 
 import math
@@ -13,22 +12,22 @@ from typing import Any, NamedTuple, Protocol
 from selfplay.config.registry import METRICS
 
 SCORE = "eval/greedy_accuracy"
-"""The figure by which rounds are compared: on the dev set, never on the test set."""
+"""The metric by which rounds are compared. It is measured on the dev set, never on the test set."""
 
 
 class Definition(NamedTuple):
-    """One metric in words."""
+    """The definition of one metric, for pages and reports."""
 
     title: str
     meaning: str
     estimator: str
-    """How it is estimated, from which sample, and with which interval."""
+    """How it is estimated: the formula, the sample, and the interval."""
     range: str
     """The values that it can take, with the unit."""
     link: str = ""
-    """Address of the formula's source; empty if there is none."""
+    """Address of the source of the formula; empty if there is none."""
     headline: bool = False
-    """Whether it goes to W&B under `tracking.metrics: headline`."""
+    """Whether it is sent to W&B under `tracking.metrics: headline`."""
 
 
 def definitions() -> dict[str, Definition]:
@@ -42,7 +41,7 @@ def _defined(words: tuple[str, ...]) -> Mapping[str, Definition]:
 
 
 def definition(key: str) -> Definition | None:
-    """The definition of a key, or of the first pattern that fits it; None if there is none."""
+    """The definition of a key, or of the first pattern that matches it; None if there is none."""
     known = _defined(tuple(METRICS.places))
     if key in known:
         return known[key]
@@ -50,13 +49,13 @@ def definition(key: str) -> Definition | None:
 
 
 def is_headline(key: str) -> bool:
-    """Whether a key is one of the headline figures; interval ends and changes never are."""
+    """Whether a key is a headline metric; ends of intervals and changes never are."""
     found = _defined(tuple(METRICS.places)).get(key)
     return found is not None and found.headline
 
 
 def title(key: str) -> str:
-    """A short name of a key for people; made from the key itself if it has no definition of its own."""
+    """A short title of a key; it is built from the key itself if the key has no definition of its own."""
     own = _defined(tuple(METRICS.places)).get(key)
     if own:
         return own.title
@@ -65,26 +64,26 @@ def title(key: str) -> str:
     return words[:1].upper() + words[1:] if not words.startswith("pass@") else words
 
 
-class Ended(Protocol):
-    """A committed round as `best_round` reads it; a `Commit` is one."""
+class ScoredRound(Protocol):
+    """What `best_round` reads of a committed round; a `Commit` has it."""
 
     @property
     def round(self) -> int:
-        """Its number."""
+        """Number of the round."""
 
     @property
     def metrics(self) -> Mapping[str, Any]:
-        """Its figures by key."""
+        """Its metrics by key."""
 
     @property
     def action(self) -> str:
-        """What the gate did about it."""
+        """The gate's action: continue, warn, roll_back or stop."""
 
 
-def best_round(rounds: Iterable[Ended]) -> int:
-    """The round with the best dev accuracy, the earlier of equals; 0 if nothing was measured.
+def best_round(rounds: Iterable[ScoredRound]) -> int:
+    """The number of the round with the best dev accuracy, the earliest of equals; 0 if none was measured.
 
-    A round that was rolled back is never the best: accuracy often rises while a student narrows.
+    A round that was rolled back is never the best, since accuracy often rises while diversity is lost.
     """
     scored = [(one.metrics.get(SCORE), -one.round) for one in rounds if one.action != "roll_back"]
     known = [(value, place) for value, place in scored if isinstance(value, int | float) and math.isfinite(value)]

@@ -1,7 +1,8 @@
-"""The parts that a configuration can name, and where each is written. A new part is one file, and one line here.
+"""Lists the parts that a configuration can name: task sources, students, engines, verifiers, training methods, metrics.
 
-A registry maps the word that stands in the configuration to `module:Class`: the part's settings, a `Section` in the part's own
-file, which knows how to open the part. A file is imported once its word is met, so that a run loads only what it uses.
+A registry maps the name in the configuration to `module:Class`. The class is the part's settings, a `Section` in the part's own
+file, which can open the part. The file is imported when its name is first used, so that a run loads only what it needs. A new part
+is one new file and one new line here.
 """
 
 from collections.abc import Mapping
@@ -18,26 +19,26 @@ class Registry:
     """The parts of one kind."""
 
     what: str
-    """What a part is, as a message says it: `task source`."""
+    """What a part is called in messages, such as `task source`."""
     key: str
-    """The key of a section that names the part: `source` in `tasks: {source: jsonl}`."""
+    """The key that names the part: `source` in `tasks: {source: jsonl}`."""
     places: Mapping[str, str]
-    """Word -> `module:Class`."""
+    """Name -> `module:Class`."""
     default: str | None = None
-    """The part that is meant where the key is left out; None: it must be given."""
+    """The part that is used if the key is left out; None: the key is required."""
 
     def part(self, word: str) -> Any:
-        """The class of a part. Raises KeyError where there is no such part."""
+        """The class of a part. Raises KeyError if there is no such part."""
         module, _, name = self.places[word].partition(":")
         return getattr(import_module(module), name)
 
     def settings(self, word: str) -> type[BaseModel]:
-        """The same, of a registry whose classes are settings."""
+        """The class of a part's settings; not for VERIFIERS and METRICS, whose classes are the parts themselves."""
         found: type[BaseModel] = self.part(word)
         return found
 
     def default_settings(self, word: str) -> Any:
-        """A part's settings with its own defaults."""
+        """A part's settings with all defaults."""
         return self.settings(word)(**{self.key: word})
 
 
@@ -90,7 +91,7 @@ VERIFIERS = Registry(
         "python": "selfplay.verify.python_function:PythonFunction",
     },
 )
-"""Types of checks; the class is the verifier itself, whose keys are not those of a configuration but of a task's check."""
+"""Types of checks. The class is the verifier itself, since its keys are in the check of a task and not in the configuration."""
 TRAINING_METHODS = Registry(
     "training method",
     "method",
@@ -118,14 +119,14 @@ METRICS = Registry(
         "cost": "selfplay.runtime.metrics.cost:Cost",
     },
 )
-"""Each is a group of keys in a round's row; see `selfplay.runtime.metrics.base.Metric`."""
+"""Each computes a group of keys in the metrics of a round; see `selfplay.runtime.metrics.base.Metric`."""
 
 
 class PartOf:
-    """Marks a field of a section as one of a registry's parts: `Annotated[Base, PartOf(TASK_SOURCES)]`.
+    """Marks a field of a section as a part of a registry: `Annotated[Base, PartOf(TASK_SOURCES)]`.
 
-    The word is looked up, its file imported, and the block checked by the part's own settings; faults keep their places.
-    `but`: words of the registry that may not stand here.
+    Validation looks up the name, imports its file and validates the block with the part's own settings; faults keep their position.
+    `but`: names of the registry that this field does not accept.
     """
 
     def __init__(self, registry: Registry, but: tuple[str, ...] = ()) -> None:
@@ -136,7 +137,7 @@ class PartOf:
         return core_schema.no_info_plain_validator_function(self.checked, serialization=dump)
 
     def checked(self, given: Any) -> BaseModel:
-        """The part's settings from a block of keys. Raises ValidationError, or an error that becomes one."""
+        """The part's settings from a block of keys. Raises ValidationError, or an error that pydantic turns into one."""
         if isinstance(given, BaseModel):
             given = given.model_dump()
         if not isinstance(given, Mapping):
@@ -164,5 +165,5 @@ def _dumped(value: BaseModel, info: core_schema.SerializationInfo) -> Any:
 
 
 def _below(word: str, item: dict[str, Any]) -> InitErrorDetails:
-    """A finding with the part's word before its place, as the tag of a union stands there."""
+    """An error with the part's name at the start of its location, as pydantic does for the tag of a union."""
     return InitErrorDetails(type=item["type"], loc=(word, *item["loc"]), input=item["input"], ctx=item.get("ctx") or {})

@@ -1,4 +1,4 @@
-"""Keys that had another name in version 0.1, for the message about an unknown key. The old names do nothing."""
+"""Keys that had another name in version 0.1, for the message about an unknown key. The old names have no effect."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -22,11 +22,11 @@ RENAMED: Final[Mapping[str, str]] = {
     "train.batch_rows": "train.batch_size",
     "train.micro_batch_rows": "train.micro_batch_size",
 }
-"""Old key -> new key. One of several parts holds for every path that ends in it, such as `judge.backend.wait_seconds`."""
+"""Old key -> new key. A key with a dot matches every path that ends in it, such as `judge.backend.wait_seconds`."""
 
 
 def new_name(key: str) -> str | None:
-    """The present name of a key of version 0.1, as a whole path; None: it had none, or still has it."""
+    """The new name of a key of version 0.1, as a full path; None if the key was not renamed."""
     if key in RENAMED:
         return RENAMED[key]
     section, _, last = key.rpartition(".")

@@ -1,4 +1,4 @@
-"""A configuration flattened: what is science, what it came to, and where each value came from."""
+"""Flattens a configuration: its science keys for the fingerprint, and the resolved YAML with the origin of each value."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,21 +10,21 @@ from selfplay.config.tree import Config
 
 
 def science_of(config: Config) -> dict[str, Any]:
-    """Flat keys and values that make a run what it is; operation keys are left out."""
+    """The science keys with their values, which must not change during a run; operation keys are left out."""
     return dict(_leaves(config, "", science_only=True))
 
 
 def resolved_text(loaded: Loaded) -> str:
-    """The whole configuration as YAML with the origin of each value that is no default; loads to the same tree."""
+    """The whole configuration as YAML, with the origin of each value that was set; it loads to the same tree."""
     import yaml
 
-    lines = [f"# resolved from {loaded.path}; every value, with its origin where it is no default"]
+    lines = [f"# resolved from {loaded.path}; every value, with its origin if it was set"]
     plain = loaded.config.model_dump(mode="json")
     for line, place in _yaml_lines(plain, ()):
         origin = loaded.origins.get(place)
         lines.append(f"{line}  # {origin}" if origin else line)
     text = "\n".join(lines) + "\n"
-    if yaml.safe_load(text) != plain:  # a value that our plain writer cannot carry
+    if yaml.safe_load(text) != plain:  # a value that the plain writer above cannot represent
         return f"# resolved from {loaded.path}\n" + yaml.safe_dump(plain, sort_keys=False)
     return text
 

@@ -1,4 +1,4 @@
-"""The settings of `selfplay synthesize`: a data set of tasks and traces from seed tasks, without any training."""
+"""The settings of `selfplay synthesize`, which builds a data set of tasks and solutions from seed tasks, without training."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -18,7 +18,7 @@ class CountedScenarios(RareScenarios):
     """The taxonomy, and how many tasks are drawn from it."""
 
     count: Count = 100
-    """How many tasks are asked for."""
+    """Number of tasks to request."""
 
 
 class DatasetSynthesis(SynthesisSettings):
@@ -27,26 +27,26 @@ class DatasetSynthesis(SynthesisSettings):
     name: str = operation("dataset", pattern=r"^[\w][\w.\-]{0,99}$")
     """Name of the data set."""
     seed: int = Field(0, ge=0)
-    """Seed of all that is drawn."""
+    """Seed of all random draws except those of held-out tasks."""
     eval_seed: int = Field(1, ge=0)
-    """Draws the held-out tasks, which no synthesized task may repeat; equal to `eval.seed` of the runs that will train on it."""
+    """Seed of the held-out tasks, which no synthesized task may repeat. Set it to `eval.seed` of the runs that train on the data set."""
     tasks: Tasks
     """The source of the seed tasks."""
     seed_tasks: Count = 100
-    """How many of its anchor tasks the methods work on."""
+    """Number of the source's anchor tasks on which the methods work."""
     methods: tuple[DatasetMethod, ...]
-    """The methods, each once, in their order; each works on all seed tasks, and none on what another one wrote."""
+    """Names of the methods, each once, in the order in which they run. Each works on the seed tasks, never on tasks of another method."""
     rare: CountedScenarios | None = None
     boost: float = Field(4.0, ge=0)
-    """A value that is covered to a share c of what is wanted is drawn with weight 1 + boost (1 - c)."""
+    """Preference of `rare` for values with little coverage: a value has weight 1 + boost (1 - c), c its coverage from 0 to 1."""
     judge: Judge | None = None
-    """Verifies the tasks of `instruct`, which cannot be run."""
+    """Grades the tasks of `instruct`, which neither tests nor an answer can verify. None: no `instruct`."""
     sandbox: Sandbox = Sandbox()
     decontaminate: Decontaminate = Decontaminate()
     privacy: Literal["off", "drop"] = "drop"
-    """What is done about personal identifiers in tasks and traces: `drop` those that have any, or `off`."""
+    """Personal identifiers in tasks and solutions: `drop` drops a row that contains any, `off` does not search for them."""
     max_error_share: Share = 0.05
-    """Above this share of replies lost to outages nothing is written (exit 3); the same command goes on from the cache."""
+    """Limit on the share of replies that fail through an outage. Above it nothing is written (exit 3); the same command resumes."""
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "DatasetSynthesis":
@@ -59,9 +59,9 @@ class DatasetSynthesis(SynthesisSettings):
 def _misfits(settings: DatasetSynthesis) -> Iterator[str]:
     methods = settings.methods
     if "procedural" in methods and not settings.tasks.evolves:
-        yield f"methods has procedural, but tasks of {settings.tasks.source} cannot be evolved by program; leave it out"
+        yield f"methods has procedural, but tasks of {settings.tasks.source} cannot be evolved by a program; leave it out"
     for method, key in (("rare", "rare"), ("instruct", "judge")):
         if method in methods and getattr(settings, key) is None:
-            yield f"methods has {method}, and {key} is missing; add {key}, or leave {method} out"
+            yield f"methods has {method}, but {key} is missing; add {key}, or leave {method} out"
     if settings.judge is not None and "instruct" not in methods:
-        yield "judge is set, but methods lacks instruct, which alone reads it; add instruct, or remove judge"
+        yield "judge is set, but instruct, which reads it, is not in methods; add instruct, or remove judge"

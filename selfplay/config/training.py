@@ -17,17 +17,17 @@ class Lora(Section):
     rank: Count = 32
     """Rank of the adapter."""
     alpha: Count = 64
-    """Scale of the adapter, divided by the rank (or its root, with rslora)."""
+    """Scale of the adapter: its output is multiplied by alpha / rank, or alpha / sqrt(rank) with rslora."""
     dropout: Share = 0.0
-    """Dropout of the adapter's input while training."""
+    """Dropout on the adapter's input during training."""
     target_modules: str | tuple[str, ...] = "all-linear"
-    """Names of the layers that get an adapter, or all-linear."""
+    """Names of the layers that get an adapter; all-linear: all linear layers but the output layer."""
     rslora: bool = True
-    """Divides alpha by the root of the rank instead of the rank (Kalajdzievski 2023)."""
+    """Whether alpha is divided by the square root of the rank instead of the rank (Kalajdzievski 2023)."""
 
 
 class Warmup(Section):
-    """Round 0: supervised training on the anchor alone, for a student that starts from random weights."""
+    """Round 0: supervised training on the anchor, for a student that starts from random weights."""
 
     steps: Count = 150
     """Optimizer steps on the anchor."""
@@ -39,38 +39,38 @@ class Train(Section):
     """Fine-tuning with TRL on the exact token ids that were sampled."""
 
     method: str = "sft"
-    """sft trains on accepted rows; dpo and kto train on pairs of an accepted and a wrong attempt. The warm-up is always sft."""
+    """sft trains on accepted attempts; dpo and kto train on pairs of an accepted and a wrong attempt. The warm-up is always sft."""
     start: Literal["from_base", "continue"] = "from_base"
-    """from_base: base weights (or a fresh LoRA) on all data so far. continue: the weights of the round before."""
+    """Weights from which each round trains. from_base: the base model (with LoRA a new adapter). continue: the parent round's."""
     warmup: Warmup | None = None
-    """None: round 0 keeps the base model."""
+    """Training of round 0 on the anchor. None: round 0 keeps the base model."""
     steps: Count | None = None
-    """Optimizer steps a round. Exactly one of steps and epochs is given."""
+    """Optimizer steps per round. Exactly one of steps and epochs must be set."""
     epochs: float | None = Field(None, gt=0)
-    """Passes over the round's data."""
+    """Passes over the round's data. Exactly one of steps and epochs must be set."""
     batch_size: Count = 64
-    """Examples of one optimizer step over all ranks; gradient accumulation follows from it. An example is a row under sft,
-    a pair under dpo, and one side of a pair under kto."""
+    """Examples per optimizer step, over all ranks; gradient accumulation follows from it. An example is a row under sft, a pair under
+    dpo, and one side of a pair under kto."""
     micro_batch_size: Count | None = operation(None)
-    """Examples of one forward pass on one rank. None: the rank's whole share on a GPU, about 2,048 tokens on a CPU."""
+    """Examples per forward pass on one rank. None: the rank's whole share of a batch on a GPU, about 2,048 tokens on a CPU."""
     learning_rate: float = Field(1e-4, gt=0)
     """Peak learning rate."""
     scheduler: str = "cosine"
-    """A transformers scheduler name: cosine, linear, constant_with_warmup, ..."""
+    """Learning-rate schedule, by its name in transformers: cosine, linear, constant_with_warmup, ..."""
     warmup_steps: int = Field(0, ge=0)
-    """Steps over which the learning rate rises to its value."""
+    """Steps over which the learning rate rises from 0 to its peak."""
     weight_decay: float = Field(0.0, ge=0)
     """Weight decay of AdamW."""
     max_length: Count | None = None
-    """Tokens. Longer rows, or pairs with a longer side, are left out and counted. None: no limit."""
+    """Limit in tokens. Longer rows, and pairs with a longer side, are left out and counted. None: no limit."""
     lora: Lora | None = None
-    """None: full fine-tuning."""
+    """Trains a low-rank adapter. None: full fine-tuning."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """auto: bf16 where the hardware multiplies it natively, else fp32."""
+    """Precision of training. auto: bf16 if the hardware supports it natively, otherwise fp32."""
     save_steps: Count | None = operation(None)
-    """Steps between two training checkpoints. None: none within a round."""
+    """Steps between two checkpoints within a round's training. None: no checkpoints."""
     args: dict[str, Any] = Field(default_factory=dict)
-    """Further arguments of the method's TRL config (SFTConfig, DPOConfig, KTOConfig), by TRL's names."""
+    """Further arguments of the method's TRL config (SFTConfig, DPOConfig, KTOConfig), by their names in TRL."""
 
     @model_validator(mode="after")
     def _one_length(self) -> "Train":
@@ -79,5 +79,5 @@ class Train(Section):
         return self
 
     def faults(self, config: "Config") -> Iterator[str]:
-        """What this method cannot work with elsewhere in the configuration: `problem; remedy`, one text for each fault."""
+        """Faults of this method with the rest of the configuration, each as `problem; remedy`."""
         yield from ()

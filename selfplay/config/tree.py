@@ -1,4 +1,4 @@
-"""The whole configuration as one tree. Defaults live here and in `sections.py`, and nowhere else."""
+"""The configuration of a run as one tree of sections. Each default is defined here or in the file of the part, and nowhere else."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -19,27 +19,27 @@ from selfplay.config.training import Train
 class Curriculum(Section):
     """Tasks of the difficulty that the student is about to master (after Lee et al. 2025).
 
-    The level is the hardest difficulty that is mastered; it rises while the next one is solved often enough. Measured on
-    training tasks alone. Tasks without a `difficulty` get one from the pass rate of earlier rounds (docs/loop.md).
+    The level is the hardest difficulty that is mastered. It rises when the next one is solved often enough, measured on training
+    tasks only. A task without a tag `difficulty:n` gets a difficulty from its pass rate in earlier rounds (docs/loop.md).
     """
 
     start: Count = 2
-    """The level in round 1."""
+    """Level in round 1."""
     end: Count = 6
-    """Hardest difficulty asked for. Tasks without a difficulty are sorted into so many levels."""
+    """Highest level. Tasks without a difficulty of their own are sorted into this many levels."""
     advance_at: Share = 0.5
-    """The next difficulty is mastered when this share of the attempts at it was right."""
+    """Share of right attempts at the next difficulty from which it counts as mastered, so that the level rises."""
     next_share: Share = 0.5
-    """Share of the tasks one difficulty above the level."""
+    """Share of a round's tasks that are one difficulty above the level."""
     after_share: Share = 0.15
-    """Share of the tasks two difficulties above it; the others lie at the level and below."""
+    """Share of a round's tasks that are two difficulties above the level. All others are at the level or below."""
     levels: tuple[Count, ...] = ()
-    """A fixed schedule: the level of round 1, 2, ..., the last for all later ones. Empty: by what is mastered."""
+    """Fixed schedule: the levels of rounds 1, 2, ...; the last one holds for all later rounds. Empty: the level follows the results."""
 
     def level_in(self, round: int, reached: int | None) -> int:
-        """The level of a round (from 1): by the fixed schedule where there is one, else what the rounds before reached.
+        """The level of a round, counted from 1: that of the fixed schedule, or else `reached`, the level after the previous round.
 
-        `reached` None: nothing yet, so the level to start with.
+        `reached`: None before round 1; the level is then `start`.
         """
         if self.levels:
             return self.levels[min(round, len(self.levels)) - 1]
@@ -48,7 +48,7 @@ class Curriculum(Section):
     @model_validator(mode="after")
     def _shares_fit(self) -> "Curriculum":
         if self.start > self.end:
-            raise ValueError(f"start is {self.start}, above end = {self.end}; lower it")
+            raise ValueError(f"start is {self.start}, above end = {self.end}; lower start")
         if self.next_share + self.after_share > 1:
             raise ValueError(
                 f"next_share + after_share is {self.next_share + self.after_share}, over 1; lower one of them"
@@ -57,49 +57,49 @@ class Curriculum(Section):
 
 
 class Propose(Section):
-    """Which tasks a round works on."""
+    """The tasks of a round."""
 
     tasks_per_round: Count | None = None
-    """Training tasks drawn each round. None: every one of the source (not for endless sources, nor with a curriculum)."""
+    """Training tasks drawn per round. None: all tasks of the source; not for endless sources, nor with a curriculum."""
     curriculum: Curriculum | None = None
-    """Draws tasks by their difficulty; None: evenly."""
+    """Draws tasks by difficulty. None: draws them evenly."""
     synthesize: RoundSynthesis | None = None
-    """Tasks that are synthesized beside the proposed ones; None: none."""
+    """Adds synthesized tasks to the drawn ones. None: adds none."""
 
 
 class Generate(Section):
-    """How the student's attempts are drawn."""
+    """How attempts are sampled."""
 
     backend: Sampler = Field(default_factory=lambda: ENGINES.default_settings("student"))
     samples_per_task: Count = 4
-    """Attempts at each task."""
+    """Attempts per task."""
     samples_mastered: Count | None = None
-    """Attempts at a task up to the curriculum's level; None: as many."""
+    """Attempts per task up to the curriculum's level. None: as `samples_per_task`."""
     temperature: float = Field(1.0, ge=0)
     """Sampling temperature. 0: greedy."""
     top_p: float = Field(1.0, gt=0, le=1)
-    """Samples from the most likely tokens that together have this probability. 1: from all."""
+    """Nucleus sampling: samples from the most likely tokens that together have this probability. 1: from all tokens."""
     top_k: int = Field(0, ge=0)
-    """Samples from this many most likely tokens. 0: from all."""
+    """Samples from this number of most likely tokens. 0: from all tokens."""
     max_new_tokens: Count = 256
-    """Most tokens of an attempt; a longer one is cut off, and never trained on."""
+    """Limit on the tokens of an attempt. An attempt that reaches it is cut off and not trained on."""
     stop: tuple[str, ...] = ()
-    """Texts that end an attempt; they are cut from its text."""
+    """Texts at which an attempt ends; they are not part of it."""
     chunk_tasks: Count = 64
-    """Tasks a chunk: what one rank takes at once, and the most that a crash costs."""
+    """Tasks per chunk. A chunk is the unit of work of a rank; a crash loses at most one per rank."""
 
 
 class Sandbox(Section):
-    """Where untrusted code runs."""
+    """The sandbox in which programs of the student and tests run."""
 
     require_tier: Literal[0, 1, 2, 3, "best"] = 2
-    """Below this tier the run refuses to start; `best` takes what there is, and says so."""
+    """Lowest isolation tier (docs/sandbox.md) with which a run starts. best: the highest tier that this machine reaches, with a note."""
     cpu_seconds: float = Field(2.0, gt=0)
-    """CPU seconds that a program may use; a task may have its own."""
+    """Limit on the CPU seconds of a program; a task may set its own."""
     memory_bytes: int = Field(512 * 2**20, ge=2**24)
-    """Memory that a program may use, in bytes."""
+    """Limit on the memory of a program, in bytes."""
     workers: Count | None = operation(None)
-    """None: the cores of this machine shared among its ranks."""
+    """Worker processes per rank. None: the CPU cores of this machine divided by its ranks."""
 
 
 class Verify(Section):
@@ -107,30 +107,30 @@ class Verify(Section):
 
     sandbox: Sandbox = Sandbox()
     max_error_share: Share = 0.05
-    """Above this share of `error` verdicts in a chunk the phase stops (exit 3) instead of scoring an outage."""
+    """Limit on the share of attempts in a chunk that fail through an outage. Above it the phase stops (exit 3); the same command resumes."""
     check: dict[str, Any] | None = None
-    """How training tasks are judged instead of by their own verifier, such as {type: judge}, or a combination in which
-    `{type: task}` stands for it. Dev set and test set keep their own. Where the task's own is left out, the audit uses it."""
+    """Check that judges all training tasks in place of their own, such as {type: judge}; in a combination `{type: task}` stands for the
+    task's own. Dev and test tasks keep their own. If the own check is not part of it, the audit uses that. None: own checks."""
     custom_seconds: float = operation(10.0, gt=0, le=86_400)
-    """Wall clock that a `python:` function has for one attempt, import not counted; beyond it the attempt is `error`."""
+    """Seconds of wall time that a `python:` function has per attempt, without its import. Beyond it the outcome is `error`."""
 
 
 class Correct(Section):
-    """A second try at failed attempts, with the evidence of why they failed. Off unless `attempts` is 1."""
+    """A second try for failed attempts, with the evidence of their failure in the prompt. Off unless `attempts` is 1."""
 
     attempts: Literal[0, 1] = 0
-    """1: each attempt that failed or had no answer is tried once more, and the new one verified afresh."""
+    """1: each attempt that failed or had no answer gets one correction, which is verified like any attempt. 0: off."""
     format: Literal["final", "whole"] = "final"
-    """What an accepted correction teaches: the task's own prompt with the corrected solution, or the correction prompt
-    (failed attempt and evidence in it, without loss on them) with the corrected solution."""
+    """Prompt of the training row of an accepted correction. final: the task's own prompt. whole: the correction prompt, with the failed
+    attempt and the evidence. Loss is taken on the corrected solution only."""
     temperature: float | None = Field(None, ge=0)
-    """None: as in generate."""
+    """Sampling temperature of corrections. None: as in generate."""
     max_new_tokens: Count | None = None
-    """None: as in generate."""
+    """Limit on the tokens of a correction. None: as in generate."""
     per_task: Count | None = None
-    """Most failed attempts of one task that are tried again, in their order; None: all."""
+    """Limit on the corrections per task, in the order of its attempts. None: all failed attempts."""
     evidence_chars: Annotated[int, Field(ge=20, le=4000)] = 240
-    """Bound on the evidence in the prompt."""
+    """Limit on the characters of evidence in the prompt."""
 
     @model_validator(mode="after")
     def _settings_act(self) -> "Correct":
@@ -141,37 +141,37 @@ class Correct(Section):
 
 
 class Curate(Section):
-    """Which attempts are trained on, and with what beside them."""
+    """Which attempts are accepted, and the mix of rows that a round trains on."""
 
     verified_only: bool = True
-    """False is the control arm: every complete attempt counts as accepted, unread."""
+    """Whether only verified attempts are accepted. false: a control experiment that accepts every complete attempt without verdict."""
     regime: Literal["accumulate", "replace", "accumulate_subsample"] = "accumulate"
-    """Rows of this round and all earlier ones; of this round alone, no anchor either; or a number drawn from all."""
+    """Rows to train on. accumulate: of all rounds; replace: of this round, no anchor; accumulate_subsample: `max_rows` drawn from all."""
     drop_bottom_share: Share = 0.5
-    """Bottom share of each task's ranked attempts that is dropped; never the last accepted one."""
+    """Share of each task's ranked attempts that is dropped, lowest rank first; one accepted attempt always stays."""
     max_per_task: Count | None = 8
-    """Most accepted attempts a task and round, after dedup."""
+    """Limit on accepted attempts per task and round, after deduplication. None: no limit."""
     emphasis_floor: Annotated[float, Field(gt=0, le=1)] | None = None
-    """The cap of a task that is always solved, as a share of `max_per_task`, which the hardest solved task has; None: equal caps."""
+    """Limit of a task that is always solved, as a share of `max_per_task`; harder tasks keep more. None: the same limit for all tasks."""
     dedup: tuple[Literal["exact", "signature", "near"], ...] = ("exact", "signature")
-    """Which duplicates of a task are dropped: equal texts, equal solutions, near-duplicates."""
+    """Which duplicates among a task's attempts are dropped. exact: equal texts; signature: equal solutions; near: near-duplicates."""
     across_rounds: bool = False
-    """Also drop what repeats an accepted attempt of an earlier round."""
+    """Whether attempts that duplicate an accepted attempt of an earlier round are dropped too."""
     anchor_share: Annotated[float, Field(ge=0, lt=1)] | None = 0.2
-    """Share of the training rows that is anchor, replayed every round; None: the whole anchor, once. Not in `replace`."""
+    """Share of the training rows that come from the anchor. None: the whole anchor, once. No effect under regime `replace`."""
     newest_share: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Share that this round's accepted rows make up among the new and older ones, by repetition; None: as they come."""
+    """Share of this round's rows among new and older ones, reached by repeating rows. None: each row once."""
     above_level_share: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Share of the training rows above the curriculum's level, by repetition; None: as they come. Needs train.steps; in
-    `replace` rows stay as they come."""
+    """Share of the training rows above the curriculum's level, reached by repeating rows. None: each row once. Needs train.steps; no
+    effect under regime `replace`."""
     max_rows: Count | None = None
-    """accumulate_subsample: how many rows are drawn from the pool."""
+    """Number of rows drawn under accumulate_subsample, which requires it. None: for the other regimes."""
     quotas: tuple[TagQuota, ...] = ()
-    """Shares by tag that the round's accepted attempts are to have; what cannot be met is named and counted."""
+    """Shares by tag for the round's accepted attempts. Quotas that cannot be met are noted and counted. Empty: none."""
     decontaminate: Decontaminate = Decontaminate()
-    """Drop attempts and tasks that repeat an evaluation task; true, false, or which rules count."""
+    """Drops attempts that repeat an evaluation task. true, false, or a block with the rules."""
     privacy: Literal["off", "drop"] = "drop"
-    """What is done about personal identifiers in attempts: `drop` the attempt, or `off`."""
+    """Personal identifiers in attempts: `drop` drops an attempt that contains any, `off` does not search for them."""
 
     @model_validator(mode="after")
     def _settings_act(self) -> "Curate":
@@ -195,70 +195,70 @@ class Curate(Section):
 
 
 class Evaluate(Section):
-    """The dev set that rounds are compared on, and the test set that is only reported."""
+    """The evaluation: the dev set, on which rounds are compared, and the test set, which is only reported."""
 
     seed: int = Field(1, ge=0)
-    """Draws the held-out tasks and the evaluation's samples."""
+    """Seed of the held-out tasks and of the evaluation's samples."""
     samples: Annotated[int, Field(ge=0)] = 8
-    """Samples a dev task at temperature 1, top-p 1, for pass@k and diversity; 0: greedy alone."""
+    """Samples per dev task at temperature 1 and top-p 1, for pass@k and diversity. 0: greedy attempts only."""
     sample_tasks: Count | None = 100
-    """Dev tasks that are sampled, spread over the strata; None: all."""
+    """Number of dev tasks that are sampled, spread over the strata. None: all."""
     max_new_tokens: Count | None = None
-    """None: as in generate."""
+    """Limit on the tokens of an evaluated attempt. None: as in generate."""
     bootstrap: Count = 1000
-    """Resamples over tasks for an interval."""
+    """Number of bootstrap resamples over tasks for each interval."""
     test: bool = True
     """Whether the test set is evaluated."""
     chunk_tasks: Count = 128
-    """Tasks in a chunk: what one rank takes at once, and the most that a crash costs."""
+    """Tasks per chunk. A chunk is the unit of work of a rank; a crash loses at most one per rank."""
 
 
 class RollBack(Section):
-    """What changes when a round is abandoned and the next starts from an earlier parent."""
+    """What a roll-back changes. It abandons a round, and the next one starts from an earlier parent."""
 
     temperature_add: float = Field(0.1, ge=0)
-    """Added to the sampling temperature of all later rounds, at each roll-back."""
+    """Added to the sampling temperature of all later rounds at each roll-back."""
     anchor_add: Share = 0.1
-    """Added to `curate.anchor_share` of all later rounds, at each roll-back."""
+    """Added to `curate.anchor_share` of all later rounds at each roll-back."""
     cap_scale: float = Field(1.0, gt=0, le=1)
-    """Multiplies `curate.max_per_task` of all later rounds, at each roll-back."""
+    """Factor on `curate.max_per_task` of all later rounds at each roll-back."""
 
 
 class Gate(Section):
-    """What is done about collapse."""
+    """How the run reacts to alarms of collapse."""
 
     action: Literal["observe", "roll_back", "stop"] = "roll_back"
-    """At alarm level 2; level 3 stops unless this is `observe`."""
+    """Reaction to alarm level 2. observe: none but a warning. Level 3 stops the run unless this is `observe`."""
     roll_back: RollBack = RollBack()
     kl_budget: float | None = Field(None, gt=0)
-    """Alarm at once where the forward KL to round 0 is above so many nats a sequence; None: no budget. A student that learns
-    from little moves far, so that no number fits all."""
+    """Limit on the forward KL to round 0 in nats per sequence; above it alarm level 2 is raised at once. None: no limit. It must be chosen
+    per setting, since a student that learns from little data moves far."""
     plateau_rounds: Count | None = None
-    """Stop after this many rounds without a better dev accuracy; None: never."""
+    """Stops the run after this many rounds without a better dev accuracy. None: never."""
 
 
 class Tracking(Section):
-    """Weights & Biases. `WANDB_MODE` in the environment wins."""
+    """Weights & Biases. The environment variable `WANDB_MODE` takes precedence."""
 
     mode: Literal["auto", "online", "offline", "disabled"] = operation("auto")
-    """auto: online with a key, else offline; never a prompt."""
+    """Mode of W&B. auto: online with an API key, otherwise offline. It never prompts."""
     project: str = operation("selfplay")
-    """Project at W&B."""
+    """Name of the project in W&B."""
     group: str | None = operation(None)
-    """Group of runs at W&B. None: the run's name."""
+    """Group of runs in W&B. None: the run's name."""
     metrics: Literal["headline", "all"] = operation("headline")
-    """Which figures of a round go to W&B: about 30 headline figures, or all; metrics.jsonl always has all."""
+    """Metrics of a round that are sent to W&B: about 30 headline metrics, or all. metrics.jsonl always has all."""
     traces: int = operation(50, ge=0, le=200)
-    """Sampled traces in each round's table."""
+    """Number of sampled traces in the table of each round. 0: none."""
     privacy: Literal["scrub", "none"] = operation("scrub")
-    """`scrub` replaces personal identifiers in all text before it is sent. `none` sends it as it is."""
+    """scrub: replaces personal identifiers in all text before it is sent. none: sends text unchanged."""
 
 
 class Keep(Section):
-    """Whose weights stay on disk; data and metrics always do."""
+    """Rounds whose weights stay on disk. Data and metrics of all rounds stay."""
 
     last: Count = operation(2)
-    """How many of the latest rounds keep their weights."""
+    """Number of latest rounds that keep their weights."""
     best: bool = operation(True)
     """Whether the best round keeps its weights."""
     first: bool = operation(True)
@@ -266,31 +266,33 @@ class Keep(Section):
 
 
 class Launch(Section):
-    """How many processes, on what."""
+    """Processes and devices."""
 
     ranks: Count | None = operation(None)
-    """What the launcher must have started; None: whatever it started."""
+    """Number of processes that the launcher must have started. None: any number."""
     device: Literal["auto", "cpu", "cuda"] = operation("auto")
-    """`auto`: a GPU where there is one."""
+    """Device of the models. auto: a GPU if there is one, otherwise the CPU."""
     threads: Count | None = operation(None)
-    """CPU threads a rank; None: cores / ranks."""
+    """CPU threads per rank. None: the cores divided by the ranks."""
 
 
 class Config(Section):
-    """One run."""
+    """The configuration of a run."""
 
     name: str = operation("run", pattern=r"^[\w][\w.\-]{0,99}$")
-    """Name of the run, and of its folder."""
+    """Name of the run and of its folder."""
     runs_dir: str = operation("runs")
-    """Folder that holds the runs. A relative path counts from the working directory."""
+    """Folder of all runs. A relative path counts from the working directory."""
     seed: int = Field(0, ge=0)
-    """Seed of all that is drawn for training: tasks, attempts, order of rows. The evaluation has its own."""
+    """Seed of all random draws for training: tasks, attempts, order of rows. The evaluation has its own."""
     rounds: int = operation(4, ge=0)
-    """Rounds after round 0; raise it to go on."""
+    """Number of rounds after round 0. Raise it to continue a finished run."""
     tasks: Tasks
     student: Student
     propose: Propose = Propose()
-    generate: Generate = Field(default_factory=Generate)  # its engine is imported when a configuration is read
+    generate: Generate = Field(
+        default_factory=Generate
+    )  # a factory, so that the engine is not imported before a configuration is read
     verify: Verify = Verify()
     judge: Judge | None = None
     audit: Audit = Audit()
@@ -303,7 +305,7 @@ class Config(Section):
     keep: Keep = Keep()
     launch: Launch = Launch()
     phase_subprocess: bool = operation(False)
-    """Runs each phase in a process of its own (plain `selfplay run` only)."""
+    """Whether each phase runs in its own process. Not possible under a launcher."""
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "Config":
@@ -313,23 +315,23 @@ class Config(Section):
 
 
 def _misfits(config: Config) -> Iterator[str]:
-    """Settings that have no effect, or cannot work, in one another's company."""
+    """Faults: settings that have no effect, or cannot work, together with others."""
     source = config.tasks.source
     if config.propose.tasks_per_round is None and config.tasks.endless:
-        yield f"propose.tasks_per_round is not set, and {source} has no end; give a number such as 400"
+        yield f"propose.tasks_per_round is not set, but {source} generates tasks without end; set it to a number such as 400"
     elif config.propose.tasks_per_round is None and config.propose.curriculum:
-        yield "propose.curriculum is set, but propose.tasks_per_round is not: no number to share among levels; give one such as 400"
+        yield "propose.curriculum is set, but propose.tasks_per_round is not; a curriculum divides a number of tasks; give one such as 400"
     if config.propose.curriculum is None:
         for key, value in (
             ("generate.samples_mastered", config.generate.samples_mastered),
             ("curate.above_level_share", config.curate.above_level_share),
         ):
             if value is not None:
-                yield f"{key} is {value}, but there is no propose.curriculum whose level it goes by; add one or remove it"
+                yield f"{key} is {value}, but it needs the level of a propose.curriculum, which is not set; add one or remove it"
     if config.curate.above_level_share is not None and config.train.steps is None:
-        yield f"curate.above_level_share is {config.curate.above_level_share}, but train.steps is not set: no number of rows to share; set it"
+        yield f"curate.above_level_share is {config.curate.above_level_share}, but train.steps is not set, so the number of rows is unknown; set it"
     if config.student.kind == "scripted" and not config.tasks.scripted_student:
-        yield f"student.kind is scripted, which can only do arithmetic, but tasks.source is {source}; use kind: tiny"
+        yield f"student.kind is scripted, which can only add numbers, but tasks.source is {source}; use kind: tiny"
     if config.student.kind == "scripted" and config.train.lora:
         yield "train.lora is set, but a scripted student has no weights; remove it"
     if config.student.kind == "tiny" and config.train.warmup is None and config.train.start == "from_base":
@@ -343,18 +345,18 @@ def _misfits(config: Config) -> Iterator[str]:
     yield from config.train.faults(config)
     if config.correct.attempts and not config.generate.backend.answers_corrections:
         yield (
-            f"correct.attempts is 1, but generate.backend is {config.generate.backend.kind}, which has no second attempts; "
+            f"correct.attempts is 1, but generate.backend is {config.generate.backend.kind}, which cannot give second attempts; "
             "set it to 0"
         )
     if config.correct.attempts and not config.curate.verified_only:
         yield (
-            "correct.attempts is 1, but curate.verified_only is false, and that arm reads no verdict; a correction needs "
-            "to know what failed: set correct.attempts to 0"
+            "correct.attempts is 1, but curate.verified_only is false, so failed attempts are not known; "
+            "set correct.attempts to 0"
         )
 
 
 def _teacher_misfits(config: Config) -> Iterator[str]:
-    """The same, of teacher and judge."""
+    """Faults of the writer of attempts and of the judge."""
     yield from config.generate.backend.misfits(config.student)
     if config.judge is None and config.audit.judge is not None:
         yield "audit.judge is set, but there is no judge whose verdicts it could check; add judge or remove it"
