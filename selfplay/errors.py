@@ -1,57 +1,57 @@
-"""Every error a user can meet, as one tree, each with the exit code of the command line.
+"""The errors that selfplay raises for the user, each with the exit code of the command line.
 
-A bad attempt is data (a verdict); these are for a bad set-up. Messages follow one form:
-`where: what is wrong, the value; what to do`. All classes pickle by their message alone.
+They report problems of the set-up; a wrong attempt is not an error but a verdict. All messages have one form:
+`where: what is wrong, the value; what to do`. All classes can be pickled.
 """
 
 
 class SelfplayError(Exception):
-    """Root of the tree; `exit_code` is what the command line ends with."""
+    """Base of all errors. `exit_code`: the exit code of the command line."""
 
     exit_code = 1
 
 
 class ConfigError(SelfplayError, ValueError):
-    """The configuration or the command line cannot be used; `str(error)` may hold several lines, one a fault."""
+    """The configuration or the command line is invalid; the message may have several lines, one per fault."""
 
     exit_code = 2
 
 
 class DataError(SelfplayError, ValueError):
-    """An input file is missing, empty or malformed; the message has file and line."""
+    """An input file is missing, empty or malformed; the message names file and line."""
 
     exit_code = 2
 
 
 class StoreError(SelfplayError, RuntimeError):
-    """The run folder cannot be used: another config, a newer schema, another process, a failed write."""
+    """The run folder cannot be used: another config, another version, another process, or a failed write."""
 
 
 class OutageError(SelfplayError, RuntimeError):
-    """Something of ours is down (sandbox, teacher, server): nothing was lost, the same command goes on later."""
+    """A sandbox, teacher or server is down. All finished work is saved; the same command resumes later."""
 
     exit_code = 3
 
 
 class BudgetError(OutageError):
-    """The token or money budget of a paid backend is used up; raise it and run the same command."""
+    """The token or money budget of a paid backend is used up; raise it and run the same command to resume."""
 
 
 class SandboxUnavailable(SelfplayError, RuntimeError):
-    """The demanded isolation tier is not reachable here; the message names the missing layer and the remedy."""
+    """The required isolation tier is not available on this machine; the message names the missing layer and the remedy."""
 
 
 class GateStopped(SelfplayError):
-    """The collapse gate ended the run; the reason stands in the last round's COMMIT."""
+    """The gate stopped the run because of collapse or a plateau; the reason is in the last round's COMMIT."""
 
     exit_code = 4
 
 
 class Interrupted(SelfplayError):
-    """SIGINT or SIGTERM: the chunk in hand was finished, or training saved; the same command resumes."""
+    """The run was interrupted by SIGINT or SIGTERM after its current work was saved; the same command resumes."""
 
     exit_code = 130
 
 
 class EmptyMetric(SelfplayError, ValueError):
-    """A metric has nothing to measure: 0.0 would read as collapse, so it raises instead."""
+    """A metric has nothing to measure. It raises, since a value of 0.0 would read as collapse."""

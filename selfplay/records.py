@@ -1,7 +1,7 @@
-"""The records every part speaks in. Frozen, standard library and pydantic only; they know nothing else.
+"""The records that all parts exchange: task, request, completion, attempt, verdict, decision, trace, row, preference pair.
 
-Words are the design's: task, attempt, verdict, outcome, decision, trace, row. A verdict is never a bool: asking
-for its truth value raises. A score is `float | None`; None means not scored, never 0.
+Records are frozen and depend on nothing but the standard library and pydantic. An outcome has no truth value: `bool(outcome)`
+raises. A score is `float | None`; None means not scored, never 0.
 """
 
 import hashlib
@@ -13,26 +13,26 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import PydanticSerializationError
 
 SCHEMA_VERSION = 2
-"""Stands in every run folder and record file; another version, older or newer, is refused. Version 1 was selfplay 0.1."""
+"""Written to every run folder and chunk file; files of another version are refused. Version 1 was selfplay 0.1."""
 SYNTHESIZED_BY = "synthesized_by"
-"""Name of the tag that a synthesized task carries; its value is the method."""
+"""Name of the tag of a synthesized task; the value of the tag is the method."""
 SYNTHESIZED_SOURCE = "synthesized/"
-"""Begins the `source` of a synthesized task; the method follows."""
+"""Prefix of the `source` of a synthesized task; the method follows."""
 
 EVIDENCE_CHARS = 4000
-"""Bound on the evidence text of one verdict."""
+"""Limit on the characters of a verdict's evidence; longer text is cut."""
 
 
 class Record(BaseModel):
-    """Base of all records: frozen, unknown keys refused."""
+    """Base of all records: frozen, without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, ser_json_inf_nan="constants")
 
     def to_line(self) -> str:
-        """As JSON on one line. Raises ValueError on NaN and infinities, which are no JSON.
+        """The record as JSON on one line. Raises ValueError on NaN and infinities, which are not JSON.
 
-        pydantic writes it, five times faster than the standard library. That one takes over where pydantic fails, at text with lone
-        surrogates (a tokenizer or a hostile server can give some), and where a number may be NaN, which only it refuses.
+        pydantic is five times faster than the standard library. The latter is used for what pydantic cannot write, text with lone
+        surrogates (a tokenizer or a server can produce it), and for what it does not refuse, NaN and infinities.
         """
         try:
             line = self.model_dump_json(by_alias=True)
@@ -52,22 +52,22 @@ class Record(BaseModel):
 
 
 class Outcome(StrEnum):
-    """What a verifier says of one attempt, and what the task's rule makes of several such words."""
+    """The result of one verifier on an attempt, and of all its verifiers together by the task's rule."""
 
     PASS = "pass"
     FAIL = "fail"
-    """Wrong; a candidate's own time-out or crash included."""
+    """The attempt is wrong; this includes a time-out or crash of its program."""
     INVALID = "invalid"
-    """No answer was found, or none that can be read."""
+    """No answer was found, or the answer cannot be read."""
     ABSTAIN = "abstain"
-    """No opinion: the next verifier decides."""
+    """The verifier cannot decide; the next one does."""
     ERROR = "error"
-    """Ours: sandbox or teacher outage. Retried, counted nowhere, never trained on."""
+    """The verifier failed, as in an outage of the sandbox or a teacher. Never counted as wrong, never trained on."""
 
     def __bool__(self) -> bool:
-        """Refused: every word would be true, `fail` included."""
+        """Raises TypeError, since every outcome would count as true, even `fail`."""
         raise TypeError(
-            f"an outcome is not a yes/no: compare it, as in `outcome is Outcome.PASS` (this one: {self.value})"
+            f"an outcome has no truth value: compare it, as in `outcome is Outcome.PASS` (this one is {self.value})"
         )
 
 
@@ -84,16 +84,16 @@ class Task(Record):
     id: str = Field(min_length=1)
     prompt: str | None = None
     messages: tuple[Message, ...] | None = None
-    """Exactly one of `prompt` and `messages` is given."""
+    """The prompt as a chat. Exactly one of `prompt` and `messages` is set."""
     check: dict[str, Any] = Field(alias="verifier")
-    """Data that says how to verify an answer: `type` and that verifier's own keys."""
+    """How to verify an answer: `type` and the keys of that verifier. The key is `verifier` in JSON."""
     reference: str | None = None
-    """A known right solution or answer; never shown to the student."""
+    """A known right solution or answer, which is never shown to the student; None: none is known."""
     source: str = ""
     parents: tuple[str, ...] = ()
-    """Ids of the tasks this one was made from."""
+    """Ids of the tasks from which this one was derived."""
     tags: tuple[str, ...] = ()
-    """Words such as `difficulty:3` or `rare`; strata and quotas go by them. A mapping {k: v} is read as `k:v`."""
+    """Tags such as `difficulty:3` or `rare`, which define strata and quotas. A mapping {k: v} is read as tags `k:v`."""
     split: Literal["train", "anchor", "dev", "test"] = "train"
 
     @field_validator("tags", mode="before")
@@ -118,11 +118,11 @@ class Task(Record):
 
     @property
     def text(self) -> str:
-        """The prompt as plain text: the messages' contents joined by blank lines where it is a chat."""
+        """The prompt as plain text; the messages of a chat are joined by blank lines."""
         return self.prompt if self.prompt is not None else "\n\n".join(m.content for m in self.messages or ())
 
     def tag(self, name: str) -> str | None:
-        """The value of the first tag `name:value`, or None."""
+        """The value of the first tag `name:value`; None if there is none."""
         start = f"{name}:"
         for tag in self.tags:
             if tag.startswith(start):
@@ -131,25 +131,25 @@ class Task(Record):
 
     @property
     def difficulty(self) -> int | None:
-        """The level of difficulty, n of the tag `difficulty:n`; None where there is no such tag, or n is no whole number."""
+        """The difficulty, n of the tag `difficulty:n`; None if there is no such tag or n is not a whole number."""
         value = self.tag("difficulty") or ""
         return int(value) if value.isascii() and value.isdigit() and len(value) <= 4 else None
 
 
 class Sampling(Record):
-    """How completions are drawn; every field is set, so that no model default leaks in."""
+    """How completions are sampled. Every field has a value, so that no default of a model applies."""
 
     temperature: float = Field(1.0, ge=0)
-    """0 is greedy."""
+    """0: greedy."""
     top_p: float = Field(1.0, gt=0, le=1)
     top_k: int = Field(0, ge=0)
-    """0 keeps all tokens."""
+    """0: all tokens."""
     max_new_tokens: int = Field(256, ge=1)
     stop: tuple[str, ...] = ()
 
 
 class Request(Record):
-    """What a model backend is asked: one prompt, by the task's id."""
+    """One prompt for a model backend, with the id of its task."""
 
     task_id: str
     prompt: str | None = None
@@ -157,7 +157,7 @@ class Request(Record):
 
     @classmethod
     def of(cls, task: Task) -> "Request":
-        """The request that a task's own prompt makes."""
+        """The request with a task's own prompt."""
         return cls(task_id=task.id, prompt=task.prompt, messages=task.messages)
 
 
@@ -167,16 +167,16 @@ class Completion(Record):
     text: str
     prompt_ids: tuple[int, ...] | None = None
     completion_ids: tuple[int, ...] | None = None
-    """Token ids, the end token included where the model wrote it; None from servers that give none."""
+    """Token ids, with the end token if the model wrote it; None from servers that return no ids."""
     logprobs: tuple[float, ...] | None = None
-    """Natural-log probabilities under the sampler's distribution, one a completion token."""
+    """Natural logarithms of the probabilities of the completion tokens under the sampler's distribution."""
     finish_reason: Literal["stop", "length", "error"] = "stop"
     error: str | None = None
-    """Set where the backend failed on this one (finish_reason error): an outage, never the student's answer."""
+    """The message of a failed request (finish_reason `error`), which is an outage and not an answer."""
     usage: dict[str, int] = Field(default_factory=dict)
-    """Token counts as the backend gives them: prompt_tokens, completion_tokens."""
+    """Token counts as the backend reports them: prompt_tokens, completion_tokens."""
     retokenised: bool = False
-    """Token ids were made from the text here, not given by the model that sampled it."""
+    """Whether the token ids were encoded from the text, because the sampler returned none."""
 
 
 class Attempt(Record):
@@ -184,7 +184,7 @@ class Attempt(Record):
 
     task_id: str
     attempt: int = Field(ge=0)
-    """Sample index within (task, round), corrections numbered on after the first turn's."""
+    """Number of the attempt within its task and round, from 0; corrections come after first tries."""
     round: int = Field(ge=0)
     text: str
     prompt_ids: tuple[int, ...] | None = None
@@ -193,12 +193,12 @@ class Attempt(Record):
     finish_reason: Literal["stop", "length", "error"] = "stop"
     sampler: dict[str, Any] = Field(default_factory=dict)
     model: str = ""
-    """Identity of what sampled it: a hash of weights, or a server's model name."""
+    """What sampled it: a hash of weights, or the model name of a server."""
     chunk: int = 0
     turn: int = 0
-    """0 first try, 1 the correction of a failed one."""
+    """0: a first try; 1: the correction of a failed one."""
     parent: int | None = None
-    """The `attempt` number that this one corrects."""
+    """Number of the attempt that this one corrects; None for a first try."""
     origin: Literal["student", "teacher", "human", "canary", "rollout"] = "student"
     retokenised: bool = False
 
@@ -209,20 +209,20 @@ class Attempt(Record):
 
 
 class Verdict(Record):
-    """What one verifier says of one attempt."""
+    """The result of one verifier on one attempt."""
 
     verifier: str
-    """Its name and version, such as `code_tests/1`."""
+    """Name and version of the verifier, such as `code_tests/1`."""
     outcome: Outcome
     reason: str = ""
-    """A short word or sentence: `wrong_answer`, `no answer found`."""
+    """Why, in short, such as `wrong_answer` or `no answer found`."""
     evidence: str = ""
-    """Bounded text that a correction may be shown; never the expected answer."""
+    """Evidence that a correction prompt may show, at most EVIDENCE_CHARS; never the expected answer."""
     score: float | None = None
-    """In [0, 1]; None means not scored."""
+    """Score from 0 to 1; None: not scored."""
     seconds: float = 0.0
     details: dict[str, Any] = Field(default_factory=dict)
-    """Verifier-specific data such as tier and trust; JSON types only."""
+    """Further data of the verifier, such as the sandbox tier; JSON types only."""
 
     @field_validator("evidence", mode="before")
     @classmethod
@@ -231,17 +231,17 @@ class Verdict(Record):
 
 
 class Decision(Record):
-    """What curation made of one attempt."""
+    """The decision of curation on one attempt."""
 
     decision: Literal["accepted", "dropped"]
     reason: str
-    """Why: `accepted`, or the first filter that dropped it (`failed`, `over_cap`, `exact_duplicate`, ...)."""
+    """`accepted`, or the first filter that dropped the attempt (`failed`, `over_cap`, `exact_duplicate`, ...)."""
     rank: int | None = None
-    """Place within the task's attempts, 0 best; None where it was never ranked."""
+    """Rank among the task's attempts, 0 is the best; None: not ranked."""
 
 
 class Trace(Record):
-    """The read-only join of a task, an attempt, its verdicts, the outcome and the decision."""
+    """A task, an attempt at it, its verdicts, their outcome and the decision."""
 
     task: Task
     attempt: Attempt
@@ -253,21 +253,21 @@ class Trace(Record):
 
 
 class Row(Record):
-    """What TRL sees: one training example on exact token ids."""
+    """A training example with exact token ids."""
 
     input_ids: tuple[int, ...]
     labels: tuple[int, ...]
-    """-100 where no loss is taken (the prompt)."""
+    """Token ids; -100 for tokens without loss (the prompt)."""
     weight: float = 1.0
     kind: Literal["new", "older", "anchor"] = "new"
     source: str = ""
-    """Id of the attempt, or of the anchor task, that it came from."""
+    """Id of the attempt, or of the anchor task, from which the row comes."""
     difficulty: int | None = None
-    """The task's level of difficulty; None where it has none. `curate.above_level_share` goes by it."""
+    """Difficulty of the task; None if it has none. `curate.above_level_share` uses it."""
 
 
 class Preference(Record):
-    """A right attempt against a wrong one of the same task, on exact token ids."""
+    """A preference pair with exact token ids: an accepted attempt and a wrong one at the same task."""
 
     task_id: str
     prompt_ids: tuple[int, ...]
@@ -277,11 +277,11 @@ class Preference(Record):
     chosen: str
     """Id of the accepted attempt."""
     rejected: str
-    """Id of the wrong one."""
+    """Id of the wrong attempt."""
     reason: str = ""
-    """Why the rejected side lost, in the verifier's words."""
+    """Why the verifier rejected the wrong attempt."""
     round: int = 0
-    """The round in which the pair was made."""
+    """The round that built the pair."""
     kind: Literal["new", "older"] = "new"
 
 

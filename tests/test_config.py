@@ -88,7 +88,7 @@ def test_missing_empty_and_broken_files_say_what_to_do(tmp_path: Path) -> None:
         load_config(tmp_path / "absent.yaml")
     assert "is empty" in faults(tmp_path, "")[0]
     assert "is not valid YAML" in faults(tmp_path, "a: [1\n")[0]
-    assert "is no mapping" in faults(tmp_path, "- a\n")[0]
+    assert "is not a mapping" in faults(tmp_path, "- a\n")[0]
     (tmp_path / "c.yaml").write_bytes(b"a: \xff\xfe")
     with pytest.raises(ConfigError, match="UTF-8"):
         load_config(tmp_path / "c.yaml")

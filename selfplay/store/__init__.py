@@ -1,7 +1,7 @@
-"""What a run keeps on disk. Every file is written as a whole (temporary file, fsync, rename) or not at all.
+"""The files of a run. Every write is atomic: temporary file, fsync, rename.
 
-`files` reads and writes files, `chunks` holds the working folder of a phase, `lease` keeps a second driver out, `run` is the run
-folder with its rounds and their COMMITs, and `traces` the parquet files. No module here knows the phases.
+`files` reads and writes single files, `chunks` the working folder of a phase, `run` the run folder with its rounds and COMMITs, and
+`traces` the parquet files; `lease` keeps a second process out of the run folder. No module here depends on a phase.
 """
 
 from selfplay.store.chunks import Chunk, ChunkFolder, ChunkRows, FinishedChunks

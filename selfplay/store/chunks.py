@@ -1,8 +1,8 @@
-"""The work of a phase in chunks. The file of a chunk is there and matches its chunk, or the chunk is pending.
+"""The chunks of a phase. A chunk with a valid file is finished; all others are pending.
 
-A file is JSON Lines: a head with the chunk's key, the rows, and a tail with their number and hash. A file that is torn, edited, or
-made for other work counts as missing, and is made again. The phase's DONE lists the number and the hash of each chunk's rows, so
-that later phases know what is there without reading the files, and without the plan by which they were made.
+A file is JSON Lines: a head with the chunk's key, the rows, and a tail with their number and hash. A file that is truncated, edited
+or written for other work counts as missing, and the chunk is computed again. The phase's DONE lists the number and the hash of each
+chunk's rows, so that later phases need neither read the files nor know how the work was divided.
 """
 
 import hashlib
@@ -23,30 +23,30 @@ Kind = TypeVar("Kind", bound=Record)
 
 @dataclass(frozen=True)
 class Chunk:
-    """A fixed piece of a phase's work: its members, its seed, and the inputs it is made from."""
+    """A fixed part of a phase's work: its members, its seed, and its inputs."""
 
     id: int
     members: tuple[str, ...]
     seed: int
     inputs: str = ""
-    """Hash of the inputs; with other inputs the chunk is pending again."""
+    """Hash of the inputs, such as the weights. With other inputs the chunk is pending again."""
 
     @cached_property
     def key(self) -> str:
-        """Identity of the work: a file with another key belongs to other work."""
+        """Hash of all the above; a file with another key was written for other work."""
         return digest([self.id, list(self.members), self.seed, self.inputs])
 
 
 class ChunkRows(NamedTuple):
-    """The rows of a chunk as they stand in its file, not parsed yet."""
+    """The rows of a chunk as read from its file, not parsed yet."""
 
     lines: list[bytes]
     """One JSON text per row."""
     sha256: str
-    """Of all rows together."""
+    """Hash of all rows together."""
 
     def records(self, kind: type[Kind]) -> list[Kind]:
-        """The rows as records of one kind. Raises ValueError at a row of another kind."""
+        """The rows as records of one class. Raises ValueError at a row of another class."""
         return [kind.from_line(line) for line in self.lines]
 
     def json(self) -> list[Json]:
@@ -55,39 +55,39 @@ class ChunkRows(NamedTuple):
 
 
 class ChunkFolder:
-    """The working folder of a phase: its plan of chunks, their files, and DONE once no chunk is pending."""
+    """The working folder of a phase: its chunks, their files, and DONE once no chunk is pending."""
 
     def __init__(self, folder: Path, chunks: Sequence[Chunk]) -> None:
         self.folder, self.chunks = folder, tuple(chunks)
         self.plan = digest([chunk.key for chunk in chunks])
 
     def path(self, chunk: Chunk) -> Path:
-        """The chunk's file, whether it is there or not."""
+        """The path of the chunk's file, which need not exist."""
         return _path(self.folder, chunk.id)
 
     def write(self, chunk: Chunk, rows: Sequence[Json | Record]) -> None:
-        """Writes the rows of a chunk as one file, whole or not at all."""
+        """Writes the rows of a chunk to its file, atomically."""
         body = "".join(f"{_line(row)}\n" for row in rows).encode()
         head = json.dumps({"schema_version": SCHEMA_VERSION, "chunk": chunk.id, "key": chunk.key})
         tail = json.dumps({"rows": len(rows), "sha256": hashlib.sha256(body).hexdigest()})
         write_whole(self.path(chunk), b"%b\n%b%b\n" % (head.encode(), body, tail.encode()))
 
     def read(self, chunk: Chunk) -> ChunkRows | None:
-        """The rows of a chunk, checked against their hash; None where the chunk is pending."""
+        """The rows of a chunk, checked against their hash; None if the chunk is pending."""
         try:
             data = self.path(chunk).read_bytes()
         except OSError:
             return None
-        return _whole(data, chunk.key)
+        return _validated(data, chunk.key)
 
     def pending(self) -> list[Chunk]:
-        """The chunks whose file is missing, broken, or made for other work."""
+        """The chunks whose file is missing, broken, or was written for other work."""
         return [chunk for chunk in self.chunks if self.read(chunk) is None]
 
     def finish(self, summary: Json) -> None:
-        """Reads all chunks back and writes DONE: `summary`, with the number and the hash of each chunk's rows. Rank 0 alone calls it.
+        """Reads all chunks back and writes DONE: `summary`, with the number and the hash of each chunk's rows. Only rank 0 calls it.
 
-        Raises StoreError at a chunk that cannot be read back.
+        Raises StoreError if a chunk cannot be read back.
         """
         chunks = []
         for chunk in self.chunks:
@@ -102,22 +102,22 @@ class ChunkFolder:
         )
 
     def done(self) -> Json | None:
-        """The content of DONE if it was written for this very plan; None where the phase is not done."""
+        """The content of DONE if it was written for these chunks; None if the phase is not done."""
         return done(self.folder, self.plan)
 
 
 class ChunkSummary(NamedTuple):
-    """What DONE says of one chunk."""
+    """The entry of one chunk in DONE."""
 
     id: int
     rows: int
-    """Their number."""
+    """Number of rows."""
     sha256: str
-    """Of all rows together."""
+    """Hash of all rows together."""
 
 
 class FinishedChunks:
-    """The chunks of a phase that is done, as its DONE lists them. Raises StoreError where the phase has no DONE."""
+    """The chunks of a finished phase, as its DONE lists them. Raises StoreError if the phase has no DONE."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -126,10 +126,10 @@ class FinishedChunks:
         self.chunks = [ChunkSummary(**chunk) for chunk in self.summary["chunks"]]
 
     def read(self, id: int) -> ChunkRows:
-        """The rows of a chunk, as they were when the phase ended. Raises StoreError where its file is missing or has changed."""
+        """The rows of a chunk. Raises StoreError if its file is missing or has changed since the phase ended."""
         path = _path(self.folder, id)
         try:
-            rows = _whole(path.read_bytes())
+            rows = _validated(path.read_bytes())
         except OSError:
             rows = None
         if rows is None or rows.sha256 != self._by_id[id].sha256:
@@ -152,7 +152,7 @@ class FinishedChunks:
 
 
 def done(folder: Path, plan: str = "") -> Json | None:
-    """The content of a phase's DONE; None where there is none, or one of another plan."""
+    """The content of a phase's DONE; None if there is none, or if it was written for other chunks."""
     if not (folder / "DONE").is_file():
         return None
     summary: Json = read_json(folder / "DONE")
@@ -163,8 +163,8 @@ def _path(folder: Path, id: int) -> Path:
     return folder / f"chunk-{id:05d}.jsonl"
 
 
-def _whole(data: bytes, key: str | None = None) -> ChunkRows | None:
-    """The rows in the bytes of a chunk file; None where they are torn, edited, or (with `key`) belong to other work."""
+def _validated(data: bytes, key: str | None = None) -> ChunkRows | None:
+    """The rows in the bytes of a chunk file; None if they are truncated, edited, or (with `key`) were written for other work."""
     try:
         start, end = data.index(b"\n") + 1, data.rindex(b"\n", 0, -1) + 1
         head, tail = json.loads(data[:start]), json.loads(data[end:])

@@ -1,4 +1,4 @@
-"""A file is written whole or not at all: beside its place, synced to the disk, then renamed into it."""
+"""Reads and writes files. A write is atomic: to a temporary file in the same folder, synced to disk, then renamed."""
 
 import hashlib
 import json
@@ -15,9 +15,9 @@ Parsed = TypeVar("Parsed")
 
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
-    """Gives a temporary path beside `path`; on a clean exit the file there is synced and renamed to `path`, else it is removed.
+    """Gives a temporary path in the folder of `path`. On a clean exit the file there is synced and renamed to `path`, else removed.
 
-    Raises StoreError where the disk is full or the folder cannot be written; the old file then stays as it was.
+    Raises StoreError if the disk is full or the folder is not writable; an old file then stays unchanged.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -36,7 +36,7 @@ def writing(path: Path) -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Brings the content of a file, or the entries of a folder, to the disk."""
+    """Syncs the content of a file, or the entries of a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -46,25 +46,25 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def writing_text(path: Path) -> Iterator[TextIO]:
-    """Gives a text file to write to; once the block ends cleanly, the whole file stands at `path`."""
+    """Gives a text file to write to; on a clean exit it replaces `path` atomically."""
     with writing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         yield file
 
 
 def write_whole(path: Path, data: bytes | str) -> None:
-    """Writes a file as a whole: a reader sees the old content or the new one, never a part."""
+    """Writes a file atomically: a reader sees the old content or the new, never a part."""
     with writing(path) as temporary:
         temporary.write_bytes(data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data)
 
 
 def write_lines(path: Path, lines: Iterable[bytes]) -> None:
-    """Writes a file of lines as `write_whole` does, without holding all lines in memory."""
+    """Writes lines to a file atomically, without holding all of them in memory."""
     with writing(path) as temporary, temporary.open("wb") as file:
         file.writelines(b"%b\n" % line for line in lines)
 
 
 def write_json(path: Path, value: Any, *, compact: bool = False) -> None:
-    """Writes a JSON file as a whole, keys in the given order. Raises ValueError at NaN, which is not JSON.
+    """Writes a JSON file atomically, keys in the given order. Raises ValueError at NaN, which is not JSON.
 
     `compact`: on one line, for files that people do not read; it is ten times faster, since the standard library then writes in C.
     """
@@ -72,14 +72,14 @@ def write_json(path: Path, value: Any, *, compact: bool = False) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Reads a JSON file of a run. Raises StoreError with the path where the file is missing or broken."""
+    """Reads a JSON file of a run. Raises StoreError with the path if the file is missing or broken."""
     return _read(path, json.load)
 
 
 def read_lines(path: Path, parse: Callable[[list[bytes]], Parsed]) -> Parsed:
     """Reads a JSON Lines file of a run with `parse`, which raises ValueError at lines that it cannot read.
 
-    Raises StoreError with the path where the file is missing, torn or cannot be parsed.
+    Raises StoreError with the path if the file is missing, truncated or cannot be parsed.
     """
 
     def whole(file: BinaryIO) -> Parsed:

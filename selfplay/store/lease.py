@@ -1,7 +1,7 @@
-"""A lease that lets one driver at a time into a run folder. It is renewed while the run lives, and taken over once stale.
+"""A lease by which only one process at a time may write to a run folder. It is renewed while the run lives.
 
-A holder that died on this machine is recognised at once; one on another machine (a job that was requeued elsewhere) once its last
-renewal is older than STALE_SECONDS.
+A lease whose process on this machine has died is taken over at once. A lease of another machine (of a job that was requeued here)
+is taken over once its last renewal is older than STALE_SECONDS.
 """
 
 import json
@@ -22,7 +22,7 @@ STALE_SECONDS = 60.0
 
 
 class Lease:
-    """Context manager that holds `lease.json` of a run folder. Raises StoreError where another process holds it."""
+    """Context manager that holds `lease.json` of a run folder. Raises StoreError if another process holds it."""
 
     def __init__(self, folder: Path, stale_seconds: float = STALE_SECONDS) -> None:
         self.path = folder / "lease.json"
@@ -45,7 +45,7 @@ class Lease:
             handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
         except FileExistsError:
             raise StoreError(
-                f"{self.path.parent}: another process has just taken it; wait for that process, or use another --name"
+                f"{self.path.parent}: another process has just started to use it; wait for that process, or use another --name"
             ) from None
         with os.fdopen(handle, "w") as file:
             json.dump(self._content(), file)
@@ -61,7 +61,7 @@ class Lease:
             self.path.unlink(missing_ok=True)
 
     def held(self) -> bool:
-        """Whether the file still names this lease. False once another process has taken over."""
+        """Whether the file still names this lease; False once another process has taken over."""
         holder = _read(self.path)
         return holder is not None and holder.get("nonce") == self.nonce
 
@@ -87,7 +87,7 @@ class Lease:
         return time.time() - float(holder.get("renewed", 0)) > self.stale_seconds
 
     def _clear(self, holder: dict[str, Any]) -> None:
-        """Moves the file of a dead holder aside; of several processes that try, the rename succeeds for one."""
+        """Removes the file of a dead holder. It is renamed first: if several processes try, the rename succeeds for one."""
         aside = self.path.with_name(f".lease.{holder.get('nonce', 'unknown')}.dead")
         try:
             self.path.rename(aside)
@@ -97,7 +97,7 @@ class Lease:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """The content of a lease file; an unreadable one (its writer was killed) counts as that of a dead holder."""
+    """The content of a lease file; an unreadable one, whose writer was killed, counts as that of a dead process."""
     try:
         value = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -108,12 +108,12 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _start_time(pid: int) -> str:
-    """When a process of this machine started, which tells it from a later one with the same id; "" where it is gone."""
+    """The start time of a process on this machine, which tells it from a later one with the same id; "" if it has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         pass
-    try:  # no /proc: the process id alone has to do
+    try:  # without /proc the process id must suffice
         os.kill(pid, 0)
     except (OSError, OverflowError):
         return ""

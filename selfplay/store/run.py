@@ -1,6 +1,6 @@
 """The run folder: its config and fingerprint, its rounds with their COMMITs, and the chain of parents.
 
-A round exists once its COMMIT does. Everything else below `rounds/NNN` is unfinished work, or belongs to a committed round.
+A round exists once `rounds/NNN/COMMIT` does. A folder `rounds/NNN` without COMMIT is the unfinished work of the current round.
 """
 
 import json
@@ -20,16 +20,16 @@ LOG = logging.getLogger("selfplay")
 
 
 class RoundState(Record):
-    """What a round hands to the next one beside weights and data."""
+    """What a round passes to the next one, apart from weights and data."""
 
     level: int | None = None
-    """The curriculum's level: the largest difficulty that is mastered; None: as the curriculum starts."""
+    """The curriculum's level, the hardest difficulty that is mastered; None: the curriculum's start."""
     temperature_add: float = 0.0
-    """Added to the sampling temperature since a roll-back."""
+    """Sum of what roll-backs have added to the sampling temperature."""
     anchor_add: float = 0.0
-    """Added to the anchor's share of the training rows since a roll-back."""
+    """Sum of what roll-backs have added to `curate.anchor_share`."""
     cap_scale: float = 1.0
-    """Factor on `curate.max_per_task` since a roll-back."""
+    """Product of the factors of roll-backs on `curate.max_per_task`."""
 
 
 class Commit(Record):
@@ -38,22 +38,24 @@ class Commit(Record):
     schema_version: int = SCHEMA_VERSION
     round: int
     parent: int | None
-    """The round it started from; None for round 0."""
+    """The round whose weights this one started from; None for round 0."""
     action: Literal["continue", "warn", "roll_back", "stop"] = "continue"
     reason: str = ""
     next_parent: int
-    """Where the next round starts from: this round, or an earlier one after a roll-back."""
+    """The round from which the next one starts: this round, or after a roll-back an earlier one."""
     state: RoundState = RoundState()
-    """What the next round starts with."""
+    """The state for the next round."""
     metrics: dict[str, Any] = Field(default_factory=dict)
-    """The round's row of metrics.jsonl without its `time/` and `cost/` figures."""
+    """The metrics of the round by key, except `time/` and `cost/`."""
     inputs: dict[str, str] = Field(default_factory=dict)
+    """`parent` -> sha256 of the parent's COMMIT; empty for round 0."""
     outputs: dict[str, str] = Field(default_factory=dict)
     """File or folder of the round -> sha256."""
     versions: dict[str, str] = Field(default_factory=dict)
+    """Versions of Python and of the main packages."""
     world_size: int = 1
     train_steps: int = 0
-    """Optimizer steps of the run up to and including this round; the x axis of the training curve in W&B."""
+    """Optimizer steps of the run up to the end of this round; the x axis of the training curve in W&B."""
     time: dict[str, float] = Field(default_factory=dict)
     cost: dict[str, float] = Field(default_factory=dict)
 
@@ -63,7 +65,7 @@ class Commit(Record):
 
 
 class RunFolder:
-    """The paths of one run, and what is read from and written to them. It keeps nothing in memory."""
+    """The paths of a run, and the functions that read and write them. It keeps no state in memory."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -79,31 +81,31 @@ class RunFolder:
         return self.round(number) / name
 
     def model(self, number: int) -> Path:
-        """The weights of a round: `rounds/NNN/model` once the round is committed, before that the folder where training left them."""
+        """The model folder of a round: `rounds/NNN/model` once the round is committed, before that `rounds/NNN/train/model`."""
         placed = self.round(number) / "model"
         return placed if placed.exists() else self.phase(number, "train") / "model"
 
     # ---- opening ----
 
     def open(self, science: Mapping[str, Any], files: Mapping[str, str], config_text: str) -> None:
-        """Creates the run folder, or checks that it was started with the same science; writes `config_text`, the resolved YAML, into it.
+        """Creates the run folder, or checks that the run was started with the same science keys; writes config.yaml.
 
-        A folder without a committed round may be started anew with another config; unfinished work of round 0 is then moved to
-        `rounds.left`. `science` maps flat keys to values, `files` maps names to the sha256 of their content. Raises StoreError that
-        names what differs, or where another version of selfplay wrote the folder.
+        `science` maps science keys to values, `files` names of input files to their sha256, `config_text` is the resolved YAML. A
+        folder without a committed round may be restarted with another config; its unfinished work is then moved to `rounds.left`.
+        Raises StoreError with the differences, or if another version of selfplay wrote the folder.
         """
         place = self.path / "fingerprint.json"
         wanted = json.loads(json.dumps({"science": dict(science), "files": dict(files)}))
         if place.is_file():
             known = read_json(place)
             check_version(known, place)
-            if "science" not in known:  # a fork: the config of its first start counts
+            if "science" not in known:  # a fork gets the config of its first start
                 known |= wanted
                 write_json(place, known)
             changed = [*_changes(known["science"], wanted["science"]), *_changes(known["files"], wanted["files"])]
             if changed and not self._committed():
                 LOG.info(
-                    "%s: starts anew with another config (%s), since no round was committed",
+                    "%s: restarts with another config (%s), since no round was committed",
                     self.path,
                     "; ".join(changed),
                 )
@@ -151,12 +153,12 @@ class RunFolder:
         self.rebuild_metrics()
 
     def rebuild_metrics(self) -> None:
-        """Writes metrics.jsonl from the COMMITs; after a kill between COMMIT and metrics.jsonl it would lack a row."""
+        """Writes metrics.jsonl from the COMMITs, since a run that was killed after a COMMIT may lack its row."""
         rows = [json.dumps(commit.row(), allow_nan=False) for commit in self.commits()]
         write_whole(self.path / "metrics.jsonl", "".join(f"{row}\n" for row in rows))
 
     def place_model(self, number: int) -> None:
-        """Moves the weights from where training left them to `rounds/NNN/model`. Calling it again is safe."""
+        """Moves `rounds/NNN/train/model` to `rounds/NNN/model`; may be called again."""
         trained = self.phase(number, "train") / "model"
         if trained.is_dir() and not (self.round(number) / "model").exists():
             trained.rename(self.round(number) / "model")
@@ -170,9 +172,9 @@ class RunFolder:
         for folder in self._committed():
             shutil.rmtree(folder / "train" / "checkpoints", ignore_errors=True)
             if int(folder.name) not in keep and (folder / "model").is_dir():
-                doomed = folder / ".model.removed"
-                (folder / "model").rename(doomed)  # renamed first, so that nobody finds half a model
-                shutil.rmtree(doomed)
+                removed = folder / ".model.removed"
+                (folder / "model").rename(removed)  # renamed first, so that no reader finds half a model
+                shutil.rmtree(removed)
                 LOG.debug("removed the weights of round %d (keep)", int(folder.name))
 
     def new_log_folder(self) -> Path:
@@ -184,7 +186,7 @@ class RunFolder:
 
 
 def chain(commits: list[Commit], tip: int | None) -> list[Commit]:
-    """The round `tip` and its ancestors, oldest first; they hold all state. Empty where `tip` is None."""
+    """The round `tip` and its ancestors, oldest first. Empty if `tip` is None."""
     found: list[Commit] = []
     while tip is not None:
         found.append(commits[tip])
@@ -193,7 +195,7 @@ def chain(commits: list[Commit], tip: int | None) -> list[Commit]:
 
 
 def check_version(value: Mapping[str, Any], place: Path) -> None:
-    """Raises StoreError where a file of a run was written by another version of selfplay, older or newer."""
+    """Raises StoreError if a file of a run was written by another version of selfplay, older or newer."""
     version = value.get("schema_version", "none")
     if version != SCHEMA_VERSION:
         raise StoreError(

@@ -1,4 +1,7 @@
-"""The parquet files of a round: traces.parquet, train.parquet, pairs.parquet. The only file that imports pyarrow. Explicit schemas, zstd."""
+"""Reads and writes the parquet files of a round: traces.parquet, train.parquet, pairs.parquet.
+
+They have explicit schemas and zstd compression. This is the only file that imports pyarrow.
+"""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,8 +20,9 @@ from selfplay.records import SCHEMA_VERSION, Attempt, Preference, Row, Trace
 from selfplay.store.files import writing
 
 READ_ROWS = 4096
+"""Rows that are read or written at once."""
 ROWS_FILE, PAIRS_FILE = "train.parquet", "pairs.parquet"
-"""In a round's folder: the rows, and the preference pairs, that the round trains on."""
+"""Files in a round's folder with the rows, and the preference pairs, that it trains on."""
 _META = {b"schema_version": str(SCHEMA_VERSION).encode()}
 _STRING, _INT = pa.string(), pa.int32()
 
@@ -51,7 +55,7 @@ TRACES = pa.schema(
     ],
     metadata=_META,
 )
-"""Columns are only added, never renamed. `verdicts`, `sampler` and `task` hold JSON."""
+"""Columns are only added, never renamed. `verdicts`, `sampler` and `task` contain JSON."""
 
 ROWS = pa.schema(
     [
@@ -100,26 +104,25 @@ def write_rows(path: Path, rows: Sequence[Row]) -> int:
 
 @contextmanager
 def writing_rows(path: Path) -> Iterator[Callable[[Sequence[Row]], None]]:
-    """Gives a function that writes a group of rows; the file appears, whole, once the block ends."""
+    """Gives a function that writes a group of rows; the file is written atomically when the block ends."""
     with _writing(path, ROWS, READ_ROWS) as add:
         yield lambda rows: add({name: [getattr(row, name) for row in rows] for name in ROWS.names})
 
 
 class _Held(NamedTuple):
-    """Row groups of files that are in memory, as one table."""
+    """Row groups that are in memory, as one table."""
 
     pieces: list[int]
-    """Their numbers, in order."""
+    """Numbers of the row groups, ascending."""
     starts: Any
-    """Where each begins in the table, as int64."""
+    """First row of each in the table, as int64."""
     table: pa.Table
 
 
 class Stacked:
-    """Several files of one schema as one long table with consecutive row numbers; a file that does not exist counts as empty.
+    """Several files of one schema as one long table with consecutive row numbers; a missing file counts as empty.
 
-    While rows are written, a row group (a piece) stays in arrow's memory, at 4 bytes a token, from the first of its rows that is taken
-    to the last.
+    While rows are written, a row group (a piece) stays in memory, at 4 bytes per token, from the first to the last use of its rows.
     """
 
     def __init__(self, files: Sequence[Path], schema: pa.Schema) -> None:
@@ -158,7 +161,7 @@ class Stacked:
                 writer.write_table(taken.set_column(kind, self.schema.field(kind), names))
 
     def _hold(self, pieces: list[int], before: "_Held") -> "_Held":
-        """Pieces as one table; pieces that are in memory already are not read again."""
+        """The pieces as one table; pieces that are in memory already are not read again."""
         known, sizes = dict(zip(before.pieces, before.starts.tolist(), strict=True)), self._ends - self._firsts
         tables: list[pa.Table] = []
         for old, run in groupby(pieces, known.__contains__):
@@ -170,7 +173,7 @@ class Stacked:
         return _Held(pieces, ends - sizes[pieces], pa.concat_tables(tables).combine_chunks())
 
     def _read(self, pieces: Sequence[tuple[int, int]], columns: list[str] | None = None) -> Iterator[pa.Table]:
-        """Pieces in order, all of one file in one read; columns that the schema gained since are filled with nulls."""
+        """Reads pieces in order, all of one file at once; columns that the file lacks are filled with nulls."""
         fields = [field for field in self.schema if columns is None or field.name in columns]
         for file, groups in groupby(pieces, itemgetter(0)):
             table = self._opened(file).read_row_groups([group for _, group in groups], columns)
@@ -193,7 +196,7 @@ class Stacked:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The training rows of a round. They are not validated again, since the file has the schema."""
+    """The training rows of a round. They are not validated again, since the file has a schema."""
     with pq.ParquetFile(path) as file:
         table = file.read()
     ids = ("input_ids", "labels")
@@ -212,7 +215,7 @@ def _lists(column: pa.ChunkedArray) -> Iterator[tuple[int, ...]]:
 
 @contextmanager
 def writing_pairs(path: Path) -> Iterator[Callable[[Sequence[Preference]], None]]:
-    """Gives a function that writes a group of pairs; the file appears, whole, once the block ends."""
+    """Gives a function that writes a group of pairs; the file is written atomically when the block ends."""
     with _writing(path, PAIRS, READ_ROWS) as add:
         yield lambda pairs: add(
             {
@@ -223,7 +226,7 @@ def writing_pairs(path: Path) -> Iterator[Callable[[Sequence[Preference]], None]
 
 
 def read_pairs(path: Path) -> Iterator[list[Preference]]:
-    """The pairs of a file, one row group in memory at a time; none where the file does not exist."""
+    """The pairs of a file, one row group in memory at a time; none if the file does not exist."""
     if not path.is_file():
         return
     with pq.ParquetFile(path) as file:
@@ -242,7 +245,7 @@ def read_sources(path: Path) -> list[tuple[str, str, int]]:
 
 
 def read_traces(path: Path) -> Iterator[dict[str, Any]]:
-    """The traces of a round as flat dicts with parsed JSON columns, one row group in memory at a time."""
+    """The traces of a round as flat dicts with parsed JSON columns; one row group is in memory at a time."""
     with pq.ParquetFile(path) as file:
         for number in range(file.num_row_groups):
             for row in file.read_row_group(number).to_pylist():
@@ -250,7 +253,7 @@ def read_traces(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def skim_traces(path: Path) -> Iterator[dict[str, Any]]:
-    """The columns of a round's traces that people read, in a fifth of the time: no token ids, and JSON columns as text."""
+    """The columns of a round's traces for display: no token ids, and JSON columns as text. Takes a fifth of the time of `read_traces`."""
     hidden = {"prompt_ids", "completion_ids", "logprobs", "task", "sampler"}
     with pq.ParquetFile(path) as file:
         shown = [name for name in file.schema_arrow.names if name not in hidden]
@@ -259,16 +262,16 @@ def skim_traces(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_parquet(path: Path, fields: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Some fields of any parquet file, row by row, with a few thousand rows in memory at a time.
+    """Some fields of any parquet file, row by row, with READ_ROWS rows in memory at a time.
 
-    Raises DataError where the file is not parquet, is torn, or lacks a field; the error lists the fields that exist.
+    Raises DataError if the file is not parquet, is truncated, or lacks a field; the error lists the existing fields.
     """
     try:
         with pq.ParquetFile(path) as file:
             there = file.schema_arrow.names
             missing = [name for name in fields if name not in there]
             if missing:
-                raise DataError(f"{path}: no field {missing[0]!r}, it has fields {there}; name the right field")
+                raise DataError(f"{path}: no field {missing[0]!r}, it has fields {there}; give the right field")
             for batch in file.iter_batches(batch_size=READ_ROWS, columns=list(dict.fromkeys(fields))):
                 yield from batch.to_pylist()
     except (pa.ArrowException, OSError) as error:
@@ -280,9 +283,9 @@ Columns = Mapping[str, Sequence[Any]]
 
 @contextmanager
 def _writing(path: Path, schema: pa.Schema, together: int = 1) -> Iterator[Callable[[Columns], None]]:
-    """Gives a function that writes a group of rows; an empty group adds nothing to the file.
+    """Gives a function that writes a group of rows; an empty group adds nothing.
 
-    `together`: the least number of rows in a row group of the file; smaller groups are joined, since each row group costs a read.
+    `together`: smallest number of rows in a row group; smaller groups are merged, since each row group costs a read.
     """
     held: list[pa.Table] = []
     with writing(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
@@ -307,12 +310,12 @@ _OF_ATTEMPT = frozenset(TRACES.names) & frozenset(Attempt.model_fields)
 
 
 def _columns_of(traces: Sequence[Trace]) -> Columns:
-    """Traces as columns, which is several times faster than row by row."""
+    """Traces as columns; writing columns is several times faster than writing rows."""
     attempts, decisions = [trace.attempt for trace in traces], [trace.decision for trace in traces]
-    tasks = {id(trace.task): trace.task for trace in traces}  # attempts of one task share it
+    tasks = {id(trace.task): trace.task for trace in traces}  # attempts at a task share its object
     lines = {key: task.to_line() for key, task in tasks.items()}
-    verdicts = {id(verdict): verdict for trace in traces for verdict in trace.verdicts}  # and so do many a verdict
-    words = {key: verdict.to_line() for key, verdict in verdicts.items()}
+    verdicts = {id(verdict): verdict for trace in traces for verdict in trace.verdicts}  # and many share a verdict
+    verdict_lines = {key: verdict.to_line() for key, verdict in verdicts.items()}
     return {
         **{name: [getattr(attempt, name) for attempt in attempts] for name in _OF_ATTEMPT},
         "sampler": _json_of([attempt.sampler for attempt in attempts]),
@@ -322,7 +325,7 @@ def _columns_of(traces: Sequence[Trace]) -> Columns:
         "decision": [one and one.decision for one in decisions],
         "reason": [one and one.reason for one in decisions],
         "rank": [one and one.rank for one in decisions],
-        "verdicts": [f"[{', '.join(words[id(verdict)] for verdict in trace.verdicts)}]" for trace in traces],
+        "verdicts": [f"[{', '.join(verdict_lines[id(verdict)] for verdict in trace.verdicts)}]" for trace in traces],
         "tags": [trace.task.tags for trace in traces],
         "source": [trace.task.source for trace in traces],
         "task": [lines[id(trace.task)] for trace in traces],
@@ -330,10 +333,10 @@ def _columns_of(traces: Sequence[Trace]) -> Columns:
 
 
 def _json_of(values: Sequence[dict[str, Any]]) -> list[str]:
-    """Each value as JSON; a run of equal values, as the samplers of a round are, is encoded once."""
+    """Each value as JSON; consecutive equal values, such as the samplers of a round, are encoded once."""
     return [text for value, run in groupby(values) for text in repeat(json.dumps(value), len(list(run)))]
 
 
 def _storable(text: str) -> str:
-    """Text as valid UTF-8: a lone surrogate, which a tokenizer or a hostile server can produce, becomes a question mark."""
+    """Text as valid UTF-8: a lone surrogate, which a tokenizer or a server can produce, becomes a question mark."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
