@@ -271,14 +271,14 @@ def test_collapse_reads_files_as_people_have_them(
         (texts_by_round(['"-3"']), r"t\.jsonl:81: the round .* is -3"),
         (texts_by_round(["1" + "0" * 30]), r"t\.jsonl:81: the round .* but rounds count from 0 to 1000000"),
         (texts_by_round(["1e300"]), r"t\.jsonl:81: the round .* but rounds count from 0"),
-        (texts_by_round(["NaN"]), r"t\.jsonl:81: no round in field 'round', nan is no whole number; give --round-field"),
-        (texts_by_round(["Infinity"]), r"t\.jsonl:81: no round .* inf is no whole number"),
-        (texts_by_round(["1.5"]), r"1\.5 is no whole number"),
-        (texts_by_round(["null"]), r"None is no whole number"),
-        (texts_by_round(["true"]), r"True is no whole number"),
-        (texts_by_round(['"--3"']), r"'--3' is no whole number"),
-        (texts_by_round(['"\u00b2"']), r"is no whole number"),
-        (texts_by_round(["[1]"]), r"\[1\] is no whole number"),
+        (texts_by_round(["NaN"]), r"t\.jsonl:81: no round in field 'round', nan is not a whole number; give --round-field"),
+        (texts_by_round(["Infinity"]), r"t\.jsonl:81: no round .* inf is not a whole number"),
+        (texts_by_round(["1.5"]), r"1\.5 is not a whole number"),
+        (texts_by_round(["null"]), r"None is not a whole number"),
+        (texts_by_round(["true"]), r"True is not a whole number"),
+        (texts_by_round(['"--3"']), r"'--3' is not a whole number"),
+        (texts_by_round(['"\u00b2"']), r"is not a whole number"),
+        (texts_by_round(["[1]"]), r"\[1\] is not a whole number"),
         (b'{"text": "x"}\n', r"t\.jsonl:81: no round in field 'round', it has fields \['text'\]; give --round-field"),
         (b'{"round": 1, "text": 5}\n', r"t\.jsonl:81: no text in field 'text', it is a int; give --text-field"),
         (b'{"round": 1, "te', r"t\.jsonl:81: is not JSON"),
@@ -294,7 +294,7 @@ def test_collapse_refuses_a_bad_row_with_its_line(tmp_path: Path, last: bytes, s
 @pytest.mark.parametrize("content", [b"", BOM, b"\n\r\n"])
 def test_collapse_says_that_a_file_is_empty(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "t.jsonl").write_bytes(content)
-    with pytest.raises(DataError, match=r"t\.jsonl: holds no row"):
+    with pytest.raises(DataError, match=r"t\.jsonl: has no row"):
         collapse(tmp_path / "t.jsonl")
 
 
@@ -317,7 +317,7 @@ def doubled(levels: int) -> str:
         ("".join(" " * n + "a:\n" for n in range(60)), r"c\.yaml:42:42: is nested more than 40 levels deep"),
         (CONFIG + "x: " + "y" * 300_000, r"c\.yaml: has more than 256000 bytes, too many for a configuration; give the path of"),
         (CONFIG + "rounds: " + "9" * 5_000, r"c\.yaml:5:9: rounds is 9{20}\.\.\. of 5000 characters, which is not a usable number"),
-        (CONFIG + "rounds: 0x" + "f" * 5_000, r"rounds is 0xf+\.\.\. of 5002 characters, no number"),
+        (CONFIG + "rounds: 0x" + "f" * 5_000, r"rounds is 0xf+\.\.\. of 5002 characters, which is not a usable number"),
         (CONFIG + "seed: 1e999", r"c\.yaml:5:7: seed is 1e999, which is not a usable number; write a smaller number"),
         (CONFIG + "seed: .nan", r"seed is \.nan, which is not a usable number"),
         (CONFIG + "seed: -.inf", r"seed is -\.inf, which is not a usable number"),

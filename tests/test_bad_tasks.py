@@ -429,8 +429,8 @@ def test_check_says_what_it_did_not_try(tmp_path: Path, capsys: pytest.CaptureFi
     assert {key: found[key] for key in wanted} == wanted and (found["gold"], found["answers"]) == (12, 12)
     assert check_command(config, [], as_json=False) == 0
     said = capsys.readouterr().out
-    assert "1 tasks are left to a judge" in said and "2 tasks have no reference and no answer" in said
-    assert "1 tasks have no near miss: nothing shows that a wrong reply fails them; give near_misses" in said
+    assert "1 tasks are graded by a judge" in said and "2 tasks have no reference and no answer" in said
+    assert "1 tasks have no near miss, so it is not tested that a wrong reply fails; give near_misses" in said
 
 
 def test_judge_that_is_not_configured_is_told_by_check_and_validate_too(tmp_path: Path) -> None:

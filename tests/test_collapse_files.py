@@ -97,10 +97,10 @@ def test_one_batch_of_one_field_is_in_memory_at_a_time(tmp_path: Path) -> None:
         ({"step": [1], "text": ["a"]}, r"no field 'round', it has fields \['step', 'text'\]"),
         ({"round": [1], "words": ["a"]}, "no field 'text'"),
         ({"round": [1, 1], "text": [7, 8]}, "row 1: no text in field 'text', it is a int; give --text-field"),
-        ({"round": [1, None], "text": ["a", "b"]}, "row 2: no round in field 'round', None is no whole number"),
-        ({"round": ["one"], "text": ["a"]}, "'one' is no whole number"),
+        ({"round": [1, None], "text": ["a", "b"]}, "row 2: no round in field 'round', None is not a whole number"),
+        ({"round": ["one"], "text": ["a"]}, "'one' is not a whole number"),
         ({"round": [1], "text": [None]}, "it is a NoneType"),
-        ({"round": pa.array([], pa.int64()), "text": pa.array([], pa.string())}, "holds no row"),
+        ({"round": pa.array([], pa.int64()), "text": pa.array([], pa.string())}, "has no row"),
     ],
 )
 def test_parquet_of_another_shape_is_refused_with_its_place(table: Row, message: str, tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_rules_of_a_file_are_used_and_a_bad_file_is_named(tmp_path: Path, capsys
 @pytest.mark.parametrize(
     ("content", "arguments", "says"),
     [
-        (b"", [], "holds no row"),
+        (b"", [], "has no row"),
         (b'{"round": 1, "text": "\xff\xfe"}\n', [], "is not UTF-8"),
         (b'{"round": 1, "text": "a b"}\n', ["--text-field", "answer"], "no text in field 'answer', it has fields"),
         (b'{"round": 1, "text": "a b"}\n', ["--correct-field", "ok"], "no row has the field 'ok'"),

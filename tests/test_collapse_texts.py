@@ -162,13 +162,13 @@ def test_the_command_reads_gzip_and_a_reference_file(tmp_path: Path, capsys: pyt
     ("line", "message"),
     [
         (b'{"text": "a"}', r":1: no round in field 'round', it has fields \['text'\]; give --round-field"),
-        (b'{"round": 1.5, "text": "a"}', "1.5 is no whole number"),
+        (b'{"round": 1.5, "text": "a"}', "1.5 is not a whole number"),
         (b'{"round": 1}', ":1: no text in field 'text'"),
         (b"{", ":1: is not JSON"),
         (b"[1]", ":1: is a list, not an object"),
         (b'{"round": 1, "text": "\xff"}', ":1: is not UTF-8"),
         (b"[" * 100_000, ":1: is nested 100000 deep"),
-        (b"", "holds no row"),
+        (b"", "has no row"),
     ],
 )
 def test_a_bad_line_is_refused_with_its_place(line: bytes, message: str, tmp_path: Path) -> None:

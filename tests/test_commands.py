@@ -134,12 +134,12 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
 
 def test_validate_says_that_a_file_is_sound(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     validate_command(folder / "c.yaml", [])
-    assert capsys.readouterr().out == f"{folder / 'c.yaml'}: sound (arithmetic, scripted student, 2 rounds)\n"
+    assert capsys.readouterr().out == f"{folder / 'c.yaml'}: valid (arithmetic, scripted student, 2 rounds)\n"
 
 
 def test_check_passes_where_gold_passes_and_near_misses_fail(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert check_command(folder / "c.yaml", [], as_json=False) == 0
-    assert "all as they should be" in capsys.readouterr().out
+    assert "all are sound" in capsys.readouterr().out
     assert check_command(folder / "c.yaml", [], as_json=True) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["bad"] == [] and found["gold"] == 20 and found["near_misses"] == 2 * found["tasks"]
@@ -282,13 +282,13 @@ def test_export_of_a_student_without_weights_is_refused_with_the_reason(folder: 
     assert not (tmp_path / "out").exists()
     (tmp_path / "full").mkdir()
     (tmp_path / "full/x").touch()
-    with pytest.raises(DataError, match="full: is not empty; give --out a new folder"):
+    with pytest.raises(DataError, match="full: is not empty; give --out a new or empty folder"):
         export_command(folder / "runs/a", "last", tmp_path / "full")
 
 
 def test_export_of_removed_weights_names_those_there_are(copied: Path, tmp_path: Path) -> None:
     shutil.rmtree(copied / "runs/a/rounds/001/model")
-    with pytest.raises(DataError, match=r"the weights of round 1 are gone .*kept: \[0, 2\]"):
+    with pytest.raises(DataError, match=r"the weights of round 1 were removed .*rounds with weights: \[0, 2\]"):
         export_command(copied / "runs/a", "1", tmp_path / "out")
 
 

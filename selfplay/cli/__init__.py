@@ -1,4 +1,4 @@
-"""The command line. Thin commands over the loop; nothing here is needed to use selfplay from Python."""
+"""The command line: thin commands over the package. Python code does not need it."""
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-"""The commands. Each reads its arguments, calls one function, and exits with that function's code.
+"""Defines the commands. Each parses its arguments, calls one function and exits with its code.
 
-Heavy imports are inside the commands, so that `selfplay --help` loads no torch. The only file that imports typer.
+The commands import what they need, so that `selfplay --help` does not load torch. This is the only file that imports typer.
 """
 
 import json
@@ -29,12 +29,12 @@ Overrides = Annotated[
     typer.Argument(help="key=value pairs that override it, such as rounds=6 gate.action=observe.", show_default=False),
 ]
 Run = Annotated[Path, typer.Argument(help="A run folder, such as runs/quickstart.", show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 def start() -> None:
-    """Runs the command line; an error of the package ends with its own exit code and without a traceback."""
+    """Runs the command line. An error of the package exits with its own code and without a traceback."""
     from selfplay.errors import SelfplayError
 
     try:
@@ -46,7 +46,7 @@ def start() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print(
-            "selfplay: stopped at once; rerun the same command to go on, only the unfinished chunk is redone",
+            "selfplay: stopped at once; rerun the same command to resume, only the unfinished chunk is redone",
             file=sys.stderr,
         )
         sys.exit(130)
@@ -71,14 +71,14 @@ def _main(
 def run(
     config: Config,
     overrides: Overrides = None,
-    name: Annotated[str | None, typer.Option(help="Name of the run (its folder).", show_default=False)] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run and of its folder.", show_default=False)] = None,
     runs_dir: Annotated[Path | None, typer.Option(help="Folder of all runs.", show_default=False)] = None,
     debug: Debug = False,
 ) -> None:
     """Run a self-improvement loop, or resume it with the same command.
 
-    Exit codes: 0 done, 1 failure, 2 usage or config, 3 try again (an outage; nothing is lost), 4 stopped by the
-    collapse gate, 130 interrupted. Ctrl-C once finishes the work in hand, twice stops at once.
+    Exit codes: 0 done, 1 failure, 2 usage or config, 3 outage (run the same command again to resume), 4 stopped by the
+    gate, 130 interrupted. The first Ctrl-C stops once the current work is saved, the second at once.
     """
     from selfplay.cli.run import run_command
 
@@ -89,7 +89,7 @@ def run(
 def validate(
     config: Config,
     overrides: Overrides = None,
-    tasks: Annotated[bool, typer.Option("--tasks", help="Read the task files too, all of their rows.")] = False,
+    tasks: Annotated[bool, typer.Option("--tasks", help="Also check all rows of the task files.")] = False,
     debug: Debug = False,
 ) -> None:
     """Check a configuration and list all faults as file:line:col, in under a second and without torch."""
@@ -108,7 +108,7 @@ def check(config: Config, overrides: Overrides = None, as_json: Json = False, de
 
 @app.command()
 def report(run: Run, debug: Debug = False) -> None:
-    """Write report.html and report.json of a run again, and print where they are."""
+    """Write report.html and report.json of a run again, and print the path."""
     from selfplay.cli.results import report_command
 
     report_command(run)
@@ -116,11 +116,13 @@ def report(run: Run, debug: Debug = False) -> None:
 
 @app.command()
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders; one compares its rounds.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Page to write.")] = Path("compare.html"),
+    runs: Annotated[
+        list[Path], typer.Argument(help="Run folders. With one, its rounds are compared.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("compare.html"),
     debug: Debug = False,
 ) -> None:
-    """Compare runs (and the seeds of one setting) in one page, and in a table on the terminal."""
+    """Compare runs, or the seeds of one setting, on one page and in a table on the terminal."""
     from selfplay.cli.results import compare_command
 
     compare_command(runs, out)
@@ -128,7 +130,7 @@ def compare(
 
 @app.command()
 def status(run: Run, as_json: Json = False, debug: Debug = False) -> None:
-    """Show where a run is, which phases of the current round are done, and why it stopped."""
+    """Show the state of a run, the finished phases of the current round, and why the run stopped."""
     from selfplay.cli.results import status_command
 
     status_command(run, as_json)
@@ -137,18 +139,26 @@ def status(run: Run, as_json: Json = False, debug: Debug = False) -> None:
 @app.command()
 def traces(
     run: Run,
-    round: Annotated[int | None, typer.Option(help="Round; the last by default.", show_default=False)] = None,
-    outcome: Annotated[
-        str | None, typer.Option(help="Only this outcome: pass, fail, invalid.", show_default=False)
+    round: Annotated[
+        int | None, typer.Option(help="Number of the round; by default the last.", show_default=False)
     ] = None,
-    decision: Annotated[str | None, typer.Option(help="Only accepted, or dropped.", show_default=False)] = None,
-    reason: Annotated[str | None, typer.Option(help="Only this reason, such as over_cap.", show_default=False)] = None,
-    task: Annotated[str | None, typer.Option(help="Only tasks whose id begins so.", show_default=False)] = None,
-    limit: Annotated[int, typer.Option(help="Most traces shown.")] = 10,
+    outcome: Annotated[
+        str | None, typer.Option(help="Only this outcome: pass, fail, invalid, abstain or error.", show_default=False)
+    ] = None,
+    decision: Annotated[
+        str | None, typer.Option(help="Only accepted or only dropped attempts.", show_default=False)
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option(help="Only this reason of the decision, such as over_cap.", show_default=False)
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Only tasks whose id begins with this text.", show_default=False)
+    ] = None,
+    limit: Annotated[int, typer.Option(help="Number of traces to show.")] = 10,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show the traces of a round, filtered: prompt, reply, verdicts, decision."""
+    """Show the traces of a round that match all filters: prompt, reply, verdicts, decision."""
     from selfplay.cli.results import traces_command
 
     traces_command(run, round, {"outcome": outcome, "decision": decision, "reason": reason}, task, limit, as_json)
@@ -157,11 +167,11 @@ def traces(
 @app.command()
 def export(
     run: Run,
-    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("exported"),
-    round: Annotated[str, typer.Option(help="best, last, or a number.")] = "best",
+    out: Annotated[Path, typer.Option(help="Folder to write; must be new or empty.")] = Path("exported"),
+    round: Annotated[str, typer.Option(help="best, last, or a round number.")] = "best",
     debug: Debug = False,
 ) -> None:
-    """Write a model folder that from_pretrained can load by itself (an adapter is merged into its base)."""
+    """Write the model of a round as a folder that from_pretrained loads; an adapter is merged into its base."""
     from selfplay.cli.results import export_command
 
     export_command(run, round, out)
@@ -169,23 +179,27 @@ def export(
 
 @app.command()
 def collapse(
-    file: Annotated[Path, typer.Argument(help="JSONL(.gz) or parquet with one text a row.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="JSONL (or .gz) or parquet file with one text per row.", show_default=False)
+    ],
     round_field: Annotated[str, typer.Option(help="Field with the round number.")] = "round",
     text_field: Annotated[str, typer.Option(help="Field with the text.")] = "text",
     reference: Annotated[
         str | None,
-        typer.Option(help="A round, or a file of reference texts; else the first round.", show_default=False),
+        typer.Option(
+            help="A round number, or a file of reference texts; by default the first round.", show_default=False
+        ),
     ] = None,
     group_field: Annotated[str | None, typer.Option(help="Field that names the task.", show_default=False)] = None,
     correct_field: Annotated[
         str | None, typer.Option(help="Field that says whether the text is right.", show_default=False)
     ] = None,
     as_json: Json = False,
-    html: Annotated[Path | None, typer.Option(help="Page to write.", show_default=False)] = None,
-    rules: Annotated[Path | None, typer.Option(help="Alarm rules of your own.", show_default=False)] = None,
+    html: Annotated[Path | None, typer.Option(help="HTML file to write.", show_default=False)] = None,
+    rules: Annotated[Path | None, typer.Option(help="JSON file with your own alarm rules.", show_default=False)] = None,
     debug: Debug = False,
 ) -> None:
-    """Compute collapse metrics and alarms for any file of texts by round; no run is needed."""
+    """Compute collapse metrics and alarms for any file of texts by round; it needs no run."""
     from selfplay.cli.collapse import collapse as measure
 
     code = measure(
@@ -213,16 +227,16 @@ def synthesize(
 ) -> None:
     """Synthesize a data set of tasks and solutions from seed tasks, without any training.
 
-    The config names the seed tasks (tasks), the methods (methods: [procedural, evolve, rare, textbook, variants,
+    The config sets the seed tasks (tasks), the methods (methods: [procedural, evolve, rare, textbook, variants,
     backtranslate, instruct, traces]) and the teacher that they ask; procedural needs none. Every task is tested with
-    its own verifier, every refused reply is kept with its reason.
+    its own verifier, and every refused reply is kept with its reason.
 
     Writes data.parquet (train on rows whose decision is accepted), refused.jsonl, summary.json and README.md, the
-    data set's card. The same command goes on where an earlier one stopped: paid replies are cached in replies.db.
+    data set's card. The same command resumes: paid replies are cached in replies.db.
 
     Try: selfplay synthesize configs/synthesize_data.yaml --out data/synthesized
 
-    Exit codes: 0 done, 1 no row was accepted, 2 usage or config, 3 try again (an outage).
+    Exit codes: 0 done, 1 no row was accepted, 2 usage or config, 3 outage (run the same command again to resume).
     """
     from selfplay.cli.synthesize import synthesize_command
 
@@ -231,13 +245,13 @@ def synthesize(
 
 @app.command()
 def doctor(as_json: Json = False, debug: Debug = False) -> None:
-    """Show versions, devices, the sandbox tier that works here and the W&B mode; exit code 1 if something is wrong."""
+    """Show versions, devices, the sandbox tier of this machine and the W&B mode; exit code 1 if something is wrong."""
     from selfplay.cli.doctor import doctor as examine
 
     raise typer.Exit(examine(as_json))
 
 
 def _named(overrides: list[str] | None, name: str | None, runs_dir: Path | None) -> list[str]:
-    """Overrides, with the options as further ones; later ones win."""
-    quoted = {"name": name, "runs_dir": runs_dir}  # a run may be called 7, or no
+    """The overrides, followed by those of the options; later ones take precedence."""
+    quoted = {"name": name, "runs_dir": runs_dir}  # quoted, since a run may be named 7 or no
     return [*(overrides or []), *(f"{key}={json.dumps(str(value))}" for key, value in quoted.items() if value)]

@@ -1,4 +1,4 @@
-"""`selfplay collapse FILE`: metrics and alarms of any file of texts by round; needs no run and no model."""
+"""`selfplay collapse FILE`: computes metrics and alarms for any file of texts by round, without a run or a model."""
 
 import html as escaping
 import json
@@ -22,7 +22,7 @@ SHOWN = {
     "rare": "collapse_tails/rare_item_coverage",
     "lost": "collapse_tails/ref_ngram_lost",
 }
-"""Columns of the table; the meaning of each key stands in docs/collapse.md."""
+"""Columns of the table. docs/collapse.md defines each key."""
 RIGHT = {"pass": True, "fail": False, "accepted": True, "dropped": False, "true": True, "false": False}
 
 
@@ -40,10 +40,10 @@ def collapse(
 ) -> int:
     """Measures each round of a JSONL(.gz) or parquet file and prints a table, or one JSON object.
 
-    `reference`: a round's number, or a file of texts (a JSONL(.gz) or parquet with the same text field, or plain text, one
-    a line) to hold all rounds against. `group_field` (the task) and `correct_field` (true/false, 1/0, pass/fail) add
-    pass@k and the other metrics of right answers. `rules`: a file of alarm rules in place of the package's own. `html`: also writes the profile
-    as one self-contained page. Returns 0; bad input raises DataError or ConfigError with place and remedy.
+    `reference`: a round number, or a file of texts (JSONL(.gz) or parquet with the same text field, or plain text with one per line)
+    with which all rounds are compared; None: the first round. `group_field` (the task) and `correct_field` (true/false, 1/0, pass/fail)
+    add pass@k and the other metrics of right answers. `rules`: a file of alarm rules; None: those of the package. `html`: also writes
+    the profile as one self-contained page. Returns 0; bad input raises DataError or ConfigError with position and remedy.
     """
     from selfplay.collapse.rounds import RoundTexts, profile
 
@@ -57,9 +57,9 @@ def collapse(
         rounds.setdefault(number, RoundTexts(seed=number)).add(text, group, correct)
         named = named or correct_field in row
     if rounds and correct_field and not named:
-        raise DataError(f"{file}: no row has the field {correct_field!r}; give --correct-field the right name")
+        raise DataError(f"{file}: no row has the field {correct_field!r}; give the right name with --correct-field")
     if not rounds:
-        raise DataError(f"{file}: holds no row; give a JSONL file with a round and a text a line")
+        raise DataError(f"{file}: has no row; give a JSONL file with a round and a text per line")
     against = _reference(reference, text_field)
     rows = profile(rounds, reference=against, rules=own_rules)
     if as_json:
@@ -73,7 +73,7 @@ def collapse(
 
 
 def _rules(file: Path | None) -> Any:
-    """The rules of a file; None stands for the package's own."""
+    """The rules of a file; None: those of the package."""
     from selfplay.collapse import load_rules
 
     if file is None:
@@ -85,7 +85,7 @@ def _rules(file: Path | None) -> Any:
 
 
 def _rows(file: Path, fields: Sequence[str]) -> Iterator[tuple[str, Row]]:
-    """Rows with their place, `file:line`. Lines are read one at a time; of parquet only the fields named are read."""
+    """Rows with their position `file:line`. Lines are read one at a time; of parquet only `fields` are read."""
     if not file.is_file():
         raise DataError(f"{file}: no such file; give a JSONL(.gz) or parquet file")
     if file.suffix == ".parquet":
@@ -98,7 +98,7 @@ def _rows(file: Path, fields: Sequence[str]) -> Iterator[tuple[str, Row]]:
 
 
 MAX_ROUND = 1_000_000
-"""Rounds are counted from 0; a larger number is a time or an id, not a round."""
+"""Largest round number; a larger one is probably a time or an id."""
 
 
 def _round_of(row: Mapping[str, Any], field: str, place: str) -> int:
@@ -107,7 +107,7 @@ def _round_of(row: Mapping[str, Any], field: str, place: str) -> int:
         value = int(value)
     whole = isinstance(value, int) and not isinstance(value, bool)
     if not whole and not (isinstance(value, float) and value.is_integer()):
-        had = f"{value!r:.40} is no whole number" if field in row else f"it has fields {sorted(row)!s:.200}"
+        had = f"{value!r:.40} is not a whole number" if field in row else f"it has fields {sorted(row)!s:.200}"
         raise DataError(f"{place}: no round in field {field!r}, {had}; give --round-field")
     if not 0 <= value <= MAX_ROUND:  # type: ignore[operator]
         raise DataError(
@@ -126,7 +126,7 @@ def _text(row: Mapping[str, Any], field: str, place: str) -> str:
 
 
 def _right(value: Any, field: str | None, place: str) -> bool | None:
-    """True, false, or None for not judged (null, NaN, abstain, error)."""
+    """True or False; None for texts that were not judged (null, NaN, abstain, error)."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int | float):
@@ -157,7 +157,7 @@ def _reference(given: str | None, text_field: str) -> int | list[str] | None:
         return int(given)
     file = Path(given)
     if not file.is_file():
-        raise ConfigError(f"--reference {given}: neither a round's number nor a file; give one of these")
+        raise ConfigError(f"--reference {given}: is neither a round number nor a file; give one of these")
     if file.suffix in (".jsonl", ".gz", ".json", ".parquet"):
         return [_text(row, text_field, place) for place, row in _rows(file, [text_field])]
     try:
@@ -206,12 +206,12 @@ def _print(rows: Sequence[Row]) -> None:
 
 
 def _cell(row: Mapping[str, Any], key: str) -> str:
-    """The value; its interval is in the JSON and in the page."""
+    """The value of a cell; its interval is in the JSON and on the page."""
     return f"{row[key]:.3f}"[:5] if key in row else "-"
 
 
 def _octaves(rounds: Mapping[int, Any]) -> dict[int, list[float]]:
-    """Rank-octave shares of up to five rounds: first, last and some between."""
+    """Rank-octave shares of up to five evenly spaced rounds, with the first and the last."""
     from selfplay.collapse.texts import budget_of, rank_octaves
 
     filled = {n: r.texts for n, r in sorted(rounds.items()) if r.texts}
@@ -253,7 +253,7 @@ CHARTS: dict[str, dict[str, str]] = {
 
 
 def page(name: str, rows: Sequence[Row], octaves: Mapping[int, Sequence[float]]) -> str:
-    """The profile as one HTML page: inline SVG, no script, nothing fetched; everything from the file is escaped."""
+    """The profile as one HTML page with inline SVG, without scripts or external files; all text from the file is escaped."""
     from selfplay.report.svg import STYLE, line_chart, scatter
 
     charts = []
@@ -304,10 +304,10 @@ def _named(key: str) -> str:
 
 
 def _in_words(row: Row) -> list[str]:
-    """Why an alarm was raised, with the names of the charts in place of keys, escaped."""
+    """The reasons of an alarm, escaped, with the names of the charts in place of keys."""
     keys = {key: name for keys in CHARTS.values() for name, key in keys.items() if name}
-    said = [reason.partition(" ") for reason in row["reasons"]]
-    return [escaping.escape(f"{keys.get(key, key)} {rest}") for key, _, rest in said]
+    parts = [reason.partition(" ") for reason in row["reasons"]]
+    return [escaping.escape(f"{keys.get(key, key)} {rest}") for key, _, rest in parts]
 
 
 def _points(rows: Sequence[Row], key: str) -> list[tuple[float, float, float | None, float | None]]:
@@ -316,5 +316,5 @@ def _points(rows: Sequence[Row], key: str) -> list[tuple[float, float, float | N
 
 
 def _shown(lo: float | None, value: float) -> float | None:
-    """The interval's lower end as drawn: a jackknife's can be below 0, which none of the figures can."""
+    """The lower end of an interval as drawn: that of a jackknife can be below 0, which no metric can."""
     return lo if lo is None or value < 0 else max(lo, 0.0)

@@ -1,4 +1,4 @@
-"""`selfplay doctor`: versions, devices, the sandbox tier that works here, and W&B's mode."""
+"""`selfplay doctor`: prints versions, devices, the sandbox tier of this machine, and the mode of W&B."""
 
 import importlib.metadata
 import importlib.util
@@ -16,7 +16,7 @@ from selfplay.sandbox.probe import Reach, try_tier
 _PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "wandb", "numpy", "pyarrow", "pydantic")
 _TESTS = IOTests("solve", [((3,), 16), ((5,), 32)])
 _SOLVE = "\ndef solve(n):\n    act()\n    return n * n + 7\n"
-# each returns right answers only if its forbidden action worked
+# each program returns right answers only if its forbidden action succeeded
 _ATTACKS = {
     "read a file": "def act(): open('/etc/passwd').read()" + _SOLVE,
     "write a file": "def act(): open('/tmp/selfplay-doctor', 'w').write('x')" + _SOLVE,
@@ -52,7 +52,7 @@ def _devices() -> dict[str, Any]:
 
 
 def _attacks(tier: int) -> list[str]:
-    """Names of the attacks that got through at this tier, and `right program` when a right one did not pass."""
+    """Names of the attacks that succeeded at this tier, and `right program` if a right program did not pass."""
     limits = Limits(cpu_seconds=1.0, wall_seconds=2.0)
     jobs = [Job(name, code, _TESTS, limits) for name, code in _ATTACKS.items()]
     jobs.append(Job("right program", "def solve(n): return n * n + 7\n", _TESTS, limits))
@@ -84,7 +84,7 @@ def _sandbox() -> dict[str, Any]:
 
 
 def _tracking() -> str:
-    """W&B's mode by the environment: nothing is contacted and no key is read."""
+    """The mode of W&B by the environment variables, without contacting W&B."""
     mode = os.environ.get("WANDB_MODE", "")
     if mode:
         return mode
@@ -92,7 +92,7 @@ def _tracking() -> str:
 
 
 def doctor(as_json: bool) -> int:
-    """Prints what this machine offers. Returns 0 if tier 2 works, no attack got through and no package is missing; else 1."""
+    """Prints what this machine supports. Returns 0 if tier 2 works, no attack succeeded and no package is missing; otherwise 1."""
     report: dict[str, Any] = {
         "versions": _versions(),
         "devices": _devices(),

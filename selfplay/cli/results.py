@@ -1,4 +1,4 @@
-"""The commands that read a run: report, compare, status, traces, export."""
+"""The commands that read a run: `report`, `compare`, `status`, `traces`, `export`."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ def report_command(run: Path) -> None:
 
 
 def compare_command(runs: list[Path], out: Path) -> None:
-    """Writes the page, and prints a table of all runs' rounds."""
+    """Writes the comparison page, and prints a table with the rounds of all runs."""
     from selfplay.report import write_compare
 
     opened = [open_run(run) for run in runs]
@@ -44,7 +44,7 @@ def _short(row: Mapping[str, Any]) -> list[str]:
 
 
 def status_command(run: Path, as_json: bool) -> None:
-    """Prints where the run is, and its rounds."""
+    """Prints the rounds and the state of the run."""
     status = open_run(run).status()
     if as_json:
         print(json.dumps(status))
@@ -63,7 +63,7 @@ def traces_command(
     shown = 0
     for row in _matching(open_run(run), number, wanted, task):
         if shown == limit:
-            print(f"... more match; raise --limit (now {limit})")
+            print(f"more traces match; raise --limit (now {limit})")
             return
         shown += 1
         if as_json:
@@ -91,22 +91,22 @@ def _matching(
 
 
 def _safe(text: str) -> str:
-    """Text that a model wrote, without characters that control a terminal."""
+    """Text of a model without the characters that control a terminal."""
     return "".join(c if c in "\n\t" or (c.isprintable()) else "?" for c in text)
 
 
 def export_command(run: Path, which: str, out: Path) -> None:
-    """Writes the model folder."""
+    """Writes the model of a round to `out`. Raises DataError if its weights were removed, or if `out` is not empty."""
     from selfplay.models.student import export_model
 
     opened = open_run(run)
     number = opened.round_named(which)
     if out.exists() and any(out.iterdir()):
-        raise DataError(f"{out}: is not empty; give --out a new folder")
+        raise DataError(f"{out}: is not empty; give --out a new or empty folder")
     source = opened.folder.model(number)
     if not source.exists():
         raise DataError(
-            f"{run}: the weights of round {number} are gone (keep removed them); kept: {opened.rounds_with_weights()}"
+            f"{run}: the weights of round {number} were removed (section keep); rounds with weights: {opened.rounds_with_weights()}"
         )
     temporary = out.with_name(f".{out.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)

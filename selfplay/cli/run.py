@@ -1,4 +1,4 @@
-"""`selfplay run`: shows the progress, a line per round, and where the report is."""
+"""`selfplay run`: shows progress, a line per round, and the path of the report."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ from selfplay.store import Commit, RunFolder
 
 
 def run_command(config: Path, overrides: list[str]) -> None:
-    """Runs or resumes; only rank 0 prints."""
+    """Starts or resumes a run; only rank 0 prints."""
     loaded = load_config(config, overrides)
     if int(os.environ.get("RANK", "0")) != 0:
         start(loaded)

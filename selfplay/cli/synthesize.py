@@ -1,4 +1,4 @@
-"""`selfplay synthesize`: a data set (parquet with a card) from seed tasks, without any training."""
+"""`selfplay synthesize`: builds a data set (parquet with a card) from seed tasks, without training."""
 
 import json
 import platform
@@ -24,10 +24,10 @@ from selfplay.synthesis.teacher_methods import SynthesisTools
 
 
 def synthesize_command(config: Path, overrides: Sequence[str], out: Path) -> int:
-    """Writes data.parquet, refused.jsonl, summary.json and README.md into `out`; 0, or 1 where no row was accepted.
+    """Writes data.parquet, refused.jsonl, summary.json and README.md into `out`. Returns 0, or 1 if no row was accepted.
 
-    The same command writes the same files; the teacher's replies are cached in `out/replies.db`. Raises ConfigError (exit 2),
-    and OutageError or BudgetError (exit 3).
+    The same command writes the same files; the teacher's replies are cached in `out/replies.db`. Raises ConfigError or DataError
+    (exit 2), OutageError or BudgetError (exit 3).
     """
     settings, _ = load_tree(config, list(overrides), DatasetSynthesis)
     out.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def synthesize_command(config: Path, overrides: Sequence[str], out: Path) -> int
 
 @contextmanager
 def open_tools(settings: DatasetSynthesis, folder: Path, out: Path) -> Iterator[SynthesisTools]:
-    """Opens source, teacher, verifiers and screen for as long as the `with` lasts; relative paths count from `folder`."""
+    """Opens source, teacher, verifiers and screen while the block runs. Relative paths count from `folder`."""
     from selfplay.models.base import Opening
     from selfplay.tasks.table_files import read_table
     from selfplay.verify import check_types
@@ -71,7 +71,7 @@ def open_tools(settings: DatasetSynthesis, folder: Path, out: Path) -> Iterator[
         student_family=settings.teacher.backend.model_family if settings.teacher else (),
         seed=seed_of(settings.seed, "judge"),
         open_backend=lambda backend: backend.open(opening),
-        open_functions=lambda: PythonFunction(folder, say=_said_once()),
+        open_functions=lambda: PythonFunction(folder, say=_print_once()),
     )
     texts: list[tuple[str, str]] = []
     if settings.texts:
@@ -85,13 +85,13 @@ def open_tools(settings: DatasetSynthesis, folder: Path, out: Path) -> Iterator[
         yield SynthesisTools(source, opened.primary, teacher, texts, screen)
 
 
-def _said_once() -> Callable[[str, str], None]:
-    """A listener that prints each kind of exception of the user's functions once."""
+def _print_once() -> Callable[[str, str], None]:
+    """Returns a function that prints each kind of exception of the user's functions once."""
     known: set[str] = set()
 
-    def say(kind: str, text: str) -> None:
+    def show(kind: str, text: str) -> None:
         if kind not in known:
             print(text, file=sys.stderr)
         known.add(kind)
 
-    return say
+    return show

@@ -1,6 +1,6 @@
-"""What a person sees in a terminal: tables, progress, a line a round. The only file that imports rich.
+"""Shows tables, progress and a line per round in the terminal. The only file that imports rich.
 
-Plain text where the output is no terminal or NO_COLOR is set; then progress is one line in 30 seconds.
+If the output is not a terminal, it is plain text, with one line of progress every 30 seconds. NO_COLOR turns colours off.
 """
 
 import sys
@@ -14,16 +14,16 @@ from rich.table import Table
 from rich.text import Text
 
 PLAIN_SECONDS = 30.0
-"""Between two lines of progress where nobody watches a terminal."""
+"""Seconds between two lines of progress if the output is not a terminal."""
 
 
 def console(stream: TextIO | None = None) -> Console:
-    """A console on a stream (stderr by default), plain in pipes and files."""
+    """A console on a stream, stderr by default; plain text in pipes and files."""
     return Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """One table on stdout; cells are shown as they are and not read as markup."""
+    """Prints a table on stdout; cells are not interpreted as markup."""
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", expand=False)
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 else "right")
@@ -52,8 +52,8 @@ class Display:
         self._bar: Any = None
         self._round: int | None = None
         self._name = ""
-        self._total = self._done = self._asked = self._accepted = 0
-        self._started = self._spoken = time.monotonic()
+        self._total = self._done = self._items = self._accepted = 0
+        self._started = self._printed = time.monotonic()
 
     def __enter__(self) -> "Display":
         self._progress.start()
@@ -63,7 +63,7 @@ class Display:
         self._progress.stop()
 
     def hear(self, event: str, figures: dict[str, Any]) -> None:
-        """One event."""
+        """Shows one event."""
         if event == "round":
             self._round = figures["number"]
         elif event == "phase":
@@ -78,14 +78,14 @@ class Display:
             self._console.print(Text(figures["text"]))
 
     def line(self, text: str) -> None:
-        """A line above the progress bar."""
+        """Prints a line above the progress bar."""
         self._console.print(Text(text))
 
     def _begin(self, name: str, total: int, done: int) -> None:
         self._end()
         self._name, self._total, self._done = name, total, done
-        self._asked = self._accepted = 0
-        self._started = self._spoken = time.monotonic()
+        self._items = self._accepted = 0
+        self._started = self._printed = time.monotonic()
         self._bar = self._progress.add_task("", total=total, completed=done, where=self._where, rate="", accepted="")
 
     def _count(self, total: int, done: int) -> None:
@@ -95,12 +95,12 @@ class Display:
 
     def _advance(self, items: int, accepted: int) -> None:
         self._done += items
-        self._asked += items
+        self._items += items
         self._accepted += accepted
         if self._bar is not None:
             self._progress.update(self._bar, completed=self._done, rate=self._rate(), accepted=self._share())
-        if not self._live and time.monotonic() - self._spoken > PLAIN_SECONDS:
-            self._spoken = time.monotonic()
+        if not self._live and time.monotonic() - self._printed > PLAIN_SECONDS:
+            self._printed = time.monotonic()
             self._console.print(Text(f"{self._where}: {self._done}/{self._total}, {self._rate()} {self._share()}"))
 
     @property
@@ -109,10 +109,10 @@ class Display:
 
     def _rate(self) -> str:
         seconds = time.monotonic() - self._started
-        return f"{self._asked / seconds:,.0f}/s" if 0 < seconds <= self._asked else ""
+        return f"{self._items / seconds:,.0f}/s" if 0 < seconds <= self._items else ""
 
     def _share(self) -> str:
-        return f"{self._accepted / self._asked:.0%} right" if self._asked and self._accepted else ""
+        return f"{self._accepted / self._items:.0%} right" if self._items and self._accepted else ""
 
     def _end(self) -> None:
         if self._bar is not None:
@@ -121,7 +121,7 @@ class Display:
 
 
 def round_line(row: dict[str, Any], header: bool) -> str:
-    """A committed round as one line of a table, with its header above where `header` is set."""
+    """A committed round as one line of a table, below the table's header if `header` is set."""
     cells = [
         ("round", 5, str(row["round"])),
         ("dev", 21, _interval(row, "eval/greedy_accuracy")),

@@ -1,4 +1,4 @@
-"""`validate` and `check`: what can be said of a configuration before any model is loaded."""
+"""`selfplay validate` and `selfplay check`: check a configuration and its tasks before any model is loaded."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def validate_command(config: Path, overrides: list[str], tasks: bool = False) -> None:
-    """Prints that the file is sound, or raises with every fault. `tasks`: reads the files that it names too."""
+    """Prints that the configuration is valid, or raises with every fault. `tasks`: also checks the task files."""
     loaded = load_config(config, overrides)
     check_trainer_arguments(loaded)
     if tasks:
@@ -33,25 +33,27 @@ def validate_command(config: Path, overrides: list[str], tasks: bool = False) ->
             RunResources(loaded.config, loaded.path.resolve().parent, Ranks(), Path(loaded.config.runs_dir))
         ) as resources:
             if untried := resources.check_tasks():
-                print(f"{untried} answers of the tasks were not tried with the symbolic worker: it took too long")
+                print(f"{untried} answers of the tasks were not checked by the symbolic worker, which took too long")
             resources.check_replies()
     print(
-        f"{config}: sound ({loaded.config.tasks.source}, {loaded.config.student.kind} student, {loaded.config.rounds} rounds)"
+        f"{config}: valid ({loaded.config.tasks.source}, {loaded.config.student.kind} student, {loaded.config.rounds} rounds)"
     )
 
 
 def check_trainer_arguments(loaded: Loaded) -> None:
-    """Raises ConfigError on keys of train.args that TRL does not have, or that a key of ours sets, each with its place."""
+    """Raises ConfigError for keys of train.args that TRL does not have, or that another key sets, each with its position."""
     method = method_of(loaded.config.train)
     faults = argument_faults(method.args, method.trl_config, method.reserved_args)
-    if said := [f"{loaded.origins.get(('train', 'args', key), str(loaded.path))}: {fault}" for key, fault in faults]:
-        raise ConfigError("\n".join(said))
+    if messages := [
+        f"{loaded.origins.get(('train', 'args', key), str(loaded.path))}: {fault}" for key, fault in faults
+    ]:
+        raise ConfigError("\n".join(messages))
 
 
 def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
-    """Holds the tasks to their verifiers; 0 where all are admitted, 1 where one is not, or a function of yours never judges.
+    """Checks the tasks against their verifiers. Returns 0 if all are sound, 1 if a task is not or a user's function never gives a verdict.
 
-    Raises DataError on rows that are no tasks.
+    Raises DataError for rows that are not tasks.
     """
     from selfplay.runtime.distributed import Ranks
     from selfplay.runtime.resources import RunResources
@@ -66,7 +68,7 @@ def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
     place = loaded.path.resolve().parent
     resources = RunResources(
         loaded.config, place, Ranks(), Path(loaded.config.runs_dir), note=lambda text: None
-    )  # said below
+    )  # shown below
     unread = resources.check_tasks()
     fixed, source = resources.source.fixed, resources.source
     drawn = 100 if loaded.config.tasks.endless else None
@@ -101,14 +103,14 @@ def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
         functions = [vars(one) for one in tried]
         print(json.dumps({**figures, "tests": tests, "functions": functions, "bad": [vars(one) for one in bad]}))
     else:
-        for line in _told(tried):
+        for line in _function_failures(tried):
             print(line, file=sys.stderr)
-        _tell(figures, bad, fixed.places)
+        _print_result(figures, bad, fixed.places)
     return int(bool(bad) or any(one.broken for one in tried))
 
 
-def _told(tried: "Sequence[Tried]") -> Iterator[str]:
-    """What the user's own functions did not judge, each kind of exception once."""
+def _function_failures(tried: "Sequence[Tried]") -> Iterator[str]:
+    """Lines on attempts that the user's functions did not judge, one per kind of exception."""
     for one in tried:
         for reason, count in one.failures.items():
             yield f"{one.kind}: no verdict in {count} of {one.tries} tries: {reason}"
@@ -116,8 +118,8 @@ def _told(tried: "Sequence[Tried]") -> Iterator[str]:
             yield f"{one.kind} is not sound: it gave no verdict in any try; fix the function"
 
 
-def _tell(figures: Mapping[str, int], bad: "Sequence[Admission]", places: Mapping[str, str]) -> None:
-    """Prints what `check` found."""
+def _print_result(figures: Mapping[str, int], bad: "Sequence[Admission]", places: Mapping[str, str]) -> None:
+    """Prints the result of `check`."""
     for one in bad[:MOST_SHOWN]:
         name = f"{places[one.task_id]}: task {one.task_id!r}" if one.task_id in places else one.task_id
         print(f"{name}: {one.problem}", file=sys.stderr)
@@ -128,21 +130,19 @@ def _tell(figures: Mapping[str, int], bad: "Sequence[Admission]", places: Mappin
     tried = (
         f"{figures['gold']} gold answers, {figures['answers']} answers as replies, {figures['near_misses']} near misses"
     )
-    print(
-        f"{figures['tasks']} tasks, {tried}: {'all as they should be' if not bad else f'{len(bad)} tasks are not sound'}"
-    )
+    print(f"{figures['tasks']} tasks, {tried}: {'all are sound' if not bad else f'{len(bad)} tasks are not sound'}")
 
 
 MOST_SHOWN = 50
 
 
 def _not_tried(counts: Mapping[str, int]) -> Iterator[str]:
-    """What `check` could not test, a sentence for each kind."""
+    """Sentences on what `check` could not test, one per kind."""
     sentences = {
-        "left_to_a_judge": "{} tasks are left to a judge, which is not asked here",
-        "without_right_reply": "{} tasks have no reference and no answer: nothing shows that a right reply passes them",
-        "without_near_miss": "{} tasks have no near miss: nothing shows that a wrong reply fails them; give near_misses",
-        "answers_not_parsed": "{} answers were not tried with the symbolic worker: it took too long",
+        "left_to_a_judge": "{} tasks are graded by a judge and were not checked",
+        "without_right_reply": "{} tasks have no reference and no answer, so it is not tested that a right reply passes; give reference",
+        "without_near_miss": "{} tasks have no near miss, so it is not tested that a wrong reply fails; give near_misses",
+        "answers_not_parsed": "{} answers were not checked by the symbolic worker, which took too long",
     }
     for name, sentence in sentences.items():
         if counts[name]:
@@ -150,11 +150,11 @@ def _not_tried(counts: Mapping[str, int]) -> Iterator[str]:
 
 
 STRENGTH_TASKS = 24
-"""Tasks whose tests are tried with broken programs: a few hundred sandbox jobs."""
+"""Number of tasks whose tests are tried with broken programs, which takes a few hundred sandbox jobs."""
 
 
 def _strength(tasks: "Sequence[Task]", source: "Source", opened: "VerifierSet") -> dict[str, int]:
-    """How many broken versions of right programs the tests let through, for tasks spread over the set; {} if no task has such tests."""
+    """How many broken versions of right programs pass the tests, for a sample of the tasks; {} if no task has such tests."""
     if opened.executor is None or opened.limits is None:
         return {}
     from selfplay.verify.strengthen import strength

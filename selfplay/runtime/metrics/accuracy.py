@@ -1,7 +1,7 @@
 """Greedy accuracy on the dev set and the test set, as a whole and by stratum.
 
-An `error` outcome is left out and never counted as wrong: `..._n` says how many tasks the mean is over, `..._errors` how many
-are missing. Above `verify.max_error_share` there is no accuracy at all.
+An `error` outcome is left out and never counted as wrong: `..._n` is the number of tasks in the mean, `..._errors` the number that is
+missing. Above `verify.max_error_share` no accuracy is computed.
 """
 
 import re
@@ -15,7 +15,7 @@ from selfplay.records import Outcome, Task
 from selfplay.runtime.metrics.base import COUNT, EXACT, OVER_TASKS, SHARE, Json, Measured, Metric, RoundView, interval
 
 STRATA = ("difficulty", "frequency", "topic")
-"""Tags whose values are strata of their own."""
+"""Names of tags whose values are strata."""
 APART = "apart"
 """A task with this tag counts in its stratum, but not in the headline figure."""
 
@@ -62,7 +62,7 @@ class Accuracy(Metric):
     }
 
     def compute(self, view: RoundView) -> Measured:
-        """Keeps which tasks were solved as `dev` and `test`: 1.0 or 0.0 by task id."""
+        """Keeps the results as `dev` and `test`: task id -> 1.0 (solved) or 0.0."""
         figures: Json = {}
         kept: Json = {}
         for part, tasks, name in (("dev", view.fixed.dev, "eval"), ("test", view.fixed.test, "test")):

@@ -1,4 +1,4 @@
-"""What the gate's figures mean. The gate computes them from the rows of the rounds."""
+"""Defines the metrics that the gate computes from the metrics of all rounds: alarms and the loss of variety."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""What the figures of the audit mean: how far the round's verifiers can be trusted. The phase `audit` computes them."""
+"""Defines the metrics that the phase `audit` computes: the error rates of the round's verifiers."""
 
 from typing import ClassVar
 

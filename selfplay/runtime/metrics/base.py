@@ -1,7 +1,7 @@
-"""A metric: the keys that it writes, with a definition each, and how they are computed from a round.
+"""The base of a metric: the definitions of its keys, and how they are computed from a round.
 
-A new metric is one file with a subclass of `Metric`, and one line in `METRICS` (`config/registry.py`). Its keys are computed
-after each evaluation, stand in metrics.jsonl and in the report, and go to W&B if they are headline figures.
+A new metric is one file with a subclass of `Metric`, and one line in `METRICS` (`config/registry.py`). It is computed after each
+evaluation, and its keys appear in metrics.jsonl, in the report, and, if they are headline metrics, in W&B.
 """
 
 import math
@@ -32,7 +32,7 @@ SHUMAILOV = "https://arxiv.org/abs/2305.17493"
 
 @dataclass(frozen=True)
 class RoundView:
-    """A round as a metric sees it: read-only, after its evaluation and before the gate."""
+    """What a metric reads of a round, after its evaluation and before the gate."""
 
     number: int
     config: Config
@@ -41,26 +41,26 @@ class RoundView:
     fixed: Fixed
     """The tasks that never change: anchor, dev set, test set, human text."""
     tasks: int
-    """How many tasks the round worked on; 0 in round 0."""
+    """Number of tasks of the round; 0 in round 0."""
     evaluated: Mapping[str, Sequence[Json]]
     """Rows of the evaluation by part: `dev`, `test`, `samples`, `likelihood`, `drift`. A missing part has no rows."""
     baseline: Mapping[str, Any] | None
     """What the metrics kept of round 0, by name (see `Measured.kept`); None in round 0 itself."""
     chain: Sequence[Commit]
-    """The committed rounds that this one stands on, oldest first."""
+    """The committed ancestors of the round, oldest first."""
 
     def rows(self, part: str) -> Sequence[Json]:
         """Rows of one part of the evaluation."""
         return self.evaluated.get(part, ())
 
     def judged(self, part: str) -> tuple[list[Json], int]:
-        """Rows of a part that have an outcome, and the number of those that came out as `error`."""
+        """Rows of a part that have an outcome, and the number of those whose outcome is `error`."""
         rows = self.rows(part)
         known = [row for row in rows if row["outcome"] != Outcome.ERROR.value]
         return known, len(rows) - len(known)
 
     def too_many(self, errors: int, asked: int) -> bool:
-        """Whether the share of errors is above `verify.max_error_share`, so that no figure is given."""
+        """Whether the share of errors is above `verify.max_error_share`, so that no metric is computed."""
         return errors > self.config.verify.max_error_share * asked
 
     def traces(self, *columns: str) -> list[Json]:
@@ -78,21 +78,21 @@ class Measured(NamedTuple):
     """What a metric computes of one round."""
 
     figures: Mapping[str, Any]
-    """By key: numbers, or a text. A figure that is not defined is left out, never NaN."""
+    """Key -> number or text. A metric that is undefined in the round is left out, never NaN."""
     kept: Mapping[str, Any] = {}
-    """By name: what the round keeps in `evaluate/dev.json`. Later rounds read that of round 0 as `RoundView.baseline`."""
+    """Name -> what the round keeps in `evaluate/dev.json`. Later rounds read that of round 0 as `RoundView.baseline`."""
 
 
 class Metric:
-    """A group of keys. `definitions` has each of them; `compute` gives their values for a round.
+    """A group of keys: `definitions` describes each of them, `compute` returns their values for a round.
 
-    A group without `compute` only defines keys that a phase writes by itself, such as counts of the curation.
+    A group without its own `compute` describes keys that a phase writes, such as the counts of curation.
     """
 
     definitions: ClassVar[Mapping[str, Definition]] = {}
 
     def compute(self, view: RoundView) -> Measured:
-        """The figures of one round. Called on rank 0, once a round."""
+        """The metrics of one round. It is called once per round, on rank 0."""
         return Measured({})
 
 
@@ -102,7 +102,7 @@ def interval(key: str, estimate: Estimate) -> Json:
 
 
 def rounded(key: str, value: Any) -> Any:
-    """Six digits of a number, which are stable and readable. Raises ValueError for NaN and infinity, which are no JSON."""
+    """Six digits of a number, which are stable and readable. Raises ValueError for NaN and infinity, which are not JSON."""
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"metric {key} is {value}; leave it out of a round in which it is not defined")
     return round(value, 6) if isinstance(value, float) else value

@@ -1,4 +1,4 @@
-"""What the figures of time and cost mean. The loop writes them."""
+"""Defines the metrics of time and cost, which the loop computes."""
 
 from typing import ClassVar
 

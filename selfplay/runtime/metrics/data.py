@@ -1,4 +1,4 @@
-"""What the counts of attempts, tasks, rows and pairs mean. The phases `synthesize` and `curate` write them."""
+"""Defines the counts of attempts, tasks, rows and pairs, which the phases `synthesize` and `curate` write."""
 
 from typing import ClassVar
 

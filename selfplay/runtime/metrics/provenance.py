@@ -1,4 +1,4 @@
-"""What the training data of a round is made of and how it was chosen: human share, age, concentration, balance."""
+"""The composition of a round's training data and how it was selected: human share, age, concentration, balance."""
 
 import json
 from collections import Counter, defaultdict
@@ -16,7 +16,7 @@ from selfplay.textstats.token_stream import stream_of
 SHARED_GRAM = 13
 """Consecutive words that a trace must share with a human solution to count as overlapping it (Brown et al. 2005.14165)."""
 TARGET = 8
-"""Different right solutions that are wanted of a task if curation has no limit per task (B-STaR's code)."""
+"""Number of different right solutions to aim for per task if curation has no limit per task (from B-STaR's code)."""
 WILSON = "Exact share with its 95 % Wilson interval."
 
 
@@ -91,7 +91,7 @@ class Provenance(Metric):
     }
 
     def compute(self, view: RoundView) -> Measured:
-        """In round 0, which samples nothing, only what the training rows say."""
+        """In round 0, which samples nothing, only the metrics of the training rows."""
         sources = view.sources()
         origins = [None if kind == "anchor" else int(source[1:].partition("/")[0]) for kind, source, _ in sources]
         names = [
@@ -130,7 +130,7 @@ def overlapping(texts: Sequence[str], human: Sequence[str]) -> int:
 
 
 def _sampler(rows: Sequence[Json]) -> Json:
-    """Temperature and top-p, so that narrowing by the sampler is not mistaken for the student's."""
+    """Temperature and top-p, so that a narrow sampler is not mistaken for a loss of variety."""
     first: dict[str, Any] = next((json.loads(row["sampler"]) for row in rows if row["sampler"]), {})
     names = {"temperature": "collapse_data/sampling_temperature", "top_p": "collapse_data/sampling_top_p"}
     return {key: float(first[name]) for name, key in names.items() if isinstance(first.get(name), int | float)}

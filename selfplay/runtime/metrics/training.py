@@ -1,4 +1,4 @@
-"""What the figures of a round's training mean, and those of its curve. The phase `train` writes them."""
+"""Defines the metrics of a round's training and of its curve, which the phase `train` writes."""
 
 from typing import ClassVar
 

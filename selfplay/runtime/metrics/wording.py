@@ -1,4 +1,4 @@
-"""Variety and repetition of the words in the dev set's samples, at one draw whose size round 0 sets."""
+"""Variety and repetition of words in the dev set's samples, in a draw of fixed size, which round 0 sets."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -153,7 +153,7 @@ class Wording(Metric):
 
 
 def _fixed(texts: Sequence[str]) -> Json:
-    """What round 0 sets for all rounds; empty if its texts are too short to compare."""
+    """The size of the draw and the frequent tokens that round 0 sets for all rounds; {} if its texts are too short."""
     if not any(text.split() for text in texts):
         return {}
     units = units_of(texts)
