@@ -1,6 +1,6 @@
-# Two commands do all the set-up on a fresh machine: `make quickstart` and `make test`.
-# Another Python, or an environment of your own: make test PYTHON=python3.12 VENV=.venv-312
-# Another build of torch: create VENV, install torch into it first, then run any target.
+# Each target installs what it needs: `make quickstart` and `make test` work on a fresh machine.
+# With another Python or another environment: make test PYTHON=python3.12 VENV=.venv-312
+# With another build of torch: create VENV, install torch into it, then run any target.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -10,13 +10,13 @@ ARGS ?=
 .PHONY: help install quickstart frontier test prove prove-engines check format gpu-check wheels clean
 
 help:
-	@echo "make quickstart  install, then watch a student get better by its own verified work (CPU, offline, minutes)"
-	@echo "make test        install, then the tests a developer waits for (about 5 minutes on two cores)"
-	@echo "make prove       the whole proof: kill matrix, attacks on the sandbox, two ranks, a real server (half an hour)"
-	@echo "make prove-engines  whole matrices of engines, by hand: the results are committed under benchmarks/results"
-	@echo "make check       ruff and mypy"
-	@echo "make frontier    the longer run of the quick start's tasks (half an hour on two cores)"
-	@echo "make gpu-check   one round of the quick start and one 7B-class LoRA round on a GPU, no network"
+	@echo "make quickstart  install, then train a small student on its own verified programs (CPU, offline, minutes)"
+	@echo "make test        install, then run the fast tests (about 5 minutes on two cores)"
+	@echo "make prove       run the slow tests: kills, attacks on the sandbox, two ranks, a real server (half an hour)"
+	@echo "make prove-engines  run the matrices of engines; their results are committed under benchmarks/results"
+	@echo "make check       run ruff and mypy"
+	@echo "make frontier    run the quick start's tasks for longer (half an hour on two cores)"
+	@echo "make gpu-check   run a round of the quick start and a LoRA round of a 7B model on a GPU, without network"
 
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -30,7 +30,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 
 install: $(VENV)/.installed-dev
 
-# The same tasks, samples and steps twice: verified and accumulated, and the control arm without a verifier.
+# Two runs with the same tasks, samples and steps: one with verified attempts, and a control run without a verifier.
 quickstart: $(VENV)/.installed
 	$(BIN)/selfplay run configs/quickstart.yaml --runs-dir $(RUNS) $(ARGS)
 	$(BIN)/selfplay run configs/quickstart.yaml --runs-dir $(RUNS) --name quickstart-unverified \
@@ -44,13 +44,13 @@ frontier: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m "not prove" -n 2 --dist loadfile $(ARGS)
 
-# Attacks run one program at a time, so two of their tests share the cores as other tests do. The last part needs all cores to itself.
+# Attacks run one program at a time, so two of their tests share the cores as other tests do. The last part needs all cores alone.
 PROVE_PARTS = "-n 2 --dist loadfile --ignore=tests/sandbox" \
 	"-n 2 --dist load --ignore=tests/sandbox/test_sandbox_data.py tests/sandbox" \
 	"tests/sandbox/test_sandbox_data.py"
 
 prove: $(VENV)/.installed-dev
-	@$(BIN)/python -m pip install --quiet -e '.[tasks]' || echo "reasoning-gym cannot be installed here: its tests are skipped"
+	@$(BIN)/python -m pip install --quiet -e '.[tasks]' || echo "reasoning-gym cannot be installed here; its tests are skipped"
 	@for part in $(PROVE_PARTS); do \
 		$(BIN)/python -m pytest -m "prove and not engines" --durations 15 --durations-min 10 $$part $(ARGS) || [ $$? -eq 5 ] || exit 1; \
 	done
@@ -67,7 +67,7 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# On a connected machine: `make wheels`, then carry the folder along. On the GPU machine: no network, its own python3.
+# Run `make wheels` on a machine with network, and copy the folder to the GPU machine, which needs no network but its own python3.
 wheels:
 	$(PYTHON) -m pip download --quiet --dest wheels --no-deps trl peft accelerate datasets wandb httpx2 typer
 
