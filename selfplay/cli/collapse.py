@@ -273,12 +273,16 @@ def page(name: str, rows: Sequence[Row], octaves: Mapping[int, Sequence[float]])
         charts.append(scatter({"": pairs}, "Quality against diversity", "pass@1", "unique correct@n", connect=True))
     level = max(row["collapse_alarm/level"] for row in rows)
     first = next((row["collapse_alarm/first_metric"] for row in rows if row["collapse_alarm/first_metric"]), "none")
-    told = "".join(
+    rows_html = "".join(
         f"<tr><td>{row['round']}</td><td>{row['collapse_alarm/level']}</td><td>{'<br>'.join(_in_words(row))}</td></tr>"
         for row in rows
         if row["reasons"]
     )
-    reasons = f"<table><tr><th>round</th><th>level</th><th>because</th></tr>{told}</table>" if told else "<p>None.</p>"
+    reasons = (
+        f"<table><tr><th>round</th><th>level</th><th>because</th></tr>{rows_html}</table>"
+        if rows_html
+        else "<p>None.</p>"
+    )
     title = escaping.escape(name)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Collapse profile: {title}</title>'

@@ -42,7 +42,7 @@ class Alarms(Metric):
         ),
         "collapse_diversity/loss_rate": Definition(
             "Loss of variety per round",
-            "Decrease per round of the logarithm of heterozygosity, over the rounds that this one stands on: 1/N_e.",
+            "Decrease per round of the logarithm of heterozygosity, over the round and its ancestors: 1/N_e.",
             LOSS,
             "per round",
             WRIGHT,

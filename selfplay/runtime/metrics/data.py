@@ -77,7 +77,7 @@ ROWS = {
 SYNTHESIZED = {
     "data/synthesized": Definition(
         "Tasks synthesized",
-        "Tasks that the round synthesized and whose own verifier works, beside the drawn ones.",
+        "Tasks that the round synthesized and whose own verifier works, in addition to the drawn ones.",
         EXACT,
         COUNT,
     ),
