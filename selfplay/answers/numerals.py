@@ -161,16 +161,9 @@ def plain(text: str) -> str:
 
 
 _CURRENCY = {
-    "$": "dollar",
-    "€": "euro",
-    "£": "pound",
-    "¥": "yen",
-    "₹": "rupee",
-    "₽": "ruble",
-    "₩": "won",
-    "¢": "cent",
+    "$": "dollar", "€": "euro", "£": "pound", "¥": "yen", "₹": "rupee", "₽": "ruble", "₩": "won", "¢": "cent",
     "฿": "baht",
-}
+}  # fmt: skip
 _CURRENCY_CODES = r"(?:[A-Z]{1,3}\$|USD|EUR|GBP|JPY|CNY|RMB|INR|CHF|CAD|AUD|HKD|SGD|NZD|Rs\.?|RM)"
 _CODED = {
     "US$": "us dollar", "USD": "us dollar", "C$": "ca dollar", "CA$": "ca dollar", "A$": "au dollar", "AU$": "au dollar",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from selfplay.config.leaks import Decontaminate
+from selfplay.config.curation import Decontaminate
 from selfplay.curate.screening import Screening
 from selfplay.records import Task, Trace
 

@@ -9,9 +9,9 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from selfplay.answers.programs import is_plain
 from selfplay.curate.canonical import parse
 from selfplay.curate.simplify import NEGATED
-from selfplay.verify.plain_values import is_plain
 
 MAX_CALLS = 300
 """Calls of the tests whose arguments are read: each is compared with all before."""
