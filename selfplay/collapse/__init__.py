@@ -3,12 +3,7 @@
 Pure: numpy and the standard library; no torch, no network, no clock, no global generator. A library in its own right.
 """
 
-from selfplay.collapse.agreement import (
-    balance_score,
-    breakdown_point,
-    cohen_kappa,
-    mcc,
-)
+from selfplay.collapse.agreement import balance_score, breakdown_point, cohen_kappa, mcc
 from selfplay.collapse.alarms import Rules, alarms, load_rules
 from selfplay.collapse.compress import compression_ratio, long_window_codec
 from selfplay.collapse.dev_set import DevSet, dev_set_metrics, dev_set_of, freeze_strata, freeze_tail

@@ -15,14 +15,7 @@ from numpy.typing import NDArray
 
 from selfplay.config.curation import RULES
 from selfplay.curate.canonical import canonical_functions
-from selfplay.curate.eval_index import (
-    Part,
-    Protected,
-    function_blocks,
-    head_of,
-    masked_block,
-    squeeze,
-)
+from selfplay.curate.eval_index import Part, Protected, function_blocks, head_of, masked_block, squeeze
 from selfplay.curate.templates import SEED_WORDS, covered, without_numbers
 from selfplay.textstats.hashing import Hashes
 from selfplay.textstats.ngrams import shingles

@@ -38,10 +38,7 @@ _UNIT_WORDS = (
     "days weeks months years h min s dollars cents euros pence degrees"
 )
 _UNITS = frozenset(_UNIT_WORDS.split())
-_LESS, _MORE = (
-    {"less", "fewer", "below", "under", "smaller"},
-    {"more", "greater", "larger", "bigger"},
-)
+_LESS, _MORE = ({"less", "fewer", "below", "under", "smaller"}, {"more", "greater", "larger", "bigger"})
 _NOT = {"not", "never", "no", "cannot", "pas", "nicht", "kein"}
 _STARTER_WORDS = (
     "how what which who when where why if each every there find write compute calculate give show after before some most all on in at by for from "

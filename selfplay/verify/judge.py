@@ -66,8 +66,7 @@ class Grade(BaseModel):
 
     # further keys are ignored when read, and forbidden in the schema that servers are given
     model_config = ConfigDict(
-        frozen=True,
-        json_schema_extra={"additionalProperties": False, "required": ["reason", "score", "sure"]},
+        frozen=True, json_schema_extra={"additionalProperties": False, "required": ["reason", "score", "sure"]}
     )
 
     reason: str = ""
@@ -190,12 +189,7 @@ class Judge(RegisteredVerifier):
         return self.grade(tasks, attempts, self.seed, checks=checks)
 
     def grade(
-        self,
-        tasks: Sequence[Task],
-        attempts: Sequence[Attempt],
-        seed: int,
-        *,
-        checks: Sequence[Check] | None = None,
+        self, tasks: Sequence[Task], attempts: Sequence[Attempt], seed: int, *, checks: Sequence[Check] | None = None
     ) -> list[Verdict]:
         """One verdict an attempt, in order; `checks` default to the tasks' own. BudgetError and ConfigError pass through."""
         given = checks if checks is not None else [task.check for task in tasks]
@@ -240,11 +234,7 @@ class Judge(RegisteredVerifier):
             Request(
                 task_id=f"{item.attempt.id}/{'last' if solution_last else 'first'}",
                 messages=messages(
-                    item.task.text,
-                    item.rubric,
-                    item.task.reference,
-                    item.attempt.text,
-                    solution_last=solution_last,
+                    item.task.text, item.rubric, item.task.reference, item.attempt.text, solution_last=solution_last
                 ),
             )
             for item in items

@@ -16,12 +16,7 @@ from selfplay.curate.simplify import NEGATED
 MAX_CALLS = 300
 """Calls of the tests whose arguments are read: each is compared with all before."""
 STUB_VALUES = ("None", "0", "1", "True", "False", "''", "[]", "{}", "args[0] if args else None")
-_BOUNDARY: dict[type[ast.cmpop], type[ast.cmpop]] = {
-    ast.Lt: ast.LtE,
-    ast.LtE: ast.Lt,
-    ast.Gt: ast.GtE,
-    ast.GtE: ast.Gt,
-}
+_BOUNDARY: dict[type[ast.cmpop], type[ast.cmpop]] = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}
 _COMPARISONS = {**_BOUNDARY, **NEGATED}
 _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub,
