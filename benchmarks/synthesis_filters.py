@@ -15,7 +15,9 @@ from typing import Any
 from selfplay import __version__
 from selfplay.collapse import wilson
 from selfplay.records import Attempt, Outcome, Task
-from selfplay.synthesis import admission, formulas, solution_filters, task_filters, translation
+from selfplay.synthesis import admission, solution_filters, task_filters
+from selfplay.synthesis.backtranslate import translation_fault
+from selfplay.synthesis.variants import variant_fault
 from selfplay.verify import verify
 from selfplay.verify.math_answer import MathAnswer
 
@@ -42,13 +44,13 @@ def evolve(row: Row) -> str:
 
 def backtranslate(row: Row) -> str:
     """Texts that were translated and translated back, without the answer check."""
-    return translation.translation_fault(row["given"]["text"], row["reply"])
+    return translation_fault(row["given"]["text"], row["reply"])
 
 
 def variants(row: Row) -> str:
     """Variants, with the parent's formula."""
     given, reply = row["given"], row["reply"]
-    return formulas.variant_fault(given["parent"], given["answer"], given["formula"], reply["task"], reply["answer"])
+    return variant_fault(given["parent"], given["answer"], given["formula"], reply["task"], reply["answer"])
 
 
 def traces(row: Row) -> str:

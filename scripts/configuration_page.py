@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 
 from selfplay.config import registry
 from selfplay.config.registry import PartOf
-from selfplay.config.synthesis_dataset import DatasetSynthesis
+from selfplay.config.synthesis import DatasetSynthesis
 from selfplay.config.tree import Config
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"

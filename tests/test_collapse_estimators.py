@@ -12,8 +12,7 @@ import selfplay.collapse as c
 from selfplay.collapse import likelihood
 from selfplay.collapse.estimate import KEPT_WEIGHTS, resample_weights
 from selfplay.errors import DataError, EmptyMetric
-from selfplay.textstats.ngrams import gram_hashes
-from selfplay.textstats.token_stream import stream_of
+from selfplay.textstats.ngrams import gram_hashes, stream_of
 
 SAME = ["one two three four five six"] * 20
 DIFFERENT = [" ".join(f"w{i}_{j}" for j in range(6)) for i in range(20)]

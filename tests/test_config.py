@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfplay.config import Config, load_config
-from selfplay.config.load import load_tree
-from selfplay.config.resolved import resolved_text, science_of
-from selfplay.config.synthesis_dataset import DatasetSynthesis
+from selfplay.config.load import load_tree, resolved_text, science_of
+from selfplay.config.synthesis import DatasetSynthesis
 from selfplay.errors import ConfigError
 from tests.support import ROOT
 

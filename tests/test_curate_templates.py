@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from selfplay.config.leaks import RULES, Decontaminate
+from selfplay.config.curation import RULES, Decontaminate
 from selfplay.config.load import load_config
 from selfplay.curate import decontaminate
 from selfplay.curate.eval_index import Protected
@@ -238,7 +238,7 @@ def traced(name: str, prompt: str, text: str) -> Trace:
 def test_run_whose_prompts_share_an_instruction_keeps_its_attempts(form):
     held_out = [Task(id=f"dev/{n}", prompt=form.format(q), check={"type": "math"}) for n, q in enumerate(HELD_OUT)]
     pool = [Task(id=f"t/{n}", prompt=form.format(q), check={"type": "math"}) for n, q in enumerate(TRAINING)]
-    flag = screen_of("jsonl", Decontaminate(), "off", held_out, pool)
+    flag = screen_of(False, Decontaminate(), "off", held_out, pool)
     traces = [traced(task.id, task.prompt, f"Let me see. {form.format('')} So it is 12. #### 12") for task in pool]
     assert flag(traces).flags == {}
     found = flag([*traces, traced("t/9", pool[0].prompt, HELD_OUT[2])])
@@ -248,19 +248,18 @@ def test_run_whose_prompts_share_an_instruction_keeps_its_attempts(form):
 
 
 def test_screen_is_none_where_no_rule_is_left():
-    assert screen_of("jsonl", Decontaminate.model_validate(False), "off", [], []) is None
+    assert screen_of(False, Decontaminate.model_validate(False), "off", [], []) is None
     assert screen_of("arithmetic", Decontaminate(), "drop", [], []) is None
 
 
 def test_leak_rules_of_the_config_reach_the_screen():
     held_out = [Task(id=f"dev/{n}", prompt=q, check={"type": "math"}) for n, q in enumerate(HELD_OUT)]
     traces = [traced("t", HELD_OUT[0].replace("24", "8"), "x")]
-    assert screen_of("jsonl", Decontaminate(), "off", held_out, [])(traces).flags
-    assert not screen_of("jsonl", Decontaminate(rules=("exact", "half", "code")), "off", held_out, [])(traces).flags
+    assert screen_of(False, Decontaminate(), "off", held_out, [])(traces).flags
+    assert not screen_of(False, Decontaminate(rules=("exact", "half", "code")), "off", held_out, [])(traces).flags
 
 
-def test_rules_in_the_config_are_those_of_the_search():
-    assert RULES == decontaminate.RULES
+def test_a_switch_or_a_list_in_the_config_says_which_rules_count():
     assert Decontaminate().wanted == RULES and Decontaminate.model_validate(True) == Decontaminate()
     assert Decontaminate.model_validate(False).wanted == ()
     assert Decontaminate(rules=("code", "exact")).wanted == ("exact", "code_exact", "code_renamed")

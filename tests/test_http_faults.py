@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from selfplay.errors import BudgetError, ConfigError
-from selfplay.models.openai.budget import Budget, Prices
 from selfplay.models.openai.client import Http
-from selfplay.models.openai.limits import Patience
+from selfplay.models.openai.limits import Budget, Patience, Prices
 from selfplay.records import Completion, Request, Sampling
 from tests.support.servers import Act, Body, ScriptedServer, echo, echo_one, failure, prompt_of, reply, wait_for
 

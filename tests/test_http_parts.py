@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfplay.errors import ConfigError, StoreError
-from selfplay.models.openai.budget import Budget, Prices, Spent
 from selfplay.models.openai.cache import ReplyCache
-from selfplay.models.openai.limits import Gate, Limit, Patience, retry_after
+from selfplay.models.openai.limits import Budget, Gate, Limit, Patience, Prices, Spent, retry_after
 from selfplay.models.openai.wire import Ask, Kind, Reply, Trouble, concession, read
 from selfplay.records import Completion
 

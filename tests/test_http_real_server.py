@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from selfplay.errors import BudgetError
-from selfplay.models.openai.budget import Budget
 from selfplay.models.openai.client import Http
-from selfplay.models.openai.limits import Patience
+from selfplay.models.openai.limits import Budget, Patience
 from selfplay.records import Attempt, Completion, Message, Outcome, Request, Sampling, Task
 from selfplay.seeds import rng_of
 from selfplay.verify.judge import Judge

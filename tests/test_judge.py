@@ -11,8 +11,7 @@ from selfplay.errors import ConfigError
 from selfplay.models.scripted import Scripted
 from selfplay.records import Attempt, Completion, Message, Outcome, Request, Task, Verdict
 from selfplay.verify import Verifier, verify
-from selfplay.verify.judge import Judge
-from selfplay.verify.judge_prompt import messages, quote
+from selfplay.verify.judge import Judge, messages, quote
 
 RUBRIC = "Full score for a proof without gaps."
 KIN = {"model_family": ["other-family"], "student_family": ["our-family"]}

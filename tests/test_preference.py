@@ -20,6 +20,7 @@ from selfplay.config.training import Lora
 from selfplay.config.tree import Curate
 from selfplay.curate import Archive
 from selfplay.errors import ConfigError, DataError
+from selfplay.models.encode import anchor_row
 from selfplay.phases.curate.groups import Group
 from selfplay.phases.curate.pairs import mix_pairs
 from selfplay.phases.curate.select import Curation
@@ -37,7 +38,6 @@ from selfplay.training.methods.dpo import Dpo
 from selfplay.training.methods.kto import Kto
 from selfplay.training.methods.sft import warmup_of
 from selfplay.training.pairs import lengths_of
-from selfplay.training.rows import anchor_row
 from selfplay.training.run import TrainReport, train
 from selfplay.training.schedule import micro_batch_size
 from selfplay.verify import Judged

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from selfplay.config import load_config
-from selfplay.config.renamed import RENAMED, new_name
+from selfplay.config.faults import RENAMED, new_name
 from selfplay.errors import ConfigError
 from tests.support import ROOT
 from tests.support.runs import CONFIG

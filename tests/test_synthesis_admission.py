@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from selfplay.answers.programs import literal
 from selfplay.models.scripted import Scripted
 from selfplay.records import Attempt, Outcome, Request, Sampling, Task, Verdict
 from selfplay.sandbox import CheckTests, Executor, IOTests, Limits
@@ -17,7 +18,6 @@ from selfplay.verify import code_tests as code_verifier
 from selfplay.verify import mutants as mutating
 from selfplay.verify.code_tests import CodeTests
 from selfplay.verify.mutants import broken_programs, mutants, probes
-from selfplay.verify.plain_values import literal
 from selfplay.verify.program_answers import answers
 from selfplay.verify.strengthen import hidden_cases, inputs_of
 from tests.support.sandbox.hostile_tests import FORGING, HARM

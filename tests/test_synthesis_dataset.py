@@ -13,7 +13,7 @@ import pytest
 
 from selfplay.cli.synthesize import synthesize_command
 from selfplay.config.load import load_tree
-from selfplay.config.synthesis_dataset import DatasetSynthesis
+from selfplay.config.synthesis import DatasetSynthesis
 from selfplay.errors import ConfigError, OutageError
 from selfplay.store import sha256_of
 from selfplay.store.traces import read_traces

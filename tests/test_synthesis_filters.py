@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfplay.synthesis import formulas, solution_filters, task_filters, translation
+from selfplay.synthesis import backtranslate, solution_filters, task_filters, variants
 from selfplay.verify.mutants import mutants, probes
 from tests.support import ROOT
 
@@ -60,11 +60,11 @@ def test_no_text_makes_a_filter_raise(one: str, other: str) -> None:
         task_filters.instruction_fault(one, other, 5),
         solution_filters.solution_fault(one, other),
         solution_filters.section_fault(one[:40], other),
-        formulas.variant_fault(one, "1", "n0+n1", other, "2"),
-        translation.translation_fault(one or "x", other),
+        variants.variant_fault(one, "1", "n0+n1", other, "2"),
+        backtranslate.translation_fault(one or "x", other),
     ]
     assert all(re.fullmatch("[a-z_]*", word) for word in said)
-    assert formulas.evaluate(one, []) is None or one.strip()
+    assert variants.evaluate(one, []) is None or one.strip()
     assert len(mutants(one)) <= 12 and len(probes([one, other], "f")) <= 12
 
 
@@ -83,7 +83,7 @@ def test_no_text_makes_a_filter_raise(one: str, other: str) -> None:
     ],
 )
 def test_a_formula_is_arithmetic_or_nothing(formula: str) -> None:
-    assert formulas.evaluate(formula, formulas.amounts("3 boxes, 12 pencils")) is None
+    assert variants.evaluate(formula, variants.amounts("3 boxes, 12 pencils")) is None
 
 
 def pairs(shared_data: Path) -> list[dict[str, str]]:
@@ -95,9 +95,9 @@ def test_masks_come_back_exactly_on_real_sentences(shared_data: Path) -> None:
     texts = [pair[key] for pair in pairs(shared_data) for key in ("fr", "en")]
     assert sum("\u00a0" in text or "\u202f" in text for text in texts) > 0, "no-break spaces are in the set"
     for text in texts:
-        masked, kept = translation.mask(text)
-        assert translation.restore(masked, kept) == text
-        assert not any(c.isdigit() for c in translation.restore(masked, ["x"] * len(kept)) or "1"), text
+        masked, kept = backtranslate.mask(text)
+        assert backtranslate.restore(masked, kept) == text
+        assert not any(c.isdigit() for c in backtranslate.restore(masked, ["x"] * len(kept)) or "1"), text
 
 
 def test_a_sentence_that_lost_its_accents_is_seen(shared_data: Path) -> None:
@@ -105,21 +105,21 @@ def test_a_sentence_that_lost_its_accents_is_seen(shared_data: Path) -> None:
         text = pair["fr"]
         bare = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
         if sum(a != b for a, b in zip(text, bare, strict=False)) and len(bare) == len(text):
-            assert translation.translation_fault(text, bare), text
+            assert backtranslate.translation_fault(text, bare), text
 
 
 @pytest.mark.parametrize("text", ["\u27e60\u27e7 and 3", "a \u27e612\u27e7"])
 def test_a_text_with_our_marks_is_not_masked(text: str) -> None:
     with pytest.raises(ValueError, match="holds a mark"):
-        translation.mask(text)
+        backtranslate.mask(text)
 
 
 def test_a_mask_lost_doubled_or_made_up_is_seen() -> None:
-    masked, kept = translation.mask("Tom has 3 boxes of 12.")
+    masked, kept = backtranslate.mask("Tom has 3 boxes of 12.")
     assert len(kept) == 3
-    assert translation.restore(masked.replace("\u27e61\u27e7", ""), kept) is None
-    assert translation.restore(masked + "\u27e61\u27e7", kept) is None
-    assert translation.restore(masked.replace("\u27e61\u27e7", "\u27e67\u27e7"), kept) is None
+    assert backtranslate.restore(masked.replace("\u27e61\u27e7", ""), kept) is None
+    assert backtranslate.restore(masked + "\u27e61\u27e7", kept) is None
+    assert backtranslate.restore(masked.replace("\u27e61\u27e7", "\u27e67\u27e7"), kept) is None
 
 
 def test_mutants_are_programs_that_differ() -> None:

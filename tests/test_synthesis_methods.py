@@ -12,10 +12,9 @@ from selfplay.records import Completion, Outcome, Request, Sampling, Task
 from selfplay.synthesis.admission import AdmissionRules, admit_tasks
 from selfplay.synthesis.backtranslate import backtranslate
 from selfplay.synthesis.coverage import Gap, check_taxonomy, draw_scenarios
-from selfplay.synthesis.evolve import evolve
+from selfplay.synthesis.evolve import evolve, write_rare_tasks
 from selfplay.synthesis.instruct import instruct
 from selfplay.synthesis.method_result import MethodResult
-from selfplay.synthesis.rare_scenarios import write_rare_tasks
 from selfplay.synthesis.teacher_traces import teacher_traces
 from selfplay.synthesis.textbook import leaves_of, textbook
 from selfplay.synthesis.variants import renumber, vary

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from selfplay import load_config, open_run
-from selfplay.config.quotas import TagQuota
+from selfplay.config.curation import TagQuota
 from selfplay.config.synthesis import RoundSynthesis
 from selfplay.errors import ConfigError, OutageError
 from selfplay.phases.curate.quotas import apply_quotas

@@ -6,7 +6,7 @@ block is never used, and a reply that hedges or gives several answers has none.
 
 from selfplay.answers.code_blocks import extract_code
 from selfplay.answers.extraction import extract_answer
-from selfplay.answers.numerals import Number, read_number
+from selfplay.answers.numerals import read_number
 from selfplay.answers.visible import visible_text
 
-__all__ = ["Number", "extract_answer", "extract_code", "read_number", "visible_text"]
+__all__ = ["extract_answer", "extract_code", "read_number", "visible_text"]

@@ -161,16 +161,9 @@ def plain(text: str) -> str:
 
 
 _CURRENCY = {
-    "$": "dollar",
-    "€": "euro",
-    "£": "pound",
-    "¥": "yen",
-    "₹": "rupee",
-    "₽": "ruble",
-    "₩": "won",
-    "¢": "cent",
+    "$": "dollar", "€": "euro", "£": "pound", "¥": "yen", "₹": "rupee", "₽": "ruble", "₩": "won", "¢": "cent",
     "฿": "baht",
-}
+}  # fmt: skip
 _CURRENCY_CODES = r"(?:[A-Z]{1,3}\$|USD|EUR|GBP|JPY|CNY|RMB|INR|CHF|CAD|AUD|HKD|SGD|NZD|Rs\.?|RM)"
 _CODED = {
     "US$": "us dollar", "USD": "us dollar", "C$": "ca dollar", "CA$": "ca dollar", "A$": "au dollar", "AU$": "au dollar",
@@ -201,7 +194,7 @@ _POWER = r"(?:\s?\^\s?\{?[23]\}?)?"
 _SHORT = r"km/h|m/s|km|cm|mm|nm|kg|mg|ml|mL|ft|mph|kph|GB|MB|kB|KB|TB|lbs?|oz|hrs?|mins?|secs?|yrs?|yd|mi|kWh|kW|Hz|rad|deg|cents?"
 _UNIT = re.compile(
     rf"\s?(?P<currency>[{''.join(_CURRENCY)}])|\s?(?:{_SHORT}){_POWER}\.?|m\^\{{[23]\}}|\s(?:sq\.? |cu\.? )?(?:[mghsL]|in){_POWER}\.?"
-    rf"|\s(?:square |cubic )?{_UNIT_WORD}{_POWER}(?:(?:\s|/|\s/\s){_UNIT_WORD}){{0,5}}",
+    rf"|\s(?:square |cubic )?{_UNIT_WORD}{_POWER}(?:(?:\s|/|\s/\s){_UNIT_WORD}){{0,5}}"
 )
 _NOT_UNITS = frozenset(
     re.findall(

@@ -6,11 +6,15 @@ import re
 import symtable
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from typing import Any
 
 MAX_PARSED_CHARS = 20_000
 """Longer texts are read line by line alone: a parser is a thing to be attacked."""
+MAX_LITERAL_CHARS = 4000
+MAX_DIGITS = 1000
+"""Longer whole numbers are left out: whoever writes one down pays the square of its length, or an error."""
 
 DEFINES = re.compile(r"^(?:async[ \t]+def|def|class)[ \t]+\w", re.MULTILINE)
 _TEST_MODULES = frozenset({"unittest", "pytest", "doctest", "hypothesis"})
@@ -25,14 +29,34 @@ _Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda
 
 def parsed(text: str) -> ast.Module | None:
     """The syntax tree of a short text; None where it is long or no Python."""
-    if len(text) > MAX_PARSED_CHARS:
-        return None
+    return _read(ast.parse, text, MAX_PARSED_CHARS, None)
+
+
+def literal(text: str) -> tuple[Any] | None:
+    """The value of a short hostile text that is a literal, in a tuple of one; None where it is none."""
+    value = _read(ast.literal_eval, text, MAX_LITERAL_CHARS, ...)
+    return (value,) if is_plain(value) else None
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a literal's value can be written down and sent on: its whole numbers are short, and it holds no `...`."""
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(map(is_plain, value))
+    if isinstance(value, dict):
+        return all(is_plain(key) and is_plain(item) for key, item in value.items())
+    return value is not ... and not (isinstance(value, int) and value.bit_length() > 3 * MAX_DIGITS)
+
+
+def _read(read: Callable[[str], Any], text: str, most_chars: int, otherwise: Any) -> Any:
+    """What a parser makes of a hostile text; `otherwise` where the text is longer or the parser refuses it."""
+    if len(text) > most_chars:
+        return otherwise
     try:
         with warnings.catch_warnings():  # what Python thinks of a model's style is not for our users
             warnings.simplefilter("ignore")
-            return ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+            return read(text)
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        return otherwise
 
 
 def is_code(text: str) -> bool:

@@ -58,29 +58,10 @@ _IS = re.compile(
     re.IGNORECASE,
 )
 _WORDS = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}(?![A-Za-z])")
-_NO_PROSE = frozenset(
-    [
-        "and",
-        "or",
-        "sqrt",
-        "pi",
-        "sin",
-        "cos",
-        "tan",
-        "cot",
-        "sec",
-        "csc",
-        "log",
-        "ln",
-        "exp",
-        "abs",
-        "arcsin",
-        "arccos",
-        "arctan",
-        "am",
-        "pm",
-    ]
-)
+_NO_PROSE = frozenset([
+    "and", "or", "sqrt", "pi", "sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "exp", "abs", "arcsin",
+    "arccos", "arctan", "am", "pm",
+])  # fmt: skip
 _COMMANDS = re.compile(r"\\(?:text|mbox|mathrm|textbf|begin|end|operatorname)\s{0,8}\{[^{}]{0,400}\}|\\[A-Za-z]{1,30}")
 _VERB = re.compile(
     r"\b(?:is|are|was|were|has|have|had|will|would|can|cannot|makes?|gets?|needs?|so|thus|therefore|hence|because|since|then|we|he|she|they|it)\b",

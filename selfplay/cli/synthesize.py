@@ -10,7 +10,7 @@ from pathlib import Path
 from selfplay import __version__
 from selfplay.cli.terminal import Display
 from selfplay.config.load import load_tree
-from selfplay.config.synthesis_dataset import DatasetSynthesis
+from selfplay.config.synthesis import DatasetSynthesis
 from selfplay.cores import usable_cores
 from selfplay.records import digest
 from selfplay.runtime.progress import Progress
@@ -18,8 +18,7 @@ from selfplay.runtime.screens import screen_of
 from selfplay.seeds import seed_of
 from selfplay.store import write_json, write_whole
 from selfplay.store.traces import write_traces
-from selfplay.synthesis.dataset import synthesize_dataset
-from selfplay.synthesis.dataset_card import dataset_card
+from selfplay.synthesis.dataset import dataset_card, synthesize_dataset
 from selfplay.synthesis.teacher_methods import SynthesisTools
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from selfplay.records import Task
     from selfplay.tasks import Source
     from selfplay.verify.admit import Admission
-    from selfplay.verify.try_functions import Tried
+    from selfplay.verify.python_function import Tried
     from selfplay.verify.verifier_set import VerifierSet
 
 
@@ -61,8 +61,8 @@ def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
     from selfplay.tasks.near_misses import stub_of
     from selfplay.verify import admit
     from selfplay.verify.admit import try_answers
+    from selfplay.verify.python_function import try_functions
     from selfplay.verify.routing import leaves
-    from selfplay.verify.try_functions import try_functions
 
     loaded = load_config(config, overrides)
     place = loaded.path.resolve().parent

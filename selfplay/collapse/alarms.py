@@ -43,21 +43,10 @@ class Rules:
 FEWEST_ROUNDS = 3
 """Rounds after the reference before a mean over rounds is judged."""
 _FIELDS = {
-    "metrics": {"key", "bad", "margin", "relative", "texts_only"},
-    "ewma": {"key", "bad", "margin", "relative", "texts_only"},
-    "hard": {
-        "key",
-        "below",
-        "above",
-        "below_ratio",
-        "above_ratio",
-        "below_delta",
-        "above_delta",
-        "while_up",
-        "say",
-        "texts_only",
-    },
-}
+    "metrics": {"key", "bad", "margin", "relative", "texts_only"}, "ewma": {"key", "bad", "margin", "relative",
+    "texts_only"}, "hard": {"key", "below", "above", "below_ratio", "above_ratio", "below_delta", "above_delta",
+    "while_up", "say", "texts_only"},
+}  # fmt: skip
 
 
 def load_rules(text: str | None = None, origin: str = "rules.json") -> Rules:

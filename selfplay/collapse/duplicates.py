@@ -8,10 +8,8 @@ from numpy.typing import NDArray
 
 from selfplay.collapse.estimate import Estimate, Floats, jackknife
 from selfplay.errors import EmptyMetric
-from selfplay.textstats.hashing import Hashes, Ints, mix
-from selfplay.textstats.minhash import BANDS, U32, band, sketches
-from selfplay.textstats.ngrams import gram_hashes
-from selfplay.textstats.token_stream import Stream, as_stream
+from selfplay.textstats.hashing import BANDS, U32, Hashes, Ints, band, mix, sketches
+from selfplay.textstats.ngrams import Stream, as_stream, gram_hashes
 
 MOST_UNLIKE = 100_000
 """Pairs that are remembered to be unlike: most that meet in one band meet in more."""

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from selfplay.collapse.estimate import Estimate, Floats, jackknife
 from selfplay.errors import EmptyMetric
 from selfplay.textstats.hashing import Hashes, Ints
-from selfplay.textstats.ngrams import gram_hashes, tally
-from selfplay.textstats.token_stream import Stream, as_stream, stream_of
+from selfplay.textstats.ngrams import Stream, as_stream, gram_hashes, stream_of, tally
 
 Texts = Sequence[str] | Stream
 

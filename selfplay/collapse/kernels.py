@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike
 
 from selfplay.collapse.estimate import Estimate, Floats, jackknife
 from selfplay.errors import DataError, EmptyMetric
-from selfplay.textstats.ngrams import gram_hashes
-from selfplay.textstats.token_stream import Stream, as_stream
+from selfplay.textstats.ngrams import Stream, as_stream, gram_hashes
 
 
 def _order(q: float | str) -> float:

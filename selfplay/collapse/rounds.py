@@ -18,7 +18,7 @@ from selfplay.collapse.duplicates import text_hashes
 from selfplay.collapse.estimate import wilson
 from selfplay.collapse.texts import Budget, Reference, Row, budget_of, measure, reference_of
 from selfplay.errors import ConfigError, DataError, EmptyMetric
-from selfplay.textstats.token_stream import Units, units_of
+from selfplay.textstats.ngrams import Units, units_of
 
 MAX_TEXTS = 20_000
 

@@ -27,8 +27,7 @@ from selfplay.collapse.kernels import hashed_features, rke_estimate, vendi_dual
 from selfplay.collapse.overlap import self_bleu
 from selfplay.errors import DataError, EmptyMetric
 from selfplay.textstats.hashing import Hashes, Ints
-from selfplay.textstats.ngrams import gram_hashes, tally
-from selfplay.textstats.token_stream import Stream, Units, stream_of, units_of
+from selfplay.textstats.ngrams import Stream, Units, gram_hashes, stream_of, tally, units_of
 
 MAX_BUDGET = 400_000
 """Tokens of the compared sample: its intervals are narrow enough, and it costs under a second."""

@@ -1,8 +1,23 @@
-"""The sections `judge` and `audit`."""
+"""Floor 0: the sections `sandbox`, `judge` and `audit`: what attempts are verified with."""
+
+from typing import Literal
 
 from pydantic import Field
 
-from selfplay.config.sections import Count, Section, Share, TeacherEngine
+from selfplay.config.sections import Count, Section, Share, TeacherEngine, operation
+
+
+class Sandbox(Section):
+    """The sandbox in which programs of the student and tests run."""
+
+    require_tier: Literal[0, 1, 2, 3, "best"] = 2
+    """Lowest isolation tier (docs/sandbox.md) with which a run starts. best: the highest tier that this machine reaches, with a note."""
+    cpu_seconds: float = Field(2.0, gt=0)
+    """Limit on the CPU seconds of a program; a task may set its own."""
+    memory_bytes: int = Field(512 * 2**20, ge=2**24)
+    """Limit on the memory of a program, in bytes."""
+    workers: Count | None = operation(None)
+    """Worker processes per rank. None: the CPU cores of this machine divided by its ranks."""
 
 
 class Judge(Section):

@@ -5,9 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from selfplay.config.judging import Audit, Judge
-from selfplay.config.leaks import Decontaminate
-from selfplay.config.quotas import TagQuota
+from selfplay.config.curation import Decontaminate, TagQuota
+from selfplay.config.judging import Audit, Judge, Sandbox
 from selfplay.config.registry import ENGINES, TRAINING_METHODS, PartOf
 from selfplay.config.sections import Count, Sampler, Section, Share, Student, Tasks, operation
 from selfplay.config.synthesis import RoundSynthesis, round_faults
@@ -87,19 +86,6 @@ class Generate(Section):
     """Texts at which an attempt ends; they are not part of it."""
     chunk_tasks: Count = 64
     """Tasks per chunk. A chunk is the unit of work of a rank; a crash loses at most one per rank."""
-
-
-class Sandbox(Section):
-    """The sandbox in which programs of the student and tests run."""
-
-    require_tier: Literal[0, 1, 2, 3, "best"] = 2
-    """Lowest isolation tier (docs/sandbox.md) with which a run starts. best: the highest tier that this machine reaches, with a note."""
-    cpu_seconds: float = Field(2.0, gt=0)
-    """Limit on the CPU seconds of a program; a task may set its own."""
-    memory_bytes: int = Field(512 * 2**20, ge=2**24)
-    """Limit on the memory of a program, in bytes."""
-    workers: Count | None = operation(None)
-    """Worker processes per rank. None: the CPU cores of this machine divided by its ranks."""
 
 
 class Verify(Section):

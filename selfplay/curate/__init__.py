@@ -9,14 +9,6 @@ from selfplay.curate.quotas import Quota, QuotaLine
 from selfplay.curate.selection import REASONS, Selection, SelectRules, archive_entries, curate, select
 
 __all__ = [
-    "REASONS",
-    "Archive",
-    "Entry",
-    "Quota",
-    "QuotaLine",
-    "SelectRules",
-    "Selection",
-    "archive_entries",
-    "curate",
+    "REASONS", "Archive", "Entry", "Quota", "QuotaLine", "SelectRules", "Selection", "archive_entries", "curate",
     "select",
-]
+]  # fmt: skip

@@ -13,24 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.config import leaks
+from selfplay.config.curation import RULES
 from selfplay.curate.canonical import canonical_functions
-from selfplay.curate.eval_index import (
-    Part,
-    Protected,
-    function_blocks,
-    head_of,
-    masked_block,
-    squeeze,
-)
+from selfplay.curate.eval_index import Part, Protected, function_blocks, head_of, masked_block, squeeze
 from selfplay.curate.templates import SEED_WORDS, covered, without_numbers
 from selfplay.textstats.hashing import Hashes
 from selfplay.textstats.ngrams import shingles
 from selfplay.textstats.words import Words, batches, char_offset
-
-RULES = leaks.RULES
-"""What a hit can be, by how the text has the protected row: as it begins; with other spacing, case or punctuation; with
-other numbers; inside more text; its beginning alone; another part of it; its answer alone; its code; its code renamed."""
 
 RUN_WORDS = 12
 """Equal words in a row, numbers apart, that are a hit: 11 of 6,673 unrelated GSM8K rows have such a run with the test
@@ -177,16 +166,8 @@ def _judge(text: str, block: Words, row: int, runs: Sequence[_Run], index: Prote
 
 
 _PRIORITY = (
-    "code_exact",
-    "exact",
-    "in_context",
-    "spacing_case",
-    "numbers",
-    "half",
-    "overlap",
-    "code_renamed",
-    "answer_only",
-)
+    "code_exact", "exact", "in_context", "spacing_case", "numbers", "half", "overlap", "code_renamed", "answer_only",
+)  # fmt: skip
 
 
 def _rule_of(text: str, part: Part, run: _Run, index: Protected) -> str:

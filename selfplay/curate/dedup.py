@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from selfplay.textstats.hashing import Hashes, mix
-from selfplay.textstats.minhash import BANDS, PERMUTATIONS, U32, band, sketches
+from selfplay.textstats.hashing import BANDS, PERMUTATIONS, U32, Hashes, band, mix, sketches
 from selfplay.textstats.ngrams import shingles
 from selfplay.textstats.words import batches
 

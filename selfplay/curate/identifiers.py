@@ -157,13 +157,7 @@ SHAPED: tuple[Pattern, ...] = (
         None,
         r"born|birth(?:day|date)?|dob|died|admi(?:tted|ssion)|discharged?",
     ),
-    _shaped(
-        "age",
-        3,
-        r"(?<![\w.,-])(?P<v>9\d|1[0-2]\d)[ -]years?[ -]old",
-        "old",
-        check.is_old,
-    ),
+    _shaped("age", 3, r"(?<![\w.,-])(?P<v>9\d|1[0-2]\d)[ -]years?[ -]old", "old", check.is_old),
     _cased(
         "street",
         2,
@@ -201,17 +195,9 @@ LABELLED: tuple[Pattern, ...] = (
         r"licen[cs]e\s+(?:no|number|#|id)|certificate\s+(?:no|number|#)|dea\s+(?:no|number|#)|npi",
         "license|licence|certificate|dea|npi",
     ),
+    _labelled("vehicle", 12, r"vin|(?:license|licence|number|registration) plate|plate (?:no|number)", "vin|plate"),
     _labelled(
-        "vehicle",
-        12,
-        r"vin|(?:license|licence|number|registration) plate|plate (?:no|number)",
-        "vin|plate",
-    ),
-    _labelled(
-        "device",
-        13,
-        r"imei|imsi|udid|serial (?:no|number|#)|device (?:id|identifier)",
-        "imei|imsi|udid|serial|device",
+        "device", 13, r"imei|imsi|udid|serial (?:no|number|#)|device (?:id|identifier)", "imei|imsi|udid|serial|device"
     ),
     _labelled(
         "biometric",

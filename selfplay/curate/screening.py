@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from selfplay.config.curation import RULES
 from selfplay.curate import decontaminate, privacy
 from selfplay.curate.eval_index import Protected
 from selfplay.records import Trace
@@ -33,15 +34,13 @@ class Screening:
     """(source of the task, class) -> attempts."""
     notes: dict[str, str] = field(default_factory=dict)
     """Attempt id -> a sentence on the first hit of each contaminated one: rule, characters, and the evaluation task."""
-    hits: dict[str, list[decontaminate.Hit]] = field(default_factory=dict)
-    """Benchmark -> its hits; `row` is the index of the trace, spans count in prompt + line end + completion."""
 
 
 def screen(
     traces: Sequence[Trace],
     benchmarks: Mapping[str, Protected | Sequence[str | Mapping[str, object]]] | None = None,
     private_rules: Collection[str] = PRIVATE_RULES,
-    leak_rules: Collection[str] = decontaminate.RULES,
+    leak_rules: Collection[str] = RULES,
 ) -> Screening:
     """Flags every trace whose prompt or completion holds text of a benchmark or an identifier of `private_rules`.
 
@@ -68,7 +67,7 @@ def screen(
     counts = Counter(
         (traces[row].task.source, rule) for row, rules in sorted(private.items()) for rule in sorted(rules)
     )
-    return Screening(flags, dict(leaks), dict(counts), notes, found)
+    return Screening(flags, dict(leaks), dict(counts), notes)
 
 
 def _excerpt(text: str, span: tuple[int, int]) -> str:

@@ -17,21 +17,9 @@ from selfplay.errors import ConfigError, DataError
 from selfplay.records import Decision, Outcome, Trace
 
 REASONS = (
-    "accepted",
-    "error",
-    "truncated",
-    "failed",
-    "invalid",
-    "unverified",
-    "contaminated",
-    "privacy",
-    "exact_duplicate",
-    "near_duplicate",
-    "same_signature",
-    "bottom_share",
-    "over_cap",
-    "quota",
-)
+    "accepted", "error", "truncated", "failed", "invalid", "unverified", "contaminated", "privacy", "exact_duplicate",
+    "near_duplicate", "same_signature", "bottom_share", "over_cap", "quota",
+)  # fmt: skip
 """Every reason a decision can have. `unverified`: all verifiers abstained, so nobody has confirmed the attempt."""
 
 LANES = ("exact", "near", "signature", "bottom_share", "cap", "quotas")

@@ -10,7 +10,7 @@ from importlib import metadata
 
 from selfplay.config.metrics import best_round
 from selfplay.runtime.context import RoundContext
-from selfplay.runtime.timing import read_times
+from selfplay.runtime.progress import read_times
 from selfplay.store import Commit, read_json, sha256_of
 
 OUTPUTS = ("traces.parquet", "train.parquet", "pairs.parquet", "model")

@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from selfplay.config import Config, Loaded
+from selfplay.config.load import resolved_text, science_of
 from selfplay.config.metrics import best_round
-from selfplay.config.resolved import resolved_text, science_of
 from selfplay.errors import ConfigError, GateStopped
 from selfplay.loop.commit import commit_round
 from selfplay.loop.gate import gate
@@ -44,9 +44,8 @@ from selfplay.phases.train import train
 from selfplay.phases.verify import verify
 from selfplay.runtime.context import RoundContext
 from selfplay.runtime.distributed import Ranks, join
-from selfplay.runtime.progress import Progress
+from selfplay.runtime.progress import Progress, timed
 from selfplay.runtime.resources import RunResources
-from selfplay.runtime.timing import timed
 from selfplay.store import Commit, Lease, RunFolder
 
 LOG = logging.getLogger("selfplay")

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from selfplay.errors import ConfigError, DataError
-from selfplay.records import Request, Row
+from selfplay.models.base import Encoder
+from selfplay.records import Request, Row, Task, Trace
 
 Template = Literal["chat", "plain"]
 """`chat`: the tokenizer's own chat template. `plain`: the prompt's text as it stands, after bos where there is one."""
@@ -205,3 +206,15 @@ def row_of(
         source=source,
         difficulty=difficulty,
     )
+
+
+def row_of_trace(trace: Trace) -> Row:
+    """The training row of an accepted attempt, on the exact ids that were sampled."""
+    prompt, completion = trace.attempt.prompt_ids or (), trace.attempt.completion_ids or ()
+    return row_of(prompt, completion, source=trace.attempt.id, difficulty=trace.task.difficulty)
+
+
+def anchor_row(encoder: Encoder, task: Task) -> Row:
+    """The training row of a task's reference."""
+    prompt, completion = encoder.prompt(Request.of(task)), encoder.completion(task.reference or "")
+    return row_of(prompt, completion, kind="anchor", source=task.id, difficulty=task.difficulty)

@@ -38,11 +38,7 @@ def request_of(
     ask = f"That is wrong ({evidence}). Solve the task again. Give the whole corrected solution and nothing else."
     return Request(
         task_id=name,
-        messages=(
-            *before,
-            Message(role="assistant", content=shown or "(nothing)"),
-            Message(role="user", content=ask),
-        ),
+        messages=(*before, Message(role="assistant", content=shown or "(nothing)"), Message(role="user", content=ask)),
     )
 
 

@@ -22,8 +22,7 @@ def write_report(run: Path, read_traces: TraceReader | None = None) -> Path:
     told = headline(data)
     groups = _groups(data, tallies)
     html.write_whole(
-        run / "report.json",
-        html.twin("report", data.name, told, groups, {"rounds": data.rows, "notes": data.notes}),
+        run / "report.json", html.twin("report", data.name, told, groups, {"rounds": data.rows, "notes": data.notes})
     )
     target = run / "report.html"
     html.write_whole(target, html.page("report", data.name, told, groups, data.notes))

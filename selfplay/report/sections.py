@@ -4,17 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from selfplay.report.page_model import (
-    DEV,
-    TEST,
-    Chart,
-    Section,
-    Table,
-    by_round,
-    counted,
-    listed,
-    without_twins,
-)
+from selfplay.report.page_model import DEV, TEST, Chart, Section, Table, by_round, counted, listed, without_twins
 from selfplay.report.run_data import Point, RunData, flatten, number, setting
 from selfplay.report.svg import bar_chart, funnel, line_chart
 from selfplay.report.svg_primitives import say
@@ -219,9 +209,7 @@ def setup(run: RunData) -> Section:
         tables.insert(
             0,
             Table(
-                "Rounds and their parents",
-                ["round", "parent", "action", "optimizer steps so far", "ranks"],
-                parents,
+                "Rounds and their parents", ["round", "parent", "action", "optimizer steps so far", "ranks"], parents
             ),
         )
     versions = run.commits[max(run.commits)].get("versions") if run.commits else None

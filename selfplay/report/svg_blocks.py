@@ -58,12 +58,7 @@ def histogram(
     return chart(title, f"{say(sum(counts))} in {len(counts)} bins of {x_label}", width, height, "".join(body))
 
 
-def funnel(
-    stages: Sequence[tuple[str, float, str]],
-    title: str,
-    *,
-    width: float = 480,
-) -> str:
+def funnel(stages: Sequence[tuple[str, float, str]], title: str, *, width: float = 480) -> str:
     """Stages (name, count, note), each a bar with its count and its share of the first; the largest fills the width.
 
     `note` stands below the bar in up to three lines, such as why the others left; "" for none. A count of 0 draws no bar.

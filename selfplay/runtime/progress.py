@@ -1,14 +1,16 @@
-"""Reports the progress of phases to a listener, and carries the request to stop.
+"""Reports the progress of phases to a listener, measures their time, and carries the request to stop.
 
 A phase knows neither terminal nor W&B: it reports to its `Progress`, and calls `check_stop` after each chunk.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from selfplay.errors import Interrupted
+from selfplay.store import read_json, write_json
 
 Listener = Callable[[str, dict[str, Any]], None]
 """Called as (event, figures): `round` {number}, `phase` {name, total, done}, `total` {total, done}, `advance` {items, accepted},
@@ -74,3 +76,31 @@ class Progress:
     def _emit(self, event: str, **figures: Any) -> None:
         if self._listener is not None:
             self._listener(event, figures)
+
+
+@contextmanager
+def timed(folder: Path, progress: Progress, *, write: bool) -> Iterator[None]:
+    """Adds the wall time of its body, and the part of it that is actual work, to the phase's `time.json`, in seconds.
+
+    The time of a start that was killed is not counted.
+    """
+    started = time.perf_counter()
+    progress.pop_timings()
+    yield
+    seconds, busy = time.perf_counter() - started, sum(progress.pop_timings().values())
+    if write and folder.is_dir():
+        before = read_json(folder / "time.json") if (folder / "time.json").is_file() else {"seconds": 0.0, "busy": 0.0}
+        write_json(folder / "time.json", {"seconds": before["seconds"] + seconds, "busy": before["busy"] + busy})
+
+
+def read_times(folders: Sequence[Path]) -> dict[str, float]:
+    """The `time/` metrics of a round: seconds per phase, in total, of actual work, and the share of overhead."""
+    times = {folder.name: read_json(folder / "time.json") for folder in folders if (folder / "time.json").is_file()}
+    total = sum(row["seconds"] for row in times.values())
+    busy = sum(row["busy"] for row in times.values())
+    return {
+        **{f"time/{name}_seconds": round(row["seconds"], 3) for name, row in times.items()},
+        "time/round_seconds": round(total, 3),
+        "time/work_seconds": round(busy, 3),
+        "time/overhead_share": round(1 - busy / total, 4) if total else 0.0,
+    }

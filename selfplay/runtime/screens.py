@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from selfplay.config.leaks import Decontaminate
+from selfplay.config.curation import Decontaminate
 from selfplay.curate.screening import Screening
 from selfplay.records import Task, Trace
 
@@ -11,11 +11,7 @@ Screen = Callable[[Sequence[Trace]], Screening]
 
 
 def screen_of(
-    templated: bool,
-    section: Decontaminate,
-    privacy: str,
-    held_out: Sequence[Task],
-    training: Sequence[Task],
+    templated: bool, section: Decontaminate, privacy: str, held_out: Sequence[Task], training: Sequence[Task]
 ) -> Screen | None:
     """The screen; None if it would search for nothing.
 

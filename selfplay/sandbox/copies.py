@@ -1,14 +1,12 @@
 """Makes a verdict in a copy of the judge that then ends, so that whatever test code changed in the process is gone with it."""
 
-import ctypes
 import marshal
 import os
 import signal
-import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from selfplay.sandbox.bounds import Unreadable
+from selfplay.sandbox.bounds import Unreadable, end_with_parent
 from selfplay.sandbox.jobs import Status
 from selfplay.sandbox.judge import Verdict
 from selfplay.sandbox.zygote import CallerGone, End, NumbersMoved, ZygoteDied
@@ -49,8 +47,7 @@ def in_a_copy(work: Callable[[], Verdict], spoilt: Callable[[], bool]) -> tuple[
 def _work(write: int, work: Callable[[], Verdict], spoilt: Callable[[], bool]) -> NoReturn:
     """In the copy: do the work, send its outcome and exit."""
     try:
-        if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # with the judge
+        end_with_parent()
         made: Any
         try:
             kind, made = "verdict", _flat(work())

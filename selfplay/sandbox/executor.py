@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self
 
 from selfplay.cores import usable_cores
@@ -159,9 +158,7 @@ class Executor:
         self._workers = [_WorkerProcess(self._how) for _ in range(self.workers)]
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

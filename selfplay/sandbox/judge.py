@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from selfplay.sandbox import codec
@@ -132,21 +132,26 @@ def raised(reply: list[Any]) -> tuple[Status, str]:
 
 def judge_cases(end: End, replies: Replies, expected: list[Any], atol: float, strict: bool = False) -> Verdict:
     """The verdict on `IOTests`: replies in order against the expected values."""
+    return in_order(end, replies, len(expected), lambda at, reply: _judge_one(reply, expected[at], atol, strict))
+
+
+def in_order(end: End, replies: Replies, cases: int, judged: Callable[[int, list[Any]], tuple[Status, str]]) -> Verdict:
+    """The verdict on replies that answer so many cases one after the other; `judged` says it of one case."""
     found: list[Status] = []
     first: tuple[Status, str] | None = None
     for at, reply in enumerate(replies.calls):
-        status, why = _judge_one(reply, expected[at], atol, strict)
+        status, why = judged(at, reply)
         found.append(status)
         if first is None and status is not Status.PASSED:
             first = status, f"case {at}: {why}"
     if replies.stop is not None:
         found.append(replies.stop[0])
         first = replies.stop if replies.stop[0] in OVERRIDING else first or replies.stop
-    elif len(found) < len(expected):
-        first = first or (Status.PROTOCOL_VIOLATION, f"{len(found)} replies to {len(expected)} cases")
+    elif len(found) < cases:
+        first = first or (Status.PROTOCOL_VIOLATION, f"{len(found)} replies to {cases} cases")
     if first is None:
         return Verdict(Status.PASSED, tuple(found), "", end)
-    return Verdict(first[0], tuple(found[: len(expected)]), bounded(first[1]), end)
+    return Verdict(first[0], tuple(found[:cases]), bounded(first[1]), end)
 
 
 def _judge_one(reply: list[Any], expected: Any, atol: float, strict: bool) -> tuple[Status, str]:

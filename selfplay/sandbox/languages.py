@@ -51,5 +51,5 @@ LANGUAGES: dict[str, Language] = {
             "20 22\n",
             "42\n",
         ),
-    ),
+    )
 }

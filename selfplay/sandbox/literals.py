@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from selfplay.sandbox import codec
 from selfplay.sandbox.answer_leaks import leaks_answers
+from selfplay.sandbox.judge import short
 
 MAX_SOURCE_CHARS = 50_000
 """Longer tests are not read: 60 tests of a few lines have a tenth of it."""
@@ -168,9 +169,9 @@ def _against(args: tuple[Any, ...], keys: dict[str, Any], op: ast.cmpop, side: a
         return
     value = ast.literal_eval(side)
     if isinstance(op, ast.Eq):
-        yield Expected(args, keys, _shown(value), lambda got: bool(got == value), value)
+        yield Expected(args, keys, short(value), lambda got: bool(got == value), value)
     elif isinstance(op, ast.Is) and (value is None or isinstance(value, bool)):
-        yield Expected(args, keys, _shown(value), lambda got: got is value, value)
+        yield Expected(args, keys, short(value), lambda got: got is value, value)
 
 
 def _near(one: ast.expr, bound: Any, inclusive: bool, entry_point: str) -> Iterator[Expected]:
@@ -188,7 +189,7 @@ def _near(one: ast.expr, bound: Any, inclusive: bool, entry_point: str) -> Itera
                 apart = abs(got - value)
                 return bool(apart <= bound if inclusive else apart < bound)
 
-            yield Expected(args, keys, f"{_shown(value)} within {_shown(bound)}", holds, value)
+            yield Expected(args, keys, f"{short(value)} within {short(bound)}", holds, value)
             return
 
 
@@ -206,7 +207,7 @@ def _is_close(test: ast.Call, entry_point: str) -> Iterator[Expected]:
             def holds(got: Any, value: Any = value) -> bool:
                 return math.isclose(got, value, rel_tol=relative, abs_tol=absolute)
 
-            yield Expected(args, keys, f"close to {_shown(value)}", holds, value)
+            yield Expected(args, keys, f"close to {short(value)}", holds, value)
             return
 
 
@@ -232,7 +233,7 @@ def _approx(args: tuple[Any, ...], keys: dict[str, Any], side: ast.Call) -> Expe
             return type(got) is dict and got.keys() == value.keys() and all(alike(v, got[k]) for k, v in value.items())
         return alike(value, got)
 
-    return Expected(args, keys, f"about {_shown(value)}", holds, value)
+    return Expected(args, keys, f"about {short(value)}", holds, value)
 
 
 def _call(node: ast.expr, entry_point: str) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
@@ -255,10 +256,3 @@ def _name(node: ast.expr) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _shown(value: Any) -> str:
-    try:
-        return repr(value)[:300]
-    except (ValueError, RecursionError):
-        return f"<{type(value).__name__}>"

@@ -12,51 +12,19 @@ from typing import Any
 
 from selfplay.sandbox import forms, names
 
-_PROCESS = frozenset(
-    [
-        "_thread",
-        "atexit",
-        "builtins",
-        "copyreg",
-        "ctypes",
-        "decimal",
-        "faulthandler",
-        "gc",
-        "importlib",
-        "inspect",
-        "linecache",
-        "locale",
-        "logging",
-        "mock",
-        "os",
-        "pytest",
-        "resource",
-        "signal",
-        "site",
-        "sys",
-        "threading",
-        "tracemalloc",
-        "unittest",
-        "warnings",
-        "weakref",
-    ]
-)
+_PROCESS = frozenset([
+    "_thread", "atexit", "builtins", "copyreg", "ctypes", "decimal", "faulthandler", "gc", "importlib", "inspect",
+    "linecache", "locale", "logging", "mock", "os", "pytest", "resource", "signal", "site", "sys", "threading",
+    "tracemalloc", "unittest", "warnings", "weakref",
+])  # fmt: skip
 """Modules whose use is to change the process."""
 _REACHING = frozenset(
     ["setattr", "delattr", "getattr", "vars", "globals", "exec", "eval", "__import__", "__builtins__", "breakpoint"]
 )
-_INNER = frozenset(
-    [
-        "__dict__",
-        "__globals__",
-        "__setattr__",
-        "__delattr__",
-        "__builtins__",
-        "__defaults__",
-        "__kwdefaults__",
-        "__code__",
-    ]
-)
+_INNER = frozenset([
+    "__dict__", "__globals__", "__setattr__", "__delattr__", "__builtins__", "__defaults__", "__kwdefaults__",
+    "__code__",
+])  # fmt: skip
 _INNER |= {"__subclasses__", "__closure__", "__loader__", "__spec__"}
 _SAFE = frozenset(("typing", "random"))
 """Modules of which everything may be used: marks for type checkers; a generator that is seeded for each program."""

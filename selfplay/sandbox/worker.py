@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from selfplay.sandbox import checks, codec, isolation_plan, judge, languages, literals, written
-from selfplay.sandbox.bounds import Bounds, Unreadable, arm, listen
+from selfplay.sandbox.bounds import Bounds, Unreadable, arm, end_with_parent, listen
 from selfplay.sandbox.call_recorder import MAX_CALLS, RecordedCalls, Stop, TooLong
 from selfplay.sandbox.channel import Channel, row_of
 from selfplay.sandbox.copies import ENDLESS, LOST, Lost, in_a_copy
@@ -371,8 +371,7 @@ def serve(sock: socket.socket, how: IsolationPlan) -> None:
 
 def main() -> None:
     """Entry of the worker process: descriptor 3 is the caller's socket, the first message the plan."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # with the caller's end, however busy this process is
+    end_with_parent()
     sock = socket.socket(fileno=3)
     channel = Channel(sock)
     try:

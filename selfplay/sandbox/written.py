@@ -218,22 +218,8 @@ class WrittenTests(ABC):
 
 def judge_cases(end: End, replies: Replies, tests: literals.Tests) -> Verdict:
     """The verdict by literal asserts: the answers in order, each held to what its assert wants."""
-    found: list[Status] = []
-    first: tuple[Status, str] | None = None
     cases = tests.cases
-    for at, reply in enumerate(replies.calls):
-        status, why = _judge_one(reply, tests.calls[at][0], cases[at])
-        found.append(status)
-        if first is None and status is not Status.PASSED:
-            first = status, f"case {at}: {why}"
-    if replies.stop is not None:
-        found.append(replies.stop[0])
-        first = replies.stop if replies.stop[0] in judge.OVERRIDING else first or replies.stop
-    elif len(found) < len(cases):
-        first = first or (Status.PROTOCOL_VIOLATION, f"{len(found)} replies to {len(cases)} cases")
-    if first is None:
-        return Verdict(Status.PASSED, tuple(found), "", end)
-    return Verdict(first[0], tuple(found[: len(cases)]), judge.bounded(first[1]), end)
+    return judge.in_order(end, replies, len(cases), lambda at, reply: _judge_one(reply, tests.calls[at][0], cases[at]))
 
 
 def _judge_one(reply: list[Any], name: str, case: literals.Expected) -> tuple[Status, str]:

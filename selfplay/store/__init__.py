@@ -10,18 +10,6 @@ from selfplay.store.lease import Lease
 from selfplay.store.run import Commit, RoundState, RunFolder
 
 __all__ = [
-    "Chunk",
-    "ChunkFolder",
-    "ChunkRows",
-    "Commit",
-    "FinishedChunks",
-    "Lease",
-    "RoundState",
-    "RunFolder",
-    "read_json",
-    "read_lines",
-    "sha256_of",
-    "write_json",
-    "write_lines",
-    "write_whole",
-]
+    "Chunk", "ChunkFolder", "ChunkRows", "Commit", "FinishedChunks", "Lease", "RoundState", "RunFolder", "read_json",
+    "read_lines", "sha256_of", "write_json", "write_lines", "write_whole",
+]  # fmt: skip

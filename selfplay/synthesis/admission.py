@@ -12,8 +12,7 @@ from selfplay.answers import extract_answer, extract_code
 from selfplay.models import Backend
 from selfplay.records import Attempt, Outcome, Sampling, Task
 from selfplay.runtime.verified import is_outage
-from selfplay.synthesis.method_result import MethodResult
-from selfplay.synthesis.teacher_queries import query_solutions
+from selfplay.synthesis.method_result import MethodResult, query_solutions
 from selfplay.tasks.near_misses import code_near_misses
 from selfplay.verify import Judged, Verifier, verify
 from selfplay.verify.mutants import mutants, probes, stubs

@@ -91,13 +91,7 @@ def gap_weights(
 
 
 def draw_scenarios(
-    taxonomy: Taxonomy,
-    count: int,
-    *,
-    gaps: Sequence[Gap] = (),
-    boost: float = 4.0,
-    sharpness: float = 1.0,
-    seed: int,
+    taxonomy: Taxonomy, count: int, *, gaps: Sequence[Gap] = (), boost: float = 4.0, sharpness: float = 1.0, seed: int
 ) -> list[dict[str, str]]:
     """`count` draws of one value per axis, by `gap_weights` (uniform without gaps); a draw may repeat."""
     check_taxonomy(taxonomy)

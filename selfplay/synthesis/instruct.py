@@ -11,9 +11,8 @@ from pydantic import BaseModel, Field
 from selfplay.models import Backend
 from selfplay.prompts import synthesis as prompts
 from selfplay.records import SYNTHESIZED_SOURCE, Sampling, Task
-from selfplay.synthesis.method_result import MethodResult, task_id
+from selfplay.synthesis.method_result import MethodResult, query_teacher, task_id, unread_reason
 from selfplay.synthesis.task_filters import form_fault, instruction_fault
-from selfplay.synthesis.teacher_queries import query_teacher, unread_reason
 
 METHOD = "instruct"
 RUBRIC = "Full score for a reply that does what the instruction asks, completely, correctly and without padding."

@@ -12,10 +12,9 @@ from selfplay.runtime.screens import Screen
 from selfplay.synthesis.admission import AdmissionRules, admit_tasks
 from selfplay.synthesis.backtranslate import backtranslate
 from selfplay.synthesis.coverage import Gap
-from selfplay.synthesis.evolve import evolve
+from selfplay.synthesis.evolve import evolve, write_rare_tasks
 from selfplay.synthesis.instruct import instruct
 from selfplay.synthesis.method_result import MethodResult
-from selfplay.synthesis.rare_scenarios import write_rare_tasks
 from selfplay.synthesis.textbook import TopicTree, textbook
 from selfplay.synthesis.variants import vary
 from selfplay.tasks import Source

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from selfplay.models import Backend
 from selfplay.records import Attempt, Outcome, Sampling, Task, Trace, Verdict
+from selfplay.synthesis.method_result import kind_of, query_solutions
 from selfplay.synthesis.solution_filters import solution_fault
-from selfplay.synthesis.teacher_queries import kind_of, query_solutions
 from selfplay.verify import Judged, Verifier, verify
 
 FILTER = "solution_form/1"

@@ -8,11 +8,10 @@ from selfplay.errors import ConfigError
 from selfplay.models import Backend
 from selfplay.prompts import synthesis as prompts
 from selfplay.records import Sampling, digest
-from selfplay.synthesis.method_result import MethodResult
+from selfplay.synthesis.method_result import MethodResult, query_teacher, unread_reason
 from selfplay.synthesis.solution_filters import exercise_fault, section_fault
 from selfplay.synthesis.task_filters import form_fault
 from selfplay.synthesis.teacher_problems import MathProblem, problem_fault, task_of
-from selfplay.synthesis.teacher_queries import query_teacher, unread_reason
 from selfplay.synthesis.text_features import stems
 
 METHOD = "textbook"

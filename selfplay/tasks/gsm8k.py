@@ -49,17 +49,7 @@ class Gsm8k(TaskSettings):
         held = rows.tasks(test, lambda row, where, n: _task(row, where, f"gsm8k-test-{n}", "test"))
         rows.settle()
         dev, rest = _dev_and_rest(tasks, self.dev, eval_seed, train.name)
-        return PoolSource(
-            in_split(rest, "train", reference=None),
-            Fixed(
-                anchor=in_split(rest[: self.anchor], "anchor"),
-                dev=in_split(dev, "dev", reference=None),
-                test=held[: self.test_rows],
-                human_text=dev,
-                files=rows.files,
-                places=rows.places,
-            ),
-        )
+        return _source(rows, rest, rest[: self.anchor], dev, held[: self.test_rows])
 
 
 class Gsm8kRecorded(TaskSettings):
@@ -89,17 +79,14 @@ class Gsm8kRecorded(TaskSettings):
         human = rows.tasks(train, _training_task)
         rows.settle()
         dev, rest = _dev_and_rest(human, self.dev, eval_seed, train.name)
-        return PoolSource(
-            in_split(pool, "train", reference=None),
-            Fixed(
-                anchor=in_split(rest[: self.anchor], "anchor"),
-                dev=in_split(dev, "dev", reference=None),
-                test=[],
-                human_text=dev,
-                files=rows.files,
-                places=rows.places,
-            ),
-        )
+        return _source(rows, pool, rest[: self.anchor], dev, [])
+
+
+def _source(rows: TaskRows, pool: list[Task], anchor: list[Task], dev: list[Task], test: list[Task]) -> PoolSource:
+    """The pool without its solutions, and the fixed tasks; the dev set with its solutions is the human text."""
+    held_out = in_split(dev, "dev", reference=None)
+    fixed = Fixed(in_split(anchor, "anchor"), held_out, test, human_text=dev, files=rows.files, places=rows.places)
+    return PoolSource(in_split(pool, "train", reference=None), fixed)
 
 
 def _dev_and_rest(tasks: list[Task], dev: int, eval_seed: int, name: str) -> tuple[list[Task], list[Task]]:

@@ -92,8 +92,7 @@ class ReasoningGym(TaskSettings):
         pool = [task for task in parts["train"] if task.text not in held]
         anchor = in_split((task for task in pool if task.reference is not None), "anchor")
         return PoolSource(
-            pool,
-            Fixed(anchor, parts["dev"], parts["test"], files={"reasoning_gym": metadata.version("reasoning-gym")}),
+            pool, Fixed(anchor, parts["dev"], parts["test"], files={"reasoning_gym": metadata.version("reasoning-gym")})
         )
 
 

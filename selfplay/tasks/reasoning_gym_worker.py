@@ -65,17 +65,8 @@ SYMBOLS = NUMBERS | frozenset(
 )
 """Besides these, where the data set's own answer has letters in it: unknowns, usual functions and constants."""
 _ACTS = (
-    "LOAD_ATTR",
-    "LOAD_METHOD",
-    "LOAD_SUPER",
-    "LOAD_BUILD",
-    "MAKE_",
-    "STORE_",
-    "DELETE_",
-    "IMPORT_",
-    "YIELD",
-    "AWAIT",
-)
+    "LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER", "LOAD_BUILD", "MAKE_", "STORE_", "DELETE_", "IMPORT_", "YIELD", "AWAIT",
+)  # fmt: skip
 _LIBRARY = os.path.dirname(os.__file__)  # noqa: PTH120
 _data: list[Any] = []
 

@@ -10,13 +10,5 @@ from selfplay.verify.base import Judged, RegisteredVerifier, Verifier
 from selfplay.verify.routing import check_types, combine, routed, verify
 
 __all__ = [
-    "Admission",
-    "Judged",
-    "RegisteredVerifier",
-    "Verifier",
-    "admit",
-    "check_types",
-    "combine",
-    "routed",
-    "verify",
-]
+    "Admission", "Judged", "RegisteredVerifier", "Verifier", "admit", "check_types", "combine", "routed", "verify",
+]  # fmt: skip

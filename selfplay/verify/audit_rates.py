@@ -183,9 +183,5 @@ def canaries(truth: Mapping[str, Literal["right", "wrong"]], outcomes: Mapping[s
     right = {key for key, word in truth.items() if word == "right"}
     wrong = truth.keys() - right
     return Canaries(
-        len(right),
-        len(wrong),
-        tuple(sorted(right - passed - undecided)),
-        tuple(sorted(wrong & passed)),
-        len(undecided),
+        len(right), len(wrong), tuple(sorted(right - passed - undecided)), tuple(sorted(wrong & passed)), len(undecided)
     )

@@ -5,10 +5,9 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
-from selfplay.config.judging import Audit
+from selfplay.config.judging import Audit, Sandbox
 from selfplay.config.judging import Judge as JudgeSection
 from selfplay.config.registry import VERIFIERS
-from selfplay.config.tree import Sandbox
 from selfplay.errors import ConfigError
 from selfplay.models import Backend
 from selfplay.records import Attempt, Outcome, Task, Verdict
@@ -167,3 +166,18 @@ def known_types() -> list[str]:
 
 COMBINERS = ("all", "any", "first")
 """Types of checks that combine others: see `selfplay.verify.routing`."""
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it: its `repr`, at most 60 characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def number_fault(check: Check, key: str, low: float, high: float, *, above: bool = False) -> str:
+    """What is wrong with a number from `low` to `high`; "" where nothing is, or the key is absent. `above`: `low` itself is out."""
+    value = check.get(key, high)
+    good = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+    if good and not (above and value == low):
+        return ""
+    return f"{key} is {shown(value)}, must be a number {'above' if above else 'from'} {low:g}, up to {high:g}"

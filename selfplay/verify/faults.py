@@ -10,8 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from selfplay.verify.base import COMBINERS, PYTHON, Check, known_types, verifier_class
-from selfplay.verify.check_fields import shown
+from selfplay.verify.base import COMBINERS, PYTHON, Check, known_types, shown, verifier_class
 from selfplay.verify.math.equality import needs_symbols, unparsed
 
 SYMBOLIC_SECONDS = 30.0

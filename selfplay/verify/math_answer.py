@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 from selfplay.answers.extraction import find_answer
 from selfplay.records import Attempt, Outcome, Task, Verdict
-from selfplay.verify.base import Check, RegisteredVerifier
-from selfplay.verify.check_fields import number_fault, shown
+from selfplay.verify.base import Check, RegisteredVerifier, number_fault, shown
 from selfplay.verify.math import equal, unreadable
 
 NAME = "math/1"

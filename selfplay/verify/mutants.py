@@ -9,19 +9,14 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from selfplay.answers.programs import is_plain
 from selfplay.curate.canonical import parse
 from selfplay.curate.simplify import NEGATED
-from selfplay.verify.plain_values import is_plain
 
 MAX_CALLS = 300
 """Calls of the tests whose arguments are read: each is compared with all before."""
 STUB_VALUES = ("None", "0", "1", "True", "False", "''", "[]", "{}", "args[0] if args else None")
-_BOUNDARY: dict[type[ast.cmpop], type[ast.cmpop]] = {
-    ast.Lt: ast.LtE,
-    ast.LtE: ast.Lt,
-    ast.Gt: ast.GtE,
-    ast.GtE: ast.Gt,
-}
+_BOUNDARY: dict[type[ast.cmpop], type[ast.cmpop]] = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}
 _COMPARISONS = {**_BOUNDARY, **NEGATED}
 _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub,

@@ -7,8 +7,8 @@ program prints by itself can only be about itself; a call that two lines speak o
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from selfplay.answers.programs import literal
 from selfplay.sandbox import Executor, Job, Limits, Status, StdioTests
-from selfplay.verify.plain_values import literal
 
 Args = tuple[Any, ...]
 Ask = tuple[str, str, Sequence[Args]]

@@ -8,7 +8,9 @@ with your rights: the process is there for the run's sake, and no sandbox. Never
 
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,8 +18,9 @@ from pydantic import ValidationError
 
 from selfplay.errors import ConfigError, OutageError
 from selfplay.records import Attempt, Outcome, Task, Verdict
-from selfplay.verify.base import Check, Opening, RegisteredVerifier, Verifier
+from selfplay.verify.base import PYTHON, Check, Opening, RegisteredVerifier, Verifier
 from selfplay.verify.child_process import ChildProcess, Ended, Late
+from selfplay.verify.routing import leaves
 
 RAISED = "raised"
 """In a verdict's details: the function itself raised on this attempt, and would again; the name of the exception, or `deadline`,
@@ -163,3 +166,54 @@ class PythonFunction(RegisteredVerifier):
             f"{kind} {name} {at}", f"verifier {kind}: {reason}; the attempt is `error`: counted, never trained on"
         )
         return Verdict(verifier=f"{kind}/1", outcome=Outcome.ERROR, reason=reason, details={RAISED: name, AT: at})
+
+
+TASKS = 3
+"""Tasks on which each function is tried."""
+NEAR_MISSES = 2
+"""Near misses of each of them."""
+TEXTS = ("", "42", "I do not know.")
+"""Tried besides reference and near misses: what any student may write."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """The result of trying one function."""
+
+    kind: str
+    """`python:package.module:function`."""
+    tries: int
+    failures: Mapping[str, int]
+    """Message of the first exception of each kind -> how often that kind left it without a verdict."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether it never gave a verdict."""
+        return sum(self.failures.values()) == self.tries
+
+
+def try_functions(tasks: Sequence[Task], near_misses: Sequence[Sequence[str]], verifier: Verifier) -> list[Tried]:
+    """Each `python:` function that a task's check names, on up to TASKS of its tasks. Raises ConfigError where one cannot be imported."""
+    found: dict[str, list[tuple[Task, Mapping[str, object], Sequence[str]]]] = {}
+    for task, misses in zip(tasks, near_misses, strict=True):
+        for check in leaves(task.check):
+            if str(check["type"]).startswith(f"{PYTHON}:"):
+                found.setdefault(str(check["type"]), []).append((task, check, misses))
+    return [_tried(kind, items[:: -(-len(items) // TASKS)], verifier) for kind, items in sorted(found.items())]
+
+
+def _tried(kind: str, items: Sequence[tuple[Task, Mapping[str, object], Sequence[str]]], verifier: Verifier) -> Tried:
+    asked = [
+        (task, check, text)
+        for task, check, misses in items
+        for text in (*([task.reference] if task.reference is not None else []), *misses[:NEAR_MISSES], *TEXTS)
+    ]
+    attempts = [Attempt(task_id=task.id, attempt=n, round=0, text=text) for n, (task, _, text) in enumerate(asked)]
+    verdicts = verifier.verify([check for _, check, _ in asked], [task for task, _, _ in asked], attempts)
+    failures: Counter[str] = Counter()
+    first: dict[tuple[str, str], str] = {}
+    for verdict in verdicts:
+        if verdict.outcome is Outcome.ERROR:
+            key = str(verdict.details.get(RAISED)), str(verdict.details.get(AT))
+            failures[first.setdefault(key, verdict.reason or "it returned `error`")] += 1
+    return Tried(kind, len(asked), failures)

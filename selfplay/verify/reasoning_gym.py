@@ -8,7 +8,6 @@ crosses as data. What a scorer is about to evaluate is looked at first (`tasks/g
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
 
 from selfplay.answers import extract_answer
@@ -18,8 +17,7 @@ from selfplay.sandbox import Limits, Status, codec, judge, probe
 from selfplay.sandbox.isolation_plan import IsolationPlan
 from selfplay.sandbox.zygote import Refused, Zygote, ZygoteDied
 from selfplay.tasks.reasoning_gym import WORKER, places
-from selfplay.verify.base import Check, Opening, RegisteredVerifier
-from selfplay.verify.check_fields import number_fault, shown
+from selfplay.verify.base import Check, Opening, RegisteredVerifier, number_fault, shown
 
 NAME = "reasoning_gym/2"
 MAX_CHARS = 20_000
@@ -83,9 +81,7 @@ class Gym(RegisteredVerifier):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from selfplay.answers.programs import is_plain
 from selfplay.curate.canonical import parse
 from selfplay.records import Task
 from selfplay.sandbox import Executor, IOTests, Job, Limits
 from selfplay.seeds import rng_of
 from selfplay.verify.code_tests import model_written, program, tests_of
 from selfplay.verify.mutants import broken_programs
-from selfplay.verify.plain_values import is_plain
 from selfplay.verify.program_answers import Ask, answers
 
 Case = tuple[tuple[Any, ...], Any]

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from selfplay.seeds import rng_of
-from selfplay.verify.judge_prompt import messages
+from selfplay.verify.judge import messages
 from tests.support.servers import wait_for
 
 if TYPE_CHECKING:

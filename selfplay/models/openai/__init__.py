@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from selfplay.config.sections import Count, EngineSettings, StudentSettings, operation
 from selfplay.errors import ConfigError
 from selfplay.models.base import Backend, Opening
-from selfplay.models.openai.budget import Budget, Prices
+from selfplay.models.openai.limits import Budget, Prices
 from selfplay.models.student import served_name
 
 STUDENT = "{student}"

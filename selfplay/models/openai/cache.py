@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from selfplay.errors import StoreError
-from selfplay.models.openai.budget import Spent
+from selfplay.models.openai.limits import Spent
 from selfplay.records import Completion
 
 _TABLES = """

@@ -17,9 +17,8 @@ from selfplay.errors import BudgetError, ConfigError
 from selfplay.models.base import Backend, Capabilities
 from selfplay.models.openai.access import PerTrace, Privacy, checked_url, key_from
 from selfplay.models.openai.background import Background
-from selfplay.models.openai.budget import Budget, Spent
 from selfplay.models.openai.cache import ReplyCache
-from selfplay.models.openai.limits import Gate, Limit, Patience, retry_after
+from selfplay.models.openai.limits import Budget, Gate, Limit, Patience, Spent, retry_after
 from selfplay.models.openai.wire import Ask, Kind, LogprobsMode, Reply, Trouble, clean, concession, read
 from selfplay.records import Completion, Request, Sampling
 from selfplay.seeds import seed_of

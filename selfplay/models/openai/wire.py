@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
 
-from selfplay.models.openai.budget import Spent
+from selfplay.models.openai.limits import Spent
 from selfplay.records import Completion, digest
 
 LogprobsMode = Literal["off", "raw", "processed"]

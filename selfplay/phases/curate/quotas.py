@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from selfplay.config.quotas import TagQuota
+from selfplay.config.curation import TagQuota
 from selfplay.curate.quotas import Candidate, Quota, QuotaLine, changes_of
 from selfplay.records import Decision, Trace
 

@@ -11,6 +11,7 @@ from selfplay.config.tree import Curate
 from selfplay.curate import Archive, SelectRules, archive_entries, select
 from selfplay.curate.screening import Screening
 from selfplay.models.base import Encoder
+from selfplay.models.encode import anchor_row, row_of_trace
 from selfplay.phases.curate.groups import Encoding, Group
 from selfplay.phases.curate.mixing import LevelMix, mix
 from selfplay.phases.curate.pairs import PairWriter, mix_pairs
@@ -30,7 +31,6 @@ from selfplay.store.traces import (
     writing_pairs,
     writing_rows,
 )
-from selfplay.training.rows import anchor_row, row_of_trace
 from selfplay.verify import Judged
 
 

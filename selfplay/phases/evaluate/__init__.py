@@ -15,6 +15,7 @@ from itertools import chain
 from typing import Any
 
 from selfplay.models.base import Backend, Encoder, scorer_of
+from selfplay.models.encode import anchor_row
 from selfplay.phases.evaluate import drift
 from selfplay.phases.evaluate.parts import LIKELIHOOD, SAMPLES, Part, chunks_of, parts_of
 from selfplay.records import Attempt, Outcome, Request, Sampling, Task
@@ -25,7 +26,6 @@ from selfplay.runtime.metrics.drift import PART as DRIFT
 from selfplay.runtime.sampling import attempt_of, complete_all
 from selfplay.runtime.verified import Verifiers, is_outage, verify_with_retry
 from selfplay.store import Chunk, ChunkFolder, read_json, write_json
-from selfplay.training.rows import anchor_row
 
 FROZEN = "dev.json"
 """What a round keeps for comparison with later rounds, which read the file of round 0."""

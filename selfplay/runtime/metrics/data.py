@@ -112,10 +112,7 @@ SYNTHESIZED = {
         SHARE,
     ),
     "data/rare_coverage_after": Definition(
-        "Coverage of the tail, after",
-        "The coverage before, with the tasks that this round solved.",
-        COVERAGE,
-        SHARE,
+        "Coverage of the tail, after", "The coverage before, with the tasks that this round solved.", COVERAGE, SHARE
     ),
 }
 

@@ -10,8 +10,7 @@ import numpy as np
 from selfplay.collapse import balance_score, provenance_metrics, wilson
 from selfplay.config.metrics import Definition
 from selfplay.runtime.metrics.base import BSTAR, COUNT, EXACT, SHARE, Json, Measured, Metric, RoundView, interval
-from selfplay.textstats.ngrams import gram_hashes
-from selfplay.textstats.token_stream import stream_of
+from selfplay.textstats.ngrams import gram_hashes, stream_of
 
 SHARED_GRAM = 13
 """Consecutive words that a trace must share with a human solution to count as overlapping it (Brown et al. 2005.14165)."""

@@ -9,7 +9,7 @@ import numpy as np
 from selfplay.collapse import Budget, budget_of, drawn, reference_of
 from selfplay.config.metrics import Definition
 from selfplay.runtime.metrics.base import COUNT, SHARE, SHUMAILOV, SIMPSON, Json, Measured, Metric, RoundView
-from selfplay.textstats.token_stream import units_of
+from selfplay.textstats.ngrams import units_of
 
 SPARE = 0.8
 """Share of round 0's text that every round draws, so that a round of somewhat shorter texts can still be compared."""

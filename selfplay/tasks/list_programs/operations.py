@@ -116,10 +116,7 @@ OPERATIONS: tuple[Operation, ...] = (
         grows=True,
     ),
     Operation(
-        "unique",
-        "remove repeats of a number",
-        ("list(dict.fromkeys(xs))",),
-        lambda xs, k: list(dict.fromkeys(xs)),
+        "unique", "remove repeats of a number", ("list(dict.fromkeys(xs))",), lambda xs, k: list(dict.fromkeys(xs))
     ),
     # from here on: the tail
     Operation(

@@ -13,15 +13,6 @@ from selfplay.verify.math.step_checks import (
 from selfplay.verify.math.symbolic import close, warm_up
 
 __all__ = [
-    "SolutionVerdict",
-    "StepOutcome",
-    "StepVerdict",
-    "answer_follows",
-    "check_solution",
-    "check_steps",
-    "close",
-    "equal",
-    "first_wrong",
-    "unreadable",
-    "warm_up",
-]
+    "SolutionVerdict", "StepOutcome", "StepVerdict", "answer_follows", "check_solution", "check_steps", "close",
+    "equal", "first_wrong", "unreadable", "warm_up",
+]  # fmt: skip

@@ -22,19 +22,9 @@ _TOKEN = re.compile(
     r"|(?P<stop>\S)"
 )
 _SIGNS = {
-    "×": "*",
-    "÷": "/",
-    "−": "-",
-    "–": "-",
-    "·": "*",
-    "∗": "*",
-    "x": "*",
-    "X": "*",
-    "**": "^",
-    "\\times": "*",
-    "\\cdot": "*",
-    "\\div": "/",
-}
+    "×": "*", "÷": "/", "−": "-", "–": "-", "·": "*", "∗": "*", "x": "*", "X": "*", "**": "^", "\\times": "*",
+    "\\cdot": "*", "\\div": "/",
+}  # fmt: skip
 _STOP_WORDS = frozenset(
     re.findall(
         r"\w+",
@@ -192,7 +182,7 @@ def _left_edge(tokens: list[Token], end: int) -> int:
         i = _before_unit(tokens, i)
         if i < 0 or tokens[i].kind not in ("num", "close"):
             break
-        start = i if tokens[i].kind == "num" else _opening(tokens, i)
+        start = i if tokens[i].kind == "num" else _partner(tokens, i, -1)
         if start < 0:
             return end
         edge, i = start, start - 1
@@ -237,15 +227,16 @@ def _before_unit(tokens: list[Token], i: int) -> int:
     return i
 
 
-def _opening(tokens: list[Token], i: int) -> int:
+def _partner(tokens: list[Token], i: int, step: int) -> int:
+    """Index of the bracket that belongs to the one at i, looked for forwards (`step` 1) or backwards (-1); -1 where there is none."""
     depth = 0
-    while i >= 0:
-        depth += {"close": 1, "open": -1}.get(tokens[i].kind, 0)
+    while 0 <= i < len(tokens):
+        depth += {"open": step, "close": -step}.get(tokens[i].kind, 0)
         if depth == 0:
             return i
         if tokens[i].kind in ("eq", "stop", "letter"):
             return -1
-        i -= 1
+        i += step
     return -1
 
 
@@ -256,7 +247,7 @@ def _right_edge(tokens: list[Token], start: int) -> tuple[int, int]:
         if tokens[i].kind == "op" and tokens[i].text == "-" and i == start:
             i += 1
         if i < len(tokens) and tokens[i].kind == "open":
-            i = _closing(tokens, i)
+            i = _partner(tokens, i, 1)
         elif i >= len(tokens) or tokens[i].kind != "num":
             return edge, edge
         if i < 0:
@@ -283,18 +274,6 @@ def _is_unit(tokens: list[Token], i: int) -> bool:
     if token.kind == "op" and token.text == "/":
         return i + 1 < len(tokens) and tokens[i + 1].kind == "word"
     return token.kind == "word" and token.text.lower() not in _STOP_WORDS and token.text != "of"
-
-
-def _closing(tokens: list[Token], i: int) -> int:
-    depth = 0
-    while i < len(tokens):
-        depth += {"open": 1, "close": -1}.get(tokens[i].kind, 0)
-        if depth == 0:
-            return i
-        if tokens[i].kind in ("eq", "stop", "letter"):
-            return -1
-        i += 1
-    return -1
 
 
 def _side(tokens: list[Token]) -> Side | None:

@@ -111,10 +111,7 @@ class Point:
     def key(self, node: Any) -> Key:
         """What an element is named by: the head of the node and the values of its parts."""
         head = str(node) if not node.args else f"{node.func.__name__}:{getattr(node.func, 'name', '')}"
-        return (
-            head,
-            *(self.value(part) if isinstance(part, sympy.Expr) else self.key(part) for part in node.args),
-        )
+        return (head, *(self.value(part) if isinstance(part, sympy.Expr) else self.key(part) for part in node.args))
 
     def trigonometric(self, name: str, argument: Any) -> int:
         """Circular and hyperbolic functions by the exponential."""

@@ -11,33 +11,10 @@ from selfplay.verify.math.units import unit_words
 
 _CLOCK = re.compile(r"(\d{1,2})(?::(\d{2}))?(?::(\d{2}))?\s?([ap])\.?\s?m\.?", re.IGNORECASE)
 _COLONS = re.compile(r"-?\d{1,40}(?:\s?:\s?\d{1,40})+")
-_COMPOUND_UNITS = frozenset(
-    [
-        "year",
-        "month",
-        "week",
-        "day",
-        "hour",
-        "minute",
-        "second",
-        "mile",
-        "yard",
-        "foot",
-        "inch",
-        "kilometer",
-        "meter",
-        "centimeter",
-        "pound",
-        "ounce",
-        "kilogram",
-        "gram",
-        "dollar",
-        "cent",
-        "degree",
-        "liter",
-        "milliliter",
-    ]
-)
+_COMPOUND_UNITS = frozenset([
+    "year", "month", "week", "day", "hour", "minute", "second", "mile", "yard", "foot", "inch", "kilometer", "meter",
+    "centimeter", "pound", "ounce", "kilogram", "gram", "dollar", "cent", "degree", "liter", "milliliter",
+])  # fmt: skip
 _QUANTITY = re.compile(r"(\d[\d,.]*)\s?([A-Za-z]{1,12})\.?(?:,?\s(?:and\s)?|,\s?|$)")
 _TOKEN = re.compile(r"\\[A-Za-z]+|[A-Za-z]+(?:'[a-z]+)?|\d+(?:\s?:\s?\d+)+|\d[\d,]*(?:\.\d+)?|\S")
 _WORD = re.compile(

@@ -264,12 +264,7 @@ def _interval(text: str, depth: int) -> Reading:
         return whole
     parts = tuple(_read(end, depth + 1) for end in ends)
     return Reading(
-        "tuple",
-        f"{shape[0]}{_joined(parts)}{shape[1]}",
-        text,
-        parts=parts,
-        shape=shape,
-        name=canonical(name),
+        "tuple", f"{shape[0]}{_joined(parts)}{shape[1]}", text, parts=parts, shape=shape, name=canonical(name)
     )
 
 

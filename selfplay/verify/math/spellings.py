@@ -50,8 +50,7 @@ _LETTER_UNIT = re.compile(
 )
 _LETTERS = {"m": "meters", "s": "seconds", "g": "grams", "h": "hours", "L": "liters"}
 _LEAD = re.compile(
-    rf"(?:the answer is|answer:?|{ABOUT}|only|just|exactly|(?:option|choice)(?=\s\(?[A-J]\)?$))\s+",
-    re.IGNORECASE,
+    rf"(?:the answer is|answer:?|{ABOUT}|only|just|exactly|(?:option|choice)(?=\s\(?[A-J]\)?$))\s+", re.IGNORECASE
 )
 
 

@@ -18,12 +18,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from latex2sympy2_extended.latex2sympy2 import (
-    ConversionConfig,
-    NormalizationConfig,
-    latex2sympy,
-    normalize_latex,
-)
+from latex2sympy2_extended.latex2sympy2 import ConversionConfig, NormalizationConfig, latex2sympy, normalize_latex
 from math_verify.grader import should_treat_as_complex
 
 from selfplay.verify.math.deciding import RELATIONS, compared, numeric, read_in_full, seed_of
