@@ -212,7 +212,7 @@ class Verdict(Record):
     """The result of one verifier on one attempt."""
 
     verifier: str
-    """Name and version of the verifier, such as `code_tests/1`."""
+    """The type of its check and a version, such as `code_tests/1`."""
     outcome: Outcome
     reason: str = ""
     """Why, in short, such as `wrong_answer` or `no answer found`."""
@@ -259,6 +259,8 @@ class Row(Record):
     labels: tuple[int, ...]
     """Token ids; -100 for tokens without loss (the prompt)."""
     weight: float = 1.0
+    """The loss of the row's tokens is multiplied by it. The divisor of a step still counts tokens, so a weight of 2 is twice the
+    row's pull on the weights, and 0 takes the row out of the loss."""
     kind: Literal["new", "older", "anchor"] = "new"
     source: str = ""
     """Id of the attempt, or of the anchor task, from which the row comes."""

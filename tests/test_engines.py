@@ -12,13 +12,14 @@ from selfplay.config.judging import Judge
 from selfplay.config.registry import ENGINES, STUDENTS
 from selfplay.config.sections import EngineSettings, StudentSettings
 from selfplay.errors import ConfigError, DataError
-from selfplay.models.base import Capabilities, Opening, Weights, WithoutTokens, scorer_of
+from selfplay.models.base import Capabilities, Opening, Weights, scorer_of
 from selfplay.models.openai import HttpEngine
 from selfplay.models.recorded import RecordedEngine
 from selfplay.models.scripted import Scripted, ScriptedStudent, write_scripted
 from selfplay.models.student import StudentEngine
 from selfplay.models.transformers import PretrainedEngine, PretrainedStudent, TinyStudent
 from selfplay.records import Completion, Request, Sampling
+from selfplay.runtime.resources import WithoutTokens
 from tests.support.tiny_models import make_tiny
 
 URL = "http://127.0.0.1:9/v1"

@@ -13,8 +13,9 @@ from selfplay import run as start
 from selfplay.errors import GateStopped
 from selfplay.loop import session
 from selfplay.loop.run_view import OpenRun
-from selfplay.models.base import Backend, Capabilities, Opening, WithoutTokens
+from selfplay.models.base import Backend, Capabilities, Opening
 from selfplay.models.scripted import ScriptedStudent
+from selfplay.runtime.resources import WithoutTokens
 from selfplay.store.traces import read_rows
 from tests.support import ROOT
 

@@ -174,7 +174,7 @@ def test_arithmetic_held_out_tasks_are_never_trained_on_and_refusals_are_counted
     proposal = source.propose(400, None, 3)
     assert len(held) == 3000
     assert not held & {task.id for task in (*proposal.tasks, *source.fixed.anchor)}
-    assert proposal.refused > 0
+    assert proposal.filtered > 0
 
 
 def test_arithmetic_shares_by_operation_count_are_met() -> None:

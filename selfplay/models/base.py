@@ -5,7 +5,7 @@ An engine is one file or folder here and one line in `config/registry.py`. The l
 torch: what is heavy is imported when the engine is opened.
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +31,8 @@ class Capabilities:
     """The student's weights are in its memory, so that it stays open for the next phase that needs the same weights."""
 
 
-class Backend(Protocol):
-    """Something that completes prompts. Subclass it to inherit what most engines have in common."""
+class Backend(ABC):
+    """Base of everything that completes prompts."""
 
     identity: str
     """What stands in `Attempt.model`: a hash of weights, or a server's model name."""
@@ -44,11 +44,9 @@ class Backend(Protocol):
 
         The same weights, requests, n, sampling and seed give the same texts.
         """
-        ...
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (most engines have nothing to free)
         """Frees memory and connections; safe to call twice."""
-        return
 
     def __enter__(self) -> Self:
         return self
@@ -111,21 +109,3 @@ class Opening:
     """CPU threads; None: torch's own choice."""
     student: Weights | None = None
     """The student's weights where it is the one that samples; None for a teacher or judge."""
-
-
-class WithoutTokens(Backend):
-    """Another backend without its token ids and log-probabilities: those of a teacher mean nothing to the student."""
-
-    def __init__(self, backend: Backend) -> None:
-        self.identity = backend.identity
-        self._backend = backend
-
-    def complete(self, requests: Sequence[Request], *, n: int, sampling: Sampling, seed: int) -> list[list[Completion]]:
-        """See `Backend`."""
-        found = self._backend.complete(requests, n=n, sampling=sampling, seed=seed)
-        bare = {"prompt_ids": None, "completion_ids": None, "logprobs": None}
-        return [[completion.model_copy(update=bare) for completion in row] for row in found]
-
-    def close(self) -> None:
-        """Closes the other backend."""
-        self._backend.close()

@@ -22,6 +22,7 @@ from selfplay.tasks import Source
 from selfplay.verify import Judged, Verifier
 from selfplay.verify.audit_rates import audit as rates
 from selfplay.verify.audit_rates import canaries, sample, stratum
+from selfplay.verify.base import registered_name, verifier_class
 from selfplay.verify.routing import leaves
 from selfplay.verify.verifier_set import VerifierSet
 
@@ -148,7 +149,7 @@ def select_canaries(
     A near miss can be right by chance, and a right "wrong canary" would stop a sound run. The judge is not used for this selection:
     it is what these canaries test, and near misses for its tasks come from the task file.
     """
-    testable = [one for one in candidates if one.truth == "wrong" and _kinds(one.own) <= verifiers.keys() - {"judge"}]
+    testable = [one for one in candidates if one.truth == "wrong" and _judged_without_a_model(one.own, verifiers)]
     judged = verify_with_retry([one.own for one in testable], [one.attempt for one in testable], verifiers)
     _refuse_errors("near misses", judged, max_error_share)
     rejected = {Outcome.FAIL, Outcome.INVALID}
@@ -157,9 +158,10 @@ def select_canaries(
     return [*(one for one in candidates if one.truth == "right"), *wrong[:count]]
 
 
-def _kinds(task: Task) -> set[str]:
-    """The types of the verifiers in a task's own check; `python` for any function."""
-    return {str(part["type"]).partition(":")[0] for part in leaves(task.check)}
+def _judged_without_a_model(task: Task, verifiers: Mapping[str, Verifier]) -> bool:
+    """Whether all verifiers of a task's own check are open and none of them asks a judge."""
+    kinds = [part["type"] for part in leaves(task.check)]
+    return all(registered_name(kind) in verifiers and not verifier_class(kind).needs_judge for kind in kinds)
 
 
 def canary_figures(canaries_used: Sequence[Canary], verdicts: Sequence[Judged]) -> dict[str, float]:
@@ -225,9 +227,9 @@ def can_be_stronger(task: Task, section: Audit, source: Source) -> bool:
     if isinstance(task.check.get("stronger"), dict):
         return True
     parts = list(leaves(task.check))
-    if section.judge is not None and any(part["type"] == "judge" for part in parts):
+    if section.judge is not None and any(verifier_class(part["type"]).needs_judge for part in parts):
         return True
-    code = [part for part in parts if part["type"] == "code_tests" and "entry_point" in part]
+    code = [part for part in parts if verifier_class(part["type"]).takes_cases(part)]
     if any("hidden_cases" in part for part in code):
         return True
     known = task.reference is not None if task.synthesized_by else source.has_solution(task)
@@ -273,8 +275,8 @@ def _hidden(
 
 
 def _code_of(check: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The first part of a check that runs code through an entry point; None if there is none."""
-    return next((c for c in leaves(check) if c["type"] == "code_tests" and "entry_point" in c), None)
+    """The first part of a check that further cases can be added to; None if there is none."""
+    return next((part for part in leaves(check) if verifier_class(part["type"]).takes_cases(part)), None)
 
 
 def _stronger(check: Mapping[str, Any], cases: Sequence[tuple[Any, Any]]) -> dict[str, Any] | None:

@@ -27,12 +27,12 @@ def _propose(ctx: RoundContext) -> None:
     proposal, shares = _draw(ctx)
     write_tasks(ctx.at("propose"), proposal.tasks)
     by_difficulty = {str(difficulty): share for difficulty, share in shares.items()}
-    summary = {"tasks": len(proposal.tasks), "filtered": proposal.refused, "shares": by_difficulty}
+    summary = {"tasks": len(proposal.tasks), "filtered": proposal.filtered, "shares": by_difficulty}
     write_json(ctx.at("propose") / "DONE", summary)
-    if warning := too_many_filtered(len(proposal.tasks), proposal.refused):
+    if warning := too_many_filtered(len(proposal.tasks), proposal.filtered):
         ctx.note(warning)
     wanted = ctx.config.propose.tasks_per_round or 0
-    if shares and len(proposal.tasks) + proposal.refused < wanted:
+    if shares and len(proposal.tasks) + proposal.filtered < wanted:
         levels = ", ".join(map(str, sorted(shares)))
         ctx.note(
             f"{len(proposal.tasks)} of {wanted} tasks were drawn: the source has no more tasks of difficulty {levels}"

@@ -18,6 +18,7 @@ from selfplay.store import read_json
 from selfplay.synthesis.coverage import Gap, mean_coverage, measure_gaps
 from selfplay.synthesis.round_synthesis import METRICS_FILE, RoundInput, synthesize_tasks
 from selfplay.synthesis.teacher_methods import SynthesisTools, configured_gaps
+from selfplay.tasks import Evolver
 
 
 def synthesize(ctx: RoundContext) -> None:
@@ -61,7 +62,7 @@ def _open_tools(resources: RunResources) -> Iterator[SynthesisTools]:
 
 def round_input(ctx: RoundContext, section: RoundSynthesis) -> RoundInput:
     """The input of this round's methods; it is the same at every start."""
-    level, curriculum = ctx.level, ctx.config.propose.curriculum
+    level, curriculum, source = ctx.level, ctx.config.propose.curriculum, ctx.resources.source
     shares = read_json(ctx.at("propose") / "DONE")["shares"]
     gaps = _gaps(ctx, _solved_by_tag(ctx))
     if section.rare is not None:
@@ -75,6 +76,7 @@ def round_input(ctx: RoundContext, section: RoundSynthesis) -> RoundInput:
         texts=ctx.resources.texts,
         shares={int(difficulty): share for difficulty, share in shares.items()} or None,
         level=level,
+        can_evolve=source.can_evolve if isinstance(source, Evolver) else lambda task: False,
         longest=None if level is None or curriculum is None else min(level + 2, curriculum.end),
     )
 

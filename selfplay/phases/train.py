@@ -6,18 +6,24 @@ parent, or with `train.start: from_base` the base model). Writes `train/model`, 
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from selfplay.models.scripted import ScriptedStudent
 from selfplay.models.student import weights_of
+from selfplay.records import Attempt, Completion, Request, Sampling, Task
 from selfplay.runtime.context import RoundContext
 from selfplay.runtime.distributed import Ranks
+from selfplay.runtime.sampling import complete_all
+from selfplay.runtime.verified import verify_with_retry
 from selfplay.store import read_json, sha256_of, write_json
-from selfplay.training.methods.base import TrainingMethod, TrainRun, method_of
+from selfplay.training.methods.base import Rollouts, TrainingMethod, TrainRun, Verify, method_of
 from selfplay.training.methods.sft import warmup_of
 from selfplay.training.scripted import train_scripted
+from selfplay.verify import Judged
 
 
 def train(ctx: RoundContext) -> None:
@@ -105,6 +111,28 @@ def _train_model(ctx: RoundContext, method: TrainingMethod, data: Sequence[Any],
         stop=lambda: progress.stop_requested,
     )
     began = time.perf_counter()
-    report = run_training(method, data, run)
+    with _sampling_in_training(ctx, method) as (rollouts, verify):
+        report = run_training(method, data, replace(run, rollouts=rollouts, verify=verify))
     progress.count("train", min(report.seconds_in_train, time.perf_counter() - began))  # not loading, not saving
     return report.metrics()
+
+
+@contextmanager
+def _sampling_in_training(ctx: RoundContext, method: TrainingMethod) -> Iterator[tuple[Rollouts | None, Verify | None]]:
+    """`TrainRun.rollouts` and `TrainRun.verify` for a method that needs prompts; the verifiers stay open while it trains."""
+    if method.needs != "prompts":
+        yield None, None
+        return
+
+    def rollouts(
+        folder: Path, requests: Sequence[Request], n: int, sampling: Sampling, seed: int
+    ) -> list[list[Completion]]:
+        with ctx.resources.student(folder, sha256_of(folder)) as backend:
+            return complete_all(backend, requests, n, sampling, seed)
+
+    with ctx.resources.verifiers() as verifiers:
+
+        def verify(tasks: Sequence[Task], attempts: Sequence[Attempt]) -> list[Judged]:
+            return verify_with_retry([ctx.resources.routed(task) for task in tasks], attempts, verifiers)
+
+        yield rollouts, verify

@@ -1,7 +1,7 @@
 """Opens the resources that the configuration names: task source, student, sampler, teacher, verifiers, screen."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +13,8 @@ from selfplay.config.sections import EngineSettings, StudentSettings
 from selfplay.config.tree import Config
 from selfplay.cores import usable_cores
 from selfplay.errors import ConfigError, DataError
-from selfplay.models.base import Backend, Encoder, Opening, Weights, WithoutTokens
-from selfplay.records import Task, digest
+from selfplay.models.base import Backend, Encoder, Opening, Weights
+from selfplay.records import Completion, Request, Sampling, Task, digest
 from selfplay.runtime.distributed import Ranks
 from selfplay.runtime.screens import Screen, screen_of
 from selfplay.seeds import seed_of
@@ -306,3 +306,21 @@ class RunResources:
         if self._texts is not None:
             files |= self._texts.files
         return files
+
+
+class WithoutTokens(Backend):
+    """Another backend without its token ids and log-probabilities: those of a teacher mean nothing to the student."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.identity = backend.identity
+        self._backend = backend
+
+    def complete(self, requests: Sequence[Request], *, n: int, sampling: Sampling, seed: int) -> list[list[Completion]]:
+        """See `Backend`."""
+        found = self._backend.complete(requests, n=n, sampling=sampling, seed=seed)
+        bare = {"prompt_ids": None, "completion_ids": None, "logprobs": None}
+        return [[completion.model_copy(update=bare) for completion in row] for row in found]
+
+    def close(self) -> None:
+        """Closes the other backend."""
+        self._backend.close()

@@ -121,13 +121,14 @@ def _write_tasks(method: str, settings: DatasetSynthesis, tools: SynthesisTools,
 
 
 def evolve_by_program(settings: DatasetSynthesis, source: Source, seeds: Sequence[Task]) -> MethodResult:
-    """Tasks evolved without a teacher, `depth` generations; the source writes their solutions.
+    """Tasks evolved without a teacher, `depth` generations; the source writes their solutions. Seeds that it cannot read stay out.
 
     Raises ConfigError where the source cannot evolve tasks.
     """
     if not isinstance(source, Evolver):
         raise ConfigError("methods: procedural evolves the tasks of procedural sources alone; leave it out")
-    result, generation, known = MethodResult(PROCEDURAL), list(seeds), {task.id for task in seeds}
+    generation = [task for task in seeds if source.can_evolve(task)]
+    result, known = MethodResult(PROCEDURAL), {task.id for task in seeds}
     for depth in range(settings.depth):
         seed = seed_of(settings.seed, "making/procedural", depth)
         found = source.evolve(generation, weights=None, longest=None, seed=seed)

@@ -35,7 +35,7 @@ from selfplay.synthesis.teacher_methods import (
 )
 from selfplay.synthesis.textbook import leaves_of
 from selfplay.tasks import Evolver
-from selfplay.tasks.base import WeightedSource, is_procedural
+from selfplay.tasks.base import WeightedSource
 from selfplay.verify import admit
 
 METRICS_FILE = "metrics.json"
@@ -65,6 +65,8 @@ class RoundInput:
     """Level of the curriculum: procedural evolution takes parents at or above it first. None without a curriculum."""
     longest: int | None = None
     """Procedural evolution adds no step beyond this many; None: no bound."""
+    can_evolve: Callable[[Task], bool] = lambda task: False
+    """Whether the source can evolve a task by program: see `Evolver.can_evolve`."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,7 @@ def _items(
 def _choose_parents(
     method: str, section: RoundSynthesis, given: RoundInput, count: int, rng: random.Random
 ) -> list[Task]:
-    able = [task for task in given.parents if _suits(method, task, section.depth)]
+    able = [task for task in given.parents if _suits(method, task, section.depth, given.can_evolve)]
     able.sort(key=lambda task: task.id)
     rng.shuffle(able)
     level = given.level
@@ -202,12 +204,12 @@ def _choose_parents(
     return able[:count]
 
 
-def _suits(method: str, task: Task, depth: int) -> bool:
+def _suits(method: str, task: Task, depth: int, can_evolve: Callable[[Task], bool]) -> bool:
     """Whether a method may work on a task. Only evolution builds on synthesized tasks; the others would drift from the source."""
     if "correction" in task.tags:
         return False
     if method in ("procedural", "evolve"):
-        return int(task.tag("depth") or 0) < depth and (method == "evolve" or is_procedural(task))
+        return int(task.tag("depth") or 0) < depth and (method == "evolve" or can_evolve(task))
     if task.synthesized_by is not None:
         return False
     return method != "variants" or bool(task.check["type"] == "math" and answer_of(task))
@@ -266,8 +268,8 @@ def _draw_by_program(
             "list_programs; add propose.synthesize.rare"
         )
     found = source.propose_weighted(count, given.shares, seed, _axis_weights(section, given))
-    result = MethodResult("rare", count + found.refused)
-    for _ in range(found.refused + count - len(found.tasks)):
+    result = MethodResult("rare", count + found.filtered)
+    for _ in range(found.filtered + count - len(found.tasks)):
         result.refuse("", "held_out")
     for task in found.tasks:
         result.add(task.model_copy(update={"reference": tools.source.solution(task)}))

@@ -1,18 +1,20 @@
 """Sums such as `12 + 30 - 4`, checked as mathematics without a sandbox: for trying a loop in seconds."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from selfplay.config.sections import Count, TaskSettings
 from selfplay.records import Task, digest
 from selfplay.seeds import rng_of, seed_of
-from selfplay.tasks.base import Evolved, FaultOf, Fixed, Proposal
+from selfplay.tasks.base import Evolved, Evolver, FaultOf, Fixed, Proposal
 
 MAX_TERMS = 12
 """Sums of more terms are not evolved by a further term."""
 LEVELS = range(1, 101)
 """Numbers of operations that can be asked for."""
+_ID = "sum-"
+"""Begins the ids of the tasks that this source makes."""
 
 
 class Arithmetic(TaskSettings):
@@ -35,11 +37,10 @@ class Arithmetic(TaskSettings):
         return ArithmeticSource(self, seed, eval_seed)
 
 
-class ArithmeticSource:
+class ArithmeticSource(Evolver):
     """Chains of additions and subtractions, `12 + 30 - 4`; answers are integers."""
 
-    pool: Sequence[Task] = ()
-    levels: Collection[int] = LEVELS
+    levels = LEVELS
 
     def __init__(self, section: Arithmetic, seed: int, eval_seed: int) -> None:
         lengths = range(1, section.max_operations + 1)
@@ -61,9 +62,13 @@ class ArithmeticSource:
             test=[task for task in held.values() if task.split == "test"],
         )
 
-    def propose(self, count: int | None, levels: Mapping[int, float] | None, seed: int) -> Proposal:
+    def propose(self, count: int | None, shares: Mapping[int, float] | None, seed: int) -> Proposal:
         """See `Source.propose`; 100 tasks where count is None."""
-        return self._draw(count or 100, levels or self._lengths, seed, "train")
+        return self._draw(count or 100, shares or self._lengths, seed, "train")
+
+    def can_evolve(self, task: Task) -> bool:
+        """See `Evolver.can_evolve`."""
+        return task.id.startswith(_ID)
 
     def evolve(
         self, tasks: Sequence[Task], *, weights: Mapping[str, float] | None, longest: int | None, seed: int
@@ -99,15 +104,15 @@ class ArithmeticSource:
         """See `Source.has_solution`: every task has one."""
         return True
 
-    def _draw(self, count: int, levels: Mapping[int, float], seed: int, split: str) -> Proposal:
-        rng, found, refused = rng_of("arithmetic", seed), dict[str, Task](), 0
+    def _draw(self, count: int, shares: Mapping[int, float], seed: int, split: str) -> Proposal:
+        rng, found, filtered = rng_of("arithmetic", seed), dict[str, Task](), 0
         while len(found) < count:
-            length = rng.choices(list(levels), weights=list(levels.values()))[0]
+            length = rng.choices(list(shares), weights=list(shares.values()))[0]
             task = arithmetic_task([rng.randint(0, 99) for _ in range(1 + length)], rng.random() < 0.5, split)
-            refused += task.id in self._held
+            filtered += task.id in self._held
             if task.id not in self._held:
                 found.setdefault(task.id, task)
-        return Proposal([found[name] for name in sorted(found)], refused)
+        return Proposal([found[name] for name in sorted(found)], filtered)
 
 
 def arithmetic_task(numbers: list[int], minus_first: bool, split: str = "train") -> Task:
@@ -118,7 +123,7 @@ def arithmetic_task(numbers: list[int], minus_first: bool, split: str = "train")
     prompt = f"Compute {text}\n"
     return Task.model_validate(
         {
-            "id": f"sum-{digest(prompt)}",
+            "id": f"{_ID}{digest(prompt)}",
             "prompt": prompt,
             "verifier": {"type": "math", "answer": str(_value(text))},
             "source": "arithmetic",

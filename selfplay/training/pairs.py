@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, model_validator
 
 from selfplay.errors import DataError
 from selfplay.records import Preference
 from selfplay.store.traces import PAIRS_FILE, read_pairs
-from selfplay.training.methods.base import Curve, TrainingMethod
+from selfplay.training.methods.base import Curve, Needs, TrainingMethod
 from selfplay.training.schedule import TrainSchedule
 from selfplay.training.trl_arguments import RESERVED_TRL_ARGS
 
@@ -32,7 +32,7 @@ class PairSchedule(TrainSchedule):
 class PairMethod(TrainingMethod):
     """Base of the methods that train on pairs of an accepted and a wrong attempt at one task."""
 
-    needs: ClassVar[Literal["rows", "pairs", "prompts"]] = "pairs"
+    needs: ClassVar[Needs] = "pairs"
     reserved_args: ClassVar[Mapping[str, str]] = {
         **{key: advice for key, advice in RESERVED_TRL_ARGS.items() if key not in OPEN_TO_PAIRS},
         "beta": "use train.beta",

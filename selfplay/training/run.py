@@ -144,7 +144,7 @@ def _to_the_end(method: TrainingMethod, schedule: TrainSchedule, run: TrainRun, 
     """The trained model. A run whose last step is in a checkpoint already is not trained for one step more."""
     if run.resume is not None and done >= schedule.steps:
         return load_trainable(run.resume, method.lora, device=train_device(run.device), bf16=False, seed=run.seed), 0.0
-    return method.run(schedule, run)
+    return method.train(schedule, run)
 
 
 def _back_off(out: Path, backoffs: int, micro: int, said: str, ranks: Ranks) -> None:

@@ -1,5 +1,9 @@
-"""What a verifier is. Write a new one as a subclass of `RegisteredVerifier`, and name it in `VERIFIERS` of `config/registry.py`."""
+"""What a verifier is. Write a new one as a subclass of `RegisteredVerifier`, and name it in `VERIFIERS` of `config/registry.py`.
 
+An attempt that is empty, was cut off or was lost to an outage never reaches a verifier (see `routing.verify`).
+"""
+
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -8,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 from selfplay.config.judging import Audit, Sandbox
 from selfplay.config.judging import Judge as JudgeSection
 from selfplay.config.registry import VERIFIERS
+from selfplay.config.sections import EngineSettings
 from selfplay.errors import ConfigError
 from selfplay.models import Backend
 from selfplay.records import Attempt, Outcome, Task, Verdict
@@ -19,13 +24,20 @@ Check = Mapping[str, Any]
 """How one task is verified: `type`, and that type's own keys."""
 PYTHON = "python"
 """The registered name of all types `python:package.module:function`."""
+COMBINERS = ("all", "any", "first")
+"""Types of checks that combine others: see `selfplay.verify.routing`."""
 
 
 class Verifier(Protocol):
     """Judges attempts at tasks whose check has its type."""
 
+    @abstractmethod
     def verify(self, checks: Sequence[Check], tasks: Sequence[Task], attempts: Sequence[Attempt]) -> list[Verdict]:
-        """One verdict per attempt, in order. A failure of ours is an `error` verdict, never an exception for one item."""
+        """One verdict per attempt, in order. A failure of ours is an `error` verdict, never an exception for one item.
+
+        `Verdict.verifier` is the type and a version, such as `math/1`; raise the version when verdicts change. `Verdict.evidence`
+        of a fail may be shown to the student that tries again, so it never holds the answer.
+        """
         ...
 
 
@@ -57,7 +69,7 @@ class VerifierOptions:
     """Model families of everything that writes attempts; a judge of one of them is refused."""
     seed: int
     """Of the judge's samples."""
-    open_backend: Callable[..., Backend]
+    open_backend: Callable[[EngineSettings], Backend]
     """Opens a judge's model from its `EngineSettings`."""
     open_executor: "Callable[[], AbstractContextManager[Executor]] | None" = None
     """Gives a sandbox that is already running; None: a new one is started."""
@@ -67,8 +79,8 @@ class VerifierOptions:
     """The section of the audit; None: the verifiers for the audit are the primary ones."""
 
 
-class Opening:
-    """What a verifier's `open` works with. All that it enters into `stack` is closed with the set of verifiers."""
+class VerifierResources:
+    """What a verifier's `open` works with. All that a verifier enters into `stack` is closed with the set of verifiers."""
 
     def __init__(self, options: VerifierOptions, stack: ExitStack) -> None:
         self.options, self.stack = options, stack
@@ -100,8 +112,13 @@ class Opening:
         return Limits(cpu_seconds=section.cpu_seconds * factor, memory_bytes=section.memory_bytes)
 
 
-class RegisteredVerifier:
-    """Base of the verifiers that a task can name: all that is known of a type stands in its class."""
+class RegisteredVerifier(Verifier):
+    """Base of the verifiers that a task can name.
+
+    Three places outside the class know the built-in types, and treat all others alike. A correction is shown `reason: evidence`
+    (`prompts.correction.evidence_of`). Two solutions are the same where their words are (`curate.solution_key`). Near misses
+    are those that the check or its `stronger` check gives (`tasks.near_misses`).
+    """
 
     keys: ClassVar[frozenset[str] | None] = frozenset()
     """Keys that a check of this type may have, beside `type`, `stronger` and `near_misses`; None: any."""
@@ -126,22 +143,27 @@ class RegisteredVerifier:
         return []
 
     @classmethod
+    def takes_cases(cls, check: Check) -> bool:
+        """Whether the audit can make the check stronger with further cases (see `strengthen.strengthened`).
+
+        Where it cannot, a second verdict comes from the task's `stronger` check, or from the second judge for `needs_judge`;
+        tasks with neither are not rechecked.
+        """
+        return False
+
+    @classmethod
     def check_options(cls, options: VerifierOptions) -> None:
         """Raises ConfigError where it could not be opened with these options. Loads and asks nothing."""
 
     @classmethod
-    def open(cls, opening: Opening) -> Verifier:
+    def open(cls, resources: VerifierResources) -> Verifier:
         """The verifier, ready to work."""
         return cls()
 
     @classmethod
-    def open_for_audit(cls, opening: Opening, primary: Verifier) -> Verifier:
+    def open_for_audit(cls, resources: VerifierResources, primary: Verifier) -> Verifier:
         """The verifier that judges a sample again; by default the primary one."""
         return primary
-
-    def verify(self, checks: Sequence[Check], tasks: Sequence[Task], attempts: Sequence[Attempt]) -> list[Verdict]:
-        """See `Verifier.verify`."""
-        raise NotImplementedError
 
 
 def registered_name(kind: str) -> str:
@@ -162,10 +184,6 @@ def known_types() -> list[str]:
     """The types that a check may have, as a message shows them."""
     names = [name for name in VERIFIERS.places if name != PYTHON]
     return [*names, *COMBINERS, f"{PYTHON}:package.module:function"]
-
-
-COMBINERS = ("all", "any", "first")
-"""Types of checks that combine others: see `selfplay.verify.routing`."""
 
 
 def shown(value: Any) -> str:

@@ -14,7 +14,7 @@ from selfplay.errors import DataError
 from selfplay.prompts.correction import of_source
 from selfplay.records import SYNTHESIZED_SOURCE, Attempt, Outcome, Task, Verdict, digest
 from selfplay.sandbox import CheckTests, Executor, IOTests, Job, Limits, Result, Status, StdioTests
-from selfplay.verify.base import Check, Opening, RegisteredVerifier, Verifier
+from selfplay.verify.base import Check, RegisteredVerifier, Verifier, VerifierResources
 from selfplay.verify.program_answers import Answers, Ask, answers
 
 NAME = "code_tests/1"
@@ -48,15 +48,20 @@ class CodeTests(RegisteredVerifier):
         return rows_fault("cases", check["hidden_cases"], "hidden_cases") if "hidden_cases" in check else ""
 
     @classmethod
-    def open(cls, opening: Opening) -> Self:
-        """In the sandbox of the set. Raises SandboxUnavailable below the configured tier."""
-        return cls(opening.executor(), opening.limits())
+    def takes_cases(cls, check: Check) -> bool:
+        """Where it calls an entry point."""
+        return "entry_point" in check
 
     @classmethod
-    def open_for_audit(cls, opening: Opening, primary: Verifier) -> Self:
+    def open(cls, resources: VerifierResources) -> Self:
+        """In the sandbox of the set. Raises SandboxUnavailable below the configured tier."""
+        return cls(resources.executor(), resources.limits())
+
+    @classmethod
+    def open_for_audit(cls, resources: VerifierResources, primary: Verifier) -> Self:
         """In the same sandbox, with `audit.deadline_factor` times the CPU seconds."""
-        factor = opening.deadline_factor
-        return cls(opening.executor(), opening.limits(factor), factor)
+        factor = resources.deadline_factor
+        return cls(resources.executor(), resources.limits(factor), factor)
 
     def __init__(self, executor: Executor, limits: Limits, factor: float = 1.0) -> None:
         """`limits`: of tasks that state none; `factor`: what a task's own CPU seconds are multiplied by."""

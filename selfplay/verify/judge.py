@@ -23,7 +23,15 @@ from selfplay.models.structured import Answer, ask
 from selfplay.prompts.quoting import quote
 from selfplay.records import Attempt, Message, Outcome, Request, Sampling, Task, Verdict
 from selfplay.seeds import seed_of
-from selfplay.verify.base import Check, Opening, RegisteredVerifier, Verifier, VerifierOptions, number_fault, shown
+from selfplay.verify.base import (
+    Check,
+    RegisteredVerifier,
+    Verifier,
+    VerifierOptions,
+    VerifierResources,
+    number_fault,
+    shown,
+)
 
 __all__ = ["SYSTEM", "messages", "quote"]
 
@@ -122,25 +130,25 @@ class Judge(RegisteredVerifier):
                 require_unrelated_judge(section.backend.name, section.backend.model_family, options.student_family)
 
     @classmethod
-    def open(cls, opening: Opening) -> Self:
+    def open(cls, resources: VerifierResources) -> Self:
         """With the model of the section `judge`."""
-        assert opening.options.judge is not None  # see check_options
-        return cls._of(opening.options.judge, opening)
+        assert resources.options.judge is not None  # see check_options
+        return cls._of(resources.options.judge, resources)
 
     @classmethod
-    def open_for_audit(cls, opening: Opening, primary: Verifier) -> Verifier:
+    def open_for_audit(cls, resources: VerifierResources, primary: Verifier) -> Verifier:
         """With the model of `audit.judge`; the primary judge where there is none."""
-        audit = opening.options.audit
-        return primary if audit is None or audit.judge is None else cls._of(audit.judge, opening)
+        audit = resources.options.audit
+        return primary if audit is None or audit.judge is None else cls._of(audit.judge, resources)
 
     @classmethod
-    def _of(cls, section: JudgeSection, opening: Opening) -> Self:
+    def _of(cls, section: JudgeSection, resources: VerifierResources) -> Self:
         usual = 0.7 if section.samples > 1 else 0.0
         return cls(
-            opening.stack.enter_context(opening.options.open_backend(section.backend)),
+            resources.stack.enter_context(resources.options.open_backend(section.backend)),
             section.rubric,
             model_family=section.backend.model_family,
-            student_family=opening.options.student_family,
+            student_family=resources.options.student_family,
             samples=section.samples,
             threshold=section.threshold,
             agreement=section.agreement,
@@ -150,7 +158,7 @@ class Judge(RegisteredVerifier):
                 max_new_tokens=section.max_new_tokens,
             ),
             max_chars=section.max_chars,
-            seed=opening.options.seed,
+            seed=resources.options.seed,
         )
 
     def __init__(

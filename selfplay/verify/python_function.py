@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from selfplay.errors import ConfigError, OutageError
 from selfplay.records import Attempt, Outcome, Task, Verdict
-from selfplay.verify.base import PYTHON, Check, Opening, RegisteredVerifier, Verifier
+from selfplay.verify.base import PYTHON, Check, RegisteredVerifier, Verifier, VerifierResources
 from selfplay.verify.child_process import ChildProcess, Ended, Late
 from selfplay.verify.routing import leaves
 
@@ -48,9 +48,9 @@ class PythonFunction(RegisteredVerifier):
     """The function's own; whatever else stands in a check is for it to read."""
 
     @classmethod
-    def open(cls, opening: Opening) -> Verifier:
+    def open(cls, resources: VerifierResources) -> Verifier:
         """The process that the run keeps for functions, or a new one."""
-        return opening.stack.enter_context((opening.options.open_functions or cls)())
+        return resources.stack.enter_context((resources.options.open_functions or cls)())
 
     def __init__(
         self,

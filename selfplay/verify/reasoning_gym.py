@@ -17,7 +17,7 @@ from selfplay.sandbox import Limits, Status, codec, judge, probe
 from selfplay.sandbox.isolation_plan import IsolationPlan
 from selfplay.sandbox.zygote import Refused, Zygote, ZygoteDied
 from selfplay.tasks.reasoning_gym import WORKER, places
-from selfplay.verify.base import Check, Opening, RegisteredVerifier, number_fault, shown
+from selfplay.verify.base import Check, RegisteredVerifier, VerifierResources, number_fault, shown
 
 NAME = "reasoning_gym/2"
 MAX_CHARS = 20_000
@@ -67,9 +67,9 @@ class Gym(RegisteredVerifier):
         return number_fault(check, "threshold", 0.0, 1.0, above=True)
 
     @classmethod
-    def open(cls, opening: Opening) -> "Gym":
+    def open(cls, resources: VerifierResources) -> "Gym":
         """With a zygote of its own, which starts on the first answer."""
-        return opening.stack.enter_context(cls(opening.options.sandbox.require_tier))
+        return resources.stack.enter_context(cls(resources.options.sandbox.require_tier))
 
     def __init__(self, require_tier: int | Literal["best"] = 2, limits: Limits = LIMITS, at_most: int = 3) -> None:
         self._require, self._limits, self._at_most = require_tier, limits, at_most

@@ -89,7 +89,7 @@ def strengthened(check: Mapping[str, Any], cases: Sequence[Case]) -> dict[str, A
     """The check and the further cases, both of which must pass."""
     rough = FLOAT_ATOL if any(_has_float(value) for _, value in cases) else 0.0
     more = {
-        "type": "code_tests",
+        "type": check["type"],
         "entry_point": check["entry_point"],
         "cases": [[list(args), value] for args, value in cases],
         "atol": max(rough, float(check.get("atol", 0.0))),

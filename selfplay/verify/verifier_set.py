@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from selfplay.config.registry import VERIFIERS
-from selfplay.verify.base import Opening, Verifier, VerifierOptions, registered_name, verifier_class
+from selfplay.verify.base import Verifier, VerifierOptions, VerifierResources, registered_name, verifier_class
 
 if TYPE_CHECKING:
     from selfplay.sandbox import Executor, Limits
@@ -37,14 +37,14 @@ def open_verifiers(kinds: Set[str], options: VerifierOptions) -> Iterator[Verifi
     primary: dict[str, Verifier] = {}
     audit: dict[str, Verifier] = {}
     with ExitStack() as stack:
-        opening = Opening(options, stack)
+        resources = VerifierResources(options, stack)
         for name in VERIFIERS.places:
             part = verifier_class(name)
             if name in named or not (part.needs_sandbox or part.needs_judge):
-                primary[name] = part.open(opening)
-                audit[name] = part.open_for_audit(opening, primary[name])
-        limits = opening.limits(opening.deadline_factor) if opening.started else None
-        yield VerifierSet(primary, audit, opening.started, limits)
+                primary[name] = part.open(resources)
+                audit[name] = part.open_for_audit(resources, primary[name])
+        limits = resources.limits(resources.deadline_factor) if resources.started else None
+        yield VerifierSet(primary, audit, resources.started, limits)
 
 
 def check_verifiers(kinds: Set[str], options: VerifierOptions) -> None:

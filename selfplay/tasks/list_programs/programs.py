@@ -38,6 +38,8 @@ CASES = 8
 ANCHOR_LENGTHS = {1: 0.125, 2: 0.375, 3: 0.5}
 """Share of the anchor's tasks by operation count."""
 HELD_OUT_LENGTHS = (2, 3, 4, 5, 6)
+ID = "list-"
+"""Begins the ids of the tasks that this source makes."""
 MAX_LENGTH = 10
 """Longest chain that can be asked for; the check for shortened programs is exponential in it."""
 USUAL_SHARE = 0.75
@@ -73,7 +75,7 @@ def make_task(chain: Chain, split: Split = "train") -> Task | None:
     names = [step.operation for step in chain]
     frequency = "rare" if RARE.intersection(names) else "common"
     return Task(
-        id=f"list-{digest(prompt)}",
+        id=f"{ID}{digest(prompt)}",
         prompt=prompt,
         check={"type": "code_tests", "entry_point": "f", "cases": [[[xs], out] for xs, out in cases]},
         source="listprograms",

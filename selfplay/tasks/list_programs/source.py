@@ -1,6 +1,6 @@
 """List programs as a source: its settings, its held-out parts, and the draws of a round."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -9,7 +9,7 @@ from pydantic import Field
 from selfplay.config.sections import Count, TaskSettings
 from selfplay.records import Task
 from selfplay.seeds import seed_of
-from selfplay.tasks.base import Evolved, FaultOf, Fixed, Proposal
+from selfplay.tasks.base import Evolved, Evolver, FaultOf, Fixed, Proposal, WeightedSource
 from selfplay.tasks.list_programs import programs
 from selfplay.tasks.list_programs.correcting import corrections, wrong_of
 from selfplay.tasks.list_programs.evolving import Drawing, evolve
@@ -42,11 +42,10 @@ class ListPrograms(TaskSettings):
         return ListProgramsSource(self, seed, eval_seed)
 
 
-class ListProgramsSource:
+class ListProgramsSource(Evolver, WeightedSource):
     """List programs: see `selfplay.tasks.list_programs`."""
 
-    pool: Sequence[Task] = ()
-    levels: Collection[int] = range(1, programs.MAX_LENGTH + 1)
+    levels = range(1, programs.MAX_LENGTH + 1)
 
     def __init__(self, section: ListPrograms, seed: int, eval_seed: int) -> None:
         held_out = programs.held_out(eval_seed, section.per_length)
@@ -65,18 +64,22 @@ class ListProgramsSource:
             human_text=human,
         )
 
-    def propose(self, count: int | None, levels: Mapping[int, float] | None, seed: int) -> Proposal:
-        """See `Source.propose`; held-out operation sequences are refused and counted; 400 tasks where count is None."""
-        return self.propose_weighted(count or 400, levels, seed, None)
+    def propose(self, count: int | None, shares: Mapping[int, float] | None, seed: int) -> Proposal:
+        """See `Source.propose`; held-out operation sequences are filtered out and counted; 400 tasks where count is None."""
+        return self.propose_weighted(count or 400, shares, seed, None)
 
     def propose_weighted(
-        self, count: int, levels: Mapping[int, float] | None, seed: int, weights: Mapping[str, float] | None
+        self, count: int, shares: Mapping[int, float] | None, seed: int, weights: Mapping[str, float] | None
     ) -> Proposal:
         """See `WeightedSource.propose_weighted`: by the weights of the operations."""
-        shares = levels or dict.fromkeys(programs.HELD_OUT_LENGTHS, 1.0)
-        tasks, refused = programs.propose(seed, count, shares, self._sequences, weights)
+        shares = shares or dict.fromkeys(programs.HELD_OUT_LENGTHS, 1.0)
+        tasks, filtered = programs.propose(seed, count, shares, self._sequences, weights)
         kept = [task for task in tasks if task.id not in self._singles]
-        return Proposal(kept, refused + len(tasks) - len(kept))
+        return Proposal(kept, filtered + len(tasks) - len(kept))
+
+    def can_evolve(self, task: Task) -> bool:
+        """See `Evolver.can_evolve`."""
+        return task.id.startswith(programs.ID)
 
     def evolve(
         self, tasks: Sequence[Task], *, weights: Mapping[str, float] | None, longest: int | None, seed: int

@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
 Curve = Sequence[Mapping[str, Any]]
 """One mapping of figures (`train/loss`, ...) for each optimizer step."""
-Rollouts = Callable[[Sequence[Request], int, Sampling, int], list[list[Completion]]]
-"""(requests, n, sampling, seed) -> n completions of each request, with prompt and completion ids, as `Backend.complete` gives
-them, drawn from the model that is in training."""
+Needs = Literal["rows", "pairs", "prompts"]
+"""The data of a method: accepted attempts; pairs of a right and a wrong attempt; or prompts, whose completions are sampled and
+verified during training."""
+Rollouts = Callable[[Path, Sequence[Request], int, Sampling, int], list[list[Completion]]]
+"""(model folder, requests, n, sampling, seed) -> n completions of each request, as `Backend.complete` gives them, sampled by the
+student's engine from these weights: `TrainRun.start`, or a folder that the method saved. Each rank samples for itself."""
 Verify = Callable[[Sequence[Task], Sequence[Attempt]], list[Judged]]
-"""(task of each attempt, attempts) -> verdicts and outcome of each attempt. An outage is `error`, and never a wrong answer."""
+"""(task of each attempt, attempts) -> verdicts and outcome of each attempt, as the phase verify judges them (`verify.check`
+included). An outage is `error`, and never a wrong answer."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,9 @@ class TrainRun:
     stop: Callable[[], bool] = lambda: False
     """Asked after each step; once True on any rank, a checkpoint is written within three steps and Interrupted is raised."""
     rollouts: Rollouts | None = None
-    """Samples from the model in training. None for methods that train on what the round has sampled already."""
+    """Samples during training. None unless the method's `needs` is `prompts`."""
     verify: Verify | None = None
-    """Judges roll-outs as the phase verify does. None for the same methods."""
+    """Judges these samples. None unless the method's `needs` is `prompts`."""
     micro_batch_size: int = 1
     """Examples of one forward pass on one rank. `selfplay.training.run.train` sets it."""
     resume: Path | None = None
@@ -60,12 +64,11 @@ class TrainingMethod(Train):
     """Base of the settings of a training method.
 
     A method reads its data from the round's folder, fixes their order before a model is loaded (`schedule`), and trains
-    (`run`). Types of data and schedule are the method's own, so they are `Any` here.
+    (`train`). Types of data and schedule are the method's own, so they are `Any` here.
     """
 
-    needs: ClassVar[Literal["rows", "pairs", "prompts"]]
-    """The data: accepted attempts, pairs of a right and a wrong attempt, or prompts whose completions are sampled and verified
-    in training (then `TrainRun.rollouts` and `TrainRun.verify` are given)."""
+    needs: ClassVar[Needs]
+    """The data. With `prompts`, `TrainRun.rollouts` and `TrainRun.verify` are given."""
     trl_config: ClassVar[str]
     """TRL's config class, whose arguments may stand in `args`, such as `SFTConfig`."""
     reserved_args: ClassVar[Mapping[str, str]] = RESERVED_TRL_ARGS
@@ -89,8 +92,11 @@ class TrainingMethod(Train):
         """The examples that take part and their order. Raises DataError where none is left."""
 
     @abstractmethod
-    def run(self, schedule: Any, run: TrainRun) -> tuple[Any, float]:
-        """Trains to the last step. Returns the model, still in memory, and the seconds inside TRL's `train`."""
+    def train(self, schedule: Any, run: TrainRun) -> tuple[Any, float]:
+        """Trains to the last step of the schedule, with checkpoints and the curve in `run.out`.
+
+        Returns the model, still in memory, and the seconds inside TRL's `train`.
+        """
 
     def figures(self, schedule: Any, curve: Curve) -> dict[str, float]:
         """Figures of a finished training beyond those of every method; they get the prefix `train/`."""
@@ -101,7 +107,10 @@ class TrainingMethod(Train):
         return {}
 
     def faults(self, config: "Config") -> Iterator[str]:
-        """A scripted student learns from rows alone."""
+        """What of the configuration the method cannot work with: `key is value, problem; remedy`.
+
+        By default a scripted student, unless the method trains on rows.
+        """
         if self.needs != "rows" and config.student.kind == "scripted":
             yield f"train.method is {self.method}, but a scripted student has no weights; use sft"
 

@@ -33,8 +33,8 @@ class Dpo(PairMethod):
             tokens=sum(lengths[pair] for step in order for pair in step),
         )
 
-    def run(self, schedule: PairSchedule, run: TrainRun) -> tuple[Any, float]:
-        """See `TrainingMethod.run`."""
+    def train(self, schedule: PairSchedule, run: TrainRun) -> tuple[Any, float]:
+        """See `TrainingMethod.train`."""
         from selfplay.training.trl.dpo_trainer import train
 
         return train(self, schedule, run)

@@ -55,8 +55,8 @@ class Kto(PairMethod):
             kl_completions=tuple(_kl_completions(step, [pairs[n // 2].prompt_ids for n in step]) for step in order),
         )
 
-    def run(self, schedule: KTOSchedule, run: TrainRun) -> tuple[Any, float]:
-        """See `TrainingMethod.run`."""
+    def train(self, schedule: KTOSchedule, run: TrainRun) -> tuple[Any, float]:
+        """See `TrainingMethod.train`."""
         from selfplay.training.trl.kto_trainer import train
 
         return train(self, schedule, run)

@@ -10,7 +10,7 @@ from pydantic import Field
 from selfplay.errors import DataError
 from selfplay.records import Row
 from selfplay.store.traces import ROWS_FILE, read_rows
-from selfplay.training.methods.base import TrainingMethod, TrainRun
+from selfplay.training.methods.base import Needs, TrainingMethod, TrainRun
 from selfplay.training.schedule import TrainSchedule, order_in_steps
 from selfplay.training.trl_arguments import argument_names
 
@@ -35,7 +35,7 @@ class Sft(TrainingMethod):
     packing: bool = False
     """True: the rows of one forward pass are joined into one sequence without padding, kept apart by their positions."""
 
-    needs: ClassVar[Literal["rows", "pairs", "prompts"]] = "rows"
+    needs: ClassVar[Needs] = "rows"
     trl_config: ClassVar[str] = "SFTConfig"
 
     def read(self, folder: Path) -> list[Row]:
@@ -79,8 +79,8 @@ class Sft(TrainingMethod):
             labels=tuple(sum(labels[r] for r in step) for step in order),
         )
 
-    def run(self, schedule: RowSchedule, run: TrainRun) -> tuple[Any, float]:
-        """See `TrainingMethod.run`."""
+    def train(self, schedule: RowSchedule, run: TrainRun) -> tuple[Any, float]:
+        """See `TrainingMethod.train`."""
         from selfplay.training.trl.sft_trainer import train
 
         return train(self, schedule, run)
