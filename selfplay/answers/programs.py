@@ -29,7 +29,8 @@ _Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda
 
 def parsed(text: str) -> ast.Module | None:
     """The syntax tree of a short text; None where it is long or no Python."""
-    return _read(ast.parse, text, MAX_PARSED_CHARS, None)
+    tree: ast.Module | None = _read(ast.parse, text, MAX_PARSED_CHARS, None)
+    return tree
 
 
 def literal(text: str) -> tuple[Any] | None:
