@@ -145,12 +145,6 @@ def scrub(
     return Scrubbed("".join([*pieces, text[end:]]), None, counts)
 
 
-def values(text: str) -> Iterator[tuple[str, str]]:
-    """(class, value in one spelling) of every identifier; for comparison only, never to be shown or written."""
-    for span, rule in _in_text(text):
-        yield rule, re.sub(r"[\s().-]", "", text[slice(*span)]).casefold()
-
-
 class _Spelling(dict[int, str]):
     """Characters that stand for one of ASCII in an identifier: full-width forms, digits of other scripts, hyphens, spaces."""
 

@@ -15,7 +15,6 @@ from selfplay.sandbox.zygote import TAIL_BYTES, End
 ERROR_CHARS = 1000
 OVERRIDING = (Status.OUTPUT_LIMIT, Status.PROTOCOL_VIOLATION)
 """What a program is told even when one of its answers was wrong before."""
-Case = tuple[codec.Raw, codec.Raw]
 
 
 class Verdict(NamedTuple):

@@ -33,8 +33,6 @@ IMPORT_SECONDS = 1800.0
 """An import that takes longer is a fault of the set-up; it may load models."""
 WORKER = "selfplay.verify.python_worker"
 
-Function = Callable[[Task, str], Any]
-
 
 class PythonFunction(RegisteredVerifier):
     """Verifier of `python:...` checks. Close it, or use it as a context manager: it holds a process once it was asked.
