@@ -87,15 +87,15 @@ def _one(item: dict[str, Any], tree: type[BaseModel], marks: Mapping[tuple[str, 
     if kind == "missing":
         return Fault(where, key, "is missing", "add it")
     if kind in ("union_tag_invalid", "union_tag_not_found", "literal_error"):
-        words = context.get("expected_tags") or context.get("expected", "")
-        word = context.get("discriminator", "").strip("'")
-        inner = f"{key}.{word}" if word else key
+        expected = context.get("expected_tags") or context.get("expected", "")
+        tag_key = context.get("discriminator", "").strip("'")
+        inner = f"{key}.{tag_key}" if tag_key else key
         value = context.get("tag") if "tag" in context else given
         return Fault(
             where,
             inner,
             "is missing" if kind == "union_tag_not_found" else f"is {value}, which is not a known value",
-            f"use one of: {words or _tags(place, tree)}",
+            f"use one of: {expected or _tags(place, tree)}",
         )
     wrong = item["msg"][:1].lower() + item["msg"][1:]
     wrong = (
@@ -141,14 +141,14 @@ def _parts_with(place: tuple[str, ...], tree: type[BaseModel]) -> str:
     _, sections = _walk(tuple(above[1:]), tree)
     fields = [section.model_fields[block] for section in sections if block in section.model_fields]
     parts = [mark for field in fields for mark in field.metadata if isinstance(mark, PartOf)]
-    words = [w for part in parts for w in part.words if key in part.registry.settings(w).model_fields]
-    return " and ".join(dict.fromkeys(words))
+    names = [n for part in parts for n in part.names if key in part.registry.settings(n).model_fields]
+    return " and ".join(dict.fromkeys(names))
 
 
 def _sections(field: FieldInfo) -> list[type[BaseModel]]:
     """The section classes that a field may contain."""
     parts = [mark for mark in field.metadata if isinstance(mark, PartOf)]
-    return [part.registry.settings(word) for part in parts for word in part.words] or _models(field.annotation)
+    return [part.registry.settings(name) for part in parts for name in part.names] or _models(field.annotation)
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
@@ -163,14 +163,14 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 def _tags(place: tuple[str, ...], tree: type[BaseModel]) -> str:
     """The values that the discriminating key of the section at `place` may have."""
     _, sections = _walk((*place, ""), tree)
-    words = [
+    tags = [
         w
         for s in sections
         for name in ("source", "kind")
         if name in s.model_fields
         for w in typing.get_args(s.model_fields[name].annotation)
     ]
-    return ", ".join(repr(word) for word in words)
+    return ", ".join(repr(tag) for tag in tags)
 
 
 RENAMED: Final[Mapping[str, str]] = {

@@ -1,4 +1,4 @@
-"""Floor 0: the sections `sandbox`, `judge` and `audit`: what attempts are verified with."""
+"""The sections `sandbox`, `judge` and `audit`, which configure how attempts are verified."""
 
 from typing import Literal
 

@@ -36,8 +36,8 @@ def definitions() -> dict[str, Definition]:
 
 
 @lru_cache
-def _defined(words: tuple[str, ...]) -> Mapping[str, Definition]:
-    return {key: found for word in words for key, found in METRICS.part(word).definitions.items()}
+def _defined(names: tuple[str, ...]) -> Mapping[str, Definition]:
+    return {key: found for name in names for key, found in METRICS.part(name).definitions.items()}
 
 
 def definition(key: str) -> Definition | None:
@@ -60,8 +60,8 @@ def title(key: str) -> str:
     if own:
         return own.title
     name = key.partition("/")[2] or key
-    words = name.replace("pass_at_", "pass@").replace("_at_", " at ").replace("_", " ")
-    return words[:1].upper() + words[1:] if not words.startswith("pass@") else words
+    text = name.replace("pass_at_", "pass@").replace("_at_", " at ").replace("_", " ")
+    return text[:1].upper() + text[1:] if not text.startswith("pass@") else text
 
 
 class ScoredRound(Protocol):

@@ -27,19 +27,19 @@ class Registry:
     default: str | None = None
     """The part that is used if the key is left out; None: the key is required."""
 
-    def part(self, word: str) -> Any:
+    def part(self, name: str) -> Any:
         """The class of a part. Raises KeyError if there is no such part."""
-        module, _, name = self.places[word].partition(":")
-        return getattr(import_module(module), name)
+        module, _, attribute = self.places[name].partition(":")
+        return getattr(import_module(module), attribute)
 
-    def settings(self, word: str) -> type[BaseModel]:
+    def settings(self, name: str) -> type[BaseModel]:
         """The class of a part's settings; not for VERIFIERS and METRICS, whose classes are the parts themselves."""
-        found: type[BaseModel] = self.part(word)
-        return found
+        settings: type[BaseModel] = self.part(name)
+        return settings
 
-    def default_settings(self, word: str) -> Any:
+    def default_settings(self, name: str) -> Any:
         """A part's settings with all defaults."""
-        return self.settings(word)(**{self.key: word})
+        return self.settings(name)(**{self.key: name})
 
 
 TASK_SOURCES = Registry(
@@ -130,7 +130,7 @@ class PartOf:
     """
 
     def __init__(self, registry: Registry, but: tuple[str, ...] = ()) -> None:
-        self.registry, self.words = registry, tuple(word for word in registry.places if word not in but)
+        self.registry, self.names = registry, tuple(name for name in registry.places if name not in but)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         dump = core_schema.plain_serializer_function_ser_schema(_dumped, info_arg=True)
@@ -143,20 +143,20 @@ class PartOf:
         if not isinstance(given, Mapping):
             raise PydanticKnownError("dict_type")
         key = self.registry.key
-        word = given.get(key, self.registry.default)
-        if word is None:
+        name = given.get(key, self.registry.default)
+        if name is None:
             raise PydanticKnownError("union_tag_not_found", {"discriminator": f"'{key}'"})
-        if word not in self.words:
-            known = ", ".join(map(repr, self.words))
+        if name not in self.names:
+            known = ", ".join(map(repr, self.names))
             raise PydanticKnownError(
-                "union_tag_invalid", {"discriminator": f"'{key}'", "tag": str(word), "expected_tags": known}
+                "union_tag_invalid", {"discriminator": f"'{key}'", "tag": str(name), "expected_tags": known}
             )
-        settings = self.registry.settings(word)
+        settings = self.registry.settings(name)
         try:
-            return settings.model_validate({key: word, **given})
+            return settings.model_validate({key: name, **given})
         except ValidationError as error:
             raise ValidationError.from_exception_data(
-                settings.__name__, [_below(word, dict(item)) for item in error.errors()]
+                settings.__name__, [_below(name, dict(item)) for item in error.errors()]
             ) from None
 
 
@@ -164,6 +164,6 @@ def _dumped(value: BaseModel, info: core_schema.SerializationInfo) -> Any:
     return value.model_dump(mode=info.mode)
 
 
-def _below(word: str, item: dict[str, Any]) -> InitErrorDetails:
+def _below(name: str, item: dict[str, Any]) -> InitErrorDetails:
     """An error with the part's name at the start of its location, as pydantic does for the tag of a union."""
-    return InitErrorDetails(type=item["type"], loc=(word, *item["loc"]), input=item["input"], ctx=item.get("ctx") or {})
+    return InitErrorDetails(type=item["type"], loc=(name, *item["loc"]), input=item["input"], ctx=item.get("ctx") or {})

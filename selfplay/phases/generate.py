@@ -22,8 +22,8 @@ def generate(ctx: RoundContext) -> None:
 
     def work(backend: Backend, chunk: Chunk) -> list[Attempt]:
         with ctx.progress.timed("generate"):
-            asked = [(Request.of(ctx.tasks[name]), counts[name]) for name in chunk.members]
-            completions = _sampled(backend, asked, sampling, chunk.seed)
+            requests = [(Request.of(ctx.tasks[name]), counts[name]) for name in chunk.members]
+            completions = _sampled(backend, requests, sampling, chunk.seed)
         failed = [c for row in completions for c in row if c.finish_reason == "error"]
         example = failed[0].error or "?" if failed else ""
         refuse_outage(
@@ -62,12 +62,12 @@ def samples_of(ctx: RoundContext) -> dict[str, int]:
 
 
 def _sampled(
-    backend: Backend, asked: Sequence[tuple[Request, int]], sampling: Sampling, seed: int
+    backend: Backend, requests: Sequence[tuple[Request, int]], sampling: Sampling, seed: int
 ) -> list[list[Completion]]:
     """Completions for each request, in the numbers given; requests with equal numbers are sampled in one batch."""
     completions: dict[str, list[Completion]] = {}
-    for n in sorted({count for _, count in asked}):
-        group = [request for request, count in asked if count == n]
+    for n in sorted({count for _, count in requests}):
+        group = [request for request, count in requests if count == n]
         rows = complete_all(backend, group, n, sampling, seed_of(seed, n))
         completions |= {request.task_id: row for request, row in zip(group, rows, strict=True)}
-    return [completions[request.task_id] for request, _ in asked]
+    return [completions[request.task_id] for request, _ in requests]

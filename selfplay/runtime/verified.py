@@ -73,7 +73,7 @@ def row_of(attempt: Attempt, judged: Judged) -> Json:
 class Corrected:
     """A correction: its request, the new attempt, and the verdicts on it."""
 
-    asked: Request
+    request: Request
     attempt: Attempt
     judged: Judged
 

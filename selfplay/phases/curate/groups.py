@@ -18,7 +18,7 @@ class Group(NamedTuple):
     """The task of each attempt."""
     attempts: list[Attempt]
     judged: list[Judged]
-    asked: Mapping[str, Request] = {}
+    requests: Mapping[str, Request] = {}
     """Attempt id -> its request, for attempts with another prompt than their task's own (corrections)."""
 
 
@@ -28,10 +28,10 @@ def groups_of(ctx: RoundContext) -> Iterator[Group]:
     attempts = ctx.finished("generate").iter_records(Attempt)
     verified = ctx.finished("verify").iter_records(VerifiedAttempt)
     for first, judged_first, more in zip(attempts, verified, corrected, strict=False):
-        made = [*first, *(one.attempt for one in more)]
+        attempts_of_chunk = [*first, *(one.attempt for one in more)]
         judged = [*(Judged(one.verdicts, one.outcome) for one in judged_first), *(one.judged for one in more)]
-        asked = {one.attempt.id: one.asked for one in more}
-        yield Group([ctx.tasks[a.task_id] for a in made], made, judged, asked)
+        requests = {one.attempt.id: one.request for one in more}
+        yield Group([ctx.tasks[a.task_id] for a in attempts_of_chunk], attempts_of_chunk, judged, requests)
 
 
 class Encoding:
@@ -44,10 +44,10 @@ class Encoding:
         """The attempt with token ids; if it has none, they are encoded from its prompt and its text."""
         if attempt.completion_ids is not None and attempt.prompt_ids is not None:
             return attempt
-        asked = group.asked.get(attempt.id) or Request.of(task)
+        request = group.requests.get(attempt.id) or Request.of(task)
         self._encoder = encoder = self._encoder or self._open()
         ids = {
-            "prompt_ids": tuple(encoder.prompt(asked)),
+            "prompt_ids": tuple(encoder.prompt(request)),
             "completion_ids": tuple(encoder.completion(attempt.text)),
         }
         return attempt.model_copy(update={**ids, "retokenised": True})

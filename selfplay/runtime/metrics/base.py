@@ -59,9 +59,9 @@ class RoundView:
         known = [row for row in rows if row["outcome"] != Outcome.ERROR.value]
         return known, len(rows) - len(known)
 
-    def too_many(self, errors: int, asked: int) -> bool:
+    def too_many(self, errors: int, total: int) -> bool:
         """Whether the share of errors is above `verify.max_error_share`, so that no metric is computed."""
-        return errors > self.config.verify.max_error_share * asked
+        return errors > self.config.verify.max_error_share * total
 
     def traces(self, *columns: str) -> list[Json]:
         """The round's traces, of which only these columns are read; none in round 0."""
