@@ -208,4 +208,4 @@ def test_the_page_holds_its_charts_and_escapes_what_it_shows(
         pytest.skip("needs chromium to open the page, and none is on PATH; install it")
     command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", (tmp_path / "page.html").as_uri()]
     seen = subprocess.run([*command], capture_output=True, timeout=60, check=True, text=True, errors="replace").stdout
-    assert seen.count("<polyline") + seen.count("<path") >= 7 and "photocopy picture" in seen
+    assert seen.count("<polyline") + seen.count("<path") >= 7 and "Tokens by rank, round by round" in seen

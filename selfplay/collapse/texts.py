@@ -376,7 +376,7 @@ def _js_bits(known: Hashes, before: Floats, met: Hashes, after: Floats, alpha: f
 
 
 def rank_octaves(texts: Sequence[str], budget: Budget, units: Units = "words", seed: int = 0) -> list[float]:
-    """Share of an equal draw's tokens by how common the token is: ranks 1, 2-3, 4-7, 8-15, ... The photocopy picture.
+    """Share of an equal draw's tokens by how common the token is: ranks 1, 2-3, 4-7, 8-15, ...
 
     As a student copies itself, mass moves from the last octaves (the tail) to the middle ones. Empty where the round is
     too small for the budget.
