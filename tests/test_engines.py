@@ -134,3 +134,8 @@ def test_recording_that_is_missing_or_lacks_a_model_is_refused_by_name(tmp_path:
     with pytest.raises(DataError, match=r"none\.jsonl:1: has no 6b_verification, only 6b_finetuning, question"):
         engine.check(tmp_path)
     assert engine.files(tmp_path) == {"none.jsonl": tmp_path / "none.jsonl"}
+
+
+def test_engine_of_the_student_is_refused_where_there_is_no_student(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"opened for a teacher or judge.*name another engine"):
+        StudentEngine(kind="student").open(Opening(tmp_path, tmp_path / "replies.db"))

@@ -90,7 +90,7 @@ def decide(
         "collapse_alarm/level": alarm_level,
         "collapse_alarm/n_active": alarm["n_active"],
         "collapse_alarm/first_metric": alarm["first_metric"],
-        **half_life([*commits], row, parent),
+        **half_life(commits, row, parent),
     }
     if section.action == "observe" or alarm_level < 2:
         plateau = _plateau(section, number, row, commits)
@@ -130,7 +130,7 @@ def half_life(commits: Sequence[Commit], row: Mapping[str, Any], parent: int | N
 
     `collapse_diversity/half_life_rounds` is left out if its interval is not finite, which means that no loss is shown.
     """
-    rows = [commit.metrics for commit in chain(list(commits), parent)] + [row]
+    rows = [commit.metrics for commit in chain(commits, parent)] + [row]
     values = [float(r[VARIETY]) for r in rows if isinstance(r.get(VARIETY), int | float)]
     if len(values) < MIN_ROUNDS or min(values) <= 0:
         return {}

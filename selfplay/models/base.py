@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol, Self, cast
 
 from selfplay.config.sections import StudentSettings
+from selfplay.errors import ConfigError
 from selfplay.records import Completion, Request, Row, Sampling
 
 
@@ -109,3 +110,12 @@ class Opening:
     """CPU threads; None: torch's own choice."""
     student: Weights | None = None
     """The student's weights where it is the one that samples; None for a teacher or judge."""
+
+    @property
+    def weights(self) -> Weights:
+        """`student`, for an engine that opens nothing else. Raises ConfigError where there is none."""
+        if self.student is None:
+            raise ConfigError(
+                "student: this engine samples the student, and was opened for a teacher or judge, which is None; name another engine there"
+            )
+        return self.student

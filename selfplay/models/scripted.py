@@ -64,8 +64,7 @@ class ScriptedStudent(StudentSettings):
 
         Asked to correct, it does so with the same skill, and otherwise repeats what it said before.
         """
-        assert opening.student is not None
-        skill = read_scripted(opening.student.folder)
+        skill = read_scripted(opening.weights.folder)
         return Scripted(_arithmetic(skill), identity=f"scripted-{skill}")
 
     def encoder(self, folder: Path) -> Encoder:

@@ -30,8 +30,7 @@ class StudentEngine(EngineSettings):
 
     def open(self, opening: Opening) -> Backend:
         """Opens the weights as the student's settings say."""
-        assert opening.student is not None
-        backend: Backend = opening.student.settings.open(opening)
+        backend: Backend = opening.weights.settings.open(opening)
         return backend
 
 

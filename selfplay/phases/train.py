@@ -8,7 +8,6 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,21 +97,23 @@ def _train_model(ctx: RoundContext, method: TrainingMethod, data: Sequence[Any],
         progress.total(steps, step - 1)  # a resumed training begins at any step, and a memory back-off begins again
         progress.advance(1)
 
-    run = TrainRun(
-        start=weights_of(start),
-        out=ctx.at("train"),
-        seed=ctx.seed("train"),
-        ranks=ctx.ranks,
-        device=ctx.config.launch.device,
-        threads=ctx.resources.threads,
-        round=ctx.number,
-        step_offset=ctx.commits[-1].train_steps if ctx.commits else 0,
-        on_step=stepped,
-        stop=lambda: progress.stop_requested,
-    )
     began = time.perf_counter()
     with _sampling_in_training(ctx, method) as (rollouts, verify):
-        report = run_training(method, data, replace(run, rollouts=rollouts, verify=verify))
+        run = TrainRun(
+            start=weights_of(start),
+            out=ctx.at("train"),
+            seed=ctx.seed("train"),
+            ranks=ctx.ranks,
+            device=ctx.config.launch.device,
+            threads=ctx.resources.threads,
+            round=ctx.number,
+            step_offset=ctx.commits[-1].train_steps if ctx.commits else 0,
+            on_step=stepped,
+            stop=lambda: progress.stop_requested,
+            rollouts=rollouts,
+            verify=verify,
+        )
+        report = run_training(method, data, run)
     progress.count("train", min(report.seconds_in_train, time.perf_counter() - began))  # not loading, not saving
     return report.metrics()
 

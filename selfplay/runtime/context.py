@@ -20,9 +20,6 @@ from selfplay.seeds import seed_of
 from selfplay.store import Commit, FinishedChunks, RoundState, RunFolder, read_json
 from selfplay.store.run import chain
 
-MAX_ANCHOR_SHARE = 0.95
-"""Largest share of the training rows that is anchor, however often the gate has rolled back."""
-
 
 @dataclass
 class RoundContext:

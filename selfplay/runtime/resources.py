@@ -74,7 +74,17 @@ class RunResources:
         """CPU threads of this rank; None leaves the choice to torch."""
         if self.config.launch.threads is not None:
             return self.config.launch.threads
-        return max(1, usable_cores() // self.ranks.local_world_size) if self.ranks.world_size > 1 else None
+        return self._cores if self.ranks.world_size > 1 else None
+
+    @property
+    def _cores(self) -> int:
+        """This rank's share of the machine's cores; at least 1."""
+        return max(1, usable_cores() // self.ranks.local_world_size)
+
+    @property
+    def _workers(self) -> int:
+        """Workers of this rank's sandbox."""
+        return self.config.verify.sandbox.workers or self._cores
 
     @contextmanager
     def student(self, model: Path, identity: str, *, keep: bool = False) -> Iterator[Backend]:
@@ -195,10 +205,8 @@ class RunResources:
         if self.config.phase_subprocess:  # each phase has a process of its own for them
             self.functions.close()
         self.check_replies()
-        if any(
-            verifier_class(kind).needs_sandbox for kind in self.kinds
-        ):  # without the judge, whose model need not be loaded
-            with self.checkers():
+        if any(verifier_class(kind).needs_sandbox for kind in self.kinds):
+            with self.checkers():  # not the judge, whose model need not be loaded
                 pass
 
     def check_replies(self) -> None:
@@ -250,7 +258,7 @@ class RunResources:
             sandbox=config.verify.sandbox,
             judge=config.judge,
             audit=audit,
-            workers=config.verify.sandbox.workers or max(1, usable_cores() // self.ranks.local_world_size),
+            workers=self._workers,
             student_family=(*config.student.model_family, *config.generate.backend.model_family),
             seed=seed_of(config.seed, "judge"),
             open_backend=self._open,
@@ -275,9 +283,8 @@ class RunResources:
         from selfplay.sandbox import Executor
 
         if self._executor is None:
-            section = self.config.verify.sandbox
-            workers = section.workers or max(1, usable_cores() // self.ranks.local_world_size)
-            self._executor = Executor(workers=workers, require_tier=section.require_tier).__enter__()
+            tier = self.config.verify.sandbox.require_tier
+            self._executor = Executor(workers=self._workers, require_tier=tier).__enter__()
         return nullcontext(self._executor)
 
     def close(self) -> None:

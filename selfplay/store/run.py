@@ -6,7 +6,7 @@ A round exists once `rounds/NNN/COMMIT` does. A folder `rounds/NNN` without COMM
 import json
 import logging
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -185,7 +185,7 @@ class RunFolder:
         return folder
 
 
-def chain(commits: list[Commit], tip: int | None) -> list[Commit]:
+def chain(commits: Sequence[Commit], tip: int | None) -> list[Commit]:
     """The round `tip` and its ancestors, oldest first. Empty if `tip` is None."""
     found: list[Commit] = []
     while tip is not None:

@@ -38,9 +38,8 @@ class _TransformersStudent(StudentSettings):
         """Loads the weights in this process, for sampling and scoring. Raises StoreError where they are gone."""
         from selfplay.models.transformers.backend import Embedded
 
-        assert opening.student is not None
         return Embedded(
-            weights_of(opening.student.folder),
+            weights_of(opening.weights.folder),
             template=self.template,
             device=opening.device,
             dtype=self._dtype,

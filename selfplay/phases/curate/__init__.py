@@ -10,9 +10,12 @@ from selfplay.curate import Archive
 from selfplay.phases.curate.groups import groups_of
 from selfplay.phases.curate.mixing import LevelMix
 from selfplay.phases.curate.select import Curation, curate_anchor
-from selfplay.runtime.context import MAX_ANCHOR_SHARE, RoundContext
+from selfplay.runtime.context import RoundContext
 from selfplay.seeds import seed_of
 from selfplay.store import read_json
+
+MAX_ANCHOR_SHARE = 0.95
+"""Largest share of the training rows that is anchor, however often the gate has rolled back."""
 
 
 def curate(ctx: RoundContext) -> None:

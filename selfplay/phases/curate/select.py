@@ -1,7 +1,7 @@
 """Decides about a round's attempts and writes the traces, the training rows, the preference pairs and the counts."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +42,7 @@ def curate_anchor(anchor: Sequence[Task], encoder: Encoder, out: Path) -> None:
     with writing_pairs(out.parent / PAIRS_FILE):
         pass  # an empty file: every round has pairs.parquet
     figures = {"data/anchor_rows": len(rows), "data/train_rows": len(rows)}
-    strata = _counts(set(task.tags) for task in anchor)
+    strata = dict(sorted(Counter(tag for task in anchor for tag in set(task.tags)).items()))
     write_json(out / "DONE", {"metrics": figures, "by_difficulty": {}, "strata": strata, "solved": []})
 
 
@@ -144,7 +144,7 @@ class Curation:
         archived: TextIO | None,
     ) -> Iterator[list[Trace]]:
         for traces, decisions, judged in selected:
-            done = [_decided(trace, decision) for trace, decision in zip(traces, decisions, strict=True)]
+            done = [t.model_copy(update={"decision": d}) for t, d in zip(traces, decisions, strict=True)]
             tally_up(self.tally, done, judged)
             kept = [trace for trace in done if trace.decision and trace.decision.decision == "accepted"]
             keep([row_of_trace(self._encoding.taught(trace, self.corrections)) for trace in kept])
@@ -167,22 +167,6 @@ class Curation:
 
             stack.write(self._in_round(ROWS_FILE), rows, kind)
             return Counter(map(kind, rows))
-
-
-def _decided(trace: Trace, decision: Decision) -> Trace:
-    """The trace with its decision, without validating the records again."""
-    return Trace.model_construct(
-        task=trace.task,
-        attempt=trace.attempt,
-        verdicts=trace.verdicts,
-        outcome=trace.outcome,
-        decision=decision,
-    )
-
-
-def _counts(tags: Iterable[Collection[str]]) -> dict[str, int]:
-    """The number of sets that contain each tag, sorted by tag."""
-    return dict(sorted(Counter(tag for one in tags for tag in one).items()))
 
 
 def rules_of(section: Curate) -> SelectRules:
