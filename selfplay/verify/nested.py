@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from selfplay.verify.base import COMBINERS, verifier_class
-from selfplay.verify.routing import leaves
 
 Check = Mapping[str, Any]
 _BESIDE = frozenset({"type", "stronger", "near_misses", "hidden_cases", "cpu_seconds", "model_written"})
@@ -19,14 +18,13 @@ _LOWER_IS_STRICTER = ("atol", "tolerance")
 
 
 def can_overturn(first: Check, second: Check, *, second_judge: bool = False) -> bool:
-    """Whether `second` can pass an attempt that `first` rejects, whichever part of `first` rejects it.
+    """Whether `second` can pass an attempt that `first` rejects.
 
-    It cannot where `second` contains `first` or one of its single verifiers: `{type: all, of: [FIRST, MORE]}`, the same tests and
-    further ones, the same verifier with a smaller tolerance. `second_judge`: a judge in `second` is another model than one in
-    `first`, and so contains nothing.
+    It cannot where it contains `first`: `{type: all, of: [FIRST, MORE]}`, the same tests and further ones, the same verifier with a
+    smaller tolerance. Where the two share a part alone, rejections by that part stand. `second_judge`: a judge in `second` is another
+    model than one in `first`, and so contains nothing.
     """
-    inside = (first, *leaves(first))
-    return not any(contains(second, part, second_judge=second_judge) for part in inside)
+    return not contains(second, first, second_judge=second_judge)
 
 
 def contains(outer: Check, inner: Check, *, second_judge: bool = False) -> bool:
