@@ -5,7 +5,7 @@ from typing import ClassVar
 from selfplay.config.metrics import Definition
 from selfplay.runtime.metrics.base import COUNT, EXACT, SHARE, Metric
 
-FENG, YOUDEN = "https://arxiv.org/abs/2406.07515", "https://pubmed.ncbi.nlm.nih.gov/15405679/"
+FENG, RAD = "https://arxiv.org/abs/2406.07515", "https://arxiv.org/abs/2601.04411"
 RATES = (
     "Attempts that were judged again by a second check, weighted by stratum (accepted, rejected, truncated). The interval comes from "
     "draws of the strata's shares from Jeffreys posteriors, where attempts at one task count as one; it holds the truth in at least 90 % "
@@ -46,7 +46,7 @@ class Audit(Metric):
             f"by their ratio, so below 0 it makes the student worse. {LEFT_OUT}",
             RATES,
             "-1 to 1",
-            YOUDEN,
+            RAD,
             headline=True,
         ),
         "collapse_quality/verifier_tpr": Definition(
