@@ -8,7 +8,8 @@ gather in tasks, and the verifier errs in the same way at all attempts of a task
 
 Retraining: every task has 4 right and 12 wrong solutions. In each round 64 attempts a task are drawn, right ones are kept with
 probability phi and wrong ones with psi, and the next student draws in proportion to what was kept (the training rows replace one
-another, and the fit is exact). Its accuracy is compared with the law: odds times phi / psi a round.
+another, and the fit is exact). Its accuracy is compared with the law: odds times phi / psi a round. Power: how often the interval of J
+is below or above 0, by the number of attempts that are judged again.
 """
 
 import argparse
@@ -144,6 +145,33 @@ def retrain(
     return accuracy, found
 
 
+def power(error: float, phi: float, psi: float, size: int, rounds: int, attempts: int = 800) -> list[float]:
+    """[share of rounds whose interval of J is below 0, share above 0, mean width] with `size` of each stratum judged again."""
+    rng = np.random.default_rng(size)
+    right, wrong = (1 - error) * attempts, error * attempts
+    found = []
+    for _ in range(rounds):
+        sides = []
+        for good, bad in ((right * phi, wrong * psi), (right * (1 - phi), wrong * (1 - psi))):
+            total = round(good + bad)
+            drawn = min(size, total)
+            seen = int(rng.binomial(drawn, good / (good + bad)))
+            sides.append(Stratum(total, seen, drawn - seen))
+        j = audit(*sides, attempts_worth=attempts / 8).youden_j
+        found += [(j.hi < 0, j.lo > 0, j.hi - j.lo)] if j else []
+    return [round(float(figure), 3) for figure in np.mean(found, axis=0)]
+
+
+def powers(rounds: int) -> list[dict[str, list[float]]]:
+    """`power` of 800 attempts at 100 tasks, for each setting of `LAWS` and 8 to 100 attempts of each stratum."""
+    rows = []
+    for error, phi, psi in LAWS:
+        sizes = {str(size): power(error, phi, psi, size, rounds) for size in (8, 16, 32, 64, 100)}
+        rows.append({"error, phi, psi": [error, phi, psi], **sizes})
+        print(json.dumps(rows[-1]))
+    return rows
+
+
 def _drawn(counts_TM: Floats, rng: np.random.Generator) -> Stratum:
     right, total = int(counts_TM[:, :RIGHT].sum()), int(counts_TM.sum())
     size = min(200, total)
@@ -182,8 +210,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=400, help="rounds that are simulated in each world")
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     args = parser.parse_args()
-    simulated = laws()
-    rows = []
+    simulated, powered, rows = laws(), powers(args.rounds), []
     for world in WORLDS:
         found = coverage(world, args.rounds)
         rows.append({"world": world._asdict(), "coverage": found})
@@ -195,14 +222,8 @@ def main() -> None:
     print("worst coverage", {key: figures[0] for key, figures in worst.items()})
     if args.json:
         versions = {"python": platform.python_version(), "selfplay": __version__}
-        found_ = {
-            "versions": versions,
-            "rounds": args.rounds,
-            "worst": worst,
-            "coverage": rows,
-            "retraining": simulated,
-        }
-        args.json.write_text(json.dumps(found_) + "\n")
+        figures = {"rounds": args.rounds, "worst": worst, "coverage": rows, "retraining": simulated, "power": powered}
+        args.json.write_text(json.dumps({"versions": versions, **figures}) + "\n")
 
 
 if __name__ == "__main__":

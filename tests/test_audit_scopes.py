@@ -21,6 +21,7 @@ from selfplay.runtime.verified import VerifiedAttempt
 from selfplay.verify import Judged
 from selfplay.verify.nested import can_overturn
 from selfplay.verify.strengthen import strengthened
+from tests.support.servers import Act, Body, ScriptedServer, reply
 from tests.support.teachers import play, written
 
 MATH = {"type": "math", "answer": "7"}
@@ -215,6 +216,21 @@ verify: {check: {type: "python:tests.support.verifiers_of_tests:yes"}}
 """
 
 
+WRITTEN = """\
+rounds: 1
+tasks: {{source: jsonl, train: t.jsonl, anchor: a.jsonl}}
+student: {{kind: tiny, hidden_size: 32, layers: 1, vocab_size: 300}}
+generate: {{samples_per_task: 1, max_new_tokens: 16, backend: {{kind: http, url: "{url}", model: big}}}}
+curate: {{privacy: "off", decontaminate: false, dedup: [exact]}}
+train: {{steps: 1, warmup: {{steps: 1}}, start: continue}}
+eval: {{samples: 0}}
+gate: {{action: observe}}
+audit: {{share: 1.0, canaries: 0}}
+launch: {{device: cpu, threads: 1}}
+tracking: {{mode: disabled}}
+"""
+
+
 def test_control_arm_writes_no_rates_of_a_filter_that_nobody_used_and_says_why(tmp_path: Path) -> None:
     play(written(tmp_path, SUMS + "audit: {share: 1.0, canaries: 0}\n"), tmp_path, "curate.verified_only=false")
     last = open_run(tmp_path / "runs/a").metrics()[-1]
@@ -228,3 +244,27 @@ def test_verifier_that_passes_everything_has_a_youden_j_whose_interval_holds_zer
     last = open_run(tmp_path / "runs/a").metrics()[-1]
     assert last["collapse_quality/verifier_youden_j"] == 0
     assert last["collapse_quality/verifier_youden_j_lo"] < 0 < last["collapse_quality/verifier_youden_j_hi"]
+
+
+def add_one(body: Body, number: int) -> Act:
+    """Right programs, ones that only the visible case lets through, wrong ones, and replies that are cut off."""
+    kind = number % 4
+    text = f"def f(x):\n    return {('x + 1', '2', 'x', 'x + 1')[kind]}\n"
+    return reply(body, *[text] * body.get("n", 1), finish="length" if kind == 3 else "stop")
+
+
+@pytest.mark.prove
+def test_programs_that_further_cases_judge_again_have_a_false_positive_rate_alone(tmp_path: Path) -> None:
+    check = {"type": "code_tests", "entry_point": "f", "cases": [[[1], 2]], "hidden_cases": [[[5], 6], [[-3], -2]]}
+    rows = [{"id": f"t{n}", "prompt": f"Write f, variant {n}\n", "verifier": check} for n in range(32)]
+    anchor = [{**row, "id": f"a{n}", "reference": "def f(x):\n    return x + 1\n"} for n, row in enumerate(rows[:8])]
+    for name, part in (("t", rows), ("a", anchor)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part))
+    with ScriptedServer(add_one) as writer:
+        config = WRITTEN.format(url=writer.url)
+        play(written(tmp_path, config), tmp_path)
+    last = open_run(tmp_path / "runs/a").metrics()[-1]
+    assert "collapse_quality/verifier_tpr" not in last and "collapse_quality/verifier_youden_j" not in last
+    assert last["collapse_quality/verifier_fpr"] == pytest.approx(1 / 3, abs=0.1), "x, 2 and what was cut off are wrong"
+    assert last["collapse_quality/verifier_error"] == pytest.approx(3 / 4, abs=0.1)
+    assert last["collapse_quality/verifier_fpr_lo"] > 0 and last["collapse_quality/verifier_undecided"] == 0
