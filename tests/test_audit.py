@@ -35,6 +35,7 @@ def test_perfect_verifier_has_the_highest_breakdown_point_and_an_interval_below_
     assert found.p_star is not None
     assert (found.p_star.value, found.p_star.hi) == (1.0, 1.0)
     assert 0.5 < found.p_star.lo < 1
+    assert found.psi is not None and found.psi.lo == 0 < found.psi.hi, "no wrong one among 50 excludes no rate near 0"
 
 
 def test_verifier_that_keeps_at_random_breaks_down_at_a_half() -> None:
