@@ -13,8 +13,9 @@ import pytest
 
 from selfplay import fork, load_config, open_run
 from selfplay import run as start
+from selfplay.cli.check import check_command
 from selfplay.cli.results import compare_command, export_command, report_command, status_command, traces_command
-from selfplay.cli.validate import check_command, validate_command
+from selfplay.cli.validate import validate_command
 from selfplay.errors import DataError, StoreError
 from selfplay.records import Attempt, Decision, Outcome, Task, Trace, Verdict
 from selfplay.store import Lease, RunFolder, sha256_of

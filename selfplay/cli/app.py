@@ -89,10 +89,10 @@ def run(
 def validate(
     config: Config,
     overrides: Overrides = None,
-    tasks: Annotated[bool, typer.Option("--tasks", help="Also check all rows of the task files.")] = False,
+    tasks: Annotated[bool, typer.Option("--tasks/--no-tasks", help="Check all rows of the task files.")] = True,
     debug: Debug = False,
 ) -> None:
-    """Check a configuration and list all faults as file:line:col, in under a second and without torch."""
+    """List all faults of a configuration and of its tasks as file:line:col, in about a second and without torch."""
     from selfplay.cli.validate import validate_command
 
     validate_command(config, overrides or [], tasks)
@@ -101,7 +101,7 @@ def validate(
 @app.command()
 def check(config: Config, overrides: Overrides = None, as_json: Json = False, debug: Debug = False) -> None:
     """Check each task against its own verifier before any model is loaded: gold answers pass, near misses fail."""
-    from selfplay.cli.validate import check_command
+    from selfplay.cli.check import check_command
 
     raise typer.Exit(check_command(config, overrides or [], as_json))
 

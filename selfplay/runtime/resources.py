@@ -20,9 +20,9 @@ from selfplay.runtime.screens import Screen, screen_of
 from selfplay.seeds import seed_of
 from selfplay.tasks import Source
 from selfplay.tasks.levels import check_curriculum
-from selfplay.tasks.rows import MOST_SHOWN
 from selfplay.verify import Verifier, check_types, routed
 from selfplay.verify.base import PYTHON, VerifierOptions, verifier_class
+from selfplay.verify.faults import RowFaults
 from selfplay.verify.verifier_set import VerifierSet, check_verifiers, open_verifiers
 
 if TYPE_CHECKING:
@@ -165,54 +165,117 @@ class RunResources:
         kinds = check_types([*map(self.routed, own), *fixed.dev, *fixed.test])
         return kinds if synthesis is None else kinds | synthesis.check_types(check_types([*own, *fixed.dev]))
 
+    def row_faults(self, *, look: bool = False) -> tuple[list[str], int]:
+        """What is wrong with the rows of the task files, a line each, and how many of their gold answers were not tried.
+
+        Must be called before anything else opens the source. `look`: looks for the users' functions too, without importing them.
+        """
+        rows, faults = RowFaults(self.folder, look=look), list[str]()
+        self._fault_of = rows.fault
+        try:
+            source, curriculum = self.source, self.config.propose.curriculum
+            if curriculum is not None:
+                check_curriculum(curriculum, source)
+        except DataError as error:
+            faults = str(error).splitlines()
+        return faults, rows.untried
+
+    def check_fault(self, *, look: bool = False) -> str:
+        """What is wrong with `verify.check`; "" if nothing is, or if it is not set. `look`: as in `row_faults`."""
+        check = self.config.verify.check
+        fault = "" if check is None else RowFaults(self.folder, look=look).fault(check, own=True)
+        return f"verify.check: {fault}" if fault else ""
+
+    def verifier_faults(self) -> list[str]:
+        """Why verifiers that the tasks name cannot be opened, such as a judge that is not configured. The tasks must be sound."""
+        faults = []
+        for kind in sorted(self.kinds):
+            try:
+                check_verifiers({kind}, self._options(self.config.audit))
+            except ConfigError as error:
+                faults.append(str(error))
+        return faults
+
     def check_tasks(self) -> int:
         """Checks every task of the task files, without model and sandbox; must be called before anything else opens the source.
 
         Returns the number of gold answers that were not checked because the symbolic worker took too long. Raises DataError with
         all faulty rows at once, and ConfigError if `verify.check` is faulty, or if a judge is needed and not configured.
         """
-        from selfplay.verify.faults import fault_of, golds_of, unparsed_golds
-
-        if self.config.verify.check is not None and (fault := fault_of(self.config.verify.check, own=True)):
-            raise ConfigError(f"verify.check: {fault}")
-        self._fault_of = fault_of
-        fixed, first = self.source.fixed, dict[str, str]()
-        if self.config.propose.curriculum is not None:
-            check_curriculum(self.config.propose.curriculum, self.source)
-        for task in (*fixed.anchor, *fixed.dev, *fixed.test, *self.source.pool):
-            for gold in golds_of(task.check) if task.id in fixed.places else ():
-                first.setdefault(gold, f"{fixed.places[task.id]}: task {task.id!r}: verifier: answer")
-        unread, untried = unparsed_golds(first)
-        if unread:
-            shown = [f"{first[gold]}: {why}" for gold, why in unread.items()]
-            more = [f"and {len(shown) - MOST_SHOWN} more"] if len(shown) > MOST_SHOWN else []
-            raise DataError("\n".join([*shown[:MOST_SHOWN], *more]))
-        check_verifiers(self.kinds, self._options(self.config.audit))
+        if fault := self.check_fault():
+            raise ConfigError(fault)
+        faults, untried = self.row_faults()
+        if faults:
+            raise DataError("\n".join(faults))
+        if faults := self.verifier_faults():
+            raise ConfigError("\n".join(faults))
         return untried
 
     def check_set_up(self) -> None:
         """Checks the set-up before any model is loaded. Raises if a task is faulty or needs a verifier that is not available."""
         if untried := self.check_tasks():
             LOG.warning("%d answers of the tasks were not checked by the symbolic worker, which took too long", untried)
-        if self.config.tasks.evaluation_only:
-            raise ConfigError(
-                f"tasks.source is {self.config.tasks.source}, an evaluation set, which no run may train on (`selfplay check` reads it); "
-                "name a source with training tasks"
-            )
+        if faults := [*self.source_faults(), *(fault for _, fault in self.model_faults())]:
+            raise ConfigError("\n".join(faults))
         for kind in sorted(self.kinds):
             if kind.startswith(f"{PYTHON}:"):
                 self.functions.load(kind)
         if self.config.phase_subprocess:  # each phase has a process of its own for them
             self.functions.close()
-        self.check_replies()
         if any(verifier_class(kind).needs_sandbox for kind in self.kinds):
             with self.checkers():  # not the judge, whose model need not be loaded
                 pass
 
-    def check_replies(self) -> None:
-        """Raises DataError if the recorded attempts, or the texts for `instruct`, cannot be read."""
-        self.config.generate.backend.check(self.folder)
-        _ = self._texts
+    def source_faults(self) -> list[str]:
+        """Why no run can train on the source."""
+        if not self.config.tasks.evaluation_only:
+            return []
+        return [
+            f"tasks.source is {self.config.tasks.source}, an evaluation set, which no run may train on (`selfplay check` reads it); "
+            "name a source with training tasks"
+        ]
+
+    def engines(self) -> Iterator[tuple[tuple[str, ...], EngineSettings]]:
+        """The engines that the configuration names, each with its key."""
+        config, synthesis = self.config, self.config.propose.synthesize
+        yield ("generate", "backend"), config.generate.backend
+        if config.judge is not None:
+            yield ("judge", "backend"), config.judge.backend
+        if config.audit.judge is not None:
+            yield ("audit", "judge", "backend"), config.audit.judge.backend
+        if synthesis is not None and synthesis.teacher is not None:
+            yield ("propose", "synthesize", "teacher", "backend"), synthesis.teacher.backend
+
+    def model_faults(self, *, ask_hub: bool = False) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Key and fault of every model and engine that cannot be had, and of files of texts or replies that cannot be read.
+
+        The key is () for a fault that names its own file and line. `ask_hub`: see `StudentSettings.model_fault`; a hub that does not
+        answer is noted.
+        """
+        student = self.config.student
+        models: list[tuple[tuple[str, ...], StudentSettings | EngineSettings]] = [
+            (("student",), student),
+            *self.engines(),
+        ]
+        for key, part in models:
+            try:
+                fault = part.model_fault(self.folder, ask_hub=ask_hub)
+            except OSError as error:
+                self._note(f"{'.'.join(key)}.model was not looked up, since the hub does not answer ({error})")
+                continue
+            if fault:
+                yield (*key, "model"), f"{'.'.join(key)}.model {fault}"
+        for key, engine in self.engines():
+            try:
+                engine.check(self.folder)
+            except ConfigError as error:
+                yield key, f"{'.'.join(key)}: {error}"
+            except DataError as error:
+                yield (), str(error)
+        try:
+            _ = self._texts
+        except DataError as error:
+            yield (), str(error)
 
     @contextmanager
     def verifiers(self) -> Iterator[Mapping[str, Verifier]]:

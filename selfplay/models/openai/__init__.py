@@ -4,6 +4,7 @@ Its settings stand here and the HTTP client in `client`, which is imported when 
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -102,6 +103,13 @@ class HttpEngine(EngineSettings):
                 f"generate.backend asks {self.model} for token ids or log-probabilities, which mean nothing to the student; "
                 "remove them, or serve the student as model: '{student}'"
             )
+
+    def check(self, folder: Path) -> None:
+        """Raises ConfigError if the address is none, or if the variable of the key is not set."""
+        from selfplay.models.openai.access import checked_url, key_from
+
+        checked_url(self.url)
+        key_from(self.key_env)
 
     def open(self, opening: Opening) -> Backend:
         """Connects with the first request. Raises ConfigError where address or key cannot be used, and for `{student}` as
