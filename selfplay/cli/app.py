@@ -137,6 +137,39 @@ def status(run: Run, as_json: Json = False, debug: Debug = False) -> None:
 
 
 @app.command()
+def runs(
+    folder: Annotated[Path, typer.Argument(help="Folder of all runs.")] = Path("runs"),
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the runs of a folder: rounds done, dev accuracy, alarm, state."""
+    from selfplay.cli.runs import runs_command
+
+    runs_command(folder, as_json)
+
+
+@app.command()
+def fork(
+    run: Run,
+    round: Annotated[str, typer.Argument(help="best, last, or a round number.", show_default=False)],
+    overrides: Overrides = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the new run; by default RUN-rN.", show_default=False)
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Begin a new run from a round of an old one, with other settings; prints the command that continues it.
+
+    The rounds up to ROUND are copied with their weights and data. Keys of the student and eval.seed cannot change.
+
+    Try: selfplay fork runs/quickstart 3 generate.temperature=1.0
+    """
+    from selfplay.cli.runs import fork_command
+
+    fork_command(run, round, overrides or [], name)
+
+
+@app.command()
 def traces(
     run: Run,
     round: Annotated[

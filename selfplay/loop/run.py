@@ -111,7 +111,9 @@ def run(
             return _rounds(loaded, folder, resources, progress, None)
         with Lease(folder.path):
             resources.check_set_up()
-            folder.open(science_of(config), resources.fingerprint_files(), resolved_text(loaded))
+            start = {"config": str(loaded.path.resolve()), "overrides": list(loaded.overrides)}
+            if anew := folder.open(science_of(config), resources.fingerprint_files(), resolved_text(loaded), start):
+                progress.note(anew)
             folder.rebuild_metrics()
             if on_open:
                 on_open(folder)
@@ -132,7 +134,7 @@ def _rounds(
         if len(commits) > config.rounds:
             return Finished(folder.path, commits)
         ctx = context_of(config, folder, resources, progress, commits)
-        progress.round(ctx.number)
+        progress.round(ctx.number, config.rounds)
         phases = phases_of(config, ctx.number)
         if ranks.is_main and folder.round(ctx.number).exists():
             done = ", ".join(name for name in map(name_of, phases) if (ctx.at(name) / "DONE").is_file())
