@@ -79,6 +79,6 @@ def test_reason_that_drops_more_than_half_is_said_with_examples() -> None:
     tally.examples["contaminated"] = ["t1/0 (equal): 'A: 3'"]
     [said] = notices(tally)
     assert said.startswith("5 of 8 attempts were dropped as contaminated")
-    assert said.endswith("Examples: t1/0 (equal): 'A: 3'")
+    assert said.endswith("\n    t1/0 (equal): 'A: 3'")
     tally.reasons["contaminated"] = 4
     assert notices(tally) == []

@@ -3,7 +3,9 @@
 The commands import what they need, so that `selfplay --help` does not load torch. This is the only file that imports typer.
 """
 
+import errno
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -44,12 +46,37 @@ def start() -> None:
             raise
         print(f"selfplay: {error}" if "\n" not in str(error) else str(error), file=sys.stderr)
         sys.exit(error.exit_code)
+    except BrokenPipeError:  # the reader of a pipe, such as head, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:
+        if "--debug" in sys.argv or error.errno is None:
+            raise
+        print(f"selfplay: {_file_trouble(error)}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print(
             "selfplay: stopped at once; rerun the same command to resume, only the unfinished chunk is redone",
             file=sys.stderr,
         )
         sys.exit(130)
+
+
+def _file_trouble(error: OSError) -> str:
+    """A file that cannot be read or written, as a sentence; what is no trouble of files keeps its own words."""
+    place = f"{error.filename}: " if error.filename else ""
+    advice = {
+        errno.ENOSPC: "free disk space",
+        errno.EDQUOT: "free disk space",
+        errno.EACCES: "fix the permissions, or give another place",
+        errno.EPERM: "fix the permissions, or give another place",
+        errno.EROFS: "give a place that can be written",
+        errno.ENOENT: "correct the path",
+        errno.ENOTDIR: "correct the path",
+        errno.EISDIR: "correct the path",
+        errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    }.get(error.errno or 0, "the option --debug shows where")
+    return f"{place}{error.strerror or error}; {advice}"
 
 
 def _version(wanted: bool) -> None:

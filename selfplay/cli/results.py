@@ -52,8 +52,9 @@ def status_command(run: Path, as_json: bool) -> None:
     if as_json:
         print(json.dumps(status))
         return
-    for row in open_run(run).metrics():
-        print(round_line(row, header=row["round"] == 0))
+    opened = open_run(run)
+    for commit in opened.rounds:
+        print(round_line(commit, header=commit.round == 0, planned=opened.planned))
     print(f"{run}: {status['state']}" + (f" ({status['reason']})" if status["reason"] else ""))
     if status["phases_done"]:
         print(f"round {status['round']} in progress: {', '.join(status['phases_done'])} done; {status['chunks']}")

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from selfplay.cli.terminal import print_table
-from selfplay.config import load_config
-from selfplay.config.load import science_of
+from selfplay.config import Config, load_config
+from selfplay.config.load import resolved_text, science_of
 from selfplay.config.metrics import SCORE
 from selfplay.errors import ConfigError, SelfplayError
 from selfplay.loop.run_view import OpenRun, fork, open_run
-from selfplay.store import read_json, write_json
+from selfplay.store import read_json, write_json, write_whole
 from selfplay.store.run import chain, changes, is_kept
 
 
@@ -76,8 +76,9 @@ def fork_command(run: Path, which: str, overrides: Sequence[str], name: str | No
     number = old.round_named(which)
     place = name or _free_name(old.path, number)
     config, given = _start_of(old)
-    given += [*overrides, f"name={json.dumps(place)}", f"runs_dir={json.dumps(str(old.path.parent))}"]
-    loaded = load_config(config, given)
+    given = [text for text in given if _key(text) not in set(map(_key, overrides))] + list(overrides)
+    named = [f"name={json.dumps(place)}", f"runs_dir={json.dumps(str(old.path.parent))}"]
+    loaded = load_config(config, [*given, *named])
     changed = changes(read_json(old.path / "fingerprint.json").get("science", {}), science_of(loaded.config))
     if lost := [text for key, text in changed.items() if is_kept(key)]:
         raise ConfigError(
@@ -90,14 +91,22 @@ def fork_command(run: Path, which: str, overrides: Sequence[str], name: str | No
             f"rounds={done + 2} or another number above {done}"
         )
     new = fork(run, number, place)
-    write_json(new.path / "start.json", {"config": str(loaded.path.resolve()), "overrides": given})
+    write_json(new.path / "start.json", {"config": str(loaded.path.resolve()), "overrides": [*given, *named]})
+    write_whole(new.path / "config.yaml", resolved_text(loaded))
     rounds = f"{done + 1} round{'s' * (done > 0)}"
     print(
         f"{new.path}: begins with {rounds} of {run} and continues from its round {number} to round {loaded.config.rounds}"
     )
     for text in changed.values():
         print(f"  {text}")
-    print(f"continue it with:\n  {shlex.join(['selfplay', 'run', _short(config), *given])}")
+    where = (
+        [] if str(old.path.parent) == Config.model_fields["runs_dir"].default else ["--runs-dir", str(old.path.parent)]
+    )
+    print(f"continue it with:\n  {shlex.join(['selfplay', 'run', _short(config), *given, '--name', place, *where])}")
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].strip()
 
 
 def _free_name(run: Path, number: int) -> str:
@@ -110,7 +119,7 @@ def _start_of(run: OpenRun) -> tuple[Path, list[str]]:
     if (run.path / "start.json").is_file():
         start = read_json(run.path / "start.json")
         if Path(start["config"]).is_file():
-            kept = [text for text in start["overrides"] if text.partition("=")[0] not in ("name", "runs_dir")]
+            kept = [text for text in start["overrides"] if _key(text) not in ("name", "runs_dir")]
             return Path(start["config"]), kept
     return run.path / "config.yaml", []
 

@@ -149,6 +149,10 @@ class EngineSettings(Section):
         """See `StudentSettings.model_fault`."""
         return ""
 
+    def unreachable(self, opening: Any) -> str:
+        """Why its server cannot be reached, as `http://... does not answer (reason)`; "" if it can, or if there is no server."""
+        return ""
+
     def open(self, opening: Any) -> Any:
         """Opens the engine. `opening`: a `selfplay.models.base.Opening`. Returns a `selfplay.models.base.Backend`."""
         raise NotImplementedError

@@ -114,6 +114,8 @@ def run(
             start = {"config": str(loaded.path.resolve()), "overrides": list(loaded.overrides)}
             if anew := folder.open(science_of(config), resources.fingerprint_files(), resolved_text(loaded), start):
                 progress.note(anew)
+            if not folder.commits():
+                resources.check_servers()
             folder.rebuild_metrics()
             if on_open:
                 on_open(folder)

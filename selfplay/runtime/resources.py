@@ -12,7 +12,7 @@ from selfplay.config.registry import ENGINES
 from selfplay.config.sections import EngineSettings, StudentSettings
 from selfplay.config.tree import Config
 from selfplay.cores import usable_cores
-from selfplay.errors import ConfigError, DataError
+from selfplay.errors import ConfigError, DataError, OutageError
 from selfplay.models.base import Backend, Encoder, Opening, Weights
 from selfplay.records import Completion, Request, Sampling, Task, digest
 from selfplay.runtime.distributed import Ranks
@@ -130,11 +130,19 @@ class RunResources:
 
     def _open(self, engine: EngineSettings, student: Weights | None = None) -> Backend:
         """Opens an engine of this run; `student`: the weights to sample, None for a teacher or judge."""
-        launch = self.config.launch
-        backend: Backend = engine.open(
-            Opening(self.folder, self.run / "replies.db", launch.device, self.threads, student)
-        )
+        backend: Backend = engine.open(self._opening(student))
         return backend
+
+    def _opening(self, student: Weights | None = None) -> Opening:
+        return Opening(self.folder, self.run / "replies.db", self.config.launch.device, self.threads, student)
+
+    def check_servers(self) -> None:
+        """Raises OutageError if a server of a teacher or judge cannot be reached, before a round is run in vain."""
+        for key, engine in self.engines():
+            if why := engine.unreachable(self._opening()):
+                raise OutageError(
+                    f"{'.'.join(key)}: {why}; start the server or correct its url, and run the same command"
+                )
 
     def spent(self) -> dict[str, float]:
         """Tokens, money and requests that this run has spent on servers so far, as `cost/` keys; {} if it has used none."""

@@ -57,6 +57,8 @@ class Commit(Record):
     world_size: int = 1
     train_steps: int = 0
     """Optimizer steps of the run up to the end of this round; the x axis of the training curve in W&B."""
+    remarks: tuple[str, ...] = ()
+    """What a reader of the metrics must know, such as that a set is too small to show a change; further lines are examples."""
     time: dict[str, float] = Field(default_factory=dict)
     cost: dict[str, float] = Field(default_factory=dict)
 
@@ -141,9 +143,7 @@ class RunFolder:
             return f"{said}or start a new run with a new --name ({kept[0]} cannot change in a fork either)"
         tip = self.commits()[-1].next_parent
         given = [f"{key}={json.dumps(value)}" for key, value in keys.items()]
-        return (
-            f"{said}use a new --name, or continue from round {tip} in a new run: {fork_command(self.path, tip, given)}"
-        )
+        return f"{said}use a new --name, or continue from round {tip} in a new run:\n  {fork_command(self.path, tip, given)}"
 
     def _put_aside(self) -> None:
         """Moves unfinished work to `rounds.left` and removes what an earlier call moved there."""

@@ -5,7 +5,7 @@ Its settings stand here and the HTTP client in `client`, which is imported when 
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import Field, model_validator
 
@@ -14,6 +14,9 @@ from selfplay.errors import ConfigError
 from selfplay.models.base import Backend, Opening
 from selfplay.models.openai.limits import Budget, Prices
 from selfplay.models.student import served_name
+
+if TYPE_CHECKING:
+    from selfplay.models.openai.client import Http
 
 STUDENT = "{student}"
 """As a model's name: the student's own weights, served."""
@@ -110,6 +113,14 @@ class HttpEngine(EngineSettings):
 
         checked_url(self.url)
         key_from(self.key_env)
+
+    def unreachable(self, opening: Opening) -> str:
+        """See `EngineSettings.unreachable`. A server of the student is asked when it has weights to serve."""
+        if self.is_student:
+            return ""
+        with self.open(opening) as backend:
+            why = cast("Http", backend).unreachable()
+        return f"{self.url} does not answer ({why})" if why else ""
 
     def open(self, opening: Opening) -> Backend:
         """Connects with the first request. Raises ConfigError where address or key cannot be used, and for `{student}` as
