@@ -5,7 +5,6 @@ The commands import what they need, so that `selfplay --help` does not load torc
 
 import errno
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -46,9 +45,6 @@ def start() -> None:
             raise
         print(f"selfplay: {error}" if "\n" not in str(error) else str(error), file=sys.stderr)
         sys.exit(error.exit_code)
-    except BrokenPipeError:  # the reader of a pipe, such as head, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except OSError as error:
         if "--debug" in sys.argv or error.errno is None:
             raise

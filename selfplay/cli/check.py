@@ -25,6 +25,7 @@ def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
     """
     from selfplay.runtime.distributed import Ranks
     from selfplay.runtime.resources import RunResources
+    from selfplay.runtime.set_up import check_tasks
     from selfplay.seeds import seed_of
     from selfplay.tasks.near_misses import stub_of
     from selfplay.verify import admit
@@ -37,7 +38,7 @@ def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
     resources = RunResources(
         loaded.config, place, Ranks(), Path(loaded.config.runs_dir), note=lambda text: None
     )  # shown below
-    unread = resources.check_tasks()
+    unread = check_tasks(resources)
     fixed, source = resources.source.fixed, resources.source
     drawn = 100 if loaded.config.tasks.endless else None
     sample = source.propose(drawn, None, seed_of("check")).tasks

@@ -10,6 +10,7 @@ from selfplay.config.load import Examined, examine
 from selfplay.errors import ConfigError
 from selfplay.runtime.distributed import Ranks
 from selfplay.runtime.resources import RunResources
+from selfplay.runtime.set_up import check_fault, model_faults, row_faults, source_faults, verifier_faults
 from selfplay.training.methods.base import method_of
 from selfplay.training.trl_arguments import argument_faults
 
@@ -53,18 +54,18 @@ def _model_faults(found: Examined, resources: RunResources) -> list[str]:
     """Models that cannot be had, and files of replies or texts that cannot be read; none while a section that names one is faulty."""
     if found.faults:
         return []
-    faults = [f"{found.where(*key)}: {fault}" if key else fault for key, fault in resources.model_faults(ask_hub=True)]
-    return [*faults, *(f"{found.where('tasks')}: {fault}" for fault in resources.source_faults())]
+    faults = [f"{found.where(*key)}: {fault}" if key else fault for key, fault in model_faults(resources, ask_hub=True)]
+    return [*faults, *(f"{found.where('tasks')}: {fault}" for fault in source_faults(resources))]
 
 
 def _task_faults(found: Examined, resources: RunResources) -> list[str]:
     """What is wrong with the task rows and `verify.check`; if nothing is, why their verifiers cannot be opened."""
-    rows, untried = resources.row_faults(look=True)
+    rows, untried = row_faults(resources, look=True)
     if untried:
         print(f"{untried} answers of the tasks were not checked by the symbolic worker, which took too long")
-    if fault := resources.check_fault(look=True):
+    if fault := check_fault(resources, look=True):
         rows.append(f"{found.where('verify', 'check')}: {fault}")
-    return rows if rows or found.faults else resources.verifier_faults()
+    return rows if rows or found.faults else verifier_faults(resources)
 
 
 def _in_order(faults: Iterable[str], config: str) -> list[str]:

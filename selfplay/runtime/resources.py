@@ -12,18 +12,15 @@ from selfplay.config.registry import ENGINES
 from selfplay.config.sections import EngineSettings, StudentSettings
 from selfplay.config.tree import Config
 from selfplay.cores import usable_cores
-from selfplay.errors import ConfigError, DataError, OutageError
 from selfplay.models.base import Backend, Encoder, Opening, Weights
 from selfplay.records import Completion, Request, Sampling, Task, digest
 from selfplay.runtime.distributed import Ranks
 from selfplay.runtime.screens import Screen, screen_of
 from selfplay.seeds import seed_of
 from selfplay.tasks import Source
-from selfplay.tasks.levels import check_curriculum
 from selfplay.verify import Verifier, check_types, routed
-from selfplay.verify.base import PYTHON, VerifierOptions, verifier_class
-from selfplay.verify.faults import RowFaults
-from selfplay.verify.verifier_set import VerifierSet, check_verifiers, open_verifiers
+from selfplay.verify.base import VerifierOptions, verifier_class
+from selfplay.verify.verifier_set import VerifierSet, open_verifiers
 
 if TYPE_CHECKING:
     from selfplay.sandbox import Executor
@@ -43,17 +40,18 @@ class RunResources:
         self, config: Config, folder: Path, ranks: Ranks, run: Path, note: Callable[[str], None] = LOG.warning
     ) -> None:
         self.config, self.folder, self.ranks, self.run = config, folder, ranks, run
-        self._note = note
+        self.note = note
         self._executor: Executor | None = None
         self._kept: tuple[str, Backend, ExitStack] | None = None
-        self._fault_of: Callable[[Mapping[str, Any]], str] | None = None
+        self.fault_of: Callable[[Mapping[str, Any]], str] | None = None
+        """What the rows of the task files are checked by when the source is opened; None: they are not checked."""
 
     @cached_property
     def source(self) -> Source:
         """The task source."""
         config = self.config
         source: Source = config.tasks.open(
-            seed=config.seed, eval_seed=config.eval.seed, folder=self.folder, fault_of=self._fault_of
+            seed=config.seed, eval_seed=config.eval.seed, folder=self.folder, fault_of=self.fault_of
         )
         return source
 
@@ -130,19 +128,12 @@ class RunResources:
 
     def _open(self, engine: EngineSettings, student: Weights | None = None) -> Backend:
         """Opens an engine of this run; `student`: the weights to sample, None for a teacher or judge."""
-        backend: Backend = engine.open(self._opening(student))
+        backend: Backend = engine.open(self.opening(student))
         return backend
 
-    def _opening(self, student: Weights | None = None) -> Opening:
+    def opening(self, student: Weights | None = None) -> Opening:
+        """What an engine is opened with; `student`: the weights to sample, None for a teacher or judge."""
         return Opening(self.folder, self.run / "replies.db", self.config.launch.device, self.threads, student)
-
-    def check_servers(self) -> None:
-        """Raises OutageError if a server of a teacher or judge cannot be reached, before a round is run in vain."""
-        for key, engine in self.engines():
-            if why := engine.unreachable(self._opening()):
-                raise OutageError(
-                    f"{'.'.join(key)}: {why}; start the server or correct its url, and run the same command"
-                )
 
     def spent(self) -> dict[str, float]:
         """Tokens, money and requests that this run has spent on servers so far, as `cost/` keys; {} if it has used none."""
@@ -173,76 +164,6 @@ class RunResources:
         kinds = check_types([*map(self.routed, own), *fixed.dev, *fixed.test])
         return kinds if synthesis is None else kinds | synthesis.check_types(check_types([*own, *fixed.dev]))
 
-    def row_faults(self, *, look: bool = False) -> tuple[list[str], int]:
-        """What is wrong with the rows of the task files, a line each, and how many of their gold answers were not tried.
-
-        Must be called before anything else opens the source. `look`: looks for the users' functions too, without importing them.
-        """
-        rows, faults = RowFaults(self.folder, look=look), list[str]()
-        self._fault_of = rows.fault
-        try:
-            source, curriculum = self.source, self.config.propose.curriculum
-            if curriculum is not None:
-                check_curriculum(curriculum, source)
-        except DataError as error:
-            faults = str(error).splitlines()
-        return faults, rows.untried
-
-    def check_fault(self, *, look: bool = False) -> str:
-        """What is wrong with `verify.check`; "" if nothing is, or if it is not set. `look`: as in `row_faults`."""
-        check = self.config.verify.check
-        fault = "" if check is None else RowFaults(self.folder, look=look).fault(check, own=True)
-        return f"verify.check: {fault}" if fault else ""
-
-    def verifier_faults(self) -> list[str]:
-        """Why verifiers that the tasks name cannot be opened, such as a judge that is not configured. The tasks must be sound."""
-        faults = []
-        for kind in sorted(self.kinds):
-            try:
-                check_verifiers({kind}, self._options(self.config.audit))
-            except ConfigError as error:
-                faults.append(str(error))
-        return faults
-
-    def check_tasks(self) -> int:
-        """Checks every task of the task files, without model and sandbox; must be called before anything else opens the source.
-
-        Returns the number of gold answers that were not checked because the symbolic worker took too long. Raises DataError with
-        all faulty rows at once, and ConfigError if `verify.check` is faulty, or if a judge is needed and not configured.
-        """
-        if fault := self.check_fault():
-            raise ConfigError(fault)
-        faults, untried = self.row_faults()
-        if faults:
-            raise DataError("\n".join(faults))
-        if faults := self.verifier_faults():
-            raise ConfigError("\n".join(faults))
-        return untried
-
-    def check_set_up(self) -> None:
-        """Checks the set-up before any model is loaded. Raises if a task is faulty or needs a verifier that is not available."""
-        if untried := self.check_tasks():
-            LOG.warning("%d answers of the tasks were not checked by the symbolic worker, which took too long", untried)
-        if faults := [*self.source_faults(), *(fault for _, fault in self.model_faults())]:
-            raise ConfigError("\n".join(faults))
-        for kind in sorted(self.kinds):
-            if kind.startswith(f"{PYTHON}:"):
-                self.functions.load(kind)
-        if self.config.phase_subprocess:  # each phase has a process of its own for them
-            self.functions.close()
-        if any(verifier_class(kind).needs_sandbox for kind in self.kinds):
-            with self.checkers():  # not the judge, whose model need not be loaded
-                pass
-
-    def source_faults(self) -> list[str]:
-        """Why no run can train on the source."""
-        if not self.config.tasks.evaluation_only:
-            return []
-        return [
-            f"tasks.source is {self.config.tasks.source}, an evaluation set, which no run may train on (`selfplay check` reads it); "
-            "name a source with training tasks"
-        ]
-
     def engines(self) -> Iterator[tuple[tuple[str, ...], EngineSettings]]:
         """The engines that the configuration names, each with its key."""
         config, synthesis = self.config, self.config.propose.synthesize
@@ -254,37 +175,6 @@ class RunResources:
         if synthesis is not None and synthesis.teacher is not None:
             yield ("propose", "synthesize", "teacher", "backend"), synthesis.teacher.backend
 
-    def model_faults(self, *, ask_hub: bool = False) -> Iterator[tuple[tuple[str, ...], str]]:
-        """Key and fault of every model and engine that cannot be had, and of files of texts or replies that cannot be read.
-
-        The key is () for a fault that names its own file and line. `ask_hub`: see `StudentSettings.model_fault`; a hub that does not
-        answer is noted.
-        """
-        student = self.config.student
-        models: list[tuple[tuple[str, ...], StudentSettings | EngineSettings]] = [
-            (("student",), student),
-            *self.engines(),
-        ]
-        for key, part in models:
-            try:
-                fault = part.model_fault(self.folder, ask_hub=ask_hub)
-            except OSError as error:
-                self._note(f"{'.'.join(key)}.model was not looked up, since the hub does not answer ({error})")
-                continue
-            if fault:
-                yield (*key, "model"), f"{'.'.join(key)}.model {fault}"
-        for key, engine in self.engines():
-            try:
-                engine.check(self.folder)
-            except ConfigError as error:
-                yield key, f"{'.'.join(key)}: {error}"
-            except DataError as error:
-                yield (), str(error)
-        try:
-            _ = self._texts
-        except DataError as error:
-            yield (), str(error)
-
     @contextmanager
     def verifiers(self) -> Iterator[Mapping[str, Verifier]]:
         """Opens all verifiers, by type; the sandbox is started only if a task runs code."""
@@ -294,11 +184,12 @@ class RunResources:
     @cached_property
     def texts(self) -> list[tuple[str, str]]:
         """(id, text) of the texts from which `instruct` writes tasks; empty if none are configured."""
-        rows = self._texts.rows if self._texts is not None else ()
+        rows = self.text_table.rows if self.text_table is not None else ()
         return [(str(row.get("id", where)), str(row.get("text", ""))) for where, row in rows]
 
     @cached_property
-    def _texts(self) -> "Table | None":
+    def text_table(self) -> "Table | None":
+        """The table of the texts for `instruct`; None if none is configured. Raises DataError if it cannot be read."""
         from selfplay.tasks.table_files import read_table
 
         synthesis = self.config.propose.synthesize
@@ -314,16 +205,17 @@ class RunResources:
     def checkers(self) -> AbstractContextManager[VerifierSet]:
         """Opens all verifiers but the judge: no model is loaded, and no server is asked."""
         kinds = {kind for kind in self.kinds if not verifier_class(kind).needs_judge}
-        return open_verifiers(kinds, self._options(self.config.audit))
+        return open_verifiers(kinds, self.options(self.config.audit))
 
     def auditors(self) -> AbstractContextManager[VerifierSet]:
         """Opens the verifiers, and the stronger ones with which the audit checks them."""
         return self._opened(self.config.audit)
 
     def _opened(self, audit: Audit | None) -> AbstractContextManager[VerifierSet]:
-        return open_verifiers(self.kinds, self._options(audit))
+        return open_verifiers(self.kinds, self.options(audit))
 
-    def _options(self, audit: Audit | None) -> VerifierOptions:
+    def options(self, audit: Audit | None) -> VerifierOptions:
+        """What verifiers are opened with; `audit`: its section, if the verifiers of the audit are opened too."""
         config = self.config
         return VerifierOptions(
             sandbox=config.verify.sandbox,
@@ -347,7 +239,7 @@ class RunResources:
     def _note_once(self, kind: str, text: str) -> None:
         """Notes an exception that a function of the user's raised: each kind once per launch, by the first rank that meets it."""
         if self.ranks.next_ticket(f"raised/{digest(kind)}") == 0:
-            self._note(text)
+            self.note(text)
 
     def _sandbox(self) -> "AbstractContextManager[Executor]":
         """The sandbox of this process. It is shared, since starting one costs more than a small phase uses it."""
@@ -381,8 +273,8 @@ class RunResources:
         writer, student = self.config.generate.backend, self.config.student
         places = {**writer.files(self.folder), **student.files(self.folder)}
         files |= {name: sha256_of(place) for name, place in places.items()}
-        if self._texts is not None:
-            files |= self._texts.files
+        if self.text_table is not None:
+            files |= self.text_table.files
         return files
 
 

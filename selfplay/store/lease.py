@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,8 @@ class Lease:
         while not self._stop.wait(RENEW_SECONDS):
             if not self.held():
                 return
-            write_json(self.path, self._content())
+            with suppress(StoreError):  # a full disk: the next write of the run itself says so
+                write_json(self.path, self._content())
 
     def _clear(self, holder: dict[str, Any]) -> None:
         """Removes the file of a dead holder. It is renamed first: if several processes try, the rename succeeds for one."""
