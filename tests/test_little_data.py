@@ -121,7 +121,7 @@ def test_verifier_that_always_raises_is_named_beside_those_that_work(tmp_path: P
     assert ended.code == 0, ended.said
     [broken] = [text for text in remarks(ended, 1) if "verifier" in text]
     head, example = broken.splitlines()
-    assert head == "the verifier python:checks:grade gave no verdict on 16 of 16 attempts; correct it"
+    assert head == "the verifier python:checks:grade gave no verdict on 14 of 14 attempts; correct it"
     assert "ValueError" in example and "checks.py, line 2, in grade" in example
     assert ended.rows()[1]["data/accepted"] >= 4 and "train/weights_kept" not in ended.rows()[1]
 

@@ -5,6 +5,7 @@ The commands import what they need, so that `selfplay --help` does not load torc
 
 import errno
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +35,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
+_UNWRITABLE = re.compile(
+    r"No space left on device|Disk quota exceeded|File too large|Read-only file system|database or disk is full|"
+    r"PytorchStreamWriter failed writing file|disk I/O error",
+    re.IGNORECASE,
+)
+"""What libraries that save weights, optimizers or replies say of a disk that is full or cannot be written."""
+
+
 def start() -> None:
     """Runs the command line. An error of the package exits with its own code and without a traceback."""
     from selfplay.errors import SelfplayError
@@ -49,6 +58,14 @@ def start() -> None:
         if "--debug" in sys.argv or error.errno is None:
             raise
         print(f"selfplay: {_file_trouble(error)}", file=sys.stderr)
+        sys.exit(1)
+    except Exception as error:
+        if "--debug" in sys.argv or not (found := _UNWRITABLE.search(str(error))):
+            raise
+        print(
+            f"selfplay: a file cannot be written ({found[0]}); free disk space or fix the permissions, then rerun the same command",
+            file=sys.stderr,
+        )
         sys.exit(1)
     except KeyboardInterrupt:
         print(
