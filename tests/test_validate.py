@@ -87,6 +87,27 @@ def test_faulty_section_hides_no_fault_of_a_task_and_makes_none_up(tmp_path: Pat
     assert len(lines) == 3 and lines[0].startswith("config.yaml:5:") and lines[1].startswith("tasks.jsonl:3:")
 
 
+def test_lines_that_are_no_json_hide_no_other_line_and_no_model(tmp_path: Path) -> None:
+    text = CONFIG.replace("{kind: tiny}", "{kind: pretrained, model: no/such}").replace(", warmup: {steps: 1}", "")
+    config = folder_of(tmp_path, task("a"), config=text + "generate: {samples_per_task: 0}\n")
+    lines = [
+        "not json",
+        json.dumps(task("b", {"type": "math"})),
+        "[1]",
+        '{"id": NaN}',
+        json.dumps({**task("c"), "prompt": " "}),
+    ]
+    with (tmp_path / "tasks.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in lines)
+    told = faults_of(config)
+    assert [line.partition(": ")[0] for line in told[:-1]] == [
+        "config.yaml:3:29",
+        "config.yaml:5:12",
+        *(f"tasks.jsonl:{number}" for number in (2, 3, 4, 5, 6)),
+    ]
+    assert "answer is missing" in told[3] and "is a list, not an object" in told[4] and "prompt is empty" in told[6]
+
+
 def test_tasks_are_left_out_where_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = folder_of(tmp_path, task("b", {"type": "math"}))
     validate_command(config, [], tasks=False)

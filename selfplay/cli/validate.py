@@ -51,8 +51,8 @@ def trainer_faults(found: Examined) -> list[str]:
 
 
 def _model_faults(found: Examined, resources: RunResources) -> list[str]:
-    """Models that cannot be had, and files of replies or texts that cannot be read; none while a section that names one is faulty."""
-    if found.faults:
+    """Models that cannot be had, and files of replies or texts that cannot be read; those of faulty sections are not looked at."""
+    if not hasattr(found.config, "student"):
         return []
     faults = [f"{found.where(*key)}: {fault}" if key else fault for key, fault in model_faults(resources, ask_hub=True)]
     return [*faults, *(f"{found.where('tasks')}: {fault}" for fault in source_faults(resources))]
