@@ -65,9 +65,7 @@ def set_up_remarks(fixed: Fixed) -> list[str]:
     if tasks < SMALL_DEV:
         width = min(1.0, 0.98 / math.sqrt(max(1, tasks)))
         are = "task" if tasks == 1 else "tasks"
-        found.append(
-            f"the dev set has {tasks} {are}: a change of accuracy below {width:.2f} cannot be told from chance; add dev tasks"
-        )
+        found.append(f"the dev set has {tasks} {are}: it shows no change of accuracy below {width:.2f}; add dev tasks")
     if not fixed.anchor:
         found.append(
             "there is no anchor: no task has a reference, so no round replays human solutions; give tasks a reference"
