@@ -46,6 +46,7 @@ from selfplay.runtime.context import RoundContext
 from selfplay.runtime.distributed import Ranks, join
 from selfplay.runtime.progress import Progress, timed
 from selfplay.runtime.resources import RunResources
+from selfplay.runtime.set_up import check_servers, check_set_up
 from selfplay.store import Commit, Lease, RunFolder
 
 LOG = logging.getLogger("selfplay")
@@ -110,8 +111,12 @@ def run(
         if not ranks.is_main:
             return _rounds(loaded, folder, resources, progress, None)
         with Lease(folder.path):
-            resources.check_set_up()
-            folder.open(science_of(config), resources.fingerprint_files(), resolved_text(loaded))
+            check_set_up(resources)
+            start = {"config": str(loaded.path.resolve()), "overrides": list(loaded.overrides)}
+            if anew := folder.open(science_of(config), resources.fingerprint_files(), resolved_text(loaded), start):
+                progress.note(anew)
+            if not folder.commits():
+                check_servers(resources)
             folder.rebuild_metrics()
             if on_open:
                 on_open(folder)
@@ -132,7 +137,7 @@ def _rounds(
         if len(commits) > config.rounds:
             return Finished(folder.path, commits)
         ctx = context_of(config, folder, resources, progress, commits)
-        progress.round(ctx.number)
+        progress.round(ctx.number, config.rounds)
         phases = phases_of(config, ctx.number)
         if ranks.is_main and folder.round(ctx.number).exists():
             done = ", ".join(name for name in map(name_of, phases) if (ctx.at(name) / "DONE").is_file())

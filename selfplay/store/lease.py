@@ -10,11 +10,12 @@ import socket
 import threading
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from selfplay.errors import StoreError
-from selfplay.store.files import write_json
+from selfplay.store.files import unwritable, write_json
 
 RENEW_SECONDS = 5.0
 STALE_SECONDS = 60.0
@@ -31,10 +32,18 @@ class Lease:
         self._thread = threading.Thread(target=self._renew, daemon=True, name="selfplay-lease")
 
     def __enter__(self) -> "Lease":
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._take()
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        self._thread.start()
+        return self
+
+    def _take(self) -> None:
         holder = _read(self.path)
         if holder is not None:
-            if not self._is_dead(holder):
+            if not _is_dead(holder, self.stale_seconds):
                 raise StoreError(
                     f"{self.path.parent}: is in use by process {holder.get('pid')} on {holder.get('host')}, seen "
                     f"{time.time() - holder.get('renewed', 0):.0f} s ago; wait for it, or start under another --name"
@@ -46,10 +55,12 @@ class Lease:
             raise StoreError(
                 f"{self.path.parent}: another process has just started to use it; wait for that process, or use another --name"
             ) from None
-        with os.fdopen(handle, "w") as file:
-            json.dump(self._content(), file)
-        self._thread.start()
-        return self
+        try:
+            with os.fdopen(handle, "w") as file:
+                json.dump(self._content(), file)
+        except OSError:  # a full disk: a lease of nobody must not stay
+            self.path.unlink(missing_ok=True)
+            raise
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
@@ -76,12 +87,8 @@ class Lease:
         while not self._stop.wait(RENEW_SECONDS):
             if not self.held():
                 return
-            write_json(self.path, self._content())
-
-    def _is_dead(self, holder: dict[str, Any]) -> bool:
-        if holder.get("host") == socket.gethostname():
-            return _start_time(int(holder.get("pid", -1))) != holder.get("started")
-        return time.time() - float(holder.get("renewed", 0)) > self.stale_seconds
+            with suppress(StoreError):  # a full disk: the next write of the run itself says so
+                write_json(self.path, self._content())
 
     def _clear(self, holder: dict[str, Any]) -> None:
         """Removes the file of a dead holder. It is renamed first: if several processes try, the rename succeeds for one."""
@@ -91,6 +98,18 @@ class Lease:
         except FileNotFoundError:
             return
         aside.unlink(missing_ok=True)
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a living process holds the lease of a run folder, as far as this machine can tell."""
+    holder = _read(folder / "lease.json")
+    return holder is not None and not _is_dead(holder, STALE_SECONDS)
+
+
+def _is_dead(holder: dict[str, Any], stale_seconds: float) -> bool:
+    if holder.get("host") == socket.gethostname():
+        return _start_time(int(holder.get("pid", -1))) != holder.get("started")
+    return time.time() - float(holder.get("renewed", 0)) > stale_seconds
 
 
 def _read(path: Path) -> dict[str, Any] | None:
