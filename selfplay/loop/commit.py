@@ -9,6 +9,7 @@ from functools import cache
 from importlib import metadata
 
 from selfplay.config.metrics import best_round
+from selfplay.loop.gate import BACK
 from selfplay.runtime.context import RoundContext
 from selfplay.runtime.progress import read_times
 from selfplay.store import Commit, read_json, sha256_of
@@ -55,6 +56,9 @@ def _kept(ctx: RoundContext, commits: list[Commit]) -> set[int]:
     kept = {commit.round for commit in commits[-section.last :]} | {commits[-1].next_parent}
     if section.first or ctx.config.train.start == "from_base":
         kept.add(0)
+    back = commits[-1].metrics.get(BACK)
+    if ctx.config.gate.action == "roll_back" and back is not None:
+        kept.add(int(back))
     return kept | ({best_round(commits)} if section.best else set())
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from selfplay.config.metrics import best_round
+from selfplay.config.metrics import BEST, best_round
 from selfplay.errors import DataError
+from selfplay.loop.gate import BACK
 from selfplay.loop.run import PHASES, name_of
 from selfplay.records import SCHEMA_VERSION
 from selfplay.store import Commit, RunFolder, read_json, sha256_of, write_json
@@ -126,7 +127,11 @@ def fork(run: str | Path, round: int, name: str) -> OpenRun:
         parent = None if commit.parent is None else numbers[commit.parent]
         inputs = {} if parent is None else {"parent": sha256_of(new.round(parent) / "COMMIT")}
         renumbered = {"round": place, "parent": parent, "next_parent": place, "action": "continue", "reason": ""}
-        new.commit(commit.model_copy(update={**renumbered, "inputs": inputs}))
+        metrics = {
+            **commit.metrics,
+            **{key: numbers[commit.metrics[key]] for key in (BEST, BACK) if key in commit.metrics},
+        }
+        new.commit(commit.model_copy(update={**renumbered, "inputs": inputs, "metrics": metrics}))
     write_json(
         new.path / "fingerprint.json", {"schema_version": SCHEMA_VERSION, "forked_from": f"{run}, round {round}"}
     )
