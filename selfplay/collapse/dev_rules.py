@@ -172,7 +172,8 @@ def recent(values_R_T_P: Floats, t: int, after_R: Places, window: int) -> Floats
 def _compared(values_R_T_P: Floats, t: int, inc_R: Places, rules: DevRules, test: Any) -> tuple[Floats, Places]:
     """The smallest p of a key's comparisons, times their number, and its place. `test(now, then, single)` gives p by run.
 
-    A comparison counts where `fewest` tasks at least are above 0 then and known now, so that they could fall.
+    A comparison counts where `fewest` tasks at least are above 0 then and known now, so that they could fall. The mean of
+    the last rounds says nothing where the latest one is not below the reference: it has recovered.
     """
     found = []
     for against, earlier in ((0, np.zeros_like(inc_R)), (2, inc_R)):
@@ -184,6 +185,8 @@ def _compared(values_R_T_P: Floats, t: int, inc_R: Places, rules: DevRules, test
             p = np.full(len(inc_R), np.nan)
             if bool(valid.any()):
                 p[valid] = test(now[valid], then[valid], single)
+                if not single:
+                    p[valid & (np.nansum(values_R_T_P[:, t] - then, 1) >= 0)] = 1.0
             found.append(p)
     each = np.stack(found, 1)
     known = ~np.isnan(each)
