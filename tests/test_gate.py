@@ -163,7 +163,10 @@ def test_known_wrong_trace_accepted_stops_at_once_unless_observed() -> None:
     ],
 )
 def test_verifier_is_judged_by_the_sign_of_youdens_j(low: float, high: float, level: int, says: str) -> None:
-    j = {f"collapse_quality/verifier_youden_j{end}": x for end, x in (("", (low + high) / 2), ("_lo", low), ("_hi", high))}
+    j = {
+        f"collapse_quality/verifier_youden_j{end}": x
+        for end, x in (("", (low + high) / 2), ("_lo", low), ("_hi", high))
+    }
     decision = decisions_on(config_of(action="observe"), [30, 30], [{}, j])[1]
     assert decision.figures["collapse_alarm/level"] == level and says in decision.reason
     unfiltered = view(curate={"verified_only": False}, gate={"action": "observe"}).config

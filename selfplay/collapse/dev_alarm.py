@@ -62,6 +62,7 @@ def alarm_of(rounds: Sequence[DevRound], *, planned: int, rules: DevRules | None
     told = [_Told(rounds, history, judged, rules, t, key) for key in bad]
     blind = {key: _blindness(rounds, history, judged, rules, key) for key in KEYS if key not in p}
     smallest = _smallest_falls(history, judged, rules, t, list(p)) if t else _at_start(history, rules)
+    blind |= {key: "not even a total loss would be seen for sure" for key in p if smallest[key] is None}
     return DevAlarm(
         level=int(judged.level_R_T[0, t]),
         reasons=[one.sentence() for one in told],
@@ -222,9 +223,8 @@ def _smallest_falls(
             now, then = history.differ_R_T_Q[0, t], history.differ_R_T_Q[0, inc]
             kept = 1 - rules.variety_lost
             mean = then[~np.isnan(now - then)].mean() if (~np.isnan(now - then)).any() else 0.0
-            lost = rules.variety_lost + _detectable(now - kept * then, rules) / mean if mean > 0 else math.inf
-            found[key] = lost if lost <= 1 else None
-    return {key: None if fall is None else round(fall, 4) for key, fall in found.items()}
+            found[key] = rules.variety_lost + _detectable(now - kept * then, rules) / mean if mean > 0 else None
+    return {key: None if fall is None or fall > 1 else round(float(fall), 4) for key, fall in found.items()}
 
 
 def _by_sign(values_T_P: Floats, t: int, bar: float, rules: DevRules) -> float | None:
@@ -237,13 +237,16 @@ def _by_sign(values_T_P: Floats, t: int, bar: float, rules: DevRules) -> float |
     return minimum_detectable_fall(int(known[-1].sum()), alpha=rules.warn, discordance=discordance, power=rules.power)
 
 
+HALF = 0.5
+
+
 def _detectable(change: Floats, rules: DevRules) -> float:
-    """By the normal law: the mean change that a t test at p = `warn` sees with the rules' power, from the spread over tasks."""
+    """By the normal law: the mean change that a t test at p = `warn` sees with the rules' power, from the spread over tasks.
+
+    One more task that changed by half is added to the spread, so that equal changes are no certainty.
+    """
     known = change[~np.isnan(change)]
     if known.size < 2:
         return math.inf
-    return (
-        (NormalDist().inv_cdf(1 - rules.warn) + NormalDist().inv_cdf(rules.power))
-        * float(known.std(ddof=1))
-        / math.sqrt(known.size)
-    )
+    spread = math.sqrt((float(known.var()) * known.size + HALF * HALF) / (known.size - 1))
+    return (NormalDist().inv_cdf(1 - rules.warn) + NormalDist().inv_cdf(rules.power)) * spread / math.sqrt(known.size)
