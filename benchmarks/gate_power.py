@@ -288,8 +288,12 @@ def main() -> None:
     results = before["results"] if {key: before.get(key) for key in head} == head else {}
     spent = before.get("cpu_seconds", 0.0) if results else 0.0
     out = head | {"results": results}
-    out["sight"] = {str(n): sight_of(n, args.power_runs, args.seed) for n in args.sizes}
-    out["selection"] = {str(n): selection_of(n, args.power_runs, args.seed) for n in args.sizes}
+    for part, simulated in (("sight", sight_of), ("selection", selection_of)):
+        known = before.get(part, {}) if results else {}
+        out[part] = {
+            **known,
+            **{str(n): simulated(n, args.power_runs, args.seed) for n in args.sizes if str(n) not in known},
+        }
     for cell in cells(tuple(args.sizes), tuple(args.starts)):
         if name_of(cell, SAMPLES[0]) in results:
             continue
