@@ -239,6 +239,8 @@ def test_each_decision_tells_which_keys_are_blind_and_the_smallest_fall_that_it_
     assert "variety: round 1 has no samples of dev tasks" in figures["collapse_alarm/blind"]
     assert "dev_accuracy" not in figures["collapse_alarm/blind"]
     assert 0.1 < figures["collapse_alarm/minimum_detectable_fall"] < 0.3
+    lost = decisions_on(config_of(), [40, 4])[1].figures["collapse_alarm/p_dev_accuracy"]
+    assert 0 < lost < 1e-6, "no p is 0, which would be a certainty"
 
 
 # ---- properties ----

@@ -44,8 +44,7 @@ def _gate(ctx: RoundContext) -> None:
     rounds.append(dev_round(ctx, ctx.number, metrics))
     decision = decide(ctx.config, ctx.parent, metrics, ctx.commits, rounds, ctx.state)
     summary = {**asdict(decision), "state": _next_state(ctx, decision).model_dump()}
-    figures = {key: rounded(key, value) for key, value in decision.figures.items()}
-    write_json(ctx.at("gate") / "DONE", {**summary, "metrics": {**metrics, **figures}})
+    write_json(ctx.at("gate") / "DONE", {**summary, "metrics": {**metrics, **decision.figures}})
 
 
 def metrics_of(ctx: RoundContext) -> dict[str, Any]:
@@ -170,7 +169,7 @@ def _figures(level: int, keys: Sequence[str], alarm: DevAlarm, commits: Sequence
     for key in KEYS:
         name = "" if key == "dev_accuracy" else f"_{key}"
         if key in alarm.p:
-            figures[f"collapse_alarm/p_{key}"] = alarm.p[key]
+            figures[f"collapse_alarm/p_{key}"] = float(f"{alarm.p[key]:.3g}")
         if key in alarm.smallest_fall:
             figures[f"collapse_alarm/minimum_detectable_fall{name}"] = alarm.smallest_fall[key]
     return figures
@@ -184,11 +183,8 @@ def _best_figures(rounds: Sequence[DevRound]) -> dict[str, Any]:
     found = best_unbiased([one for one in rounds if one.greedy])
     if found is None:
         return {BEST: best}
-    return {
-        BEST: best,
-        **interval("eval/best_unbiased", found.accuracy),
-        **interval("eval/best_unbiased_delta", found.change),
-    }
+    figures = interval("eval/best_unbiased", found.accuracy) | interval("eval/best_unbiased_delta", found.change)
+    return {BEST: best, **{key: rounded(key, value) for key, value in figures.items()}}
 
 
 def _plateau(section: Gate, row: Mapping[str, Any], ancestors: Sequence[Commit], number: int, best: int | None) -> str:
