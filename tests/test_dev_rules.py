@@ -143,6 +143,18 @@ def test_round_becomes_the_incumbent_by_clear_gains_alone() -> None:
     assert alarm_of(rounds_of(20, 30, 30), planned=10).incumbent == 1
 
 
+def test_another_key_in_the_next_round_is_no_streak() -> None:
+    base = [0.3] * 30
+    nats = [base, base, [0.5] * 6 + base[6:]]
+    rounds = [
+        DevRound(one.number, one.greedy, {}, texts(0, *said).nats)
+        for one, said in zip(rounds_of(33, 26, 33), nats, strict=True)
+    ]
+    found = [alarm_of(rounds[: t + 1], planned=10) for t in range(3)]
+    assert [one.keys for one in found] == [(), ("dev_accuracy",), ("human_text",)]
+    assert [one.level for one in found] == [0, 1, 1]
+
+
 def test_planned_rounds_spend_the_error_and_more_rounds_than_planned_count() -> None:
     fall = rounds_of(32, 22)
     assert alarm_of(fall, planned=3).level == 2 and alarm_of(fall, planned=3000).level == 1
