@@ -195,12 +195,14 @@ def name_of(cell: Cell, samples: int) -> str:
     return f"{cell.scenario} | {cell.tasks} x {samples} | start {cell.start} | jitter {cell.jitter}"
 
 
-def run_cell(cell: Cell, runs: int, power_runs: int, seed: int) -> dict[int, dict[str, Any]]:
+def run_cell(
+    cell: Cell, runs: int, power_runs: int, seed: int, samples: tuple[int, ...] = SAMPLES
+) -> dict[int, dict[str, Any]]:
     """One cell's results by samples. A null above 2 % is simulated again with four times the runs."""
     null = cell.scenario in NULLS
-    found = simulate(cell, runs if null else power_runs, SAMPLES, seed)
+    found = simulate(cell, runs if null else power_runs, samples, seed)
     doubtful = [n for n, row in found.items() if null and row["level_2"][0] > 0.02]
-    again = simulate(cell, 4 * runs, SAMPLES, seed + 1) if doubtful else {}
+    again = simulate(cell, 4 * runs, samples, seed + 1) if doubtful else {}
     return found | {n: again[n] | {"first_look": found[n]["level_2"][0]} for n in doubtful}
 
 
@@ -253,7 +255,8 @@ def table(results: dict[str, Any]) -> str:
     """Worst null and power by size, start and samples, in %."""
     lines = ["| tasks x samples | start | worst null | " + " | ".join(COLLAPSES) + " |"]
     lines.append("|" + "---|" * (3 + len(COLLAPSES)))
-    places = dict.fromkeys(tuple(name.split(" | ")[1:3]) for name in results)
+    found = {tuple(name.split(" | ")[1:3]) for name in results}
+    places = sorted(found, key=lambda one: (*map(int, one[0].split(" x ")), one[1]))
     for size, start in places:
         rows = {name: row for name, row in results.items() if name.split(" | ")[1:3] == [size, start]}
         worst = max(row["level_2"][0] for name, row in rows.items() if name.split(" | ")[0] in NULLS)
