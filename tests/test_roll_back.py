@@ -62,6 +62,11 @@ def test_collapse_is_warned_of_rolled_back_and_at_last_stopped(stopped: OpenRun)
     assert {c.metrics["eval/best_round"] for c in rounds} == {0} and stopped.status()["best"] == 0
 
 
+def test_run_says_at_its_start_that_its_dev_set_sees_little(stopped: OpenRun) -> None:
+    log = (stopped.path / "logs/attempt-1/log.txt").read_text()
+    assert "the gate sees little: 30 dev tasks show a lasting fall of the dev accuracy only from 0.26 on" in log
+
+
 def test_round_after_a_roll_back_stands_on_the_incumbent_and_not_on_the_bad_parent(stopped: OpenRun) -> None:
     rounds = stopped.rounds
     assert [c.parent for c in rounds] == [None, 0, 1, 0, 3]
