@@ -185,8 +185,8 @@ def _compared(values_R_T_P: Floats, t: int, inc_R: Places, rules: DevRules, test
             p = np.full(len(inc_R), np.nan)
             if bool(valid.any()):
                 p[valid] = test(now[valid], then[valid], single)
-                if not single:
-                    p[valid & (np.nansum(values_R_T_P[:, t] - then, 1) >= 0)] = 1.0
+            recovered = valid & (np.nansum(values_R_T_P[:, t] - then, 1) >= 0)
+            p = np.where(recovered & (not single), 1.0, p)
             found.append(p)
     each = np.stack(found, 1)
     known = ~np.isnan(each)
