@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from selfplay.collapse import sight
 from selfplay.config import Config, Loaded
 from selfplay.config.load import resolved_text, science_of
 from selfplay.config.metrics import best_round
@@ -81,7 +82,7 @@ class Finished:
 
     @property
     def best(self) -> int:
-        """The round with the best dev accuracy."""
+        """The best round by the dev set, as the gate names it."""
         return best_round(self.commits)
 
 
@@ -120,6 +121,8 @@ def run(
             folder.rebuild_metrics()
             if on_open:
                 on_open(folder)
+            if blind := sight(len(resources.source.fixed.dev)):
+                progress.note(blind)
             return _rounds(loaded, folder, resources, progress, on_commit)
 
 
