@@ -65,7 +65,7 @@ def test_page_and_json_tell_what_happened_with_the_same_numbers(tmp_path: Path) 
     stages = twin["sections"]["selection"]["stages"]["6"]
     assert list(stages) == ["sampled", "verified", "right", "accepted", "trained on"]
     assert stages["sampled"] == 240 and stages["accepted"] < stages["right"] < stages["sampled"]
-    assert twin["sections"]["distribution"]["columns"] == [1, 2, 3, 5, 6]
+    assert twin["sections"]["photocopy"]["columns"] == [0, 2, 4, 6]
     assert not twin["notes"]
 
 
@@ -82,10 +82,6 @@ def test_a_collapsing_run_says_so_with_the_first_metric_that_moved(tmp_path: Pat
     text = Page(page).text
     assert re.search(r"After the last round, 6, it is 0\.0\d\d\.", text)
     assert "The first metric that moved was collapse_tails/rare_item_coverage, in round 2." in text
-    copied = twin_of(page)["sections"]["distribution"]
-    rare = [name for name, part in copied["groups"].items() if part == "rare"]
-    first, last = (sum(copied["rows"][name][k] for name in rare) for k in (0, -1))
-    assert len(rare) == 13 and last < first / 3
 
 
 @pytest.mark.parametrize("keep", ["config.yaml", "metrics.jsonl", "rounds"])
@@ -105,7 +101,7 @@ def test_no_round_one_round_and_no_traces_each_have_their_sentence(tmp_path: Pat
     text = Page(write_report(empty, read_traces)).text
     assert "No round is committed yet" in text and "It has not finished a round." in text
     one = write_report(write_run(tmp_path / "one", rounds=0), read_traces)
-    assert "No round has accepted attempts to compare." in Page(one).text and "No traces to show." in Page(one).text
+    assert "Fewer than two rounds wrote enough" in Page(one).text and "No traces to show." in Page(one).text
     config = (tmp_path / "one" / "config.yaml").read_text().replace("rounds: 0", "rounds: 5")
     (tmp_path / "one" / "config.yaml").write_text(config)
     assert "under way or was interrupted after round 0 of 5" in Page(write_report(tmp_path / "one")).text

@@ -9,7 +9,7 @@ from typing import Any
 from selfplay.collapse import paired_delta
 from selfplay.config.metrics import title
 from selfplay.errors import DataError
-from selfplay.report import html
+from selfplay.report import html, photocopy
 from selfplay.report.headline import headline
 from selfplay.report.page_model import DEV, TEST, Chart, Section, Table, cell, counted, interval, listed, signed
 from selfplay.report.run_data import Point, RunData, flatten, number, read_run, spread, triple
@@ -70,7 +70,7 @@ def write_compare(runs: Sequence[Path], out: Path) -> Path:
     sections = (
         [rounds_of(read[0])]
         if len(read) == 1
-        else [claim(settings), outcome(settings), curves(settings), differing(settings)]
+        else [claim(settings), outcome(settings), _copied(settings), curves(settings), differing(settings)]
     )
     told = (
         headline(read[0])
@@ -255,6 +255,10 @@ def paired(
         return (None, None, None), 0
     found = paired_delta([a[t] for t in both], [b[t] for t in both])
     return (found.value, found.lo, found.hi), len(both)
+
+
+def _copied(settings: Sequence[Setting]) -> Section:
+    return photocopy.side_by_side({s.name: s.runs for s in settings})
 
 
 def _or_all(settings: Sequence[Setting], key: str) -> str:
