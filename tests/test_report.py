@@ -84,6 +84,64 @@ def test_a_collapsing_run_says_so_with_the_first_metric_that_moved(tmp_path: Pat
     assert "The first metric that moved was collapse_tails/rare_item_coverage, in round 2." in text
 
 
+def _told(folder: Path, level: int, reason: str = "", **alarm: Any) -> dict[str, Any]:
+    """The headline of a short run whose last round has this alarm."""
+    write_run(folder, rounds=2, attempts=20)
+    commit = json.loads((folder / "rounds/002/COMMIT").read_text())
+    figures = {f"collapse_alarm/{name}": value for name, value in alarm.items()}
+    commit["metrics"] |= {"collapse_alarm/level": level, **figures}
+    (folder / "rounds/002/COMMIT").write_text(json.dumps(commit | {"reason": reason}))
+    (folder / "metrics.jsonl").unlink()
+    found: dict[str, Any] = twin_of(write_report(folder))["headline"]
+    return found
+
+
+def test_the_page_begins_with_the_alarm_its_reason_and_what_the_dev_set_can_see(tmp_path: Path) -> None:
+    why = "dev accuracy fell from 0.42 (round 0) to 0.31: 60 tasks lost, 3 gained, p = 1e-9"
+    bad = _told(tmp_path / "bad", 2, why, blind="", minimum_detectable_fall=0.04)
+    assert f"Alarm level 2 in round 2 (bad in two rounds running, or clearly bad at once): {why}." in bad["alarm"]
+    assert "With 300 dev tasks, a lasting fall of the dev accuracy by 0.04 is seen" in bad["alarm"]
+    page = Page(tmp_path / "bad" / "report.html").text
+    assert (
+        page.index(why)
+        < page.index("Headline figures")
+        < page.index("What is left of round 0")
+        < page.index("Accuracy by round")
+    )
+
+
+def test_blind_is_said_and_is_not_quiet(tmp_path: Path) -> None:
+    little = _told(
+        tmp_path / "little", 0, blind="variety: no task with two right samples", minimum_detectable_fall=0.25
+    )
+    assert "Blind to a fall of 0.10: 300 dev tasks show" in little["alarm"] and "only from 0.25 on" in little["alarm"]
+    assert "Not judged: variety: no task with two right samples." in little["alarm"]
+    none = _told(tmp_path / "none", 0, blind="dev_accuracy: round 2 has no outcome of a dev task")
+    assert "Blind: 300 dev tasks can show no fall" in none["alarm"]
+    for told in (little, none):
+        note = next(figure["note"] for figure in told["figures"] if figure["label"] == "Highest alarm")
+        assert "cannot show a fall of 0.10" in note and "quiet" not in note
+    old = _told(tmp_path / "old", 0)
+    assert "lind" not in old["alarm"] and "dev set" not in old["alarm"]
+
+
+def test_headline_figures_come_in_their_order(tmp_path: Path) -> None:
+    page = write_report(write_run(tmp_path / "a", rounds=1, attempts=20), read_traces)
+    text = Page(page).text
+    text = text[text.index("Headline figures") :]
+    places = [
+        text.index(title(key))
+        for key in (
+            "eval/greedy_accuracy",
+            "collapse_diversity/heterozygosity",
+            "collapse_tails/support_retention",
+            "data/accepted",
+            "collapse_alarm/level",
+        )
+    ]
+    assert places == sorted(places)
+
+
 @pytest.mark.parametrize("keep", ["config.yaml", "metrics.jsonl", "rounds"])
 def test_partial_runs_give_a_page_of_words(tmp_path: Path, keep: str) -> None:
     whole = write_run(tmp_path / "whole", rounds=1, attempts=20)

@@ -10,6 +10,7 @@ from selfplay.collapse import paired_delta
 from selfplay.config.metrics import title
 from selfplay.errors import DataError
 from selfplay.report import html, photocopy
+from selfplay.report.glance import alarm_in_words
 from selfplay.report.headline import headline
 from selfplay.report.page_model import DEV, TEST, Chart, Section, Table, cell, counted, interval, listed, signed
 from selfplay.report.run_data import Point, RunData, flatten, number, read_run, spread, triple
@@ -75,7 +76,7 @@ def write_compare(runs: Sequence[Path], out: Path) -> Path:
     told = (
         headline(read[0])
         if len(read) == 1
-        else {"sentence": _sentence(settings), "stopped": "", "figures": _figures(settings)}
+        else {"sentence": _sentence(settings), "stopped": "", "alarm": _alarms(settings), "figures": _figures(settings)}
     )
     groups = [("Rounds side by side" if len(read) == 1 else "Side by side", sections)]
     notes = [f"{run.name}: {note}" for run in read for note in run.notes]
@@ -140,6 +141,12 @@ def _sentence(settings: Sequence[Setting]) -> str:
         return "No round has an accuracy in all of them yet."
     told = [f"{s.name} is at {say(_at(s, key, last)[1])}" for s in settings]
     return f"After round {say(last)}, on the {'test set' if key == TEST else 'dev set'}: {listed(told)}."
+
+
+def _alarms(settings: Sequence[Setting]) -> str:
+    """The last alarm of each run in words."""
+    told = [(run.name, alarm_in_words(run)) for s in settings for run in s.runs]
+    return " ".join(f"{name}: {words}" for name, words in told if words)
 
 
 def _figures(settings: Sequence[Setting]) -> list[dict[str, str]]:

@@ -3,7 +3,7 @@
 from functools import lru_cache
 from pathlib import Path
 
-from selfplay.report import html, photocopy, profile, sections, times
+from selfplay.report import glance, html, photocopy, profile, sections, times
 from selfplay.report.headline import headline
 from selfplay.report.page_model import Section
 from selfplay.report.run_data import RunData, read_run
@@ -51,13 +51,13 @@ def _tallied(number: int, path: Path, changed: int, read_traces: TraceReader) ->
 
 def _groups(data: RunData, tallies: dict[int, Tally]) -> list[tuple[str, list[Section]]]:
     collapse = [
-        photocopy.of_run(data),
         profile.balance(data),
         *profile.families(data),
         profile.provenance(data),
         profile.alarms(data),
     ]
     return [
+        ("At a glance", [glance.at_a_glance(data), photocopy.of_run(data)]),
         ("Progress", [sections.accuracy(data), sections.selection(data, tallies)]),
         ("Collapse profile", [p for p in collapse if not p.missing] + [p for p in collapse if p.missing]),
         ("The work", [times.time(data), times.training(data), sections.examples(tallies)]),

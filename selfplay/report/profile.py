@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from selfplay.config.metrics import definition, title
+from selfplay.report.glance import MEANING, sight_in_words
 from selfplay.report.page_model import DEV, Chart, Section, Table, cell, interval, signed, without_twins
 from selfplay.report.run_data import RunData, number, triple
 from selfplay.report.sections import rows_by_kind
@@ -140,11 +141,8 @@ def alarms(run: RunData) -> Section:
         if moved
         else "No metric has moved beyond its margin. "
     )
-    lead += (
-        f"The highest level was {say(top)}: "
-        + ("quiet", "bad in one round", "bad in two rounds or a hard rule", "stop")[min(3, int(top))]
-        + "."
-    )
+    lead += f"The highest level was {say(top)}: " + MEANING[min(3, int(top))] + "."
+    lead += f" {sight_in_words(run.rows[-1], run.sizes.get('dev'))}".rstrip()
     columns = ["round", "level", "active", "first metric", "action", "reason"]
     rows = []
     for row in run.rows:
