@@ -59,28 +59,23 @@ def is_blind(row: Row) -> bool:
 
 def at_a_glance(run: RunData) -> Section:
     """The headline figures in their order, at round 0, at the best round and now."""
-    rows, keys = [], []
-    if run.rows:
-        first, last = run.rows[0], run.rows[-1]
-        best = run.row(run.best) if run.best is not None else last
-        for group, members in headline().items():
-            for key in members:
-                if key != "round" and run.points(key):
-                    change = signed(*triple(last, f"{key}_delta"))
-                    rows.append([title(key), group, cell(first, key), cell(best, key), cell(last, key), change])
-                    keys.append(key)
-    if not rows:
-        return Section("glance", "Headline figures", missing="No round has a headline figure yet.")
-    names = [
-        "figure",
-        "about",
-        f"round {first['round']}",
-        f"best, round {best['round']}",
-        f"last, round {last['round']}",
-        "change",
+    keys = [
+        (group, key) for group, members in headline().items() for key in members if key != "round" and run.points(key)
     ]
-    lead = "In the order in which they are read: quality first, and the alarm on all of them last. Change: to round 0, paired over tasks."
-    return Section("glance", "Headline figures", lead, tables=[Table("With 95 % intervals", names, rows)], keys=keys)
+    if not keys:
+        return Section("glance", "Headline figures", missing="No round has a headline figure yet.")
+    first, last = run.rows[0], run.rows[-1]
+    columns = {f"round {first['round']}": first}
+    if run.best is not None:
+        columns |= {f"best, round {run.best}": run.row(run.best)}
+    columns |= {f"last, round {last['round']}": last}
+    rows = []
+    for group, key in keys:
+        figures = [cell(row, key) for row in columns.values()]
+        rows.append([title(key), *figures, signed(*triple(last, f"{key}_delta")), group])
+    lead = "In the order in which they are read. Change: of the last round to round 0, paired over tasks."
+    table = Table("With 95 % intervals", ["figure", *columns, "change", "about"], rows)
+    return Section("glance", "Headline figures", lead, tables=[table], keys=[key for _, key in keys])
 
 
 def quiet_note(run: RunData) -> str:
