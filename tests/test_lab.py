@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from benchmarks.collapse_lab.__main__ import run_level
-from benchmarks.collapse_lab.bars import level_1
-from benchmarks.collapse_lab.bigram import ARMS, Setting, World, fit, run_all, verified
+from benchmarks.collapse_lab.bars import first_fall, first_rise, level_1, level_1_variety, level_2
+from benchmarks.collapse_lab.bigram import ARMS, Curves, Setting, World, fit, run_all, verified
 from benchmarks.collapse_lab.characters import STYLES, Spec, run
+from benchmarks.collapse_lab.expressions import Member
 from benchmarks.collapse_lab.grammar import END, LENGTH, PROMPT, canonical, draw, encode, evaluate, make_language
 from benchmarks.collapse_lab.laws import check_laws
 from selfplay.errors import ConfigError
@@ -19,6 +20,52 @@ from selfplay.errors import ConfigError
 def test_every_closed_form_law_holds() -> None:
     failed = [(c.name, c.predicted, c.measured, c.bar) for c in check_laws(0) if not c.holds]
     assert failed == []
+
+
+def test_no_law_about_a_loss_accepts_a_simulator_that_loses_nothing() -> None:
+    checks = [c for c in check_laws(0) if c.unmoved is not None]
+    assert len(checks) == 6 and [c.name for c in checks if c.unmoved is not None and c.accepts(c.unmoved)] == []
+
+
+def _still(seeds: int = 4) -> dict[str, Curves]:
+    """Every arm as it is at round 0, for ever."""
+    flat = [np.full(seeds, 2.0)] * 21
+    entropy = np.full(seeds, 1.9)
+    return {arm: Curves(arm, loss=flat, valid=flat, variety=flat, coverage=flat, entropy=entropy) for arm in ARMS}
+
+
+def test_no_bar_about_a_loss_holds_for_arms_that_do_not_move() -> None:
+    checks = level_1(_still()) + level_1_variety(_still())
+    bounded = {
+        "2 accumulate: loss at round 10 minus round 1",
+        "2 accumulate: slope of the last five rounds",
+        "6 verified accumulate: unique correct kept",
+    }
+    assert {c.name for c in checks if c.holds} == bounded
+    assert all(c.accepts(c.unmoved) is False for c in checks if c.unmoved is not None)
+
+
+def test_neither_does_a_bar_of_level_2() -> None:
+    row = {"loss": 1.5, "level": 0, "eval/pass_at_1": 0.3, "collapse_tails/rare_item_coverage": 0.5}
+    row |= {"collapse_diversity/unique_correct_at_16": 2.0}
+    names = ("unfiltered_replace", "unfiltered_accsub", "unfiltered_accumulate", "oracle_fresh", "replace_tau_0.7")
+    pools = make_language(50, 4, 2, 0)
+    members = [
+        Member(arm, seed, pools, pools.train, np.random.default_rng(0), rows=[dict(row)] * 11)
+        for arm in (*names, "verified_replace", "verified_accumulate")
+        for seed in range(3)
+    ]
+    checks = level_2(members)
+    assert len(checks) == 13 and [c.name[0] for c in checks if c.holds] == ["9", "2", "6"]
+    assert [c.name for c in level_2([replace(m, rows=m.rows[:5]) for m in members])] == [
+        "9 replace_tau_0.7: share of seeds at level 2 by round 3"
+    ]
+
+
+def test_a_fall_of_one_round_by_chance_is_no_fall_and_what_never_moves_comes_never() -> None:
+    values = np.asarray([1.0, 0.7, 1.0, 0.75, 0.7, 0.6])
+    assert first_fall(values, 0.2) == 3 and first_rise(2 - values, 0.2) == 3
+    assert first_fall(np.ones(5), 0.2) == first_rise(np.ones(5), 0.05) == float("inf")
 
 
 def test_replacing_loses_what_accumulating_keeps_in_the_bigram_language() -> None:
@@ -30,7 +77,15 @@ def test_replacing_loses_what_accumulating_keeps_in_the_bigram_language() -> Non
     assert (
         curves["unfiltered_replace"].mean("coverage")[-1] < 0.6 * curves["unfiltered_accumulate"].mean("coverage")[-1]
     )
-    assert {c.name for c in level_1(curves)} >= {"3 loss: replace > subsample > accumulate > fresh"}
+    bars = {c.name: c for c in level_1(curves)}
+    assert bars["3 loss: replace > subsample > accumulate > fresh"].holds
+    assert bars["2 accumulate: excess at round 10 over round 0"].measured > 1.3
+
+
+def test_few_answers_a_word_show_what_replacing_does_to_variety() -> None:
+    pair = ("verified_replace", "verified_accumulate")
+    curves = run_all(Setting(draws=1500, rounds=10, seeds=4), pair)
+    assert tuple(curves) == pair and [c.holds for c in level_1_variety(curves)] == [True, True]
 
 
 def test_the_bigram_verifier_keeps_the_allowed_and_a_share_of_the_rest() -> None:
@@ -130,5 +185,7 @@ def test_the_command_prints_bars_and_saves_curves(tmp_path: Path, capsys: pytest
     assert all(bar["holds"] for bar in json.loads((tmp_path / "results.json").read_text())["bars"])
     with pytest.raises(ConfigError, match="level is 7"):
         run_level(7)
-    with pytest.raises(ConfigError, match="one size"):
+    with pytest.raises(ConfigError, match="no such size"):
         run_level(1, full=True)
+    with pytest.raises(ConfigError, match="draws is 6000 at level 2"):
+        run_level(2, draws=6000)

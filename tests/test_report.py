@@ -65,7 +65,7 @@ def test_page_and_json_tell_what_happened_with_the_same_numbers(tmp_path: Path) 
     stages = twin["sections"]["selection"]["stages"]["6"]
     assert list(stages) == ["sampled", "verified", "right", "accepted", "trained on"]
     assert stages["sampled"] == 240 and stages["accepted"] < stages["right"] < stages["sampled"]
-    assert twin["sections"]["distribution"]["columns"] == [1, 2, 3, 5, 6]
+    assert twin["sections"]["photocopy"]["columns"] == [0, 2, 4, 6]
     assert not twin["notes"]
 
 
@@ -82,10 +82,64 @@ def test_a_collapsing_run_says_so_with_the_first_metric_that_moved(tmp_path: Pat
     text = Page(page).text
     assert re.search(r"After the last round, 6, it is 0\.0\d\d\.", text)
     assert "The first metric that moved was collapse_tails/rare_item_coverage, in round 2." in text
-    copied = twin_of(page)["sections"]["distribution"]
-    rare = [name for name, part in copied["groups"].items() if part == "rare"]
-    first, last = (sum(copied["rows"][name][k] for name in rare) for k in (0, -1))
-    assert len(rare) == 13 and last < first / 3
+
+
+def _told(folder: Path, level: int, reason: str = "", **alarm: Any) -> dict[str, Any]:
+    """The headline of a short run whose last round has this alarm."""
+    write_run(folder, rounds=2, attempts=20)
+    commit = json.loads((folder / "rounds/002/COMMIT").read_text())
+    figures = {f"collapse_alarm/{name}": value for name, value in alarm.items()}
+    commit["metrics"] |= {"collapse_alarm/level": level, **figures}
+    (folder / "rounds/002/COMMIT").write_text(json.dumps(commit | {"reason": reason}))
+    (folder / "metrics.jsonl").unlink()
+    found: dict[str, Any] = twin_of(write_report(folder))["headline"]
+    return found
+
+
+def test_the_page_begins_with_the_alarm_its_reason_and_what_the_dev_set_can_see(tmp_path: Path) -> None:
+    why = "dev accuracy fell from 0.42 (round 0) to 0.31: 60 tasks lost, 3 gained, p = 1e-9"
+    bad = _told(tmp_path / "bad", 2, why, blind="", minimum_detectable_fall=0.04)
+    assert f"Alarm level 2 in round 2 (bad in two rounds running, or clearly bad at once): {why}." in bad["alarm"]
+    assert "With 300 dev tasks, a lasting fall of the dev accuracy by 0.04 is seen" in bad["alarm"]
+    page = Page(tmp_path / "bad" / "report.html").text
+    assert (
+        page.index(why)
+        < page.index("Headline figures")
+        < page.index("What is left of round 0")
+        < page.index("Accuracy by round")
+    )
+
+
+def test_blind_is_said_and_is_not_quiet(tmp_path: Path) -> None:
+    little = _told(
+        tmp_path / "little", 0, blind="variety: no task with two right samples", minimum_detectable_fall=0.25
+    )
+    assert "Blind to a fall of 0.10: 300 dev tasks show" in little["alarm"] and "only from 0.25 on" in little["alarm"]
+    assert "Not judged: variety: no task with two right samples." in little["alarm"]
+    none = _told(tmp_path / "none", 0, blind="dev_accuracy: round 2 has no outcome of a dev task")
+    assert "Blind: 300 dev tasks can show no fall" in none["alarm"]
+    for told in (little, none):
+        note = next(figure["note"] for figure in told["figures"] if figure["label"] == "Highest alarm")
+        assert "cannot show a fall of 0.10" in note and "quiet" not in note
+    old = _told(tmp_path / "old", 0)
+    assert "lind" not in old["alarm"] and "dev set" not in old["alarm"]
+
+
+def test_headline_figures_come_in_their_order(tmp_path: Path) -> None:
+    page = write_report(write_run(tmp_path / "a", rounds=1, attempts=20), read_traces)
+    text = Page(page).text
+    text = text[text.index("Headline figures") :]
+    places = [
+        text.index(title(key))
+        for key in (
+            "eval/greedy_accuracy",
+            "collapse_diversity/heterozygosity",
+            "collapse_tails/support_retention",
+            "data/accepted",
+            "collapse_alarm/level",
+        )
+    ]
+    assert places == sorted(places)
 
 
 @pytest.mark.parametrize("keep", ["config.yaml", "metrics.jsonl", "rounds"])
@@ -105,7 +159,7 @@ def test_no_round_one_round_and_no_traces_each_have_their_sentence(tmp_path: Pat
     text = Page(write_report(empty, read_traces)).text
     assert "No round is committed yet" in text and "It has not finished a round." in text
     one = write_report(write_run(tmp_path / "one", rounds=0), read_traces)
-    assert "No round has accepted attempts to compare." in Page(one).text and "No traces to show." in Page(one).text
+    assert "Fewer than two rounds wrote enough" in Page(one).text and "No traces to show." in Page(one).text
     config = (tmp_path / "one" / "config.yaml").read_text().replace("rounds: 0", "rounds: 5")
     (tmp_path / "one" / "config.yaml").write_text(config)
     assert "under way or was interrupted after round 0 of 5" in Page(write_report(tmp_path / "one")).text

@@ -4,11 +4,13 @@ A bar that fails is reported as failed; nothing here is tuned to make one hold. 
 1 has no tasks and no prompts, a short level 2 has too few rounds.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.collapse_lab.bigram import Curves, loss_slope
 from benchmarks.collapse_lab.expressions import Member
@@ -20,29 +22,50 @@ TEN = 10
 
 
 def first_fall(values: Floats, share: float) -> float:
-    """First round at which a curve has fallen by that share of its start; infinity for never."""
-    hit = np.flatnonzero(values <= (1 - share) * values[0])
-    return float(hit[0]) if hit.size else float("inf")
+    """First round from which on a curve stays below its start by that share; infinity for never."""
+    return _lasting(values <= (1 - share) * values[0])
 
 
 def first_rise(values: Floats, share: float) -> float:
-    """First round at which a curve has risen by that share of its start; infinity for never."""
-    hit = np.flatnonzero(values >= (1 + share) * values[0])
-    return float(hit[0]) if hit.size else float("inf")
+    """First round from which on a curve stays above its start by that share; infinity for never."""
+    return _lasting(values >= (1 + share) * values[0])
 
 
-def _least(name: str, bar: float, measured: float) -> Check:
-    return Check(name, bar, measured, f">= {bar:.3g}", bool(measured >= bar))
+def _lasting(beyond: NDArray[np.bool_]) -> float:
+    """The first round from which on all are beyond; one round beyond by chance is none."""
+    inside = np.flatnonzero(~beyond)
+    first = int(inside[-1]) + 1 if inside.size else 0
+    return float(first) if first < beyond.size else math.inf
 
 
-def _most(name: str, bar: float, measured: float) -> Check:
-    return Check(name, bar, measured, f"<= {bar:.3g}", bool(measured <= bar))
+def _least(name: str, bar: float, measured: float, unmoved: float | None = None) -> Check:
+    return Check(name, bar, measured, f">= {bar:.3g}", bar, math.inf, unmoved)
 
 
-def _ordered(name: str, ends: Sequence[float]) -> Check:
-    """Losses in falling order; measured is the smallest gap between neighbours."""
-    gap = min(a - b for a, b in pairwise(ends))
-    return Check(name, 0.0, gap, "smallest gap >= 0", bool(gap >= 0))
+def _most(name: str, bar: float, measured: float, unmoved: float | None = None) -> Check:
+    return Check(name, bar, measured, f"<= {bar:.3g}", -math.inf, bar, unmoved)
+
+
+def _above(name: str, measured: float) -> Check:
+    """More than nothing: a figure of 0 does not hold."""
+    return Check(name, 0.0, measured, "> 0", math.nextafter(0.0, 1.0), math.inf, unmoved=0.0)
+
+
+def _ordered(name: str, ends: Sequence[Floats]) -> Check:
+    """Losses (S,) in falling order: the smallest gap between neighbours, at the lower end of its 95 % interval over seeds."""
+    gaps = [a - b for a, b in pairwise(ends)]
+    return _above(name, min(_lower_end(gap) for gap in gaps))
+
+
+def _lower_end(values: Floats) -> float:
+    if values.size < 2:
+        return float(values.mean())
+    return float(values.mean() - 1.96 * values.std(ddof=1) / np.sqrt(values.size))
+
+
+def _ratio(top: float, bottom: float) -> float:
+    """NaN, which holds for no bar, where nothing was lost that could be compared."""
+    return top / bottom if bottom > 0 else math.nan
 
 
 FOUR = ("unfiltered_replace", "unfiltered_accsub", "unfiltered_accumulate", "oracle_fresh")
@@ -50,41 +73,64 @@ TAILS_FIRST = "4 seeds where rare items fall 20% before loss rises 5%"
 
 
 def _tails_first(coverage_T_S: Floats, loss_T_S: Floats) -> tuple[int, int]:
-    """In how many seeds coverage fell by a fifth before the loss rose by a twentieth, of how many."""
+    """In how many seeds coverage fell by a fifth before the loss rose by a twentieth, of how many.
+
+    A seed in which the loss never rises says nothing of what comes first, and does not count as early.
+    """
     seeds = coverage_T_S.shape[1]
-    early = [first_fall(coverage_T_S[:, s], 0.2) < first_rise(loss_T_S[:, s], 0.05) for s in range(seeds)]
-    return sum(early), seeds
+    pairs = [(first_fall(coverage_T_S[:, s], 0.2), first_rise(loss_T_S[:, s], 0.05)) for s in range(seeds)]
+    return sum(fall < rise < math.inf for fall, rise in pairs), seeds
 
 
 def _rise(loss: Floats) -> float:
-    last = min(TEN, loss.shape[0] - 1)
-    return float(loss[last].mean() - loss[1].mean())
+    return float(loss[TEN].mean() - loss[1].mean())
+
+
+def _sooner(hot: Floats, plain: Floats) -> Check:
+    """Rounds until the loss has risen by 0.2 nats: at most half of those of temperature 1, which has to get there."""
+    rise = 0.2 / float(plain[0].mean())
+    hot_at, plain_at = (first_rise(loss.mean(axis=1), rise) for loss in (hot, plain))
+    bar = plain_at / 2 if math.isfinite(plain_at) else math.nan
+    return _most("8 temperature 0.7: rounds to +0.2", bar, hot_at, unmoved=math.inf)
+
+
+ACCUMULATED = sum(1 / i**2 for i in range(1, TEN + 2))
+"""Excess loss at round 10 over that of round 0 when every round's data is kept (2404.01413)."""
 
 
 def level_1(curves: Mapping[str, Curves]) -> list[Check]:
-    """Bars 1, 2, 3, 4, 6 (the variety half) and 8 on the bigram language."""
-    loss = {arm: np.asarray(c.loss) for arm, c in curves.items()}
+    """Bars 1, 2, 3 and 8 on the bigram language at its registered size.
+
+    Bar 4 is left to level 2: a model that counts loses exactly what it does not see, so that its loss is its tail.
+    """
+    loss = {arm: np.asarray(curves[arm].loss) for arm in (*FOUR, "replace_tau_0.7")}
     replace, gather = loss["unfiltered_replace"], loss["unfiltered_accumulate"]
     mean, low, _ = loss_slope(curves["unfiltered_replace"])
     still = max(abs(x) for x in loss_slope(curves["oracle_fresh"]))
     late = slope(gather.mean(axis=1)[-5:].tolist())
-    excess = float((replace[TEN] - replace[0]).mean() / (gather[TEN] - gather[0]).mean())
-    early, seeds = _tails_first(np.asarray(curves["unfiltered_replace"].coverage), replace)
-    variety, gathered = (curves[arm].mean("variety") for arm in ("verified_replace", "verified_accumulate"))
-    rise = 0.2 / float(replace[0].mean())
-    hot, plain = (first_rise(loss[arm].mean(axis=1), rise) for arm in ("replace_tau_0.7", "unfiltered_replace"))
+    excess = _ratio(float((replace[TEN] - replace[0]).mean()), float((gather[TEN] - gather[0]).mean()))
+    entropy = curves["unfiltered_accumulate"].entropy
+    grown = _ratio(float((gather[TEN] - entropy).mean()), float((gather[0] - entropy).mean()))
+    law = "2 accumulate: excess at round 10 over round 0"
     return [
-        _least("1 replace: loss slope a round, lower end", 0.0, low),
-        _least("1 replace: loss slope over the fresh arm's", 5.0, mean / still),
-        _least("1 replace: loss at round 10 minus round 1", 0.2, _rise(replace)),
+        _above("1 replace: loss slope a round, lower end", low),
+        _least("1 replace: loss slope over the fresh arm's", 5.0, _ratio(mean, still), unmoved=math.nan),
+        _least("1 replace: loss at round 10 minus round 1", 0.2, _rise(replace), unmoved=0.0),
         _most("2 accumulate: loss at round 10 minus round 1", 0.05, _rise(gather)),
         _most("2 accumulate: slope of the last five rounds", 0.01, late.value),
-        _least("2 excess loss, replace over accumulate, round 10", 5.0, excess),
-        _ordered("3 loss: replace > subsample > accumulate > fresh", [float(loss[arm][TEN].mean()) for arm in FOUR]),
-        _least(TAILS_FIRST, float(seeds), float(early)),
-        _most("6 verified replace: unique correct kept", 0.7, float(variety[TEN] / variety[0])),
+        Check(law, ACCUMULATED, grown, "within 5%", 0.95 * ACCUMULATED, 1.05 * ACCUMULATED, unmoved=1.0),
+        _least("2 excess loss, replace over accumulate, round 10", 5.0, excess, unmoved=math.nan),
+        _ordered("3 loss: replace > subsample > accumulate > fresh", [loss[arm][TEN] for arm in FOUR]),
+        _sooner(loss["replace_tau_0.7"], replace),
+    ]
+
+
+def level_1_variety(curves: Mapping[str, Curves]) -> list[Check]:
+    """Bar 6, the half about variety, on the bigram language with few answers a word."""
+    replaced, gathered = (curves[arm].mean("variety") for arm in ("verified_replace", "verified_accumulate"))
+    return [
+        _most("6 verified replace: unique correct kept", 0.7, float(replaced[TEN] / replaced[0]), unmoved=1.0),
         _least("6 verified accumulate: unique correct kept", 0.8, float(gathered[TEN] / gathered[1])),
-        _most("8 temperature 0.7: rounds to +0.2", plain / 2, hot),
     ]
 
 
@@ -98,51 +144,57 @@ def _table(members: Sequence[Member], key: str) -> dict[str, Floats]:
 
 def level_2(members: Sequence[Member]) -> list[Check]:
     """The bars that this experiment's arms and rounds can judge; those whose arm or tenth round is missing are left out."""
-    loss, tails = _table(members, "loss"), _table(members, "collapse_tails/rare_item_coverage")
-    unique, right = _table(members, "collapse_diversity/unique_correct_at_16"), _table(members, "eval/pass_at_1")
     levels = _table(members, "level")
-    rounds = next(iter(loss.values())).shape[0] - 1
+    rounds = next(iter(levels.values())).shape[0] - 1
     out: list[Check] = []
-    if "unfiltered_replace" in loss:
-        early, seeds = _tails_first(tails["unfiltered_replace"], loss["unfiltered_replace"])
-        out.append(_least(TAILS_FIRST, float(seeds), float(early)))
     for arm, by in (("replace_tau_0.7", 3), ("verified_replace", 5)):
         if arm in levels and rounds >= by:
             rung = float((levels[arm][: by + 1].max(axis=0) >= 2).mean())
-            out.append(_least(f"9 {arm}: share of seeds at level 2 by round {by}", 1.0, rung))
+            out.append(_least(f"9 {arm}: share of seeds at level 2 by round {by}", 1.0, rung, unmoved=0.0))
+    if rounds < TEN:
+        return out
     if "oracle_fresh" in levels:
         out.append(_most("9 oracle_fresh: rounds at level 2", 0.0, float((levels["oracle_fresh"] >= 2).sum())))
-    return out + _long_bars(loss, unique, right) if rounds >= TEN else out
+    return out + _losses(members) + _solutions(members)
 
 
-def _long_bars(loss: dict[str, Floats], unique: dict[str, Floats], right: dict[str, Floats]) -> list[Check]:
-    """Bars 1, 2, 3, 6, 7 and 8, which need ten rounds; an absent arm leaves its bars out."""
+def _losses(members: Sequence[Member]) -> list[Check]:
+    """Bars 1 to 4 and 8, of the arms that are there."""
+    loss, tails = _table(members, "loss"), _table(members, "collapse_tails/rare_item_coverage")
     out: list[Check] = []
+    if "unfiltered_replace" in loss:
+        early, seeds = _tails_first(tails["unfiltered_replace"], loss["unfiltered_replace"])
+        out.append(_least(TAILS_FIRST, float(seeds), float(early), unmoved=0.0))
     if set(FOUR) <= set(loss):
         fit = slope(loss["unfiltered_replace"].mean(axis=1).tolist())
         still = abs(slope(loss["oracle_fresh"].mean(axis=1).tolist()).value)
         out += [
-            _least("1 replace: loss slope a round, lower end", 0.0, fit.lo),
-            _least("1 replace: loss slope over the fresh arm's", 5.0, fit.value / max(still, 1e-9)),
-            _least("1 replace: loss at round 10 minus round 1", 0.2, _rise(loss["unfiltered_replace"])),
+            _above("1 replace: loss slope a round, lower end", fit.lo),
+            _least("1 replace: loss slope over the fresh arm's", 5.0, _ratio(fit.value, still), unmoved=math.nan),
+            _least("1 replace: loss at round 10 minus round 1", 0.2, _rise(loss["unfiltered_replace"]), unmoved=0.0),
             _most("2 accumulate: loss at round 10 minus round 1", 0.05, _rise(loss["unfiltered_accumulate"])),
-            _ordered("3 loss: replace > subsample > accumulate > fresh", [float(loss[a][TEN].mean()) for a in FOUR]),
+            _ordered("3 loss: replace > subsample > accumulate > fresh", [loss[arm][TEN] for arm in FOUR]),
         ]
-    if {"verified_replace", "verified_accumulate"} <= set(loss):
+    if {"replace_tau_0.7", "unfiltered_replace"} <= set(loss):
+        out.append(_sooner(loss["replace_tau_0.7"], loss["unfiltered_replace"]))
+    return out
+
+
+def _solutions(members: Sequence[Member]) -> list[Check]:
+    """Bars 6 and 7, of the arms that are there."""
+    unique, right = _table(members, "collapse_diversity/unique_correct_at_16"), _table(members, "eval/pass_at_1")
+    out: list[Check] = []
+    if {"verified_replace", "verified_accumulate"} <= set(unique):
         u, a = unique["verified_replace"].mean(axis=1), unique["verified_accumulate"].mean(axis=1)
         gain = float(right["verified_replace"][TEN].mean() - right["verified_replace"][0].mean())
         out += [
-            _least("6 verified replace: pass@1 gained", 0.0, gain),
-            _most("6 verified replace: unique correct kept", 0.7, float(u[TEN] / u[0])),
+            _above("6 verified replace: pass@1 gained", gain),
+            _most("6 verified replace: unique correct kept", 0.7, float(u[TEN] / u[0]), unmoved=1.0),
             _least("6 verified accumulate: unique correct kept", 0.8, float(a[TEN] / a[1])),
         ]
-    if {"verified_balanced", "verified_accumulate"} <= set(loss):
+    if {"verified_balanced", "verified_accumulate"} <= set(unique):
         b = unique["verified_balanced"].mean(axis=1)
         near = float(right["verified_balanced"][TEN].mean() - right["verified_accumulate"][TEN].mean())
         out.append(_least("7 balanced: unique correct kept", 1.0, float(b[TEN] / b[1])))
         out.append(_least("7 balanced: pass@1 above accumulate's", -0.02, near))
-    if {"replace_tau_0.7", "unfiltered_replace"} <= set(loss):
-        rise = 0.2 / float(loss["unfiltered_replace"][0].mean())
-        hot, plain = (first_rise(loss[arm].mean(axis=1), rise) for arm in ("replace_tau_0.7", "unfiltered_replace"))
-        out.append(_most("8 temperature 0.7: rounds to +0.2", plain / 2, hot))
     return out

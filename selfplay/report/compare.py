@@ -9,7 +9,8 @@ from typing import Any
 from selfplay.collapse import paired_delta
 from selfplay.config.metrics import title
 from selfplay.errors import DataError
-from selfplay.report import html
+from selfplay.report import html, photocopy
+from selfplay.report.glance import alarm_in_words
 from selfplay.report.headline import headline
 from selfplay.report.page_model import DEV, TEST, Chart, Section, Table, cell, counted, interval, listed, signed
 from selfplay.report.run_data import Point, RunData, flatten, number, read_run, spread, triple
@@ -70,12 +71,12 @@ def write_compare(runs: Sequence[Path], out: Path) -> Path:
     sections = (
         [rounds_of(read[0])]
         if len(read) == 1
-        else [claim(settings), outcome(settings), curves(settings), differing(settings)]
+        else [claim(settings), outcome(settings), _copied(settings), curves(settings), differing(settings)]
     )
     told = (
         headline(read[0])
         if len(read) == 1
-        else {"sentence": _sentence(settings), "stopped": "", "figures": _figures(settings)}
+        else {"sentence": _sentence(settings), "stopped": "", "alarm": _alarms(settings), "figures": _figures(settings)}
     )
     groups = [("Rounds side by side" if len(read) == 1 else "Side by side", sections)]
     notes = [f"{run.name}: {note}" for run in read for note in run.notes]
@@ -140,6 +141,12 @@ def _sentence(settings: Sequence[Setting]) -> str:
         return "No round has an accuracy in all of them yet."
     told = [f"{s.name} is at {say(_at(s, key, last)[1])}" for s in settings]
     return f"After round {say(last)}, on the {'test set' if key == TEST else 'dev set'}: {listed(told)}."
+
+
+def _alarms(settings: Sequence[Setting]) -> str:
+    """The last alarm of each run in words."""
+    told = [(run.name, alarm_in_words(run)) for s in settings for run in s.runs]
+    return " ".join(f"{name}: {words}" for name, words in told if words)
 
 
 def _figures(settings: Sequence[Setting]) -> list[dict[str, str]]:
@@ -255,6 +262,10 @@ def paired(
         return (None, None, None), 0
     found = paired_delta([a[t] for t in both], [b[t] for t in both])
     return (found.value, found.lo, found.hi), len(both)
+
+
+def _copied(settings: Sequence[Setting]) -> Section:
+    return photocopy.side_by_side({s.name: s.runs for s in settings})
 
 
 def _or_all(settings: Sequence[Setting], key: str) -> str:

@@ -3,18 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
-from selfplay.report.page_model import DEV, TEST, counted, signed
+from selfplay.report.glance import alarm_in_words, quiet_note
+from selfplay.report.page_model import DEV, TEST, counted, interval, signed
 from selfplay.report.run_data import RunData, number, setting, triple
 from selfplay.report.svg_primitives import say
 from selfplay.report.times import clock, round_seconds
 
 
 def headline(run: RunData) -> dict[str, Any]:
-    """What happened, the best round and why it stopped: `sentence`, `stopped`, `figures` [(label, value, note)]."""
+    """What happened, the best round and why it stopped: `sentence`, `stopped`, `alarm`, `figures` [(label, value, note)]."""
     best = run.best
     key = TEST if run.points(TEST) else DEV
     where = "test set" if key == TEST else "dev set"
     found: dict[str, Any] = {"best_round": best, "stopped": stopped(run), "sentence": "", "figures": []}
+    found["alarm"] = alarm_in_words(run)
     if not run.rows:
         return {**found, "sentence": "No round is committed yet: there is nothing to report."}
     first, last = run.rows[0], run.row(best) if best is not None else run.rows[-1]
@@ -82,8 +84,11 @@ def _figures(
         )
     if levels:
         top = max(v for v, _ in levels)
-        when = f", first in round {min(r for v, r in levels if v == top)}" if top else ", quiet in every round"
+        when = f", first in round {min(r for v, r in levels if v == top)}" if top else quiet_note(run)
         made.append(("Highest alarm", say(top), f"of 3{when}"))
+    unbiased = triple(run.rows[-1], "eval/best_unbiased")
+    if unbiased[0] is not None:
+        made.insert(2, ("Best round, without selection", interval(*unbiased), "dev accuracy by cross-fitting"))
     if any(map(round_seconds, run.rows)):
         made.append(("Time", clock(sum(map(round_seconds, run.rows))), "all rounds"))
     return [dict(zip(("label", "value", "note"), item, strict=True)) for item in made]

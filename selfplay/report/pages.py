@@ -3,7 +3,7 @@
 from functools import lru_cache
 from pathlib import Path
 
-from selfplay.report import html, profile, sections, times
+from selfplay.report import glance, html, photocopy, profile, sections, times
 from selfplay.report.headline import headline
 from selfplay.report.page_model import Section
 from selfplay.report.run_data import RunData, read_run
@@ -14,7 +14,7 @@ def write_report(run: Path, read_traces: TraceReader | None = None) -> Path:
     """Writes `report.html` and `report.json` into the run folder, each as a whole or not at all; returns the page's path.
 
     `read_traces` gives the rows of a traces.parquet (`selfplay.store.traces.skim_traces`); None leaves out what needs traces:
-    the distribution of accepted attempts and the examples. If rounds are missing, the page says so. Raises DataError if the
+    outcomes that the rows do not count, and the examples. If rounds are missing, the page says so. Raises DataError if the
     folder is not a run, OSError if it cannot be written.
     """
     data = read_run(run)
@@ -51,13 +51,13 @@ def _tallied(number: int, path: Path, changed: int, read_traces: TraceReader) ->
 
 def _groups(data: RunData, tallies: dict[int, Tally]) -> list[tuple[str, list[Section]]]:
     collapse = [
-        profile.distribution(tallies),
         profile.balance(data),
         *profile.families(data),
         profile.provenance(data),
         profile.alarms(data),
     ]
     return [
+        ("At a glance", [glance.at_a_glance(data), photocopy.of_run(data)]),
         ("Progress", [sections.accuracy(data), sections.selection(data, tallies)]),
         ("Collapse profile", [p for p in collapse if not p.missing] + [p for p in collapse if p.missing]),
         ("The work", [times.time(data), times.training(data), sections.examples(tallies)]),

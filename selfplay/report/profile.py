@@ -1,18 +1,15 @@
-"""Sections of the collapse profile: distribution and tails by round, quality against diversity, drift, provenance, alarms."""
+"""Sections of the collapse profile: quality against diversity, families of metrics, provenance, alarms."""
 
-import itertools
-import math
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from selfplay.config.metrics import definition, title
-from selfplay.report.page_model import DEV, Chart, Section, Table, cell, interval, pick, signed, without_twins
-from selfplay.report.run_data import Point, RunData, number, triple
+from selfplay.report.glance import MEANING, sight_in_words
+from selfplay.report.page_model import DEV, Chart, Section, Table, cell, interval, signed, without_twins
+from selfplay.report.run_data import RunData, number, triple
 from selfplay.report.sections import rows_by_kind
-from selfplay.report.svg import bar_chart, bar_matrix, line_chart, scatter
+from selfplay.report.svg import bar_chart, line_chart, scatter
 from selfplay.report.svg_primitives import say
-from selfplay.report.trace_stats import LENGTHS, Tally
 
 FAMILIES = {
     "collapse_tails": "Tails",
@@ -21,112 +18,7 @@ FAMILIES = {
     "collapse_drift": "Drift from round 0",
     "collapse_data": "Provenance",
 }
-MOST_ROWS = 32
-"""Most rows of the picture of the distribution; the rarest values are put together."""
-_COARSE = {"difficulty", "frequency", "split", "source"}
-"""Tags that are strata of tasks, not parts of a solution."""
 _FIRST_CHOICE = ("unique_correct_at_", "heterozygosity", "hill2_u", "distinct_2", "vendi")
-
-
-def distribution(tallies: Mapping[int, Tally]) -> Section:
-    """The distribution of the accepted attempts over the values of one tag, by round, rare values last."""
-    usable = [t for t in tallies.values() if t.accepted]
-    if not usable:
-        return Section(
-            "distribution", "What was accepted, round by round", missing="No round has accepted attempts to compare."
-        )
-    shown = [next(t for t in usable if t.round == r) for r in pick(sorted(t.round for t in usable), 5)]
-    family = _family(usable)
-    counts = {t.round: t.tags.get(family, Counter()) if family else _length_bins(t) for t in shown}
-    rows, groups = _ranked(shown, counts, ordered=bool(family))
-    columns = [f"round {t.round} (n = {say(t.accepted)})" for t in shown]
-    charts = [_matrix(part, rows, columns, groups, family) for part in dict.fromkeys(groups.values()) if len(rows) > 1]
-    charts += [*_frequency(usable), *_variety(usable, family)]
-    rule = f"Rare: the lower half by share in round {shown[0].round}, drawn on a scale of its own." if family else ""
-    lead = f"If the student collapses, common values grow and rare ones fade from left to right. {rule}".strip()
-    data = {"columns": [t.round for t in shown], "rows": rows, "groups": groups}
-    return Section("distribution", "What was accepted, round by round", lead, charts, data=data)
-
-
-def _matrix(
-    part: str, rows: Mapping[str, Sequence[float]], columns: Sequence[str], groups: Mapping[str, str], family: str
-) -> Chart:
-    chosen = {name: values for name, values in rows.items() if groups[name] == part}
-    longest = max(v for values in chosen.values() for v in values)
-    what = f"{'Common' if part == 'common' else 'Rare'} {family}s" if family else "Lengths in characters"
-    note = f"share of accepted attempts; the longest bar is {longest:.1%}"
-    return Chart(bar_matrix(chosen, columns, groups, what, note, index=int(part == "rare")), wide=True)
-
-
-def _variety(tallies: Sequence[Tally], family: str) -> list[Chart]:
-    """Expected number of different values in equally many draws (rarefaction), since more attempts show more values."""
-    counts = {t.round: t.tags[family] for t in sorted(tallies, key=lambda t: t.round) if family and t.tags.get(family)}
-    if len(counts) < 2:
-        return []
-    kinds = max(len(c) for c in counts.values())
-    draws = min(kinds, *(c.total() for c in counts.values()))  # few enough that every round misses some
-    met = {r: round(sum(1 - _missed(c.total(), n, draws) for n in c.values()), 3) for r, c in counts.items()}
-    points: list[Point] = [(float(r), value, None, None) for r, value in met.items()]
-    name = f"Different {family}s among the accepted"
-    return [Chart(line_chart({"": points}, name, "round", f"expected number in {draws} draws"))]
-
-
-def _missed(total: int, count: int, draws: int) -> float:
-    """Chance that none of `draws` draws without replacement is one of `count` among `total`."""
-    left = total - count
-    if draws > left:
-        return 0.0
-    logs = [math.lgamma(n + 1) for n in (left, total - draws, left - draws, total)]
-    return math.exp(logs[0] + logs[1] - logs[2] - logs[3])
-
-
-def _family(tallies: Sequence[Tally]) -> str:
-    """The tag with the most different values, at least four; "" if there is none."""
-    sizes = Counter[str]()
-    for tally in tallies:
-        for family, values in tally.tags.items():
-            sizes[family] = max(sizes[family], len(values))
-    fitting = [(size, family) for family, size in sizes.items() if size >= 4 and family and family not in _COARSE]
-    return max(fitting)[1] if fitting else ""
-
-
-def _length_bins(tally: Tally) -> Counter[str]:
-    names = [f"{lo} to {hi}" for lo, hi in itertools.pairwise(LENGTHS)] + [f"over {LENGTHS[-1]}"]
-    return Counter(
-        {name: tally.lengths[edge] for name, edge in zip(names, LENGTHS, strict=True) if tally.lengths[edge]}
-    )
-
-
-def _ranked(
-    shown: Sequence[Tally], counts: Mapping[int, Counter[str]], ordered: bool
-) -> tuple[dict[str, list[float]], dict[str, str]]:
-    """Shares by value, common ones first, and the group of each value."""
-    names = list(dict.fromkeys(name for found in counts.values() for name in found))
-    if ordered:
-        totals = sum(counts.values(), Counter[str]())
-        names.sort(key=lambda name: (-counts[shown[0].round][name], -totals[name], name))
-    half = (len(names) + 1) // 2 if ordered else len(names)
-    groups = {name: "common" if i < half else "rare" for i, name in enumerate(names)}
-    rows = {name: [counts[t.round][name] / t.accepted for t in shown] for name in names}
-    if len(names) > MOST_ROWS:
-        rest = names[MOST_ROWS - 1 :]
-        summed = [sum(rows[name][k] for name in rest) for k in range(len(shown))]
-        rows = {name: rows[name] for name in names[: MOST_ROWS - 1]} | {f"{len(rest)} rarer": summed}
-        groups[f"{len(rest)} rarer"] = "rare"
-    return rows, {name: groups[name] for name in rows}
-
-
-def _frequency(tallies: Sequence[Tally]) -> list[Chart]:
-    """Common against rare tasks among the accepted, if the tasks are tagged so."""
-    found = {str(t.round): t.tags["frequency"] for t in sorted(tallies, key=lambda t: t.round) if "frequency" in t.tags}
-    shares = {
-        r: {name: c[name] / max(1, c.total()) for name in ("common", "rare", *c) if name in c} for r, c in found.items()
-    }
-    return (
-        [Chart(bar_chart(shares, "Common and rare tasks among the accepted", "round", "share", stacked=True))]
-        if shares
-        else []
-    )
 
 
 def balance(run: RunData) -> Section:
@@ -249,11 +141,8 @@ def alarms(run: RunData) -> Section:
         if moved
         else "No metric has moved beyond its margin. "
     )
-    lead += (
-        f"The highest level was {say(top)}: "
-        + ("quiet", "bad in one round", "bad in two rounds or a hard rule", "stop")[min(3, int(top))]
-        + "."
-    )
+    lead += f"The highest level was {say(top)}: " + MEANING[min(3, int(top))] + "."
+    lead += f" {sight_in_words(run.rows[-1], run.sizes.get('dev'))}".rstrip()
     columns = ["round", "level", "active", "first metric", "action", "reason"]
     rows = []
     for row in run.rows:

@@ -94,21 +94,24 @@ def bar_matrix(
     title: str,
     note: str = "",
     *,
-    index: int = 0,
+    whole: float | None = None,
     width: float = 960,
+    tall: float = 15.0,
 ) -> str:
     """Small multiples of bars: a row per value and a column per round, so that a shrinking tail is visible at once.
 
     `rows` maps a name to its values, one a column (None: not known); `groups` maps the name to its group, whose colour
-    it takes, from palette place `index` on. The largest value fills a column; every number is in its bar's tooltip.
+    it takes. The largest value fills a column; `whole` outlines that value behind every bar. `tall`: height of a row.
+    Every number is in its bar's tooltip.
     """
     top_value = max((v for values in rows.values() for v in values if v is not None), default=0.0)
     if not rows or not columns or top_value <= 0:
         return nothing(title, "Nothing to show yet.", width)
+    top_value = max(top_value, whole or 0.0)
     head, top = heading(title, note, width)
     kinds = list(dict.fromkeys(groups.get(name, "") for name in rows))
     left = min(width * 0.3, max(text_width(name, SIZE - 1) for name in rows) + 10)
-    slot, tall = (width - left) / len(columns), 15.0
+    slot = (width - left) / len(columns)
     parts = [head]
     for k, column in enumerate(columns):
         x = left + slot * k
@@ -117,18 +120,19 @@ def bar_matrix(
         parts.append(tag("line", class_="sp-rule", stroke=RULE, x1=x, x2=x, y1=top + 20, y2=bottom))
     for r, (name, values) in enumerate(rows.items()):
         y = top + 20 + tall * r
-        kind = index + kinds.index(groups.get(name, ""))
+        kind = kinds.index(groups.get(name, ""))
         look = {"class_": f"sp-f{kind % 6}", "fill": LIGHT[kind % 6]}
-        parts.append(label(left - 8, y + 11.5, shorten(name, left - 8, SIZE - 1), "ink", "end", size=SIZE - 1))
+        parts.append(label(left - 8, y + tall / 2 + 4, shorten(name, left - 8, SIZE - 1), "ink", "end", size=SIZE - 1))
         for k, value in enumerate(values):
+            place = {"x": left + slot * k, "y": y + 2, "height": tall - 4}
+            if whole:
+                parts.append(tag("rect", width=whole / top_value * (slot - 14), class_="sp-ghost", fill=RULE, **place))
             tip = tag("title", clean(f"{name}, {columns[k]}: {say(value)}"))
             long = max(1.0, (value or 0.0) / top_value * (slot - 14))
-            parts.append(
-                tag("rect", tip, x=left + slot * k, y=y + 2, width=long, height=tall - 4, **look) if value else ""
-            )
+            parts.append(tag("rect", tip, width=long, **place, **look) if value else "")
     y, x = top + 20 + tall * len(rows) + 22, left
     for k, kind_name in enumerate(kinds if len(kinds) > 1 else []):
-        parts += [mark(index + k, x + 6, y - SIZE * 0.35, kind_name, 4.2), label(x + 16, y, kind_name)]
+        parts += [mark(k, x + 6, y - SIZE * 0.35, kind_name, 4.2), label(x + 16, y, kind_name)]
         x += 30 + text_width(kind_name)
     summary = "; ".join(f"{name}: " + ", ".join(say(v) for v in values) for name, values in rows.items())
     return chart(title, summary[:800], width, y + (6 if len(kinds) > 1 else -14), "".join(parts))

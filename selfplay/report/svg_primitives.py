@@ -31,7 +31,7 @@ STYLE = (
     f".sp-chart{{display:block;width:100%;height:auto;font-family:{FONT}}}"
     + "".join(f".sp-chart .sp-f{i}{{fill:var(--sp-{i})}}.sp-chart .sp-s{i}{{stroke:var(--sp-{i})}}" for i in range(6))
     + ".sp-chart .sp-ink{fill:var(--sp-ink)}.sp-chart .sp-muted{fill:var(--sp-muted)}"
-    ".sp-chart .sp-rule{stroke:var(--sp-rule)}.sp-chart .sp-axis{stroke:var(--sp-muted)}"
+    ".sp-chart .sp-ghost{fill:var(--sp-rule)}.sp-chart .sp-rule{stroke:var(--sp-rule)}.sp-chart .sp-axis{stroke:var(--sp-muted)}"
     ".sp-chart .sp-halo{stroke:var(--sp-paper);stroke-width:4px;paint-order:stroke;stroke-linejoin:round}"
     ".sp-chart .sp-paper{stroke:var(--sp-paper)}.sp-chart .sp-whisker{stroke:var(--sp-ink)}"
 )

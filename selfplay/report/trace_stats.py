@@ -1,4 +1,4 @@
-"""One pass over a round's traces: how its attempts ended, what they were about, and a few to read."""
+"""One pass over a round's traces: how its attempts ended, and a few to read."""
 
 import hashlib
 import heapq
@@ -15,8 +15,6 @@ TraceReader = Callable[[Path], Iterable[Mapping[str, Any]]]
 EXAMPLES = 4
 """Examples kept of each decision."""
 TEXT_CHARS = 3000
-LENGTHS = (0, 50, 100, 200, 400, 800, 1600, 3200)
-"""Edges of the length bins, in characters; longer texts fall into the last bin."""
 
 
 @dataclass
@@ -30,10 +28,6 @@ class Tally:
     """Reasons of dropped attempts."""
     origins: Counter[str] = field(default_factory=Counter)
     accepted: int = 0
-    tags: dict[str, Counter[str]] = field(default_factory=dict)
-    """Tags of accepted attempts: {`operation`: {`sort`: 12}}; a tag without a value is under the empty name."""
-    lengths: Counter[int] = field(default_factory=Counter)
-    """Accepted texts by length bin."""
     examples: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -47,7 +41,7 @@ def tally(round_: int, traces: Iterable[Mapping[str, Any]]) -> Tally:
         out.outcomes[str(trace.get("outcome") or "none")] += 1
         out.origins[str(trace.get("origin") or "unknown")] += 1
         if decision == "accepted":
-            _take_accepted(out, trace)
+            out.accepted += 1
         elif decision == "dropped":
             out.reasons[str(trace.get("reason") or "no reason given")] += 1
         place = f"{trace.get('task_id')}/{trace.get('attempt')}"
@@ -65,16 +59,6 @@ def tally(round_: int, traces: Iterable[Mapping[str, Any]]) -> Tally:
 def _flip(key: str) -> str:
     """Maps the smallest digest to the largest, for a heap that drops its smallest element."""
     return key.translate(str.maketrans("0123456789abcdef", "fedcba9876543210"))
-
-
-def _take_accepted(out: Tally, trace: Mapping[str, Any]) -> None:
-    out.accepted += 1
-    size = len(trace.get("text") or "")
-    out.lengths[max(edge for edge in LENGTHS if edge <= size)] += 1
-    for tag in sorted({str(tag) for tag in trace.get("tags") or ()}):
-        name, colon, value = tag.partition(":")
-        family, word = (name, value) if colon else ("", name)
-        out.tags.setdefault(family, Counter())[word] += 1
 
 
 def _varied(traces: list[Mapping[str, Any]], decision: str) -> list[dict[str, Any]]:

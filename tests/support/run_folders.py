@@ -43,8 +43,13 @@ OPERATIONS = [
 HOSTILE = "</pre><script>document.title='owned'</script><img src=http://127.0.0.1:9/x onerror=alert(1)>\x00\u202egnp.exe\ud800"
 
 
-def write_run(folder: Path, rounds: int = 6, verified: bool = True, seed: int = 0, attempts: int = 240) -> Path:
-    """A seeded run of so many rounds after round 0: one that learns, or (unverified) one that collapses."""
+def write_run(
+    folder: Path, rounds: int = 6, verified: bool = True, seed: int = 0, attempts: int = 240, growth: float = 1.0
+) -> Path:
+    """A seeded run of so many rounds after round 0: one that learns, or (unverified) one that collapses.
+
+    `growth`: factor by which the sampled texts of the dev tasks become longer each round.
+    """
     rng = random.Random(f"{seed}{verified}")
     run = RunFolder(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,6 +73,7 @@ def write_run(folder: Path, rounds: int = 6, verified: bool = True, seed: int = 
         (place / "train").mkdir()
         (place / "evaluate").mkdir()
         (place / "evaluate" / "dev.json").write_text(json.dumps(_frozen(metrics)))
+        write_samples(place / "evaluate", number, verified, seed, growth)
         lines = [_curve_row(rng, number, steps + k) for k in range(10, 130, 10)]
         (place / "train" / "curve.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         steps += 120
@@ -93,6 +99,23 @@ def write_run(folder: Path, rounds: int = 6, verified: bool = True, seed: int = 
             )
         )
     return folder
+
+
+WORDS = [f"w{i}" for i in range(300)]
+
+
+def write_samples(folder: Path, number: int, verified: bool, seed: int, growth: float = 1.0, tasks: int = 40) -> None:
+    """The sampled texts of a round: words by Zipf's law, the same in all rounds, or (unverified) with ever less in the tail."""
+    rng = random.Random(f"samples {seed} {number} {verified if number else ''}")
+    weights = [1 / (i + 1) ** (1.0 + (0.0 if verified else 0.2) * number) for i in range(len(WORDS))]
+    rows = []
+    for i in range(tasks * 8):
+        words = rng.choices(WORDS, weights, k=max(2, round(24 * growth**number * rng.uniform(0.5, 1.5))))
+        outcome = "pass" if rng.random() < 0.3 else "fail"
+        told = {"part": "samples", "task_id": f"dev-{i // 8:03d}", "sample": i % 8, "outcome": outcome}
+        rows.append(told | {"text": " ".join(words)})
+    head = {"schema_version": 2, "chunk": 0, "key": "0"}
+    (folder / "chunk-00000.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [head, *rows]))
 
 
 def _interval(key: str, value: float, half: float) -> dict[str, float]:
