@@ -8,6 +8,7 @@ from selfplay.collapse.alarms import Rules, alarms, load_rules
 from selfplay.collapse.compress import compression_ratio, long_window_codec
 from selfplay.collapse.dev_set import DevSet, dev_set_metrics, dev_set_of, freeze_strata, freeze_tail
 from selfplay.collapse.divergence import js_divergence_bits, kl_divergence_bits, vocabulary_kept
+from selfplay.collapse.draws import drawn, freeze_draws
 from selfplay.collapse.duplicates import exact_dup_rate, near_dup_rate, near_duplicates
 from selfplay.collapse.estimate import (
     Estimate,
@@ -63,14 +64,14 @@ from selfplay.collapse.passes import (
     unique_correct_at_k,
 )
 from selfplay.collapse.provenance import gini, provenance_metrics
-from selfplay.collapse.texts import Budget, Reference, budget_of, drawn, measure, reference_of
+from selfplay.collapse.texts import Budget, Reference, budget_of, measure, reference_of
 
 __all__ = [
     "Budget", "DevSet", "Estimate", "Reference", "Rules", "alarms", "balance_score", "bootstrap_mean",
     "breakdown_point", "budget_of", "chao1", "cohen_kappa", "collision_estimate", "compression_ratio", "coverage",
     "dev_set_metrics", "dev_set_of", "distinct_estimate", "distinct_n", "drawn", "ead", "effective_population",
     "entropy_bits", "entropy_miller_madow", "entropy_of_distributions", "exact_dup_rate", "expected_retention",
-    "freeze_strata", "freeze_tail", "gini", "good_turing_unseen", "half_life_rounds", "hashed_features",
+    "freeze_draws", "freeze_strata", "freeze_tail", "gini", "good_turing_unseen", "half_life_rounds", "hashed_features",
     "heterozygosity", "hill0_rarefied", "hill1", "hill2_u", "holm", "jackknife", "js_divergence_bits",
     "kl_divergence_bits", "kl_from_samples", "likelihood_metrics", "load_rules", "long_window_codec", "majority_at_k",
     "mcc", "measure", "near_dup_rate", "near_duplicates", "ngram_collision_u", "ngram_lost", "ngram_overlap",

@@ -19,8 +19,6 @@ from selfplay.collapse.grams import (
     collision_estimate,
     different_of,
     distinct_estimate,
-    ead,
-    ngram_collision_u,
     repetition,
 )
 from selfplay.collapse.kernels import hashed_features, rke_estimate, vendi_dual
@@ -203,50 +201,18 @@ def compared(
         return {"collapse_data/compared_tokens": 0}
     out: Row = {"collapse_data/compared_tokens": budget.tokens}
     for n in (1, 2, 3):
-        out |= _try(f"collapse_diversity/distinct_{n}_fixed", lambda n=n: distinct_estimate(sample, n))  # type: ignore[misc]
+        out |= tried(f"collapse_diversity/distinct_{n}_fixed", lambda n=n: distinct_estimate(sample, n))  # type: ignore[misc]
     for n in (4, 5):
-        out |= _try(f"collapse_diversity/char_distinct_{n}_fixed", lambda n=n: distinct_estimate(letters, n))  # type: ignore[misc]
+        out |= tried(f"collapse_diversity/char_distinct_{n}_fixed", lambda n=n: distinct_estimate(letters, n))  # type: ignore[misc]
     if not judged_only:
-        out |= _try("collapse_diversity/ngram2_collision_u", lambda: collision_estimate(sample, 2))
-        out |= _try("collapse_diversity/vendi_fixed_n", lambda: _vendi_fixed(sample))
+        out |= tried("collapse_diversity/ngram2_collision_u", lambda: collision_estimate(sample, 2))
+        out |= tried("collapse_diversity/vendi_fixed_n", lambda: vendi_fixed(sample))
         chosen = np.random.default_rng(seed).permutation(len(rows))[:BLEU_TEXTS]
-        out |= _try("collapse_diversity/self_bleu_fixed", lambda: self_bleu([rows[i][:2000] for i in chosen]))
+        out |= tried("collapse_diversity/self_bleu_fixed", lambda: self_bleu([rows[i][:2000] for i in chosen]))
     return out | (_against(sample, reference) if reference is not None else {})
 
 
-def drawn(
-    texts: Sequence[str], budget: Budget, units: Units = "words", common: Hashes | None = None, seed: int = 0
-) -> Row:
-    """Keys of one round's texts, all from one draw of a budget that was frozen before: a run's samples of the dev set.
-
-    `common`: the reference's frequent tokens, for `ref_ngram_lost`. The texts must be equally many in every round (the
-    same tasks and samples), since duplicates are counted over all of them. Empty where the budget is not reached.
-    """
-    stream = stream_of(texts, units)
-    sample = sample_of(stream, budget.tokens, budget.cut, seed)
-    if sample is None:
-        return {}
-    out = compared(texts, stream, None, budget, seed, judged_only=True)
-    out["collapse_diversity/seq_rep_4"] = float(repetition(sample, 4).mean())
-    every = stream.take(np.random.default_rng(seed).permutation(stream.lengths.size), budget.cut)
-    codec = f"collapse_diversity/{long_window_codec()}_ratio"
-    metrics: dict[str, Callable[[], Estimate | float]] = {
-        "collapse_diversity/ngram2_collision_u": lambda: collision_estimate(sample, 2),
-        "collapse_diversity/ngram4_collision_u": lambda: ngram_collision_u(sample, 4),
-        "collapse_diversity/ead_3": lambda: ead(sample, 3, EAD_VOCABULARY),
-        "collapse_diversity/rke_u": lambda: rke_estimate(hashed_features(every, 1, FEATURES)),
-        "collapse_diversity/vendi_fixed_n": lambda: _vendi_fixed(every),
-        "collapse_diversity/exact_dup_rate": lambda: exact_dup_estimate(texts),
-        "collapse_diversity/near_dup_rate": lambda: near_dup_estimate(stream),
-        codec: lambda: compression_ratio([t[: budget.cut_characters] for t in texts], "long", budget.characters),
-        "collapse_tails/ref_ngram_lost": lambda: _lost(sample, common if common is not None else sample.tokens[:0]),
-    }
-    for key, metric in metrics.items():
-        out |= _try(key, metric)
-    return out
-
-
-def _try(key: str, metric: Callable[[], Estimate | float]) -> Row:
+def tried(key: str, metric: Callable[[], Estimate | float]) -> Row:
     """The key with its interval, or nothing where the metric has nothing to measure."""
     try:
         result = metric()
@@ -267,9 +233,9 @@ def _counted(rows: Sequence[str], stream: Stream) -> Row:
         "collapse_data/tokens_total": int(lengths.sum()),
         "collapse_data/empty_share": float((lengths == 0).mean()),
     }
-    out |= _try("collapse_drift/len_mean", lambda: bootstrap_mean(lengths, resamples=200))
+    out |= tried("collapse_drift/len_mean", lambda: bootstrap_mean(lengths, resamples=200))
     out["collapse_drift/len_p95"] = float(np.quantile(lengths, 0.95))
-    out |= _try("collapse_diversity/exact_dup_rate", lambda: exact_dup_estimate(rows))
+    out |= tried("collapse_diversity/exact_dup_rate", lambda: exact_dup_estimate(rows))
     return out
 
 
@@ -280,9 +246,9 @@ def _whole(rows: Sequence[str], stream: Stream) -> Row:
         return {}
     out = _gram_keys(stream)
     out["collapse_diversity/seq_rep_4"] = float(repetition(stream, 4).mean())
-    out |= _try("collapse_diversity/near_dup_rate", lambda: near_dup_estimate(stream))
+    out |= tried("collapse_diversity/near_dup_rate", lambda: near_dup_estimate(stream))
     codec = f"collapse_diversity/{long_window_codec()}_ratio"
-    out |= _try(codec, lambda: compression_ratio(rows, "long", COMPRESSED_BYTES))
+    out |= tried(codec, lambda: compression_ratio(rows, "long", COMPRESSED_BYTES))
     some = np.random.default_rng(0).permutation(np.flatnonzero(lengths > 0))[:RKE_TEXTS]
     out |= _vectors("rke_u", hashed_features(stream.take(np.sort(some)), 1, FEATURES))
     return out
@@ -313,10 +279,10 @@ def _gram_keys(stream: Stream) -> Row:
 
 def _vectors(name: str, features: ArrayLike) -> Row:
     X = np.asarray(features, dtype=np.float64)
-    return _try(f"collapse_diversity/{name}", lambda: rke_estimate(X))
+    return tried(f"collapse_diversity/{name}", lambda: rke_estimate(X))
 
 
-def _vendi_fixed(sample: Stream) -> Estimate:
+def vendi_fixed(sample: Stream) -> Estimate:
     """Vendi of the hashed words of a fixed number of texts, interval by leaving out a tenth of them at a time."""
     X = hashed_features(sample.take(np.arange(min(sample.lengths.size, VENDI_TEXTS))), 1, VENDI_FEATURES)
     if X.shape[0] < 2 * VENDI_GROUPS:
@@ -328,8 +294,8 @@ def _vendi_fixed(sample: Stream) -> Estimate:
 def _against(sample: Stream, reference: Reference) -> Row:
     """Tails and drift: what of the reference this round's equal draw still shows."""
     own = halves_of(sample)
-    out = _try("collapse_tails/rare_item_coverage", lambda: _rare_coverage(own, reference))
-    out |= _try("collapse_tails/ref_ngram_lost", lambda: _lost(sample, reference.common()))
+    out = tried("collapse_tails/rare_item_coverage", lambda: _rare_coverage(own, reference))
+    out |= tried("collapse_tails/ref_ngram_lost", lambda: tokens_lost(sample, reference.common()))
     known, before = reference.shares()
     met, after = tally(sample.tokens)
     out["collapse_tails/vocabulary_kept"] = float(np.isin(known, met, assume_unique=True).mean())
@@ -360,7 +326,8 @@ def _rare_coverage(own: tuple[Stream, Stream], reference: Reference) -> Estimate
     return jackknife(value, np.concatenate([value - (a - left_a) / 2, value - (b - left_b) / 2]))
 
 
-def _lost(sample: Stream, items: Hashes) -> Estimate:
+def tokens_lost(sample: Stream, items: Hashes) -> Estimate:
+    """Share of the items (token hashes) that the sample does not show, with a jackknife interval over texts. Raises EmptyMetric for no item."""
     met, left = _covered(sample, items)
     return jackknife(1 - met, 1 - left)
 
