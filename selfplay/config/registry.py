@@ -111,6 +111,7 @@ METRICS = Registry(
         "strata": "selfplay.runtime.metrics.strata:Strata",
         "wording": "selfplay.runtime.metrics.wording:Wording",
         "likelihood": "selfplay.runtime.metrics.likelihood:HumanLikelihood",
+        "human_texts": "selfplay.runtime.metrics.human_texts:HumanTexts",
         "drift": "selfplay.runtime.metrics.drift:Drift",
         "provenance": "selfplay.runtime.metrics.provenance:Provenance",
         "audit": "selfplay.runtime.metrics.audit:Audit",

@@ -6,6 +6,7 @@ student is sampled by the same engine as in `generate`. Writes `evaluate/chunk-N
 metrics (`selfplay.runtime.metrics`) and writes `evaluate/metrics.json`, and `evaluate/dev.json`, with which later rounds compare.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,9 @@ from selfplay.store import Chunk, ChunkFolder, read_json, write_json
 
 FROZEN = "dev.json"
 """What a round keeps for comparison with later rounds, which read the file of round 0."""
+
+TOKEN_DIGITS = 4
+"""Decimals of the nats of a single token of human text in the phase's rows."""
 
 ERRORS = ("eval/greedy_accuracy_errors", "eval/samples_errors", "test/greedy_accuracy_errors")
 """Counts of attempts that could not be judged."""
@@ -189,8 +193,15 @@ class _Work:
         with self._ctx.progress.timed("evaluate"):
             scored = scorer.likelihood(rows)
         return [
-            {"part": LIKELIHOOD, "task_id": task.id, "nats": -float(total), "tokens": int(count)}
-            for task, (total, count) in zip(tasks, scored, strict=True)
+            {
+                "part": LIKELIHOOD,
+                "task_id": task.id,
+                "nats": -math.fsum(found),
+                "tokens": len(found),
+                "ids": [label for label in row.labels[1:] if label != -100],
+                "token_nats": [round(-x, TOKEN_DIGITS) for x in found],
+            }
+            for task, row, found in zip(tasks, rows, scored, strict=True)
         ]
 
 
