@@ -67,11 +67,11 @@ def test_an_unchanged_student_shows_no_change_in_any_stratum_by_solve_rate() -> 
     draw = {str(i): (rng.random(8) < rate).tolist() for i, rate in enumerate(rates)}
     now = {str(i): (8, int((rng.random(8) < rate).sum())) for i, rate in enumerate(rates)}
     strata, rest = solve_rate_strata(draw)
-    row = pass_at_n_keys("solve", strata, now, rest, resamples=200)
+    row = pass_at_n_keys("solve", strata, now, rest)
     changes = {name: row[f"collapse_tails/solve_{name}_pass_at_n_delta"] for name in ("never", "low", "middle", "high")}
     assert all(abs(change) < 0.025 for change in changes.values()), changes
     same = {task: (4, sum(outcomes[::2])) for task, outcomes in draw.items()}
-    biased = pass_at_n_keys("solve", strata, now, same, resamples=200)
+    biased = pass_at_n_keys("solve", strata, now, same)
     assert biased["collapse_tails/solve_never_pass_at_n_delta"] > 0.2, "the test can tell"
 
 
@@ -79,7 +79,7 @@ def test_pass_at_n_is_rarefied_to_the_fewest_attempts_and_paired() -> None:
     strata = {str(i): "rare" if i < 8 else "common" for i in range(20)}
     first = {str(i): (4, 4) for i in range(20)}
     now = {str(i): (8, 1 if i < 8 else 8) for i in range(20)}
-    row = pass_at_n_keys("words", strata, now, first, resamples=100)
+    row = pass_at_n_keys("words", strata, now, first)
     assert row["collapse_tails/words_rare_pass_at_n"] == pytest.approx(0.5), (
         "1 of 8 right: half of the draws of 4 hold it"
     )
@@ -92,7 +92,7 @@ def test_pass_at_n_is_rarefied_to_the_fewest_attempts_and_paired() -> None:
 
 def test_a_stratum_of_few_tasks_is_left_out() -> None:
     strata = {str(i): "rare" if i < 7 else "common" for i in range(20)}
-    row = stratum_keys("collapse_tails/words", "greedy", strata, dict.fromkeys(strata, 1.0), None, resamples=10)
+    row = stratum_keys("collapse_tails/words", "greedy", strata, dict.fromkeys(strata, 1.0), None)
     assert {key for key in row if "_lo" not in key and "_hi" not in key} == {"collapse_tails/words_common_greedy"}
 
 

@@ -267,6 +267,7 @@ def _mode_columns(pair: _Pair, dev_set: DevSet, clusters: list[tuple[int, ...]])
     """Variety among the right attempts, on tasks that have enough of them in both rounds."""
     both = np.minimum(pair.ints(pair.now, pair.now.correct), pair.ints(pair.base, pair.base.correct))
     c = pair.ints(dev_set, dev_set.correct)
+    one = (both >= 1).astype(np.float64)
     two, four = (both >= 2).astype(np.float64), (both >= RARE_DRAWS).astype(np.float64)
     each, task = _flat(clusters)
     alike = np.bincount(task, each * (each - 1), c.size)
@@ -274,7 +275,9 @@ def _mode_columns(pair: _Pair, dev_set: DevSet, clusters: list[tuple[int, ...]])
     differ = 1 - alike / np.maximum(c * (c - 1), 1)
     spread = _different(clusters, np.maximum(c, RARE_DRAWS), RARE_DRAWS)
     entropy = _entropy_in(clusters, np.maximum(c, RARE_DRAWS), RARE_DRAWS)
+    n = pair.ints(dev_set, dev_set.attempts)
     return {
+        "collapse_diversity/unique_correct_per_solved": (_different(clusters, n, pair.m) * one, one),
         "collapse_diversity/heterozygosity": (differ * two, two),
         "collapse_diversity/hill0_rarefied": (spread * four, four),
         "collapse_diversity/behaviour_entropy": (entropy * four, four),

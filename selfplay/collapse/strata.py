@@ -74,9 +74,7 @@ def solve_rate_strata(right: Mapping[str, Sequence[bool]]) -> tuple[dict[str, st
     return strata, rest
 
 
-def pass_at_n_keys(
-    name: str, strata: Mapping[str, str], now: Counts, first: Counts | None, *, resamples: int = 1000, seed: int = 0
-) -> dict[str, float]:
+def pass_at_n_keys(name: str, strata: Mapping[str, str], now: Counts, first: Counts | None) -> dict[str, float]:
     """`collapse_tails/NAME_STRATUM_pass_at_n` with interval and, given round 0's counts, the paired change.
 
     n is the smallest number of attempts at any of the tasks in either round; more attempts are rarefied to it. Tasks that a round lacks
@@ -88,7 +86,7 @@ def pass_at_n_keys(
     n = min(counts[task][0] for counts in (now, first or now) for task in tasks)
     solved = {task: _solved(now[task], n) for task in tasks}
     before = {task: _solved(first[task], n) for task in tasks} if first is not None else None
-    return stratum_keys(f"collapse_tails/{name}", "pass_at_n", strata, solved, before, resamples=resamples, seed=seed)
+    return stratum_keys(f"collapse_tails/{name}", "pass_at_n", strata, solved, before)
 
 
 def _solved(counts: tuple[int, int], n: int) -> float:
@@ -101,9 +99,6 @@ def stratum_keys(
     strata: Mapping[str, str],
     now: Mapping[str, float],
     first: Mapping[str, float] | None,
-    *,
-    resamples: int = 1000,
-    seed: int = 0,
 ) -> dict[str, float]:
     """`PREFIX_STRATUM_WHAT` for each stratum: the mean over its tasks, and its paired change where `first` is given.
 
@@ -117,11 +112,11 @@ def stratum_keys(
         tasks = [task for task in tasks if first is None or task in first]
         if len(tasks) < FEWEST_TASKS:
             continue
-        key, again = f"{prefix}_{stratum}_{what}", {"resamples": resamples, "seed": seed}
-        values[stratum] = bootstrap_mean([now[task] for task in tasks], **again)
+        key = f"{prefix}_{stratum}_{what}"
+        values[stratum] = bootstrap_mean([now[task] for task in tasks])
         out |= _put(key, values[stratum])
         if first is not None:
-            changes[stratum] = paired_delta([now[t] for t in tasks], [first[t] for t in tasks], **again)
+            changes[stratum] = paired_delta([now[t] for t in tasks], [first[t] for t in tasks])
             out |= _put(f"{key}_delta", changes[stratum])
     for found, end in ((values, ""), (changes, "_delta")):
         if {"rare", "common"} <= found.keys():

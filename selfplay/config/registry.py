@@ -108,6 +108,7 @@ METRICS = Registry(
     {
         "accuracy": "selfplay.runtime.metrics.accuracy:Accuracy",
         "samples": "selfplay.runtime.metrics.samples:Samples",
+        "voting": "selfplay.runtime.metrics.voting:Voting",
         "strata": "selfplay.runtime.metrics.strata:Strata",
         "wording": "selfplay.runtime.metrics.wording:Wording",
         "likelihood": "selfplay.runtime.metrics.likelihood:HumanLikelihood",

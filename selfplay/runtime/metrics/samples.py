@@ -93,6 +93,15 @@ VARIETY = {
         "0 to k",
         HURLBERT,
     ),
+    "collapse_diversity/unique_correct_per_solved": Definition(
+        "Unique correct solutions per solved task",
+        "Expected number of different right solutions among n samples of a task that is solved. Unlike `unique_correct_at_n` it does not "
+        "rise because more tasks are solved.",
+        f"Rarefaction; tasks with a right sample in both rounds; {OVER_TASKS}.",
+        "0 to n",
+        HURLBERT,
+        headline=True,
+    ),
     "collapse_diversity/pass_at_k_s": Definition(
         "Two different right solutions",
         "Chance that n samples of a task contain at least two different right solutions (Pass@K-S with K = n, S = 2).",

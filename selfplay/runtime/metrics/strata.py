@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from selfplay.collapse import DevSet
 from selfplay.collapse.strata import (
@@ -127,10 +127,6 @@ def _outcomes(rows: Sequence[Json]) -> dict[str, list[bool]]:
     return {task: [right for _, right in sorted(found[task])] for task in sorted(found)}
 
 
-def _again(view: RoundView) -> dict[str, Any]:
-    return {"resamples": view.config.eval.bootstrap, "seed": view.config.eval.seed}
-
-
 def _sampled(view: RoundView, kept: Json, right: Mapping[str, Sequence[bool]]) -> Json:
     """pass@n by axis. By solve rate round 0 is its second half, and in round 0 itself the value is that half's alone."""
     now = {task: (len(row), sum(row)) for task, row in right.items()}
@@ -147,7 +143,7 @@ def _sampled(view: RoundView, kept: Json, right: Mapping[str, Sequence[bool]]) -
     out: Json = {}
     for axis, strata in kept["axes"].items():
         own, then = (now, first) if axis != "solve" else (rest, None) if view.baseline is None else (now, rest)
-        out |= pass_at_n_keys(axis, strata, own, then, **_again(view))
+        out |= pass_at_n_keys(axis, strata, own, then)
     return out
 
 
@@ -159,7 +155,7 @@ def _greedy(view: RoundView, axes: Mapping[str, Mapping[str, str]]) -> Json:
     first = view.baseline.get("dev") if view.baseline is not None else None
     out: Json = {}
     for axis, strata in axes.items():
-        out |= stratum_keys(f"collapse_tails/{axis}", "greedy", strata, now, first or None, **_again(view))
+        out |= stratum_keys(f"collapse_tails/{axis}", "greedy", strata, now, first or None)
     return out
 
 
