@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfplay.config.tree import Evaluate
-from selfplay.phases.evaluate.parts import parts_of, spread
+from selfplay.phases.evaluate.parts import chosen, parts_of, spread
 from selfplay.records import Task
 from selfplay.runtime.metrics import measure
 from selfplay.runtime.metrics.samples import rare_items
@@ -182,3 +182,12 @@ def test_sampled_tasks_are_spread_evenly_and_none_is_taken_twice(total: int, cou
 def test_parts_without_tasks_are_not_played() -> None:
     assert [part.name for part in parts_of(SECTION, FIXED)] == ["dev", "samples", "test", "likelihood"]
     assert [part.name for part in parts_of(Evaluate(samples=0, test=False), Fixed([], PANEL, []))] == ["dev"]
+    assert [part.name for part in parts_of(SECTION, Fixed([], PANEL, []), PANEL)] == ["dev", "samples", "seen"]
+    assert [part.name for part in parts_of(Evaluate(samples=0, seen_tasks=0), Fixed([], PANEL, []), PANEL)] == ["dev"]
+
+
+def test_the_tasks_trained_on_that_are_answered_depend_on_ids_and_seed_alone() -> None:
+    once = chosen(PANEL, 3, 1)
+    assert once == chosen(list(reversed(PANEL)), 3, 1) and len(once) == 3
+    assert {t.id for t in once} == {t.id for t in chosen([t for t in PANEL if t in once], 3, 1)}
+    assert any(chosen(PANEL, 3, seed) != once for seed in range(2, 6))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from selfplay.config.headline import ORDER, OTHERS, headline, headline_first
 from selfplay.config.metrics import definition, definitions, is_headline, title
 from selfplay.config.registry import METRICS
 from selfplay.runtime.metrics import measure
@@ -68,6 +69,7 @@ def test_a_metric_of_ones_own_is_computed_defined_and_sent(tmp_path: Path) -> No
     with Tracker(tmp_path, {}, privacy="none", system_metrics=False) as tracker:
         tracker.log_round({"round": 1, **later})
     assert {key: value for key, value in rows_of(tmp_path)[0].items() if "words" in key} == {"answers/words": 2.0}
+    assert headline()[OTHERS] == ["answers/words"], "a prefix of one's own comes last"
     sys.modules.pop("answer_words", None)
 
 
@@ -82,3 +84,20 @@ def test_the_definition_of_a_key_is_its_own_or_the_first_pattern_that_fits() -> 
 def test_a_figure_that_is_not_a_number_names_its_key() -> None:
     with pytest.raises(ValueError, match="metric answers/words is nan; leave it out"):
         rounded("answers/words", float("nan"))
+
+
+def test_headline_metrics_have_one_order_quality_first_and_alarms_last() -> None:
+    groups = headline()
+    assert list(groups) == list(ORDER), "every group has a metric, and there are no others"
+    measured = [key for name, keys in groups.items() if not name.startswith("training") for key in keys]
+    assert 25 <= len(measured) <= 36
+    assert groups["quality"][:2] == ["eval/greedy_accuracy", "test/greedy_accuracy"]
+    assert groups["alarm"][0] == "collapse_alarm/level"
+    assert all("verifier" in key or "canary" in key or "breakdown" in key for key in groups["verifier"])
+    assert not any("verifier" in key or "canary" in key for key in groups["quality"])
+
+
+def test_headline_keys_come_first_in_their_order_and_the_rest_stays() -> None:
+    keys = ["cost/money", "b/b", "collapse_alarm/level", "a/a", "collapse_tails/support_retention", "eval/pass_at_1"]
+    wanted = ["eval/pass_at_1", "collapse_tails/support_retention", "collapse_alarm/level", "cost/money", "b/b", "a/a"]
+    assert headline_first(keys) == wanted

@@ -114,6 +114,7 @@ METRICS = Registry(
         "likelihood": "selfplay.runtime.metrics.likelihood:HumanLikelihood",
         "human_texts": "selfplay.runtime.metrics.human_texts:HumanTexts",
         "drift": "selfplay.runtime.metrics.drift:Drift",
+        "seen": "selfplay.runtime.metrics.seen:Seen",
         "provenance": "selfplay.runtime.metrics.provenance:Provenance",
         "audit": "selfplay.runtime.metrics.audit:Audit",
         "alarms": "selfplay.runtime.metrics.alarms:Alarms",

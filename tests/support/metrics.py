@@ -20,6 +20,7 @@ def view(
     number: int | None = None,
     folder: Path = Path("none"),
     tasks: int = 0,
+    before: Mapping[str, Any] | None = None,
     **config: Any,
 ) -> RoundView:
     """Round 0, or round 1 where `baseline` says what round 0 kept; `config` lies over a small configuration."""
@@ -42,4 +43,5 @@ def view(
         evaluated=by_part,
         baseline=baseline,
         chain=(),
+        before=before,
     )

@@ -1,9 +1,10 @@
 """The phase `evaluate`: measures the round's weights on the dev set, the test set and human text.
 
-All ranks share its chunks. It reads `train/model` and the fixed tasks, answers dev and test tasks greedily, samples dev tasks at
-temperature 1 and top-p 1 with the same seeds in every round, and scores the likelihood of human text and of round 0's samples. The
-student is sampled by the same engine as in `generate`. Writes `evaluate/chunk-NNNNN.jsonl` and DONE; then rank 0 computes the
-metrics (`selfplay.runtime.metrics`) and writes `evaluate/metrics.json`, and `evaluate/dev.json`, with which later rounds compare.
+All ranks share its chunks. It reads `train/model` and the fixed tasks, answers dev and test tasks, and some of the tasks that the round
+was trained on, greedily, samples dev tasks at temperature 1 and top-p 1 with the same seeds in every round, and scores the likelihood
+of human text and of round 0's samples. The student is sampled by the same engine as in `generate`. Writes `evaluate/chunk-NNNNN.jsonl`
+and DONE; then rank 0 computes the metrics (`selfplay.runtime.metrics`) and writes `evaluate/metrics.json`, and `evaluate/dev.json`,
+with which later rounds compare.
 """
 
 import math
@@ -27,6 +28,7 @@ from selfplay.runtime.metrics.drift import PART as DRIFT
 from selfplay.runtime.sampling import attempt_of, complete_all
 from selfplay.runtime.verified import Verifiers, is_outage, verify_with_retry
 from selfplay.store import Chunk, ChunkFolder, read_json, write_json
+from selfplay.store.traces import read_parquet
 
 FROZEN = "dev.json"
 """What a round keeps for comparison with later rounds, which read the file of round 0."""
@@ -68,6 +70,7 @@ def _measure(ctx: RoundContext, parts: Sequence[Part]) -> None:
         tasks=len(ctx.tasks) if ctx.number else 0,
         evaluated=rows,
         baseline=_round_0(ctx),
+        before=read_json(ctx.run.phase(ctx.parent, "evaluate") / FROZEN) if ctx.parent is not None else None,
         chain=ctx.chain,
     )
     figures, kept = measure(view)
@@ -94,6 +97,15 @@ def _round_0(ctx: RoundContext) -> Json | None:
     return frozen
 
 
+def _trained(ctx: RoundContext) -> list[Task]:
+    """The drawn tasks of which an attempt was accepted in this round; none in round 0. Synthesized ones are like no dev task."""
+    path = ctx.run.round(ctx.number) / "traces.parquet"
+    if not ctx.number or not path.is_file():
+        return []
+    accepted = {row["task_id"] for row in read_parquet(path, ["task_id", "decision"]) if row["decision"] == "accepted"}
+    return [task for name, task in ctx.tasks.items() if name in accepted and task.synthesized_by is None]
+
+
 @dataclass(frozen=True)
 class _Tools:
     """The resources that a rank opens at its first chunk."""
@@ -115,7 +127,7 @@ class _Work:
         section, generate = ctx.config.eval, ctx.config.generate
         self._ctx = ctx
         self.identity = ctx.identity("evaluate")
-        self.parts = parts_of(section, ctx.resources.source.fixed)
+        self.parts = parts_of(section, ctx.resources.source.fixed, _trained(ctx) if section.seen_tasks else ())
         self._tasks = {f"{part.name}/{task.id}": (part, task) for part in self.parts for task in part.tasks}
         self._limits: dict[str, Any] = {
             "max_new_tokens": section.max_new_tokens or generate.max_new_tokens,

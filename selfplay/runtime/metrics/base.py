@@ -43,11 +43,13 @@ class RoundView:
     tasks: int
     """Number of tasks of the round; 0 in round 0."""
     evaluated: Mapping[str, Sequence[Json]]
-    """Rows of the evaluation by part: `dev`, `test`, `samples`, `likelihood`, `drift`. A missing part has no rows."""
+    """Rows of the evaluation by part: `dev`, `test`, `samples`, `likelihood`, `drift`, `seen`. A missing part has no rows."""
     baseline: Mapping[str, Any] | None
     """What the metrics kept of round 0, by name (see `Measured.kept`); None in round 0 itself."""
     chain: Sequence[Commit]
     """The committed ancestors of the round, oldest first."""
+    before: Mapping[str, Any] | None = None
+    """What the metrics kept of the parent round; None in round 0."""
 
     def rows(self, part: str) -> Sequence[Json]:
         """Rows of one part of the evaluation."""

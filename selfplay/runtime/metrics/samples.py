@@ -52,7 +52,6 @@ PASS = {
         f"1 - C(n-c, 8)/C(n, 8) per task (unbiased, without replacement; Chen et al. 2021), averaged; {DEV_SAMPLES}.",
         SHARE,
         CHEN,
-        headline=True,
     ),
     "eval/pass_at_n": Definition(
         "pass@n",
@@ -115,7 +114,6 @@ VARIETY = {
         f"Unbiased, pairs without replacement, tasks with two right samples in both rounds; {OVER_TASKS}.",
         SHARE,
         SIMPSON,
-        headline=True,
     ),
     "collapse_diversity/hill0_rarefied": Definition(
         "Different ones among four right",

@@ -34,7 +34,6 @@ class Voting(Metric):
             f"{TASKS}; {OVER_TASKS}.",
             "-1 to 1",
             NAEINI,
-            headline=True,
         ),
         "collapse_quality/vote_calibration_error": Definition(
             "Calibration error of the vote",

@@ -96,7 +96,6 @@ class Wording(Metric):
             f"{ALL_SAMPLES}; {JACKKNIFE}.",
             SHARE,
             "https://arxiv.org/abs/2107.06499",
-            headline=True,
         ),
         "collapse_diversity/near_dup_rate": Definition(
             "Near duplicates",
