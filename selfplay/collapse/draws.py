@@ -19,7 +19,7 @@ from selfplay.collapse.kernels import hashed_features, rke_estimate
 from selfplay.collapse.texts import EAD_VOCABULARY, FEATURES, Budget, Row, budget_of, tokens_lost, tried, vendi_fixed
 from selfplay.errors import EmptyMetric
 from selfplay.textstats.hashing import Hashes
-from selfplay.textstats.ngrams import Stream, Units, stream_of, tally
+from selfplay.textstats.ngrams import Stream, Units, gram_hashes, stream_of, tally
 
 DRAWS = 8
 """Most draws of a round, and the share of round 0's text that one of them is."""
@@ -96,7 +96,7 @@ def _by_draw(common: Hashes) -> dict[str, Measure]:
     """The keys that come from draws of tokens."""
     return {
         **{f"collapse_diversity/distinct_{n}_fixed": lambda d, n=n: distinct_estimate(d, n) for n in (1, 2, 3)},  # type: ignore[misc]
-        "collapse_diversity/seq_rep_4": lambda d: float(repetition(d, 4).mean()),
+        "collapse_diversity/seq_rep_4": lambda d: float(repetition(*gram_hashes(d, 4)).mean()),
         "collapse_diversity/ngram2_collision_u": lambda d: collision_estimate(d, 2),
         "collapse_diversity/ngram4_collision_u": lambda d: ngram_collision_u(d, 4),
         "collapse_diversity/ead_3": lambda d: ead(d, 3, EAD_VOCABULARY),

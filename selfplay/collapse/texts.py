@@ -25,7 +25,7 @@ from selfplay.collapse.kernels import hashed_features, rke_estimate, vendi_dual
 from selfplay.collapse.overlap import self_bleu
 from selfplay.errors import DataError, EmptyMetric
 from selfplay.textstats.hashing import Hashes, Ints
-from selfplay.textstats.ngrams import Stream, Units, gram_hashes, stream_of, tally, units_of
+from selfplay.textstats.ngrams import Stream, Units, gram_hashes, sequence_hashes, stream_of, tally, units_of
 
 MAX_BUDGET = 400_000
 """Tokens of the compared sample: its intervals are narrow enough, and it costs under a second."""
@@ -179,7 +179,7 @@ def measure(
         reference = reference_of(list(reference), budget, units=units, seed=seed)
     units = units or (reference.units if reference is not None else units_of(rows))
     stream = stream_of(rows, units)
-    out = _counted(rows, stream) | {"collapse_data/units": units}
+    out = _counted(rows, stream, units) | {"collapse_data/units": units}
     if not judged_only:
         out |= _whole(rows, stream)
     if encoder is not None:
@@ -225,9 +225,10 @@ def tried(key: str, metric: Callable[[], Estimate | float]) -> Row:
     return {key: float(result)} if np.isfinite(result) else {}
 
 
-def _counted(rows: Sequence[str], stream: Stream) -> Row:
+def _counted(rows: Sequence[str], stream: Stream, units: Units) -> Row:
     """How many texts, how long, how many equal."""
     lengths = stream.lengths
+    contents = sequence_hashes(stream) if units == "words" else rows
     out: Row = {
         "collapse_data/texts": len(rows),
         "collapse_data/tokens_total": int(lengths.sum()),
@@ -235,7 +236,7 @@ def _counted(rows: Sequence[str], stream: Stream) -> Row:
     }
     out |= tried("collapse_drift/len_mean", lambda: bootstrap_mean(lengths, resamples=200))
     out["collapse_drift/len_p95"] = float(np.quantile(lengths, 0.95))
-    out |= tried("collapse_diversity/exact_dup_rate", lambda: exact_dup_estimate(rows))
+    out |= tried("collapse_diversity/exact_dup_rate", lambda: exact_dup_estimate(contents))
     return out
 
 
@@ -245,7 +246,6 @@ def _whole(rows: Sequence[str], stream: Stream) -> Row:
     if not lengths.any():
         return {}
     out = _gram_keys(stream)
-    out["collapse_diversity/seq_rep_4"] = float(repetition(stream, 4).mean())
     out |= tried("collapse_diversity/near_dup_rate", lambda: near_dup_estimate(stream))
     codec = f"collapse_diversity/{long_window_codec()}_ratio"
     out |= tried(codec, lambda: compression_ratio(rows, "long", COMPRESSED_BYTES))
@@ -257,9 +257,10 @@ def _whole(rows: Sequence[str], stream: Stream) -> Row:
 def _gram_keys(stream: Stream) -> Row:
     """distinct-n, entropy, adjusted distinct and collisions of the whole corpus, from one count of each order."""
     out: Row = {}
-    owners = stream.owners()
     for n in (1, 2, 3, 4):
-        hashes, _ = gram_hashes(stream, n, owners)
+        hashes, sizes = gram_hashes(stream, n)
+        if n == 4:
+            out["collapse_diversity/seq_rep_4"] = float(repetition(hashes, sizes).mean())
         if hashes.size < 2:
             continue
         counts = tally(hashes, spoil=n > 1)[1].astype(np.float64)

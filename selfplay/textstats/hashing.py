@@ -17,9 +17,12 @@ _BLOCK = 1 << 20
 """Values mixed at once, so that temporaries stay in the cache."""
 
 
-def mix(values: Any) -> Hashes:
-    """Spreads 64-bit values over all bits, without collisions (the finaliser of splitmix64, Steele et al. 2014)."""
-    mixed: Hashes = np.asarray(values, np.uint64).copy()
+def mix(values: Any, spoil: bool = False) -> Hashes:
+    """Spreads 64-bit values over all bits, without collisions (the finaliser of splitmix64, Steele et al. 2014).
+
+    `spoil` mixes the given array of 64-bit values itself and saves a copy.
+    """
+    mixed: Hashes = values if spoil else np.array(values, np.uint64)
     flat = mixed.reshape(-1)
     for at in range(0, flat.size, _BLOCK):
         part = flat[at : at + _BLOCK]
