@@ -12,7 +12,7 @@ import selfplay.collapse as c
 from selfplay.collapse import likelihood
 from selfplay.collapse.estimate import KEPT_WEIGHTS, resample_weights
 from selfplay.errors import DataError, EmptyMetric
-from selfplay.textstats.ngrams import gram_hashes, stream_of
+from selfplay.textstats.ngrams import gram_hashes, sequence_hashes, stream_of
 
 SAME = ["one two three four five six"] * 20
 DIFFERENT = [" ".join(f"w{i}_{j}" for j in range(6)) for i in range(20)]
@@ -148,6 +148,18 @@ def test_ngrams_never_cross_from_one_text_into_the_next() -> None:
     hashes, counts = gram_hashes(stream_of(["a b c", "", "d", "a b"]), 2)
     assert counts.tolist() == [2, 0, 0, 1]
     assert hashes[0] == hashes[2] != hashes[1]
+
+
+@given(st.lists(st.lists(st.sampled_from("abc"), max_size=6), max_size=8), st.integers(1, 5))
+@settings(derandomize=True, deadline=None, max_examples=150)
+def test_ngrams_and_texts_are_hashed_by_their_words_alone(texts: list[list[str]], n: int) -> None:
+    stream = stream_of([" ".join(words) for words in texts])
+    grams = [tuple(words[i : i + n]) for words in texts for i in range(len(words) - n + 1)]
+    hashes, counts = gram_hashes(stream, n)
+    assert counts.tolist() == [max(0, len(words) - n + 1) for words in texts]
+    assert len(set(zip(grams, hashes.tolist(), strict=True))) == len(set(grams)) == len(set(hashes.tolist()))
+    whole = sequence_hashes(stream).tolist()
+    assert len(set(zip(map(tuple, texts), whole, strict=True))) == len(set(map(tuple, texts))) == len(set(whole))
 
 
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=8))

@@ -172,6 +172,16 @@ def test_a_run_without_tags_has_tails_by_words_length_and_shape() -> None:
     assert later["collapse_tails/solve_high_pass_at_n_delta"] == pytest.approx(-0.25)
 
 
+def test_tasks_seldom_or_never_solved_are_one_tail_measured_by_the_other_half() -> None:
+    fixed = Fixed([], [a_task(f"d{i}") for i in range(16)], [])
+    right = {f"d{i}": [i < 4, False, False, True] * 2 if i < 8 else [True] * 8 for i in range(16)}
+    right |= {f"d{i}": [n == 0 or n % 2 == 1 for n in range(8)] for i in range(4)}
+    first, kept = Strata().compute(view(samples(right), fixed=fixed))
+    assert {kept["strata"]["axes"]["solve"][f"d{i}"] for i in range(8)} == {"low", "never"}
+    assert first["collapse_tails/solve_seldom_pass_at_n"] == 1.0, "the other half solves them"
+    assert "collapse_tails/solve_low_pass_at_n" not in first, "four tasks are too few"
+
+
 def counted(right: dict[str, list[bool]]) -> dict[str, Any]:
     return dev_set_of(list(right), list(right.values())).to_dict()
 

@@ -25,6 +25,8 @@ WORKED = 8
 ENOUGH_ANCHOR = 40
 """Tasks of the anchor from which the frequency of words and shapes is taken; with fewer, words are counted in the dev tasks themselves."""
 NAME = "strata"
+SELDOM = ("never", "low")
+"""The strata by solve rate that are a tail together: either alone is often too small."""
 SAMPLED = f"n samples of each sampled dev task; strata of {FEWEST_TASKS} tasks or more; {OVER_TASKS}. Changes to round 0 are paired over tasks"
 GREEDY = f"One greedy attempt per dev task; strata of {FEWEST_TASKS} tasks or more; {OVER_TASKS}. Changes to round 0 are paired over tasks."
 GAP = "Difference of the two means; interval from theirs (Newcombe's method)."
@@ -53,7 +55,7 @@ def _of_axis(axis: str, title: str, rare: str) -> dict[str, Definition]:
         ),
         f"{start}_gap_pass_at_n": Definition(
             f"pass@n, {title} minus the rest",
-            "pass@n of the rare dev tasks minus that of the common ones. A change below 0 says that the tail loses more than the rest.",
+            "pass@n of the rare dev tasks minus that of the common ones. A change below 0: the tail loses more than the rest, or gains less.",
             GAP,
             DIFFERENCE,
             NEWCOMBE,
@@ -80,9 +82,9 @@ class Strata(Metric):
 
     definitions: ClassVar = {
         **{key: found for axis, told in AXES.items() for key, found in _of_axis(axis, *told).items()},
-        "collapse_tails/solve_low_pass_at_n": Definition(
+        "collapse_tails/solve_seldom_pass_at_n": Definition(
             "pass@n on tasks seldom solved",
-            "Share of the dev tasks, solved in up to a quarter of the attempts at round 0, that any of n samples solves.",
+            "Share of the dev tasks, solved in up to a quarter of the attempts at round 0 or never, that any of n samples solves.",
             f"{SAMPLED}. One half of round 0's samples chooses the tasks and the other half is round 0's value, so that chance does not look "
             "like a change; n is half of eval.samples.",
             SHARE,
@@ -144,6 +146,8 @@ def _sampled(view: RoundView, kept: Json, right: Mapping[str, Sequence[bool]]) -
     for axis, strata in kept["axes"].items():
         own, then = (now, first) if axis != "solve" else (rest, None) if view.baseline is None else (now, rest)
         out |= pass_at_n_keys(axis, strata, own, then)
+        if axis == "solve":
+            out |= pass_at_n_keys(axis, {t: "seldom" for t, name in strata.items() if name in SELDOM}, own, then)
     return out
 
 
