@@ -81,6 +81,11 @@ def _measure(ctx: RoundContext, parts: Sequence[Part]) -> None:
             f"evaluation could not judge {', '.join(unjudged)}; they are left out; above verify.max_error_share = "
             f"{ctx.config.verify.max_error_share} the accuracy is left out too"
         )
+    if figures.get("collapse_data/compared_tokens") == 0:
+        ctx.note(
+            "the figures of wording are left out: the dev samples have less text than one draw, an eighth of round 0's; raise "
+            f"eval.samples, which is {ctx.config.eval.samples}, or look whether the student still writes out its solutions"
+        )
     wanted = {part.name for part in parts} & {LIKELIHOOD, SAMPLES}
     if wanted and not {LIKELIHOOD, DRIFT} & rows.keys():
         ctx.note(
