@@ -129,8 +129,9 @@ def _mean(draws: Sequence[Stream], measure: Measure) -> Estimate | float:
     estimates = [one for one in found if isinstance(one, Estimate)]
     if len(estimates) < len(found):
         return value
-    half = math.sqrt(sum((one.hi - one.lo) ** 2 for one in estimates)) / 2 / len(found)
-    return Estimate(value, value - half, value + half, sum(one.n for one in estimates))
+    below = math.hypot(*(one.value - one.lo for one in estimates)) / len(found)
+    above = math.hypot(*(one.hi - one.value for one in estimates)) / len(found)
+    return Estimate(value, value - below, value + above, sum(one.n for one in estimates))
 
 
 def _compression(texts: Sequence[str], budget: Budget) -> float:
