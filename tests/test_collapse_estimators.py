@@ -123,9 +123,8 @@ def test_population_size_is_recovered_from_wright_fisher_decay() -> None:
                 p = rng.multinomial(size, p) / size
             runs.append(h)
         ne = c.effective_population(np.mean(runs, axis=0).tolist())
-        assert ne.value == pytest.approx(size, rel=0.15)
-        assert c.half_life_rounds(np.mean(runs, axis=0).tolist()).value == pytest.approx(ne.value * math.log(2))
-    assert c.effective_population([0.5, 0.5, 0.5]).value == math.inf
+        assert ne == pytest.approx(size, rel=0.15)
+    assert c.effective_population([0.5, 0.5, 0.5]) == math.inf
 
 
 def test_all_the_same_text_hits_each_floor_and_all_different_each_ceiling() -> None:

@@ -1,4 +1,4 @@
-"""What a run's rounds write beside the dev set: drift from round 0, wording, provenance, rate of loss; and its definitions."""
+"""What a run's rounds write beside the dev set: drift from round 0, wording, provenance; and its definitions."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from selfplay.collapse.dev_set import _entropy_in
 from selfplay.config.metrics import definition, definitions
 from selfplay.config.tree import Gate
 from selfplay.errors import EmptyMetric
-from selfplay.loop.gate import decide, half_life
+from selfplay.loop.gate import decide
 from selfplay.models.encode import row_of
 from selfplay.phases.evaluate import drift
 from selfplay.records import Attempt, Decision, Outcome, Row, Task, Trace
@@ -195,24 +195,6 @@ def test_entropy_at_equal_draws_is_exact() -> None:
 # ---- rules over rounds ----
 
 
-def chain(values: list[float]) -> list[Commit]:
-    key = "collapse_diversity/heterozygosity"
-    return [
-        Commit(round=n, parent=n - 1 if n else None, next_parent=n, metrics={key: value})
-        for n, value in enumerate(values)
-    ]
-
-
-def test_half_life_is_read_from_the_rounds_stood_on_and_left_out_where_no_loss_is_shown() -> None:
-    falling = [0.8 * 0.9**t for t in range(6)]
-    found = half_life(chain(falling[:-1]), {"collapse_diversity/heterozygosity": falling[-1]}, 4)
-    assert found["collapse_diversity/half_life_rounds"] == pytest.approx(math.log(2) / -math.log(0.9), rel=1e-4)
-    assert found["collapse_diversity/loss_rate"] == pytest.approx(-math.log(0.9), rel=1e-4)
-    steady = half_life(chain([0.8, 0.82, 0.79, 0.81]), {"collapse_diversity/heterozygosity": 0.8}, 3)
-    assert "collapse_diversity/half_life_rounds" not in steady and "collapse_diversity/loss_rate_hi" in steady
-    assert half_life(chain([0.8, 0.7]), {"collapse_diversity/heterozygosity": 0.6}, 1) == {}
-
-
 def test_kl_budget_rings_only_where_the_whole_interval_is_above_it() -> None:
     def row(value: float, width: float) -> Json:
         return {
@@ -284,7 +266,6 @@ def test_every_definition_has_all_its_words_and_its_source_is_an_address() -> No
         "collapse_quality/canary_false_accepts",
         "collapse_quality/breakdown_error_margin",
         "collapse_quality/verifier_precision",
-        "collapse_diversity/half_life_rounds",
         "collapse_tails/nll_p99",
     ],
 )
