@@ -85,8 +85,8 @@ def one_run(scenario: str, strength: float, tasks: int, n: int, seed: int) -> li
         rates, modes = step(scenario, strength, rates, modes, hard, rng)
         seen = shaken(rates, rng) if scenario == "restless" else rates
         now = human + rng.normal(strength * t if scenario == "human_drift" else 0.0, 0.05, human.shape)
-        row = dev_set_metrics(sampled(seen, modes, n, rng), first, resamples=400, seed=t)
-        rows.append({"round": t, **row, **likelihood_metrics(now.tolist(), human.tolist(), resamples=200, seed=t)})
+        row = dev_set_metrics(sampled(seen, modes, n, rng), first)
+        rows.append({"round": t, **row, **likelihood_metrics(now.tolist(), human.tolist())})
     return rows
 
 

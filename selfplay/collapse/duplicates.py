@@ -34,7 +34,7 @@ def exact_dup_estimate(texts: Sequence[str] | Hashes) -> Estimate:
     _, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
     alone = (counts == 1)[inverse]
     n, different = hashes.size, counts.size
-    return jackknife(1 - different / n, 1 - (different - alone) / max(n - 1, 1))
+    return jackknife(1 - different / n, 1 - (different - alone) / max(n - 1, 1), share=True)
 
 
 def near_duplicates(texts: Sequence[str] | Stream, threshold: float = 0.8, n: int = 5) -> list[tuple[int, int, float]]:
@@ -120,7 +120,7 @@ def near_dup_estimate(texts: Sequence[str] | Stream, threshold: float = 0.8, n: 
         marked[later] = 1
     total = float(marked.sum())
     left: Floats = (total - marked) / max(size - 1, 1)
-    return jackknife(total / size, left)
+    return jackknife(total / size, left, share=True)
 
 
 def near_dup_rate(texts: Sequence[str] | Stream, threshold: float = 0.8, n: int = 5) -> float:

@@ -44,7 +44,7 @@ def distinct_estimate(texts: Texts, n: int) -> Estimate:
     hashes, counts = _grams("distinct_estimate", texts, n)
     different, only_here = different_of(hashes, np.repeat(np.arange(counts.size), counts), counts.size)
     left = np.maximum(hashes.size - counts, 1)
-    return jackknife(different / hashes.size, (different - only_here) / left)
+    return jackknife(different / hashes.size, (different - only_here) / left, share=True)
 
 
 def different_of(hashes: Hashes, owners: NDArray[np.integer], texts: int) -> tuple[int, Ints]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from selfplay.collapse.estimate import Estimate, Floats, bootstrap_mean, ratio_of_sums
+from selfplay.collapse.estimate import Estimate, Floats, mean_of, ratio_of_sums
 
 LEAST_NATS, LEAST_SHARE = 0.1, 0.1
 """A text counts as moved if its nats per token change by more than LEAST_NATS and by more than LEAST_SHARE of their value at first."""
@@ -89,7 +89,7 @@ def rare_minus_common(
     if first_D is not None:
         before, parts_before = _difference(_table(first_D), int(usable[0]), int(usable[-1]))
         value, parts = value - before, parts - parts_before
-    return bootstrap_mean(value + parts)
+    return mean_of(value + parts)
 
 
 def _table(sums_D: Sequence[Sequence[Sequence[float]]]) -> Floats:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from selfplay.collapse.estimate import Estimate, bootstrap_mean, paired_delta
+from selfplay.collapse.estimate import Estimate, bounded_mean, paired_delta
 from selfplay.collapse.passes import miss_chance
 from selfplay.textstats.ngrams import stream_of, tally, units_of
 
@@ -113,14 +113,14 @@ def stratum_keys(
         if len(tasks) < FEWEST_TASKS:
             continue
         key = f"{prefix}_{stratum}_{what}"
-        values[stratum] = bootstrap_mean([now[task] for task in tasks])
-        out |= _put(key, values[stratum])
+        values[stratum] = bounded_mean([now[task] for task in tasks])
+        out |= values[stratum].keyed(key)
         if first is not None:
-            changes[stratum] = paired_delta([now[t] for t in tasks], [first[t] for t in tasks])
-            out |= _put(f"{key}_delta", changes[stratum])
+            changes[stratum] = paired_delta([now[t] for t in tasks], [first[t] for t in tasks], span=1.0)
+            out |= changes[stratum].keyed(f"{key}_delta")
     for found, end in ((values, ""), (changes, "_delta")):
         if {"rare", "common"} <= found.keys():
-            out |= _put(f"{prefix}_gap_{what}{end}", difference(found["rare"], found["common"]))
+            out |= difference(found["rare"], found["common"]).keyed(f"{prefix}_gap_{what}{end}")
     return out
 
 
@@ -133,7 +133,3 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
     below = math.hypot(a.value - a.lo, b.hi - b.value)
     above = math.hypot(a.hi - a.value, b.value - b.lo)
     return Estimate(value, value - below, value + above, min(a.n, b.n))
-
-
-def _put(key: str, estimate: Estimate) -> dict[str, float]:
-    return {key: estimate.value, f"{key}_lo": estimate.lo, f"{key}_hi": estimate.hi}

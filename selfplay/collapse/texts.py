@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from selfplay.collapse.compress import compression_ratio, long_window_codec
 from selfplay.collapse.duplicates import exact_dup_estimate, near_dup_estimate
-from selfplay.collapse.estimate import Estimate, Floats, bootstrap_mean, jackknife
+from selfplay.collapse.estimate import Estimate, Floats, jackknife, mean_of
 from selfplay.collapse.grams import (
     collision_estimate,
     different_of,
@@ -221,7 +221,7 @@ def tried(key: str, metric: Callable[[], Estimate | float]) -> Row:
     if isinstance(result, Estimate) and result.n < FEWEST:
         result = result.value  # an interval over so few texts may have no width, and would read as certainty
     if isinstance(result, Estimate):
-        return {key: result.value, f"{key}_lo": result.lo, f"{key}_hi": result.hi} if np.isfinite(result.value) else {}
+        return result.keyed(key) if np.isfinite(result.value) else {}
     return {key: float(result)} if np.isfinite(result) else {}
 
 
@@ -234,7 +234,7 @@ def _counted(rows: Sequence[str], stream: Stream, units: Units) -> Row:
         "collapse_data/tokens_total": int(lengths.sum()),
         "collapse_data/empty_share": float((lengths == 0).mean()),
     }
-    out |= tried("collapse_drift/len_mean", lambda: bootstrap_mean(lengths, resamples=200))
+    out |= tried("collapse_drift/len_mean", lambda: mean_of(lengths, least=0.0))
     out["collapse_drift/len_p95"] = float(np.quantile(lengths, 0.95))
     out |= tried("collapse_diversity/exact_dup_rate", lambda: exact_dup_estimate(contents))
     return out
@@ -324,13 +324,13 @@ def _rare_coverage(own: tuple[Stream, Stream], reference: Reference) -> Estimate
     a, left_a = _covered(own[1], reference.rare(0))
     b, left_b = _covered(own[0], reference.rare(1))
     value = (a + b) / 2
-    return jackknife(value, np.concatenate([value - (a - left_a) / 2, value - (b - left_b) / 2]))
+    return jackknife(value, np.concatenate([value - (a - left_a) / 2, value - (b - left_b) / 2]), share=True)
 
 
 def tokens_lost(sample: Stream, items: Hashes) -> Estimate:
     """Share of the items (token hashes) that the sample does not show, with a jackknife interval over texts. Raises EmptyMetric for no item."""
     met, left = _covered(sample, items)
-    return jackknife(1 - met, 1 - left)
+    return jackknife(1 - met, 1 - left, share=True)
 
 
 def _js_bits(known: Hashes, before: Floats, met: Hashes, after: Floats, alpha: float = 0.5) -> float:

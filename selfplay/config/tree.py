@@ -191,8 +191,6 @@ class Evaluate(Section):
     """Number of dev tasks that are sampled, spread over the strata. None: all."""
     max_new_tokens: Count | None = None
     """Limit on the tokens of an evaluated attempt. None: as in generate."""
-    bootstrap: Count = 1000
-    """Number of bootstrap resamples over tasks for each interval."""
     test: bool = True
     """Whether the test set is evaluated."""
     seen_tasks: Annotated[int, Field(ge=0)] = 100

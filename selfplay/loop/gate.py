@@ -5,18 +5,16 @@ Runs on rank 0 alone. Reads the metrics in the `DONE` files of `audit`, `curate`
 state of the next round, and all metrics of this one. No decision reads a metric of the test set.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from selfplay.collapse import Rules, alarms, half_life_rounds, load_rules, slope
+from selfplay.collapse import Rules, alarms, load_rules
 from selfplay.config.metrics import SCORE
 from selfplay.config.tree import Gate
 from selfplay.phases.synthesize import synthesis_metrics
 from selfplay.runtime.context import RoundContext
 from selfplay.store import Commit, RoundState, read_json, write_json
-from selfplay.store.run import chain
 from selfplay.tasks.levels import next_level
 
 KL = "collapse_drift/kl_fwd_seq"
@@ -69,7 +67,7 @@ class GateDecision:
     reason: str
     next_parent: int
     figures: dict[str, Any] = field(default_factory=dict)
-    """Metrics that the gate adds: `collapse_alarm/...` and the rate at which variety is lost."""
+    """Metrics that the gate adds: `collapse_alarm/...`."""
     state: RoundState = field(default_factory=RoundState)
     """The state of the next round: that of this one, plus the changes of a roll-back, which add up over roll-backs."""
 
@@ -90,7 +88,6 @@ def decide(
         "collapse_alarm/level": alarm_level,
         "collapse_alarm/n_active": alarm["n_active"],
         "collapse_alarm/first_metric": alarm["first_metric"],
-        **half_life(commits, row, parent),
     }
     if section.action == "observe" or alarm_level < 2:
         plateau = _plateau(section, number, row, commits)
@@ -118,33 +115,6 @@ def rules_of(section: Gate) -> Rules:
         return rules
     say = f"forward KL to round 0 above the budget of {section.kl_budget} nats per sequence"
     return replace(rules, hard=(*rules.hard, {"key": KL, "above": section.kl_budget, "say": say}))
-
-
-VARIETY = "collapse_diversity/heterozygosity"
-MIN_ROUNDS = 4
-"""Fewest rounds for which a rate of loss is fitted: with three, its interval would have one degree of freedom."""
-
-
-def half_life(commits: Sequence[Commit], row: Mapping[str, Any], parent: int | None) -> dict[str, float]:
-    """How fast variety is lost over the round's ancestors: the slope of log heterozygosity, 1/N_e per round (Wright 1931).
-
-    `collapse_diversity/half_life_rounds` is left out if its interval is not finite, which means that no loss is shown.
-    """
-    rows = [commit.metrics for commit in chain(commits, parent)] + [row]
-    values = [float(r[VARIETY]) for r in rows if isinstance(r.get(VARIETY), int | float)]
-    if len(values) < MIN_ROUNDS or min(values) <= 0:
-        return {}
-    rate = slope([math.log(h) for h in values])
-    out = {
-        f"collapse_diversity/loss_rate{end}": -x for end, x in (("", rate.value), ("_lo", rate.hi), ("_hi", rate.lo))
-    }
-    life = half_life_rounds(values)
-    if rate.hi < 0:
-        out |= {
-            f"collapse_diversity/half_life_rounds{end}": x
-            for end, x in (("", life.value), ("_lo", life.lo), ("_hi", life.hi))
-        }
-    return {key: round(value, 6) for key, value in out.items()}
 
 
 def _visible(row: Mapping[str, Any], parent: int | None, action: str) -> dict[str, Any]:

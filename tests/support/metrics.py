@@ -32,7 +32,7 @@ def view(
         "student": {"kind": "scripted"},
         "propose": {"tasks_per_round": 8},
         "train": {"epochs": 1, "start": "continue"},
-        "eval": {"bootstrap": 200, "sample_tasks": None},
+        "eval": {"sample_tasks": None},
     }
     return RoundView(
         number=int(baseline is not None) if number is None else number,

@@ -150,7 +150,7 @@ TAILS = {
         "Rare item coverage",
         "Share of the rare items, fixed at round 0, that some right sample still shows. The tail is counted in items, since its mass can stay "
         "while its items disappear.",
-        "Rare tags of the anchor, or rare tasks if there are none; equal n in each round; 95 % bootstrap interval over items.",
+        "Rare tags of the anchor, or rare tasks if there are none; equal n in each round; 95 % score interval over items.",
         SHARE,
         "https://arxiv.org/abs/2402.07043",
         headline=True,
@@ -172,7 +172,8 @@ TAILS = {
     "collapse_tails/support_retention": Definition(
         "Support kept",
         "Of the dev tasks solved at round 0, the share that is solved now.",
-        f"Tasks solved by any of n samples, at equal n; its change is compared with chance; {OVER_TASKS}.",
+        "Tasks solved by any of n samples, at equal n; 95 % Wilson interval over tasks. Its change is what it is above chance, with a "
+        "linearised t interval.",
         SHARE,
         RETENTION,
         headline=True,
@@ -193,8 +194,9 @@ TAILS = {
     ),
     "collapse_tails/good_turing_unseen": Definition(
         "Unseen mass",
-        "Estimated chance that the next right solution is one that the n samples did not show.",
-        f"Good-Turing: solutions seen once over right samples, pooled; {OVER_TASKS}.",
+        "Chance that the fourth right solution of a task is one that its first three did not show.",
+        "Rarefaction to four right samples (solutions seen once over draws, Good 1953), so that it does not follow the pass rate; tasks with "
+        f"four in both rounds; {OVER_TASKS}.",
         SHARE,
         "https://doi.org/10.1093/biomet/40.3-4.237",
     ),
@@ -208,7 +210,7 @@ TAILS = {
     "collapse_tails/polarisation": Definition(
         "Polarisation",
         "How far the tasks are either always or never solved: variance of the pass rates over its largest possible value.",
-        f"E[rho^2] from c(c-1)/n(n-1), so that chance does not count as spread; {DEV_SAMPLES}.",
+        "E[rho^2] from c(c-1)/n(n-1), so that chance does not count as spread; n samples of each sampled dev task; no interval.",
         SHARE,
         DANG,
     ),
@@ -242,8 +244,7 @@ class Samples(Metric):
             return Measured(failed)
         counted = _counted(view.fixed, rows)
         first = DevSet.from_dict(view.baseline["samples"]) if view.baseline and "samples" in view.baseline else None
-        section = view.config.eval
-        figures = dev_set_metrics(counted, first, ks=KS, resamples=section.bootstrap, seed=section.seed)
+        figures = dev_set_metrics(counted, first, ks=KS)
         return Measured(failed | dict(figures), {"samples": counted.to_dict()})
 
 

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import ClassVar
 
-from selfplay.collapse import DevSet, ratio_of_sums, wilson
+from selfplay.collapse import DevSet, bounded_mean, wilson
 from selfplay.collapse.passes import miss_chance
 from selfplay.collapse.strata import FEWEST_TASKS, difference
 from selfplay.config.metrics import Definition
@@ -70,7 +70,7 @@ class Seen(Metric):
             mass[dev_levels.get(task, "")] += weight
         matched = {t: w * own[dev_levels.get(t, "")] / mass[dev_levels.get(t, "")] for t, w in weights.items()}
         first = wilson(sum(seen[task] for task in levels), len(levels))
-        other = ratio_of_sums([w * right[task] for task, w in matched.items()], list(matched.values()))
+        other = bounded_mean([right[task] for task in matched], list(matched.values()))
         figures: Json = interval("collapse_quality/seen_accuracy", first)
         figures |= interval("collapse_quality/unseen_accuracy", other)
         return Measured(figures | interval("collapse_quality/memorisation_gap", difference(first, other)))

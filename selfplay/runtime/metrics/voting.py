@@ -5,7 +5,7 @@ from collections.abc import Hashable
 from typing import ClassVar
 
 from selfplay.answers import extract_answer
-from selfplay.collapse import bootstrap_mean, paired_delta
+from selfplay.collapse import bounded_mean, paired_delta
 from selfplay.collapse.voting import PER_BIN, Vote, calibration_error, calibration_floor, majority
 from selfplay.config.metrics import Definition
 from selfplay.records import Outcome, Task
@@ -59,8 +59,8 @@ class Voting(Metric):
         if not votes:
             return Measured({})
         confidence, right = [vote.confidence for vote in votes], [float(vote.right) for vote in votes]
-        figures = interval("eval/majority_at_n", bootstrap_mean(right))
-        figures |= interval("collapse_quality/vote_overconfidence", paired_delta(confidence, right))
+        figures = interval("eval/majority_at_n", bounded_mean(right))
+        figures |= interval("collapse_quality/vote_overconfidence", paired_delta(confidence, right, span=1.0))
         if len(votes) >= PER_BIN:
             figures["collapse_quality/vote_calibration_error"] = calibration_error(votes)
             figures["collapse_quality/vote_calibration_floor"] = calibration_floor(votes)
