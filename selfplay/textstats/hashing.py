@@ -46,14 +46,14 @@ ROWS = PERMUTATIONS // BANDS
 _MULTIPLIERS: U32 = (mix(np.arange(1, PERMUTATIONS + 1, dtype=np.uint64)) | np.uint64(1)).astype(np.uint32)
 
 
-def sketches(hashes: U32, offsets: Ints) -> U32:
-    """(D, PERMUTATIONS): the sketch of each text from its n-gram hashes, `hashes[offsets[d]:offsets[d + 1]]`.
+def sketches(hashes: U32, offsets: Ints, permutations: int = PERMUTATIONS) -> U32:
+    """(D, permutations): the sketch of each text from its n-gram hashes, `hashes[offsets[d]:offsets[d + 1]]`.
 
     The sketch of a text without n-grams is 0; the share of equal values in two sketches estimates the Jaccard similarity.
     """
-    found = np.zeros((len(offsets) - 1, PERMUTATIONS), np.uint32)
+    found = np.zeros((len(offsets) - 1, permutations), np.uint32)
     for d in np.flatnonzero(np.diff(offsets)).tolist():
-        found[d] = (hashes[offsets[d] : offsets[d + 1], None] * _MULTIPLIERS).min(axis=0)
+        found[d] = (hashes[offsets[d] : offsets[d + 1], None] * _MULTIPLIERS[:permutations]).min(axis=0)
     return found
 
 
