@@ -141,3 +141,13 @@ def test_a_bad_rule_file_is_refused_with_its_entry() -> None:
         load_rules("{")
     with pytest.raises(DataError, match="2 labels for 1 tasks"):
         dev_set_of(["a"], [[True]], [["x"], ["y"]])
+
+
+def test_unseen_mass_stays_where_the_pass_rate_rises_and_solutions_stay() -> None:
+    rng, found = np.random.default_rng(0), []
+    for rate in (0.3, 0.6, 0.95):
+        right = (rng.random((400, 16)) < rate).tolist()
+        labels = rng.integers(6, size=(400, 16)).tolist()
+        row = dev_set_metrics(dev_set_of([f"t{i}" for i in range(400)], right, labels))
+        found.append(row["collapse_tails/good_turing_unseen"])
+    assert found == pytest.approx([(5 / 6) ** 3] * 3, abs=0.03), "the fourth of six equal ones is new after three"

@@ -233,6 +233,18 @@ def test_kl_from_samples_is_unbiased_and_never_negative() -> None:
     assert c.kl_from_samples([-1.0], [-1.0]).value == 0.0
 
 
+def test_far_apart_k3_misses_what_the_plain_mean_has() -> None:
+    x = np.random.default_rng(0).normal(0, 1, 5000)
+    log_p, log_q = -(x**2) / 2, -((x - 6) ** 2) / 2
+    assert np.mean(log_p - log_q) == pytest.approx(18, abs=0.3)
+    assert c.kl_from_samples(log_p, log_q).value == pytest.approx(17, abs=0.3), "no sample met where q is large"
+
+
+def test_scores_of_hashed_features_end_near_their_number() -> None:
+    texts = [" ".join(f"w{i}_{j}" for j in range(30)) for i in range(1000)]
+    assert c.rke_u(c.hashed_features(texts, 1, 64)) == pytest.approx(64, rel=0.02)
+
+
 def test_likelihood_tails_move_while_the_mean_hardly_does() -> None:
     rng = np.random.default_rng(0)
     first = [rng.exponential(1.0, 50) for _ in range(100)]
@@ -240,7 +252,8 @@ def test_likelihood_tails_move_while_the_mean_hardly_does() -> None:
     keys = c.likelihood_metrics(now, first)
     assert abs(keys["collapse_quality/human_nll_delta"]) < 0.15
     assert keys["collapse_tails/nll_p99_delta"] > 1.0 and "collapse_tails/nll_p99_delta_lo" not in keys
-    assert keys["collapse_tails/nll_cvar10_delta_lo"] > 0.5
+    assert keys["collapse_tails/nll_cvar10_lo"] > keys["collapse_quality/human_nll_hi"]
+    assert keys["collapse_tails/nll_cvar10_delta"] > 0.5 and "collapse_tails/nll_cvar10_delta_lo" not in keys
     assert keys["collapse_tails/nll_p90"] == pytest.approx(c.nll_quantile(now, 0.9), abs=0.05)
     assert c.nll_cvar(now) == pytest.approx(keys["collapse_tails/nll_cvar10"], rel=0.02)
     assert c.likelihood_metrics([]) == {}

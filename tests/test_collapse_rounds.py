@@ -108,8 +108,8 @@ def test_length_is_told_with_its_interval() -> None:
     found = Drift().compute(view(samples())).figures
     assert found["collapse_drift/len_mean"] == 6.5 and found["collapse_drift/len_p95"] == 9
     assert "collapse_drift/len_mean_lo" not in found, "six tasks are too few for one"
-    found = Drift().compute(view(samples(20))).figures
-    assert found["collapse_drift/len_mean_lo"] < 13.5 < found["collapse_drift/len_mean_hi"]
+    found = Drift().compute(view(samples(40))).figures
+    assert found["collapse_drift/len_mean_lo"] < 23.5 < found["collapse_drift/len_mean_hi"]
 
 
 def test_truncated_samples_of_one_task_are_not_independent() -> None:

@@ -25,13 +25,14 @@ from selfplay.errors import DataError, EmptyMetric
 Floats = NDArray[np.float64]
 Z95 = 1.959964
 """Two-sided 95 % point of the normal law, to the digits that published Wilson intervals use."""
-FEWEST = 16
+FEWEST = 40
 """Units below which a mean without a bound has no interval: its spread cannot be told from so few."""
 FEWEST_BOUNDED = 8
-"""Units below which the spread of a bounded mean is not estimated: each unit then counts as one success or failure."""
+"""Units below which the spread of a bounded mean is not estimated: each counts as one trial, with a wider interval."""
 RARE_LOWER = (0.0, 0.0513, 0.3554, 0.8177)
 """95 % lower bounds of a Poisson mean after 0, 1, 2 and 3 events."""
-RARE_SHARE = 0.1
+RARE_SHARE = 0.25
+"""Share of rare events up to which these bounds are used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,9 @@ def _weighted(where: str, values: ArrayLike, weights: ArrayLike | None) -> tuple
 def _effective_trials(share: Floats, w: Floats, p: float, trials: float) -> tuple[float, float]:
     """The effective number of trials behind a mean of shares, and the two-sided 95 % point that goes with it."""
     units = float(w.sum() ** 2 / (w**2).sum())
-    if p in (0.0, 1.0) or units < FEWEST_BOUNDED or bool(np.all((share == 0) | (share == 1))):
+    if units < FEWEST_BOUNDED:
+        return units, t975(max(1, int(units) - 1))
+    if p in (0.0, 1.0) or bool(np.all((share == 0) | (share == 1))):
         return units, Z95
     variance = float((w**2 * (share - p) ** 2).sum()) / float(w.sum()) ** 2 * units / (units - 1)
     most = units * max(1.0, trials)
@@ -155,7 +158,7 @@ def tango(gained: float, lost: float, n: float, z: float = Z95) -> Estimate:
 def _tango_upper(gained: float, lost: float, n: float, z: float) -> float:
     """The largest difference that the score test does not reject, by bisection."""
     lo, hi = (gained - lost) / n, 1.0
-    for _ in range(50):
+    for _ in range(36):
         middle = (lo + hi) / 2
         b = (2 * n - gained + lost) * middle - gained - lost
         only_lost = (math.sqrt(max(b * b + 8 * n * lost * middle * (1 - middle), 0.0)) - b) / (4 * n)

@@ -15,7 +15,7 @@ TAIL_KEYS = {"nll_p90": 0.9, "nll_p99": 0.99}
 WORST = 0.1
 """Share of the tokens or texts that `nll_cvar10` is a mean of."""
 FEWEST_FOR_WORST = 100
-"""Texts below which the mean of the worst tenth has no interval: it would rest on fewer than ten."""
+"""Texts below which the mean of the worst tenth has no interval; its change needs four times as many."""
 
 
 def _tokens(nll_D_T: Sequence[ArrayLike]) -> Floats:
@@ -47,7 +47,7 @@ def likelihood_metrics(nll_D_T: Sequence[ArrayLike], first: Sequence[ArrayLike] 
     nll_p90, nll_p99, nll_cvar10, with `_lo` and `_hi` where an interval holds and, given round 0's `first`, `_delta`.
 
     Texts are the units. A quantile has an interval where each text gives one number (its mean) and there are enough of
-    them, its change never; nll_cvar10 from 100 texts on. Only differences can be read, since the text's own entropy is
+    them, its change never; nll_cvar10 from 100 texts on, its change from 400. Only differences can be read, since the text's own entropy is
     unknown. Where `first` is given, the same finite tokens of both rounds are read. Raises DataError where the two
     rounds have unlike texts; empty gives an empty dict.
     """
@@ -61,13 +61,13 @@ def likelihood_metrics(nll_D_T: Sequence[ArrayLike], first: Sequence[ArrayLike] 
         return {}
     sizes = np.asarray([row.size for row in now], dtype=np.float64)
     out: dict[str, float] = {}
-    for key, fewest, sums in (
-        ("collapse_quality/human_nll", FEWEST, _sums),
-        ("collapse_tails/nll_cvar10", FEWEST_FOR_WORST, _worst_sums),
+    for key, fewest, paired_fewest, sums in (
+        ("collapse_quality/human_nll", FEWEST, FEWEST, _sums),
+        ("collapse_tails/nll_cvar10", FEWEST_FOR_WORST, 4 * FEWEST_FOR_WORST, _worst_sums),
     ):
         out |= ratio_of_sums(sums(now), sizes, fewest=fewest, least=0.0).keyed(key)
         if first is not None:
-            out |= ratio_of_sums(sums(now) - sums(before), sizes, fewest=fewest).keyed(f"{key}_delta")
+            out |= ratio_of_sums(sums(now) - sums(before), sizes, fewest=paired_fewest).keyed(f"{key}_delta")
     return out | _quantiles(now, before if first is not None else None)
 
 

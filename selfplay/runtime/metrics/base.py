@@ -23,7 +23,7 @@ Json = dict[str, Any]
 # Phrases that several definitions share.
 SHARE, COUNT, NATS = "0 to 1", "0, 1, 2, ...", "nats, 0 or more"
 OVER_TASKS = "95 % score interval over tasks (Wilson; of paired changes Tango)"
-SKEWED = "95 % interval over tasks by Hall's transformed t, from 16 tasks on"
+SKEWED = "95 % interval over tasks by Hall's transformed t, from 40 tasks on"
 DEV_SAMPLES = f"n samples of each sampled dev task at temperature 1 and top-p 1, n = eval.samples; {OVER_TASKS}"
 EXACT = "Exact count."
 CHEN, HURLBERT = "https://arxiv.org/abs/2107.03374", "https://doi.org/10.2307/1934145"

@@ -16,8 +16,6 @@ from selfplay.runtime.metrics.base import NATS, OVER_TASKS, SHARE, SKEWED, Json,
 PART = "drift"
 """The part of the evaluation, and the name under which round 0 keeps its scored samples."""
 ONE_SAMPLE = f"One sample of round 0 per sampled dev task, its first 512 tokens; {SKEWED}."
-FEWEST_FOR_KL = 40
-"""Tasks below which a divergence has no interval: few samples carry most of it."""
 TOKEN_ENTROPY = "https://arxiv.org/abs/2505.22617"
 TOKENS = "tokens, 0 or more"
 
@@ -29,14 +27,14 @@ class Drift(Metric):
         "collapse_drift/kl_fwd_seq": Definition(
             "Forward KL to round 0, per sample",
             "Mean of log p_0 - log p_now over round 0's own samples: what round 0 wrote and the student would no longer write.",
-            f"{ONE_SAMPLE} A divergence needs {FEWEST_FOR_KL} tasks for it. Unbiased, so it can come out below 0.",
+            f"{ONE_SAMPLE} Unbiased, so it can come out below 0.",
             "nats per sample",
             headline=True,
         ),
         "collapse_drift/kl_fwd_tok": Definition(
             "Forward KL to round 0, per token",
             "The forward KL per sample, over the tokens of the samples.",
-            f"Ratio of sums. {ONE_SAMPLE} A divergence needs {FEWEST_FOR_KL} tasks for it.",
+            f"Ratio of sums. {ONE_SAMPLE}",
             "nats per token",
         ),
         "collapse_drift/token_entropy_free": Definition(
@@ -104,7 +102,7 @@ def _against_first(view: RoundView, now: Mapping[str, Sequence[Json]]) -> Json:
     """Entropy on round 0's samples and, after round 0, its change and the forward KL."""
     if not now:
         return {}
-    key, few = "collapse_drift/token_entropy_ref_prefix", FEWEST_FOR_KL
+    key = "collapse_drift/token_entropy_ref_prefix"
     out = interval(key, ratio_of_sums(_sums(now, "entropy"), _sums(now, "tokens"), least=0.0))
     before = {task: view.baseline.get(PART, {}).get(task, ()) for task in now} if view.baseline else {}
     both = {task: kept for task, kept in now.items() if before and len(kept) == len(before[task])}
@@ -112,8 +110,8 @@ def _against_first(view: RoundView, now: Mapping[str, Sequence[Json]]) -> Json:
         return out
     then = {task: before[task] for task in both}
     apart = [a - b for a, b in zip(_sums(both, "nats"), _sums(then, "nats"), strict=True)]
-    out |= interval("collapse_drift/kl_fwd_seq", ratio_of_sums(apart, [len(k) for k in both.values()], fewest=few))
-    out |= interval("collapse_drift/kl_fwd_tok", ratio_of_sums(apart, _sums(both, "tokens"), fewest=few))
+    out |= interval("collapse_drift/kl_fwd_seq", ratio_of_sums(apart, [len(k) for k in both.values()]))
+    out |= interval("collapse_drift/kl_fwd_tok", ratio_of_sums(apart, _sums(both, "tokens")))
     means = [[x / n for x, n in zip(_sums(k, "entropy"), _sums(k, "tokens"), strict=True)] for k in (both, then)]
     return out | interval(f"{key}_delta", paired_delta(*means))
 

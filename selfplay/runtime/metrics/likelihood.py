@@ -19,7 +19,7 @@ class HumanLikelihood(Metric):
             "Human likelihood",
             "Mean negative log-likelihood of human solutions under the student, per token. It rises as the student forgets human ways "
             "of solving; only its changes can be read.",
-            f"Mean over {SAMPLE}; 95 % interval over texts by Hall's transformed t, from 16 texts on.",
+            f"Mean over {SAMPLE}; 95 % interval over texts by Hall's transformed t, from 40 texts on.",
             NATS,
             SHUMAILOV,
             headline=True,
@@ -41,7 +41,7 @@ class HumanLikelihood(Metric):
         "collapse_tails/nll_cvar10": Definition(
             "Human likelihood, worst tenth",
             "Mean negative log-likelihood per token of the tenth of human solutions that the student finds least likely.",
-            f"Conditional value at risk over {SAMPLE}; 95 % interval over texts by Hall's transformed t, from 100 texts on.",
+            f"Conditional value at risk over {SAMPLE}; 95 % interval over texts by Hall's transformed t, from 100 texts on, of its change from 400.",
             NATS,
             SHUMAILOV,
         ),
