@@ -12,6 +12,7 @@ same texts; CPU seconds, one process.
 
 import argparse
 import json
+import os
 import platform
 import resource
 import subprocess
@@ -166,6 +167,9 @@ def main() -> None:
         rows.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
         print({k: round(v, 4) for k, v in rows[-1].items()}, flush=True)
     out: dict[str, Any] = {"cpu": platform.processor() or platform.machine(), "cores": usable_cores(), "ours": rows}
+    out["load"] = (
+        os.getloadavg()
+    )  # other work on the machine makes CPU seconds longer too: caches and memory are shared
     out["same_jobs"] = same_jobs()
     if args.peers:
         out |= peers(args.peers)

@@ -5,7 +5,8 @@ A definition is in the file of the metric that writes the key, so the page is co
 
 from pathlib import Path
 
-from selfplay.config.metrics import Definition, definitions
+from selfplay.config.headline import headline
+from selfplay.config.metrics import Definition, definitions, title
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "metrics.md"
 HEAD = """\
@@ -31,6 +32,14 @@ def row(key: str, found: Definition) -> str:
     return f"| `{key}` | {meaning} | {estimator} | {one_line(found.range)} | {'yes' if found.headline else ''} |"
 
 
+def shown_first() -> list[str]:
+    """The headline metrics by group, in the order in which W&B and the report show them."""
+    head = ["In the order in which Weights & Biases and the report show them.", "", "| group | metrics |", "|---|---|"]
+    return head + [
+        f"| {group} | {'; '.join(f'{title(key)} (`{key}`)' for key in keys)} |" for group, keys in headline().items()
+    ]
+
+
 def page() -> str:
     """The whole page: a table for each family of keys, in the order in which they are registered."""
     families: dict[str, list[str]] = {}
@@ -38,7 +47,7 @@ def page() -> str:
         family = key.partition("/")[0] if "/" in key else "round"
         family = "eval and test" if family.startswith(("eval", "test", "*")) else family
         families.setdefault(family, []).append(row(key, found))
-    lines = [HEAD]
+    lines = [HEAD, "## The headline metrics", "", *shown_first(), ""]
     for family, rows in families.items():
         head = ["| key | meaning | estimator | range | W&B |", "|---|---|---|---|---|"]
         lines += [f"## {family}", "", *head, *rows, ""]

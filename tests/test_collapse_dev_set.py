@@ -46,7 +46,8 @@ def test_values_are_means_over_tasks_and_keys_carry_intervals() -> None:
 def test_the_same_attempts_twice_changes_nothing_and_no_alarm_rings() -> None:
     first = drawn(*student(), 16, 1)
     row = dev_set_metrics(first, first)
-    assert row["eval/pass_at_1_delta"] == row["eval/pass_at_1_delta_lo"] == row["eval/pass_at_1_delta_hi"] == 0
+    lo, hi = row["eval/pass_at_1_delta_lo"], row["eval/pass_at_1_delta_hi"]
+    assert row["eval/pass_at_1_delta"] == 0 and lo == -hi and 0 < hi < 0.05, "no width would be certainty"
     rounds = [DevRound.read(t, {"samples": first.to_dict()}) for t in (0, 1)]
     assert alarm_of(rounds, planned=10).level == 0
 
@@ -85,7 +86,8 @@ def test_a_dev_set_survives_json_and_tasks_are_matched_by_id() -> None:
     shuffled = DevSet(
         *(tuple(getattr(first, f)[i] for i in order) for f in ("task_ids", "attempts", "correct", "clusters"))
     )
-    assert dev_set_metrics(shuffled, first)["eval/pass_at_1_delta_hi"] == 0
+    for key in ("eval/pass_at_1_delta", "eval/pass_at_1_delta_hi"):
+        assert dev_set_metrics(shuffled, first)[key] == dev_set_metrics(first, first)[key]
 
 
 def test_a_task_with_outages_is_rarefied_and_a_task_without_attempts_dropped() -> None:
@@ -134,3 +136,13 @@ def test_a_bad_rule_file_is_refused_with_its_entry() -> None:
         load_rules("{")
     with pytest.raises(DataError, match="2 labels for 1 tasks"):
         dev_set_of(["a"], [[True]], [["x"], ["y"]])
+
+
+def test_unseen_mass_stays_where_the_pass_rate_rises_and_solutions_stay() -> None:
+    rng, found = np.random.default_rng(0), []
+    for rate in (0.3, 0.6, 0.95):
+        right = (rng.random((400, 16)) < rate).tolist()
+        labels = rng.integers(6, size=(400, 16)).tolist()
+        row = dev_set_metrics(dev_set_of([f"t{i}" for i in range(400)], right, labels))
+        found.append(row["collapse_tails/good_turing_unseen"])
+    assert found == pytest.approx([(5 / 6) ** 3] * 3, abs=0.03), "the fourth of six equal ones is new after three"

@@ -245,7 +245,7 @@ NOTHING: list[Any] = [
     lambda: c.support_expansion([], []),
     lambda: c.majority_at_k([], [], 1),
     lambda: c.wilson(0, 0),
-    lambda: c.bootstrap_mean([math.nan]),
+    lambda: c.mean_of([math.nan]),
     lambda: c.vocabulary_kept([], ["a"]),
 ]
 

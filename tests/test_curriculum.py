@@ -22,7 +22,7 @@ student: {kind: scripted, skill: 0.8, gain: 0.5}
 propose: {tasks_per_round: 30, curriculum: {start: 1, end: 4, advance_at: 0.5, next_share: 0.5, after_share: 0.1}}
 generate: {samples_per_task: 3, chunk_tasks: 30}
 train: {epochs: 1, start: continue}
-eval: {sample_tasks: 4, samples: 2, bootstrap: 50}
+eval: {sample_tasks: 4, samples: 2}
 tracking: {mode: disabled}
 name: a
 """

@@ -21,7 +21,7 @@ student: {kind: scripted, skill: 0.0}
 propose: {tasks_per_round: 12}
 generate: {samples_per_task: 2, chunk_tasks: 8}
 train: {epochs: 1, start: START}
-eval: {sample_tasks: 4, samples: 2, bootstrap: 50}
+eval: {sample_tasks: 4, samples: 2}
 tracking: {mode: disabled}
 name: a
 """

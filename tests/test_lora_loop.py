@@ -18,7 +18,7 @@ student: {{kind: pretrained, model: {base}, template: plain}}
 propose: {{tasks_per_round: 6}}
 generate: {{samples_per_task: 2, max_new_tokens: 8}}
 train: {{min_accepted: 0, steps: 3, batch_size: 4, learning_rate: 0.01, lora: {{rank: 4}}}}
-eval: {{samples: 2, sample_tasks: 2, bootstrap: 20}}
+eval: {{samples: 2, sample_tasks: 2}}
 tracking: {{mode: disabled}}
 launch: {{threads: 1}}
 """

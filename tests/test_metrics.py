@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from selfplay.config.headline import ORDER, OTHERS, headline, headline_first
 from selfplay.config.metrics import definition, definitions, is_headline, title
 from selfplay.config.registry import METRICS
 from selfplay.runtime.metrics import measure
@@ -18,7 +19,7 @@ ANSWER_WORDS = '''
 
 from typing import ClassVar
 
-from selfplay.collapse import bootstrap_mean
+from selfplay.collapse import mean_of
 from selfplay.config.metrics import Definition
 from selfplay.runtime.metrics.base import Measured, Metric, RoundView, interval
 
@@ -30,7 +31,7 @@ class AnswerWords(Metric):
         "answers/words": Definition(
             "Words per answer",
             "Mean number of words in a greedy answer on the dev set.",
-            "Mean over tasks with a 95 % bootstrap interval.",
+            "Mean over tasks with a 95 % interval.",
             "words, 0 or more",
             headline=True,
         ),
@@ -39,7 +40,7 @@ class AnswerWords(Metric):
 
     def compute(self, view: RoundView) -> Measured:
         """Keeps the mean of round 0."""
-        mean = bootstrap_mean([len(row["text"].split()) for row in view.rows("dev")])
+        mean = mean_of([len(row["text"].split()) for row in view.rows("dev")])
         first = {} if view.baseline is None else {"answers/words_first": view.baseline["answer_words"]}
         return Measured(interval("answers/words", mean) | first, {"answer_words": mean.value})
 '''
@@ -63,11 +64,12 @@ def test_a_metric_of_ones_own_is_computed_defined_and_sent(tmp_path: Path) -> No
     later, _ = measure(view(rows("one", "one two three"), kept))
     assert first["answers/words"] == 3.0 and "answers/words_first" not in first
     assert (later["answers/words"], later["answers/words_first"]) == (2.0, 3.0)
-    assert later["answers/words_lo"] <= 2.0 <= later["answers/words_hi"]
+    assert "answers/words_lo" not in later, "two tasks give no interval"
     assert title("answers/words") == "Words per answer" and is_headline("answers/words")
     with Tracker(tmp_path, {}, privacy="none", system_metrics=False) as tracker:
         tracker.log_round({"round": 1, **later})
     assert {key: value for key, value in rows_of(tmp_path)[0].items() if "words" in key} == {"answers/words": 2.0}
+    assert headline()[OTHERS] == ["answers/words"], "a prefix of one's own comes last"
     sys.modules.pop("answer_words", None)
 
 
@@ -82,3 +84,20 @@ def test_the_definition_of_a_key_is_its_own_or_the_first_pattern_that_fits() -> 
 def test_a_figure_that_is_not_a_number_names_its_key() -> None:
     with pytest.raises(ValueError, match="metric answers/words is nan; leave it out"):
         rounded("answers/words", float("nan"))
+
+
+def test_headline_metrics_have_one_order_quality_first_and_alarms_last() -> None:
+    groups = headline()
+    assert list(groups) == list(ORDER), "every group has a metric, and there are no others"
+    measured = [key for name, keys in groups.items() if not name.startswith("training") for key in keys]
+    assert 25 <= len(measured) <= 36
+    assert groups["quality"][:2] == ["eval/greedy_accuracy", "test/greedy_accuracy"]
+    assert groups["alarm"][0] == "collapse_alarm/level"
+    assert all("verifier" in key or "canary" in key or "breakdown" in key for key in groups["verifier"])
+    assert not any("verifier" in key or "canary" in key for key in groups["quality"])
+
+
+def test_headline_keys_come_first_in_their_order_and_the_rest_stays() -> None:
+    keys = ["cost/money", "b/b", "collapse_alarm/level", "a/a", "collapse_tails/support_retention", "eval/pass_at_1"]
+    wanted = ["eval/pass_at_1", "collapse_tails/support_retention", "collapse_alarm/level", "cost/money", "b/b", "a/a"]
+    assert headline_first(keys) == wanted

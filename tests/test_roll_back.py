@@ -32,7 +32,7 @@ audit: {canaries: 0, share: 0}
 curate: {drop_bottom_share: 0.0, max_per_task: 2}
 gate: {roll_back: {temperature_add: 0.25, cap_scale: 0.5}}
 train: {epochs: 1, start: continue}
-eval: {sample_tasks: null, samples: 8, chunk_tasks: 64, bootstrap: 100}
+eval: {sample_tasks: null, samples: 8, chunk_tasks: 64}
 keep: {last: 9}
 tracking: {mode: disabled}
 name: a

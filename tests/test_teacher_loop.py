@@ -145,7 +145,7 @@ def test_attempts_over_http_are_retokenised_and_name_their_writer(
 def test_served_student_is_evaluated_through_its_server_which_leaves_out_what_needs_scores_and_says_so(
     tmp_path: Path,
 ) -> None:
-    text = SUMS.replace("eval: {samples: 0}", "eval: {samples: 2, bootstrap: 20}")
+    text = SUMS.replace("eval: {samples: 0}", "eval: {samples: 2}")
     text = text.replace("kind: scripted, skill: 0.5", "kind: tiny, hidden_size: 32, layers: 1, vocab_size: 300")
     text = text.replace("epochs: 1,", "steps: 1, warmup: {steps: 1}, ") + "launch: {device: cpu, threads: 1}\n"
     notes: list[str] = []

@@ -174,7 +174,7 @@ def measure_round(member: Member, number: int, loss: float, answers_P_G_L: Token
         member.first = DevSet.from_dict(dev.to_dict() | {"strata": freeze_strata(dev)})
     first = None if number == 0 else member.first
     row = {"round": number, "loss": loss, "excess": loss - member.language.entropy, "rates": rates}
-    keys = dev_set_metrics(dev, first, ks=(1, 4, 8, 16, 32, 64), resamples=300, seed=number)
+    keys = dev_set_metrics(dev, first, ks=(1, 4, 8, 16, 32, 64))
     member.rows.append(row | keys)
     member.measured.append(DevRound.read(number, {"samples": dev.to_dict()}))
 

@@ -178,7 +178,7 @@ def population_recovered(seed: int = 0) -> Check:
     return _close(
         "N_e from 10 rounds at M = 16",
         16.0,
-        effective_population(_wright_fisher(False, 16, 10, 400, seed).tolist()).value,
+        effective_population(_wright_fisher(False, 16, 10, 400, seed).tolist()),
         0.1,
         unmoved=math.inf,
     )

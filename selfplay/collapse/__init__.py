@@ -11,15 +11,19 @@ from selfplay.collapse.dev_alarm import DevAlarm, alarm_of, dev_tasks_needed, si
 from selfplay.collapse.dev_history import DevRound
 from selfplay.collapse.dev_set import DevSet, dev_set_metrics, dev_set_of, freeze_strata, freeze_tail
 from selfplay.collapse.divergence import js_divergence_bits, kl_divergence_bits, vocabulary_kept
+from selfplay.collapse.draws import drawn, freeze_draws
 from selfplay.collapse.duplicates import exact_dup_rate, near_dup_rate, near_duplicates
 from selfplay.collapse.estimate import (
     Estimate,
-    bootstrap_mean,
+    bounded_mean,
     holm,
     jackknife,
+    mean_of,
     paired_delta,
+    quantile_of,
     ratio_of_sums,
     slope,
+    tango,
     wilson,
 )
 from selfplay.collapse.grams import (
@@ -47,7 +51,6 @@ from selfplay.collapse.modes import (
     entropy_bits,
     entropy_miller_madow,
     good_turing_unseen,
-    half_life_rounds,
     heterozygosity,
     hill0_rarefied,
     hill1,
@@ -66,21 +69,21 @@ from selfplay.collapse.passes import (
     unique_correct_at_k,
 )
 from selfplay.collapse.provenance import gini, provenance_metrics
-from selfplay.collapse.texts import Budget, Reference, budget_of, drawn, measure, reference_of
+from selfplay.collapse.texts import Budget, Reference, budget_of, measure, reference_of
 
 __all__ = [
     "Budget", "DevAlarm", "DevRound", "DevSet", "Estimate", "Reference", "Rules", "alarm_of", "alarms",
-    "balance_score", "best_round_of", "best_unbiased", "bootstrap_mean", "breakdown_point", "budget_of",
-    "chao1", "cohen_kappa", "collision_estimate", "compression_ratio", "coverage", "dev_set_metrics",
-    "dev_set_of", "dev_tasks_needed", "distinct_estimate", "distinct_n", "drawn", "ead", "effective_population",
-    "entropy_bits", "entropy_miller_madow", "entropy_of_distributions", "exact_dup_rate", "expected_retention",
-    "freeze_strata", "freeze_tail", "gini", "good_turing_unseen", "half_life_rounds", "hashed_features",
-    "heterozygosity", "hill0_rarefied", "hill1", "hill2_u", "holm", "jackknife", "js_divergence_bits",
-    "kl_divergence_bits", "kl_from_samples", "likelihood_metrics", "load_rules", "long_window_codec",
-    "majority_at_k", "mcc", "measure", "near_dup_rate", "near_duplicates", "ngram_collision_u", "ngram_lost",
-    "ngram_overlap", "nll_cvar", "nll_quantile", "paired_delta", "pass_at_k", "pass_at_k_s", "pass_hat_k",
-    "polarisation", "provenance_metrics", "ratio_of_sums", "reference_of", "rke", "rke_estimate", "rke_u",
-    "rouge_l", "self_bleu", "seq_rep_n", "shingle_jaccard", "sight", "slope", "smallest_fall",
-    "support_expansion", "support_retention", "token_entropy", "type_token_ratio", "unique_correct_at_k",
-    "vendi", "vendi_dual", "vocabulary_kept", "wilson",
+    "balance_score", "best_round_of", "best_unbiased", "bounded_mean", "breakdown_point", "budget_of", "chao1",
+    "cohen_kappa", "collision_estimate", "compression_ratio", "coverage", "dev_set_metrics", "dev_set_of",
+    "dev_tasks_needed", "distinct_estimate", "distinct_n", "drawn", "ead", "effective_population", "entropy_bits",
+    "entropy_miller_madow", "entropy_of_distributions", "exact_dup_rate", "expected_retention", "freeze_draws",
+    "freeze_strata", "freeze_tail", "gini", "good_turing_unseen", "hashed_features", "heterozygosity",
+    "hill0_rarefied", "hill1", "hill2_u", "holm", "jackknife", "js_divergence_bits", "kl_divergence_bits",
+    "kl_from_samples", "likelihood_metrics", "load_rules", "long_window_codec", "majority_at_k", "mcc", "mean_of",
+    "measure", "near_dup_rate", "near_duplicates", "ngram_collision_u", "ngram_lost", "ngram_overlap", "nll_cvar",
+    "nll_quantile", "paired_delta", "pass_at_k", "pass_at_k_s", "pass_hat_k", "polarisation", "provenance_metrics",
+    "quantile_of", "ratio_of_sums", "reference_of", "rke", "rke_estimate", "rke_u", "rouge_l", "self_bleu",
+    "seq_rep_n", "shingle_jaccard", "sight", "slope", "smallest_fall", "support_expansion", "support_retention",
+    "tango", "token_entropy", "type_token_ratio", "unique_correct_at_k", "vendi", "vendi_dual", "vocabulary_kept",
+    "wilson",
 ]  # fmt: skip

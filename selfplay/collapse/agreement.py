@@ -3,11 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from selfplay.collapse.estimate import Estimate, bootstrap_mean, jackknife
+from selfplay.collapse.estimate import Estimate, bounded_mean
 from selfplay.errors import DataError, EmptyMetric
-
-MANY_TASKS = 200
-"""Tasks above which a mean's interval is a jackknife's, which costs no resampling."""
 
 
 def _table(where: str, table: Sequence[float]) -> tuple[float, float, float, float]:
@@ -58,5 +55,4 @@ def balance_score(unique_correct: Sequence[int], selected: Sequence[int], target
     if len(unique_correct) != len(selected):
         raise DataError(f"balance_score: {len(unique_correct)} tasks against {len(selected)}; give one entry a task")
     scores = [min(u / target, 1.0) * u / s if s else 0.0 for u, s in zip(unique_correct, selected, strict=True)]
-    total, n = math.fsum(scores), len(scores)
-    return bootstrap_mean(scores) if n <= MANY_TASKS else jackknife(total / n, [(total - x) / (n - 1) for x in scores])
+    return bounded_mean(scores)

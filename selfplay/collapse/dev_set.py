@@ -1,25 +1,26 @@
 """Attempts at the fixed dev set, compared between rounds: flat keys with intervals and paired changes to round 0.
 
-`P` tasks, `G` attempts of one task, `B` bootstrap resamples. Intervals are percentile bootstraps over tasks (a task's
-attempts are not independent); a change to round 0 draws the same tasks for both rounds. What has nothing to measure is
-left out: a missing key is unknown, a 0 would read as collapse. Unequal attempts are rarefied to the smallest.
+`P` tasks, `G` attempts of one task. Tasks are the units of every interval (a task's attempts are not independent), and a
+change to round 0 is paired over tasks: see `selfplay.collapse.estimate`. What has nothing to measure is left out: a
+missing key is unknown, a 0 would read as collapse. Unequal attempts are rarefied to the smallest.
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from selfplay.collapse.estimate import Estimate, Floats, interval, resample_weights
-from selfplay.collapse.passes import miss_chance
-from selfplay.errors import DataError
+from selfplay.collapse.estimate import Estimate, Floats, bounded_mean, paired_delta, t975
+from selfplay.collapse.passes import miss_chance, polarisation
+from selfplay.errors import DataError, EmptyMetric
 from selfplay.textstats.hashing import Ints
 
 RARE_DRAWS = 4
-"""Right attempts that `hill0_rarefied` draws from each task."""
+"""Right attempts of each task that the figures of variety draw."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +119,7 @@ def freeze_tail(dev_set: DevSet) -> tuple[bool, ...]:
     return tuple(s in ("never", "low") for s in freeze_strata(dev_set))
 
 
-def dev_set_metrics(
-    now: DevSet, first: DevSet | None = None, *, ks: Sequence[int] = (1, 4, 8), resamples: int = 1000, seed: int = 0
-) -> dict[str, float]:
+def dev_set_metrics(now: DevSet, first: DevSet | None = None, *, ks: Sequence[int] = (1, 4, 8)) -> dict[str, float]:
     """Flat keys of one round: value, `_lo`, `_hi`, and against `first` (round 0's attempts) also `_delta`, `_delta_lo`, ...
 
     Only tasks in both rounds are compared. Strata and tail are read from `first` where given, so they stay frozen.
@@ -128,31 +127,40 @@ def dev_set_metrics(
     collapse_quality/, collapse_diversity/, collapse_tails/ of docs/collapse.md. No common task gives an empty dict.
     """
     base = first or now
-    common = [t for t in base.task_ids if t in set(now.task_ids)]
+    present = set(now.task_ids)
+    common = [t for t in base.task_ids if t in present]
     if not common:
         return {}
     pair = _Pair(now, base, common)
-    weights = resample_weights(len(common), resamples, seed)
-    columns_now, columns_first = _columns(pair, now, ks), _columns(pair, base, ks)
+    columns_now = _columns(pair, now, ks)
+    columns_first = _columns(pair, base, ks) if first is not None else {}
     out: dict[str, float] = {}
     for key, column in columns_now.items():
-        reference = columns_first.get(key) if first is not None else None
-        out |= _reported(key, column, reference, weights)
-    out |= _polarisation_keys(pair, weights, first is not None)
+        out |= _reported(key, column, columns_first.get(key))
+    out |= _polarisation_keys(pair, first is not None)
     if first is not None:
-        out |= _support_keys(pair, weights)
-    return out | _item_keys(now, first, resamples, seed)
+        out |= _support_keys(pair)
+    return out | _item_keys(now, first)
 
 
-Column = tuple[Floats, Floats]
-"""Per-task numerators and denominators: the metric is sum(numerator) / sum(denominator)."""
+class Column(NamedTuple):
+    """A figure by task: the metric is its weighted mean over tasks."""
+
+    values: Floats
+    weights: Floats
+    """0 for a task that does not count."""
+    low: float = 0.0
+    high: float = 1.0
+    trials: float = 1.0
+    """Independent draws that a task's value is an average of: see `bounded_mean`."""
 
 
 class _Pair:
     """Two rounds on their common tasks, in the same order, with the number of attempts that both can be rarefied to."""
 
     def __init__(self, now: DevSet, base: DevSet, common: list[str]) -> None:
-        self.rows = {id(p): [p.task_ids.index(t) for t in common] for p in (now, base)}
+        places = {id(p): {t: i for i, t in enumerate(p.task_ids)} for p in (now, base)}
+        self.rows = {which: [place[t] for t in common] for which, place in places.items()}
         self.now, self.base = now, base
         self.m = min(min(p.attempts[i] for i in self.rows[id(p)]) for p in (now, base))
 
@@ -171,29 +179,37 @@ def _columns(pair: _Pair, dev_set: DevSet, ks: Sequence[int]) -> dict[str, Colum
     ones, m = np.ones(c.size), pair.m
     out: dict[str, Column] = {}
     for name, k in [*((str(k), k) for k in ks if k <= m), ("n", m)]:
-        out[f"eval/pass_at_{name}"] = (1.0 - miss_chance(n, c, k), ones)
-        out[f"collapse_diversity/unique_correct_at_{name}"] = (_different(clusters, n, k), ones)
-    solved = out["eval/pass_at_n"][0]
-    out["collapse_quality/pass_gap"] = (solved - c / n, ones)
+        out[f"eval/pass_at_{name}"] = Column(1.0 - miss_chance(n, c, k), ones, trials=m / k)
+        out[f"collapse_diversity/unique_correct_at_{name}"] = Column(_different(clusters, n, k), ones, high=k, trials=m)
+    solved = out["eval/pass_at_n"].values
+    out["collapse_quality/pass_gap"] = Column(solved - c / n, ones, trials=m)
     if m >= 2:
-        out["collapse_diversity/pass_at_k_s"] = (_two_different(clusters, n, c, m), ones)
+        out["collapse_diversity/pass_at_k_s"] = Column(_two_different(clusters, n, c, m), ones)
     out |= _mode_columns(pair, dev_set, clusters)
-    out["collapse_tails/frac_all_fail"] = ((c == 0).astype(np.float64), ones)
-    out["collapse_tails/frac_all_pass"] = ((c == n).astype(np.float64), ones)
+    out["collapse_tails/frac_all_fail"] = Column((c == 0).astype(np.float64), ones)
+    out["collapse_tails/frac_all_pass"] = Column((c == n).astype(np.float64), ones)
+    out |= _group_columns(pair, dev_set, solved)
+    if dev_set.answers and m >= 2:
+        never = (pair.ints(pair.base, pair.base.correct) == 0).astype(np.float64)
+        answers = [dev_set.answers[i] for i in pair.rows[id(dev_set)]]
+        different, effective = _different(answers, n, m), np.exp(_entropy_in(answers, n, m))
+        out["collapse_diversity/unconditional_hill1"] = Column(effective, ones, 1.0, m, m)
+        out["collapse_tails/unsolved_answer_diversity"] = Column(different, never, 1.0, m, m)
+    return out
+
+
+def _group_columns(pair: _Pair, dev_set: DevSet, solved: Floats) -> dict[str, Column]:
+    """pass@n on the rare tasks and in each stratum, as frozen at round 0."""
+    out: dict[str, Column] = {}
     tail = np.asarray(pair.frozen(pair.base.tail), dtype=np.float64)
     if tail.any():
-        out["collapse_tails/rare_strata_pass_at_n"] = (solved * tail, tail)
+        out["collapse_tails/rare_strata_pass_at_n"] = Column(solved, tail)
         if not (dev_set.items and pair.base.items):
-            out["collapse_tails/rare_item_coverage"] = (solved * tail, tail)
+            out["collapse_tails/rare_item_coverage"] = Column(solved, tail)
     strata = pair.frozen(pair.base.strata)
     for name in sorted(set(strata)):
         inside = np.asarray([s == name for s in strata], dtype=np.float64)
-        out[f"collapse_tails/pass_at_n_in_{re.sub(r'[^A-Za-z0-9]+', '_', name)}"] = (solved * inside, inside)
-    if dev_set.answers:
-        never = (pair.ints(pair.base, pair.base.correct) == 0).astype(np.float64)
-        answers = [dev_set.answers[i] for i in pair.rows[id(dev_set)]]
-        out["collapse_diversity/unconditional_hill1"] = (np.exp(_entropy_in(answers, n, m)), ones)
-        out["collapse_tails/unsolved_answer_diversity"] = (_different(answers, n, m) * never, never)
+        out[f"collapse_tails/pass_at_n_in_{re.sub(r'[^A-Za-z0-9]+', '_', name)}"] = Column(solved, inside)
     return out
 
 
@@ -237,99 +253,94 @@ def _two_different(clusters: Sequence[Sequence[int]], n: Floats, c: Floats, k: i
     return np.clip(1.0 - none - single, 0.0, 1.0)
 
 
-def _polarisation(pair: _Pair, dev_set: DevSet, weights: Floats) -> tuple[float, Floats]:
-    """Var(rho) / mean (1 - mean) with its draws (see `passes.polarisation`); NaN where all or no attempt is right."""
-    n, c = pair.ints(dev_set, dev_set.attempts), pair.ints(dev_set, dev_set.correct)
-    square = np.where(n > 1, c * (c - 1) / np.maximum(n * (n - 1), 1), c / n)
-
-    def spread(mean: Floats, squares: Floats) -> Floats:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray((squares - mean**2) / (mean - mean**2))
-
-    value = spread(np.asarray((c / n).mean()), np.asarray(square.mean()))
-    return float(value), spread(weights @ (c / n), weights @ square)
-
-
-def _polarisation_keys(pair: _Pair, weights: Floats, compared: bool) -> dict[str, float]:
-    """How far tasks are always or never solved, and its paired change."""
-    if pair.m < 2:
-        return {}
-    key, units = "collapse_tails/polarisation", weights.shape[1]
-    value, draws = _polarisation(pair, pair.now, weights)
-    out = _put(key, interval(value, draws, units)) if np.isfinite(value) else {}
-    before, draws_before = _polarisation(pair, pair.base, weights)
-    if out and compared and np.isfinite(before):
-        out |= _put(f"{key}_delta", interval(value - before, draws - draws_before, units))
-    return out
+def _polarisation_keys(pair: _Pair, compared: bool) -> dict[str, float]:
+    """How far tasks are always or never solved, and its change; without intervals, since none holds at low pass rates."""
+    key, found = "collapse_tails/polarisation", dict[int, float]()
+    for dev_set in (pair.now, pair.base):
+        n, c = pair.ints(dev_set, dev_set.attempts), pair.ints(dev_set, dev_set.correct)
+        try:
+            found[id(dev_set)] = polarisation(n, c)
+        except EmptyMetric:
+            continue
+    now, before = found.get(id(pair.now)), found.get(id(pair.base))
+    out = {key: now} if now is not None else {}
+    return out | ({f"{key}_delta": now - before} if compared and now is not None and before is not None else {})
 
 
 def _mode_columns(pair: _Pair, dev_set: DevSet, clusters: list[tuple[int, ...]]) -> dict[str, Column]:
     """Variety among the right attempts, on tasks that have enough of them in both rounds."""
     both = np.minimum(pair.ints(pair.now, pair.now.correct), pair.ints(pair.base, pair.base.correct))
-    c = pair.ints(dev_set, dev_set.correct)
+    c, m = pair.ints(dev_set, dev_set.correct), pair.m
+    one = (both >= 1).astype(np.float64)
     two, four = (both >= 2).astype(np.float64), (both >= RARE_DRAWS).astype(np.float64)
     each, task = _flat(clusters)
     alike = np.bincount(task, each * (each - 1), c.size)
-    singles = np.asarray(np.bincount(task, each == 1, c.size), dtype=np.float64)
-    differ = 1 - alike / np.maximum(c * (c - 1), 1)
-    spread = _different(clusters, np.maximum(c, RARE_DRAWS), RARE_DRAWS)
-    entropy = _entropy_in(clusters, np.maximum(c, RARE_DRAWS), RARE_DRAWS)
+    enough, fewer = np.maximum(c, RARE_DRAWS), RARE_DRAWS - 1
+    spread = np.where(four > 0, _different(clusters, enough, RARE_DRAWS), 1.0)
+    entropy = np.where(four > 0, _entropy_in(clusters, enough, RARE_DRAWS), 0.0)
+    news = np.where(four > 0, spread - _different(clusters, enough, fewer), 0.0)
+    drawn = fewer * m / RARE_DRAWS
+    different = _different(clusters, pair.ints(dev_set, dev_set.attempts), m)
     return {
-        "collapse_diversity/heterozygosity": (differ * two, two),
-        "collapse_diversity/hill0_rarefied": (spread * four, four),
-        "collapse_diversity/behaviour_entropy": (entropy * four, four),
-        "collapse_tails/good_turing_unseen": (singles, c),
+        "collapse_diversity/unique_correct_per_solved": Column(different, one, high=m, trials=m),
+        "collapse_diversity/heterozygosity": Column(1 - alike / np.maximum(c * (c - 1), 1), two, trials=m / 2),
+        "collapse_diversity/hill0_rarefied": Column(spread, four, 1.0, RARE_DRAWS, drawn),
+        "collapse_diversity/behaviour_entropy": Column(entropy, four, 0.0, math.log(RARE_DRAWS), drawn),
+        "collapse_tails/good_turing_unseen": Column(news, four, trials=m / RARE_DRAWS),
     }
 
 
-def _ratio(column: Column, weights: Floats) -> tuple[float, Floats]:
-    numerator, denominator = column
-    total = float(denominator.sum())
-    with np.errstate(invalid="ignore", divide="ignore"):
-        draws = (weights @ numerator) / (weights @ denominator)
-    return (float(numerator.sum()) / total if total else float("nan")), draws
-
-
-def _put(key: str, estimate: Estimate) -> dict[str, float]:
-    return {key: estimate.value, f"{key}_lo": estimate.lo, f"{key}_hi": estimate.hi}
-
-
-def _reported(key: str, now: Column, first: Column | None, weights: Floats) -> dict[str, float]:
-    value, draws = _ratio(now, weights)
-    if not np.isfinite(value):
+def _reported(key: str, now: Column, first: Column | None) -> dict[str, float]:
+    """The mean over tasks and its change, which is paired over the same tasks with the same weights."""
+    if not now.weights.any():
         return {}
-    units = now[0].size
-    out = _put(key, interval(value, draws, units))
+    out = bounded_mean(now.values, now.weights, low=now.low, high=now.high, trials=now.trials).keyed(key)
     if first is not None:
-        before, draws_before = _ratio(first, weights)
-        if np.isfinite(before):
-            out |= _put(f"{key}_delta", interval(value - before, draws - draws_before, units))
+        span = now.high - now.low
+        change = paired_delta(now.values, first.values, now.weights, span=span, trials=now.trials)
+        out |= change.keyed(f"{key}_delta")
     return out
 
 
-def _support_keys(pair: _Pair, weights: Floats) -> dict[str, float]:
+def _support_keys(pair: _Pair) -> dict[str, float]:
     """Retention against what chance alone would keep, and expansion, at the common number of attempts."""
     n0, c0 = pair.ints(pair.base, pair.base.attempts), pair.ints(pair.base, pair.base.correct)
     n1, c1 = pair.ints(pair.now, pair.now.attempts), pair.ints(pair.now, pair.now.correct)
     s0, s1 = 1.0 - miss_chance(n0, c0, pair.m), 1.0 - miss_chance(n1, c1, pair.m)
+    expansion = bounded_mean((1 - s0) * s1).keyed("collapse_tails/support_expansion")
+    if not s0.any():
+        return expansion
     pooled = np.round((c0 / n0 + c1 / n1) * pair.m)
-    q = np.where(pooled > 0, miss_chance(2.0 * pair.m, pooled, pair.m), 0.5)
-    seen = (pooled > 0).astype(np.float64)
-    out = _reported("collapse_tails/support_retention", (s0 * s1, s0), ((1 - 2 * q) * seen, (1 - q) * seen), weights)
-    if out:
-        expected, _ = _ratio(((1 - 2 * q) * seen, (1 - q) * seen), weights)
-        out["collapse_tails/support_retention_expected"] = expected
-    return out | _reported("collapse_tails/support_expansion", ((1 - s0) * s1, np.ones(s0.size)), None, weights)
+    q = np.where(pooled > 0, miss_chance(2.0 * pair.m, pooled, pair.m), 1.0)
+    kept, either = np.where(pooled > 0, 1 - 2 * q, 0.0), 1 - q
+    change, expected = _beyond_chance(s0, s1, kept, either)
+    key = "collapse_tails/support_retention"
+    out = bounded_mean(s1, s0).keyed(key) | {f"{key}_expected": expected}
+    return out | change.keyed(f"{key}_delta") | expansion
 
 
-def _item_keys(now: DevSet, first: DevSet | None, resamples: int, seed: int) -> dict[str, float]:
-    """Coverage of the frozen rare items: the share still met in a fixed draw, resampled over items."""
+def _beyond_chance(s0: Floats, s1: Floats, kept: Floats, either: Floats) -> tuple[Estimate, float]:
+    """Retention minus `passes.expected_retention`, and the latter.
+
+    The interval is Student's t on the linearised difference, with the variance of one more lost task added: where no
+    task was lost, luck may still lose the next one.
+    """
+    solved, expected = float(s0.sum()), float(kept.sum() / either.sum())
+    retention = float((s0 * s1).sum()) / solved
+    moved = s0 * (s1 - retention) / solved - (kept - expected * either) / float(either.sum())
+    half = t975(max(7, int(solved) - 1)) * math.sqrt(float((moved**2).sum()) + 1 / solved**2)
+    value = retention - expected
+    return Estimate(value, max(-1.0, value - half), min(1.0, value + half), int(solved)), expected
+
+
+def _item_keys(now: DevSet, first: DevSet | None) -> dict[str, float]:
+    """Coverage of the frozen rare items: the share still met in a fixed draw; items are the units."""
     names = sorted(first.items if first is not None else now.items)
     if not names or not now.items:
         return {}
-    weights = resample_weights(len(names), resamples, seed + 1)
-    met = np.asarray([now.items.get(name, 0) > 0 for name in names], dtype=np.float64)
-    before = np.asarray([first.items[name] > 0 for name in names], dtype=np.float64) if first is not None else None
-    ones = np.ones(met.size)
-    reference = (before, ones) if before is not None else None
-    return _reported("collapse_tails/rare_item_coverage", (met, ones), reference, weights)
+    ones = np.ones(len(names))
+    met = Column(np.asarray([now.items.get(name, 0) > 0 for name in names], dtype=np.float64), ones)
+    before = None
+    if first is not None:
+        before = Column(np.asarray([first.items[name] > 0 for name in names], dtype=np.float64), ones)
+    return _reported("collapse_tails/rare_item_coverage", met, before)

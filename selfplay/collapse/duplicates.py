@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 
 from selfplay.collapse.estimate import Estimate, Floats, jackknife
 from selfplay.errors import EmptyMetric
-from selfplay.textstats.hashing import BANDS, U32, Hashes, Ints, band, mix, sketches
+from selfplay.textstats.hashing import ROWS, U32, Hashes, Ints, band, mix, sketches
 from selfplay.textstats.ngrams import Stream, as_stream, gram_hashes
 
+BANDS = 16
+"""Bands of 4 values of a sketch: a pair meets in one with probability 0.9998 at similarity 0.8. Curation, which must
+miss none, takes twice as many."""
 MOST_UNLIKE = 100_000
 """Pairs that are remembered to be unlike: most that meet in one band meet in more."""
 
@@ -34,7 +37,7 @@ def exact_dup_estimate(texts: Sequence[str] | Hashes) -> Estimate:
     _, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
     alone = (counts == 1)[inverse]
     n, different = hashes.size, counts.size
-    return jackknife(1 - different / n, 1 - (different - alone) / max(n - 1, 1))
+    return jackknife(1 - different / n, 1 - (different - alone) / max(n - 1, 1), share=True)
 
 
 def near_duplicates(texts: Sequence[str] | Stream, threshold: float = 0.8, n: int = 5) -> list[tuple[int, int, float]]:
@@ -45,7 +48,7 @@ def near_duplicates(texts: Sequence[str] | Stream, threshold: float = 0.8, n: in
     """
     stream = as_stream(texts)
     sets = _Sets(stream, n)
-    signatures = sketches((sets.hashes >> np.uint64(32)).astype(np.uint32), sets.ends)
+    signatures = sketches((sets.hashes >> np.uint64(32)).astype(np.uint32), sets.ends, BANDS * ROWS)
     found: dict[int, tuple[int, float]] = {}
     known = np.zeros(sets.sizes.size, dtype=bool)
     unlike: set[tuple[int, int]] = set()
@@ -120,7 +123,7 @@ def near_dup_estimate(texts: Sequence[str] | Stream, threshold: float = 0.8, n: 
         marked[later] = 1
     total = float(marked.sum())
     left: Floats = (total - marked) / max(size - 1, 1)
-    return jackknife(total / size, left)
+    return jackknife(total / size, left, share=True)
 
 
 def near_dup_rate(texts: Sequence[str] | Stream, threshold: float = 0.8, n: int = 5) -> float:

@@ -44,7 +44,7 @@ def distinct_estimate(texts: Texts, n: int) -> Estimate:
     hashes, counts = _grams("distinct_estimate", texts, n)
     different, only_here = different_of(hashes, np.repeat(np.arange(counts.size), counts), counts.size)
     left = np.maximum(hashes.size - counts, 1)
-    return jackknife(different / hashes.size, (different - only_here) / left)
+    return jackknife(different / hashes.size, (different - only_here) / left, share=True)
 
 
 def different_of(hashes: Hashes, owners: NDArray[np.integer], texts: int) -> tuple[int, Ints]:
@@ -75,12 +75,11 @@ def seq_rep_n(tokens: Texts | Sequence[Sequence[str | int]], n: int) -> float:
     stream = _any_stream(tokens)
     if len(stream.starts) < 2:
         raise EmptyMetric("seq_rep_n: no text was given; leave the metric out of this round")
-    return float(repetition(stream, n).mean())
+    return float(repetition(*gram_hashes(stream, n)).mean())
 
 
-def repetition(stream: Stream, n: int) -> Floats:
-    """seq-rep-n of each text (D,): what `seq_rep_n` averages."""
-    hashes, counts = gram_hashes(stream, n)
+def repetition(hashes: Hashes, counts: Ints) -> Floats:
+    """seq-rep-n of each text (D,), from its n-grams as `gram_hashes` gives them: what `seq_rep_n` averages."""
     different = np.zeros(counts.size)
     block = 1_000_000
     ends = np.cumsum(counts)

@@ -8,119 +8,116 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from selfplay.collapse.estimate import Estimate, Floats, bootstrap_mean, interval, resample_weights
+from selfplay.collapse.estimate import FEWEST, Estimate, Floats, mean_of, quantile_of, ratio_of_sums
 from selfplay.errors import DataError, EmptyMetric
 
 TAIL_KEYS = {"nll_p90": 0.9, "nll_p99": 0.99}
-BLOCK = 2**16
-"""Weights (resamples x tokens) that are in memory at once."""
+WORST = 0.1
+"""Share of the tokens or texts that `nll_cvar10` is a mean of."""
+FEWEST_FOR_WORST = 100
+"""Texts below which the mean of the worst tenth has no interval; its change needs four times as many."""
 
 
-def _flat(nll_D_T: Sequence[ArrayLike]) -> tuple[Floats, Floats]:
+def _tokens(nll_D_T: Sequence[ArrayLike]) -> Floats:
+    """All finite values in one array."""
     rows = [np.asarray(row, dtype=np.float64).ravel() for row in nll_D_T]
     values = np.concatenate(rows) if rows else np.empty(0)
-    owner = np.repeat(np.arange(len(rows)), [row.size for row in rows])
-    finite = np.isfinite(values)
-    return values[finite], owner[finite].astype(np.float64)
+    return values[np.isfinite(values)]
 
 
 def nll_quantile(nll_D_T: Sequence[ArrayLike], q: float) -> float:
     """Quantile of the per-token negative log-likelihood, nats. Raises EmptyMetric for no token."""
-    values, _ = _flat(nll_D_T)
+    values = _tokens(nll_D_T)
     if values.size == 0:
         raise EmptyMetric("nll_quantile: no finite token; leave the metric out of this round")
     return float(np.quantile(values, q))
 
 
-def nll_cvar(nll_D_T: Sequence[ArrayLike], share: float = 0.1) -> float:
+def nll_cvar(nll_D_T: Sequence[ArrayLike], share: float = WORST) -> float:
     """Mean nats of the worst `share` of tokens (conditional value at risk): the tail that a mean hides."""
-    values, _ = _flat(nll_D_T)
+    values = _tokens(nll_D_T)
     if values.size == 0:
         raise EmptyMetric("nll_cvar: no finite token; leave the metric out of this round")
     worst = max(1, round(share * values.size))
     return float(np.sort(values)[-worst:].mean())
 
 
-def likelihood_metrics(
-    nll_D_T: Sequence[ArrayLike], first: Sequence[ArrayLike] | None = None, *, resamples: int = 200, seed: int = 0
-) -> dict[str, float]:
+def likelihood_metrics(nll_D_T: Sequence[ArrayLike], first: Sequence[ArrayLike] | None = None) -> dict[str, float]:
     """Keys of frozen human text that was never trained on: collapse_quality/human_nll (mean nats a token), collapse_tails/
-    nll_p90, nll_p99, nll_cvar10, each with `_lo`, `_hi` and, given round 0's `first` on the same texts, `_delta`.
+    nll_p90, nll_p99, nll_cvar10, with `_lo` and `_hi` where an interval holds and, given round 0's `first`, `_delta`.
 
-    Intervals resample texts. Only differences can be read, since the text's own entropy is unknown. Raises DataError
-    where the two rounds have unlike numbers of texts; empty gives an empty dict.
+    Texts are the units. A quantile has an interval where each text gives one number (its mean) and there are enough of
+    them, its change never; nll_cvar10 from 100 texts on, its change from 400. Only differences can be read, since the text's own entropy is
+    unknown. Where `first` is given, the same finite tokens of both rounds are read. Raises DataError where the two
+    rounds have unlike texts; empty gives an empty dict.
     """
-    if first is not None and len(first) != len(nll_D_T):
-        raise DataError(f"likelihood: {len(nll_D_T)} texts against {len(first)} at round 0; score the same texts")
-    values, owner = _flat(nll_D_T)
-    if values.size == 0:
+    now = [np.asarray(row, dtype=np.float64).ravel() for row in nll_D_T]
+    before = [np.asarray(row, dtype=np.float64).ravel() for row in first] if first is not None else now
+    if [row.size for row in before] != [row.size for row in now]:
+        raise DataError(f"likelihood: {len(now)} texts against {len(before)} at round 0; score the same texts")
+    kept = [np.isfinite(a) & np.isfinite(b) for a, b in zip(now, before, strict=True)]
+    now, before = ([row[k] for row, k in zip(rows, kept, strict=True) if k.any()] for rows in (now, before))
+    if not now:
         return {}
-    weights = resample_weights(len(nll_D_T), resamples, seed)
-    now = _tail_draws(values, owner, weights)
-    base = _tail_draws(*_flat(first), weights) if first is not None else {}
+    sizes = np.asarray([row.size for row in now], dtype=np.float64)
     out: dict[str, float] = {}
-    for key, (value, draws) in now.items():
-        out |= _put(key, interval(value, draws, len(nll_D_T)))
-        if key in base:
-            before, draws_before = base[key]
-            out |= _put(f"{key}_delta", interval(value - before, draws - draws_before, len(nll_D_T)))
+    for key, fewest, paired_fewest, sums in (
+        ("collapse_quality/human_nll", FEWEST, FEWEST, _sums),
+        ("collapse_tails/nll_cvar10", FEWEST_FOR_WORST, 4 * FEWEST_FOR_WORST, _worst_sums),
+    ):
+        out |= ratio_of_sums(sums(now), sizes, fewest=fewest, least=0.0).keyed(key)
+        if first is not None:
+            out |= ratio_of_sums(sums(now) - sums(before), sizes, fewest=paired_fewest).keyed(f"{key}_delta")
+    return out | _quantiles(now, before if first is not None else None)
+
+
+def _sums(rows: Sequence[Floats]) -> Floats:
+    return np.asarray([row.sum() for row in rows])
+
+
+def _worst_sums(rows: Sequence[Floats]) -> Floats:
+    """Per text the sum of x_worst + (x - x_worst)+ / share, whose mean over tokens is the CVaR (Rockafellar and Uryasev 2000)."""
+    values = np.sort(np.concatenate(rows))
+    worst = max(1, round(WORST * values.size))
+    at, share = float(values[-worst]), worst / values.size
+    return _sums([at + np.maximum(row - at, 0.0) / share for row in rows])
+
+
+def _quantiles(now: Sequence[Floats], before: Sequence[Floats] | None) -> dict[str, float]:
+    """Quantiles of the tokens; with the exact interval where each text is one number, since tokens of a text are alike."""
+    values, out = np.concatenate(now), dict[str, float]()
+    for name, q in TAIL_KEYS.items():
+        key, found = f"collapse_tails/{name}", quantile_of(values, q)
+        out |= found.keyed(key) if values.size == len(now) else {key: found.value}
+        if before is not None:
+            out[f"{key}_delta"] = found.value - float(np.quantile(np.concatenate(before), q))
     return out
-
-
-def _put(key: str, estimate: Estimate) -> dict[str, float]:
-    return {key: estimate.value, f"{key}_lo": estimate.lo, f"{key}_hi": estimate.hi}
-
-
-def _tail_draws(values: Floats, owner: Floats, weights_B_D: Floats) -> dict[str, tuple[float, Floats]]:
-    """Mean, quantiles and CVaR of the tokens, with each text's weight on its tokens."""
-    order = np.argsort(values)
-    ordered, of = values[order], owner[order].astype(np.int64)
-    plain = np.full((1, weights_B_D.shape[1]), 1.0)
-    many = max(1, BLOCK // ordered.size)
-    blocks = [weights_B_D[start : start + many] for start in range(0, len(weights_B_D), many)]
-    table = np.concatenate([_weighted(ordered, block.take(of, axis=1)) for block in [plain, *blocks]])
-    names = ["collapse_quality/human_nll", *(f"collapse_tails/{k}" for k in TAIL_KEYS), "collapse_tails/nll_cvar10"]
-    return {name: (float(table[0, i]), table[1:, i]) for i, name in enumerate(names)}
-
-
-def _weighted(ordered_T: Floats, weights_B_T: Floats) -> Floats:
-    """(B, figures): mean, quantiles and CVaR under each row of weights; NaN where a row has none."""
-    total = weights_B_T.sum(1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        below = np.cumsum(weights_B_T, axis=1) / total[:, None]
-        places = np.array([np.searchsorted(row, list(TAIL_KEYS.values())) for row in below])
-        at = ordered_T[np.minimum(places, ordered_T.size - 1)]
-        worst = np.where(below > 0.9, weights_B_T, 0.0)
-        kept = worst.sum(1)
-        cvar = np.where(kept > 0, (ordered_T * worst).sum(1) / kept, ordered_T[-1])
-        mean = (ordered_T * weights_B_T).sum(1) / total
-    found = np.column_stack([mean, at, cvar])
-    found[total <= 0] = np.nan
-    return found
 
 
 def kl_from_samples(log_p: ArrayLike, log_q: ArrayLike) -> Estimate:
     """KL(p || q) in nats from log-probabilities of samples drawn from p, never negative in expectation or in value.
 
-    Schulman's k3, mean of (q/p - 1 - log q/p): unbiased and lower in spread than the plain mean of log p/q. Drawn from
-    the new student with q = round 0 it is the reverse KL; drawn from round 0 with q = the new student, the forward one,
+    Schulman's k3, mean of (q/p - 1 - log q/p): unbiased, and lower in spread than the plain mean of log p/q where p and q
+    are close (per token, a round apart). Far apart (whole sequences, several nats) it is not: q/p is rarely huge, and
+    most samples miss it, so the mean comes out as log p/q less 1; take the plain mean of log p/q there. Drawn from the
+    new student with q = round 0 it is the reverse KL; drawn from round 0 with q = the new student, the forward one,
     which sees dropped modes. Per token or per sequence, as the inputs are. Non-finite pairs are left out.
     """
     p, q = np.asarray(log_p, dtype=np.float64).ravel(), np.asarray(log_q, dtype=np.float64).ravel()
     if p.shape != q.shape:
         raise DataError(f"kl_from_samples: {p.size} against {q.size} log-probabilities; score the same samples")
     ratio = np.clip(q - p, -700.0, 700.0)
-    return bootstrap_mean(np.exp(ratio) - 1 - ratio)
+    return mean_of(np.exp(ratio) - 1 - ratio, least=0.0)
 
 
 def token_entropy(logprobs_D_T: Sequence[ArrayLike]) -> Estimate:
-    """Mean -log p of sampled tokens, nats, resampled over texts: the policy's entropy if sampled at temperature 1, top-p 1.
+    """Mean over texts of -log p of sampled tokens, nats: the policy's entropy if sampled at temperature 1, top-p 1.
 
     On free-running samples or on frozen round-0 prefixes: log both under their own names. It can rise while the answers'
     entropy falls.
     """
     means = [-float(np.mean(row)) for row in (np.asarray(r, dtype=np.float64) for r in logprobs_D_T) if row.size]
-    return bootstrap_mean(means)
+    return mean_of(means)
 
 
 def entropy_of_distributions(log_probabilities_T_V: ArrayLike) -> Floats:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from selfplay.collapse.estimate import Estimate, Floats, slope
+from selfplay.collapse.estimate import Floats, slope
 from selfplay.collapse.passes import miss_chance
 from selfplay.errors import DataError, EmptyMetric
 
@@ -94,12 +94,12 @@ def heterozygosity(counts: Iterable[Any] | Mapping[Any, float]) -> float:
     return 1.0 - 1.0 / hill2_u(counts)
 
 
-def effective_population(heterozygosities: Sequence[float]) -> Estimate:
+def effective_population(heterozygosities: Sequence[float]) -> float:
     """N_e in draws a round: -1 / slope of log heterozygosity over rounds (Wright-Fisher decay (1 - 1/N)^t).
 
-    The interval comes from the slope's; infinity where the slope's interval holds 0 or more (no loss is shown). Rounds
-    with heterozygosity 0 or less end the fit: the logarithm has nothing to say beyond fixation. Raises EmptyMetric with
-    fewer than two usable rounds.
+    infinity where the slope is 0 or more. It has no interval: rounds of one run build on each other, so that their
+    residuals are no independent errors; run it on several seeds. Rounds with heterozygosity 0 or less end the fit: the
+    logarithm has nothing to say beyond fixation. Raises EmptyMetric with fewer than two usable rounds.
     """
     usable: list[float] = []
     for h in heterozygosities:
@@ -108,15 +108,5 @@ def effective_population(heterozygosities: Sequence[float]) -> Estimate:
         usable.append(math.log(h))
     if len(usable) < 2:
         raise EmptyMetric("effective_population: needs two rounds with variety left; wait for another round")
-    fit = slope(usable)
-
-    def size(s: float) -> float:
-        return -1 / s if s < 0 else math.inf
-
-    return Estimate(size(fit.value), size(fit.lo), size(fit.hi), len(usable))
-
-
-def half_life_rounds(heterozygosities: Sequence[float]) -> Estimate:
-    """Rounds until half of the variety is gone, N_e ln 2; infinity where no loss is shown (`effective_population`)."""
-    ne = effective_population(heterozygosities)
-    return Estimate(ne.value * math.log(2), ne.lo * math.log(2), ne.hi * math.log(2), ne.n)
+    fall = slope(usable).value
+    return -1 / fall if fall < 0 else math.inf

@@ -135,12 +135,13 @@ def polarisation(n: ArrayLike, c: ArrayLike) -> float:
 
     E[rho^2] is estimated by c(c-1)/n(n-1), so that sampling noise is not read as spread; may come out slightly below 0.
     Fine-tuning drives it up while pass@k falls (Dang et al. 2504.10478). Raises EmptyMetric if all or no attempt is
-    right (then it says nothing) or n < 2.
+    right (then it says nothing), n < 2, or there is one task.
+    It has no interval: none holds at pass rates near 0 or 1.
     """
     n_P, c_P = np.asarray(n, dtype=np.float64), np.asarray(c, dtype=np.float64)
     n_P = np.broadcast_to(n_P, c_P.shape)
-    if c_P.size == 0 or np.any(n_P < 2):
-        raise EmptyMetric("polarisation: needs tasks with two attempts or more; leave the metric out of this round")
+    if c_P.size < 2 or np.any(n_P < 2):
+        raise EmptyMetric("polarisation: needs two tasks with two attempts or more; leave the metric out of this round")
     mean, square = float((c_P / n_P).mean()), float((c_P * (c_P - 1) / (n_P * (n_P - 1))).mean())
     if mean in (0.0, 1.0):
         raise EmptyMetric(f"polarisation: mean pass rate is {mean}; spread between tasks cannot be seen there")

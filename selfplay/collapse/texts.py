@@ -14,20 +14,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from selfplay.collapse.compress import compression_ratio, long_window_codec
 from selfplay.collapse.duplicates import exact_dup_estimate, near_dup_estimate
-from selfplay.collapse.estimate import Estimate, Floats, bootstrap_mean, jackknife
+from selfplay.collapse.estimate import Estimate, Floats, jackknife, mean_of
 from selfplay.collapse.grams import (
     collision_estimate,
     different_of,
     distinct_estimate,
-    ead,
-    ngram_collision_u,
     repetition,
 )
 from selfplay.collapse.kernels import hashed_features, rke_estimate, vendi_dual
 from selfplay.collapse.overlap import self_bleu
 from selfplay.errors import DataError, EmptyMetric
 from selfplay.textstats.hashing import Hashes, Ints
-from selfplay.textstats.ngrams import Stream, Units, gram_hashes, stream_of, tally, units_of
+from selfplay.textstats.ngrams import Stream, Units, gram_hashes, sequence_hashes, stream_of, tally, units_of
 
 MAX_BUDGET = 400_000
 """Tokens of the compared sample: its intervals are narrow enough, and it costs under a second."""
@@ -181,7 +179,7 @@ def measure(
         reference = reference_of(list(reference), budget, units=units, seed=seed)
     units = units or (reference.units if reference is not None else units_of(rows))
     stream = stream_of(rows, units)
-    out = _counted(rows, stream) | {"collapse_data/units": units}
+    out = _counted(rows, stream, units) | {"collapse_data/units": units}
     if not judged_only:
         out |= _whole(rows, stream)
     if encoder is not None:
@@ -203,50 +201,18 @@ def compared(
         return {"collapse_data/compared_tokens": 0}
     out: Row = {"collapse_data/compared_tokens": budget.tokens}
     for n in (1, 2, 3):
-        out |= _try(f"collapse_diversity/distinct_{n}_fixed", lambda n=n: distinct_estimate(sample, n))  # type: ignore[misc]
+        out |= tried(f"collapse_diversity/distinct_{n}_fixed", lambda n=n: distinct_estimate(sample, n))  # type: ignore[misc]
     for n in (4, 5):
-        out |= _try(f"collapse_diversity/char_distinct_{n}_fixed", lambda n=n: distinct_estimate(letters, n))  # type: ignore[misc]
+        out |= tried(f"collapse_diversity/char_distinct_{n}_fixed", lambda n=n: distinct_estimate(letters, n))  # type: ignore[misc]
     if not judged_only:
-        out |= _try("collapse_diversity/ngram2_collision_u", lambda: collision_estimate(sample, 2))
-        out |= _try("collapse_diversity/vendi_fixed_n", lambda: _vendi_fixed(sample))
+        out |= tried("collapse_diversity/ngram2_collision_u", lambda: collision_estimate(sample, 2))
+        out |= tried("collapse_diversity/vendi_fixed_n", lambda: vendi_fixed(sample))
         chosen = np.random.default_rng(seed).permutation(len(rows))[:BLEU_TEXTS]
-        out |= _try("collapse_diversity/self_bleu_fixed", lambda: self_bleu([rows[i][:2000] for i in chosen]))
+        out |= tried("collapse_diversity/self_bleu_fixed", lambda: self_bleu([rows[i][:2000] for i in chosen]))
     return out | (_against(sample, reference) if reference is not None else {})
 
 
-def drawn(
-    texts: Sequence[str], budget: Budget, units: Units = "words", common: Hashes | None = None, seed: int = 0
-) -> Row:
-    """Keys of one round's texts, all from one draw of a budget that was frozen before: a run's samples of the dev set.
-
-    `common`: the reference's frequent tokens, for `ref_ngram_lost`. The texts must be equally many in every round (the
-    same tasks and samples), since duplicates are counted over all of them. Empty where the budget is not reached.
-    """
-    stream = stream_of(texts, units)
-    sample = sample_of(stream, budget.tokens, budget.cut, seed)
-    if sample is None:
-        return {}
-    out = compared(texts, stream, None, budget, seed, judged_only=True)
-    out["collapse_diversity/seq_rep_4"] = float(repetition(sample, 4).mean())
-    every = stream.take(np.random.default_rng(seed).permutation(stream.lengths.size), budget.cut)
-    codec = f"collapse_diversity/{long_window_codec()}_ratio"
-    metrics: dict[str, Callable[[], Estimate | float]] = {
-        "collapse_diversity/ngram2_collision_u": lambda: collision_estimate(sample, 2),
-        "collapse_diversity/ngram4_collision_u": lambda: ngram_collision_u(sample, 4),
-        "collapse_diversity/ead_3": lambda: ead(sample, 3, EAD_VOCABULARY),
-        "collapse_diversity/rke_u": lambda: rke_estimate(hashed_features(every, 1, FEATURES)),
-        "collapse_diversity/vendi_fixed_n": lambda: _vendi_fixed(every),
-        "collapse_diversity/exact_dup_rate": lambda: exact_dup_estimate(texts),
-        "collapse_diversity/near_dup_rate": lambda: near_dup_estimate(stream),
-        codec: lambda: compression_ratio([t[: budget.cut_characters] for t in texts], "long", budget.characters),
-        "collapse_tails/ref_ngram_lost": lambda: _lost(sample, common if common is not None else sample.tokens[:0]),
-    }
-    for key, metric in metrics.items():
-        out |= _try(key, metric)
-    return out
-
-
-def _try(key: str, metric: Callable[[], Estimate | float]) -> Row:
+def tried(key: str, metric: Callable[[], Estimate | float]) -> Row:
     """The key with its interval, or nothing where the metric has nothing to measure."""
     try:
         result = metric()
@@ -255,21 +221,22 @@ def _try(key: str, metric: Callable[[], Estimate | float]) -> Row:
     if isinstance(result, Estimate) and result.n < FEWEST:
         result = result.value  # an interval over so few texts may have no width, and would read as certainty
     if isinstance(result, Estimate):
-        return {key: result.value, f"{key}_lo": result.lo, f"{key}_hi": result.hi} if np.isfinite(result.value) else {}
+        return result.keyed(key) if np.isfinite(result.value) else {}
     return {key: float(result)} if np.isfinite(result) else {}
 
 
-def _counted(rows: Sequence[str], stream: Stream) -> Row:
+def _counted(rows: Sequence[str], stream: Stream, units: Units) -> Row:
     """How many texts, how long, how many equal."""
     lengths = stream.lengths
+    contents = sequence_hashes(stream) if units == "words" else rows
     out: Row = {
         "collapse_data/texts": len(rows),
         "collapse_data/tokens_total": int(lengths.sum()),
         "collapse_data/empty_share": float((lengths == 0).mean()),
     }
-    out |= _try("collapse_drift/len_mean", lambda: bootstrap_mean(lengths, resamples=200))
+    out |= tried("collapse_drift/len_mean", lambda: mean_of(lengths, least=0.0))
     out["collapse_drift/len_p95"] = float(np.quantile(lengths, 0.95))
-    out |= _try("collapse_diversity/exact_dup_rate", lambda: exact_dup_estimate(rows))
+    out |= tried("collapse_diversity/exact_dup_rate", lambda: exact_dup_estimate(contents))
     return out
 
 
@@ -279,10 +246,9 @@ def _whole(rows: Sequence[str], stream: Stream) -> Row:
     if not lengths.any():
         return {}
     out = _gram_keys(stream)
-    out["collapse_diversity/seq_rep_4"] = float(repetition(stream, 4).mean())
-    out |= _try("collapse_diversity/near_dup_rate", lambda: near_dup_estimate(stream))
+    out |= tried("collapse_diversity/near_dup_rate", lambda: near_dup_estimate(stream))
     codec = f"collapse_diversity/{long_window_codec()}_ratio"
-    out |= _try(codec, lambda: compression_ratio(rows, "long", COMPRESSED_BYTES))
+    out |= tried(codec, lambda: compression_ratio(rows, "long", COMPRESSED_BYTES))
     some = np.random.default_rng(0).permutation(np.flatnonzero(lengths > 0))[:RKE_TEXTS]
     out |= _vectors("rke_u", hashed_features(stream.take(np.sort(some)), 1, FEATURES))
     return out
@@ -291,9 +257,10 @@ def _whole(rows: Sequence[str], stream: Stream) -> Row:
 def _gram_keys(stream: Stream) -> Row:
     """distinct-n, entropy, adjusted distinct and collisions of the whole corpus, from one count of each order."""
     out: Row = {}
-    owners = stream.owners()
     for n in (1, 2, 3, 4):
-        hashes, _ = gram_hashes(stream, n, owners)
+        hashes, sizes = gram_hashes(stream, n)
+        if n == 4:
+            out["collapse_diversity/seq_rep_4"] = float(repetition(hashes, sizes).mean())
         if hashes.size < 2:
             continue
         counts = tally(hashes, spoil=n > 1)[1].astype(np.float64)
@@ -313,10 +280,10 @@ def _gram_keys(stream: Stream) -> Row:
 
 def _vectors(name: str, features: ArrayLike) -> Row:
     X = np.asarray(features, dtype=np.float64)
-    return _try(f"collapse_diversity/{name}", lambda: rke_estimate(X))
+    return tried(f"collapse_diversity/{name}", lambda: rke_estimate(X))
 
 
-def _vendi_fixed(sample: Stream) -> Estimate:
+def vendi_fixed(sample: Stream) -> Estimate:
     """Vendi of the hashed words of a fixed number of texts, interval by leaving out a tenth of them at a time."""
     X = hashed_features(sample.take(np.arange(min(sample.lengths.size, VENDI_TEXTS))), 1, VENDI_FEATURES)
     if X.shape[0] < 2 * VENDI_GROUPS:
@@ -328,8 +295,8 @@ def _vendi_fixed(sample: Stream) -> Estimate:
 def _against(sample: Stream, reference: Reference) -> Row:
     """Tails and drift: what of the reference this round's equal draw still shows."""
     own = halves_of(sample)
-    out = _try("collapse_tails/rare_item_coverage", lambda: _rare_coverage(own, reference))
-    out |= _try("collapse_tails/ref_ngram_lost", lambda: _lost(sample, reference.common()))
+    out = tried("collapse_tails/rare_item_coverage", lambda: _rare_coverage(own, reference))
+    out |= tried("collapse_tails/ref_ngram_lost", lambda: tokens_lost(sample, reference.common()))
     known, before = reference.shares()
     met, after = tally(sample.tokens)
     out["collapse_tails/vocabulary_kept"] = float(np.isin(known, met, assume_unique=True).mean())
@@ -357,12 +324,13 @@ def _rare_coverage(own: tuple[Stream, Stream], reference: Reference) -> Estimate
     a, left_a = _covered(own[1], reference.rare(0))
     b, left_b = _covered(own[0], reference.rare(1))
     value = (a + b) / 2
-    return jackknife(value, np.concatenate([value - (a - left_a) / 2, value - (b - left_b) / 2]))
+    return jackknife(value, np.concatenate([value - (a - left_a) / 2, value - (b - left_b) / 2]), share=True)
 
 
-def _lost(sample: Stream, items: Hashes) -> Estimate:
+def tokens_lost(sample: Stream, items: Hashes) -> Estimate:
+    """Share of the items (token hashes) that the sample does not show, with a jackknife interval over texts. Raises EmptyMetric for no item."""
     met, left = _covered(sample, items)
-    return jackknife(1 - met, 1 - left)
+    return jackknife(1 - met, 1 - left, share=True)
 
 
 def _js_bits(known: Hashes, before: Floats, met: Hashes, after: Floats, alpha: float = 0.5) -> float:

@@ -108,9 +108,13 @@ METRICS = Registry(
     {
         "accuracy": "selfplay.runtime.metrics.accuracy:Accuracy",
         "samples": "selfplay.runtime.metrics.samples:Samples",
+        "voting": "selfplay.runtime.metrics.voting:Voting",
+        "strata": "selfplay.runtime.metrics.strata:Strata",
         "wording": "selfplay.runtime.metrics.wording:Wording",
         "likelihood": "selfplay.runtime.metrics.likelihood:HumanLikelihood",
+        "human_texts": "selfplay.runtime.metrics.human_texts:HumanTexts",
         "drift": "selfplay.runtime.metrics.drift:Drift",
+        "seen": "selfplay.runtime.metrics.seen:Seen",
         "provenance": "selfplay.runtime.metrics.provenance:Provenance",
         "audit": "selfplay.runtime.metrics.audit:Audit",
         "alarms": "selfplay.runtime.metrics.alarms:Alarms",

@@ -191,10 +191,10 @@ class Evaluate(Section):
     """Number of dev tasks that are sampled, spread over the strata. None: all."""
     max_new_tokens: Count | None = None
     """Limit on the tokens of an evaluated attempt. None: as in generate."""
-    bootstrap: Count = 1000
-    """Number of bootstrap resamples over tasks for each interval."""
     test: bool = True
     """Whether the test set is evaluated."""
+    seen_tasks: Annotated[int, Field(ge=0)] = 100
+    """Number of tasks, of those that the round was trained on, that are answered greedily, for the memorisation gap. 0: none."""
     chunk_tasks: Count = 128
     """Tasks per chunk. A chunk is the unit of work of a rank; a crash loses at most one per rank."""
 

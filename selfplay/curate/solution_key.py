@@ -22,6 +22,7 @@ _NUMBER = r"[-+]?\$?\d[\d,]*(?:\.\d+)?%?"
 _EQUATION = re.compile(rf"{_NUMBER}(?:\s*[-+*/xX×÷]\s*{_NUMBER}){{1,12}}\s*=\s*{_NUMBER}")
 _PIECE = re.compile(r"\d[\d,]*(?:\.\d+)?|[-+*/xX×÷=()%]")
 _FINAL = re.compile(r"(?:####|\\boxed\{|answer\s*(?:is|:|=))\s*\$?([-+]?\d[\d,]*(?:\.\d+)?)", re.IGNORECASE)
+_NODE = re.compile(r"\(([A-Z]\w*)")
 _OPERATORS = {"x": "*", "X": "*", "×": "*", "÷": "/"}
 
 
@@ -54,11 +55,15 @@ def canonical_code(text: str) -> str | None:
     The latest texts are cached: a round asks for each several times, and walking a syntax tree costs most.
     Fenced blocks are joined where there are any, else the whole text is taken. Nothing is executed.
     """
+    source = _program(text)
+    return None if source is None else "code:" + short_hash(source)
+
+
+def _program(text: str) -> str | None:
     if len(text) > MAX_SIGNED_CHARS:
         return None
     blocks = _FENCE.findall(text) if "```" in text else []
-    source = canonical_source("\n".join(blocks) if blocks else text)
-    return None if source is None else "code:" + short_hash(source)
+    return canonical_source("\n".join(blocks) if blocks else text)
 
 
 def answer_path(text: str) -> str | None:
@@ -68,14 +73,19 @@ def answer_path(text: str) -> str | None:
     alone where there are any; `2*3` and `3*2` are the same step, `1,000.0` and `1000` the same number. After Yuan et al.
     2023 (RFT, 2308.01825), who tell paths apart by their equation lists.
     """
-    steps = _NOTE.findall(text) if "<<" in text else []
-    steps = [step for step in steps if "=" in step] or _EQUATION.findall(text[:MAX_SIGNED_CHARS])
+    steps = _equations(text)
     if not steps:
         return None
     finals = _FINAL.findall(text)
     canonical = [_canonical_step(step) for step in steps]
     final = _number(finals[-1]) if finals else canonical[-1].rpartition("=")[2]
     return "path:" + short_hash(*canonical, final)
+
+
+def _equations(text: str) -> list[str]:
+    """The calculator notes of a worked answer, else its equations."""
+    notes = _NOTE.findall(text) if "<<" in text else []
+    return [note for note in notes if "=" in note] or _EQUATION.findall(text[:MAX_SIGNED_CHARS])
 
 
 def signature_of(trace: Trace, read_verdicts: bool = True) -> str:
@@ -100,6 +110,23 @@ def solution_signature(task: Task, text: str) -> str:
     elif kind == "math":
         found = answer_path(text)
     return found or text_signature(text)
+
+
+def solution_shape(task: Task, text: str) -> str:
+    """The form of a solution, without the values in it, so that solutions of unlike tasks can have the same one.
+
+    A program: the types of its syntax nodes in order. A worked answer: the operators of each of its equations. Else, or where there is
+    neither: its words with each number as 0.
+    """
+    kind = task.check.get("type")
+    program = _program(text) if kind == "code_tests" else None
+    if program is not None:
+        return "code:" + short_hash(*_NODE.findall(program))
+    steps = _equations(text) if kind == "math" else []
+    if steps:
+        forms = ("".join(piece for piece in _PIECE.findall(step) if not piece[0].isdigit()) for step in steps)
+        return "path:" + short_hash(*("".join(_OPERATORS.get(sign, sign) for sign in form) for form in forms))
+    return text_signature(re.sub(r"\d[\d,.]*", "0", text[:MAX_SIGNED_CHARS]))
 
 
 def _canonical_step(step: str) -> str:

@@ -59,12 +59,13 @@ class Backend(ABC):
 class Scorer(Protocol):
     """Scores given token ids under the engine's weights, at temperature 1. `Row.labels` says which tokens count."""
 
-    def likelihood(self, rows: Sequence[Row]) -> list[tuple[float, int]]:
-        """For each row: the sum of log-probabilities in nats over tokens with a label, and the number of these tokens."""
+    def likelihood(self, rows: Sequence[Row]) -> list[list[float]]:
+        """For each row: the log-probability, in nats, of each token that has a label, in order."""
         ...
 
     def entropies(self, rows: Sequence[Row]) -> list[tuple[float, int, float]]:
-        """As `likelihood`, and the sum over these tokens of the entropy, in nats, of the distribution before each."""
+        """For each row: the sum of what `likelihood` gives, the number of these tokens, and the sum over them of the entropy, in nats,
+        of the distribution before each."""
         ...
 
 

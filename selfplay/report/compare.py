@@ -256,11 +256,11 @@ def _difference(a: RunData, b: RunData, key: str, last: int) -> tuple[list[str],
 def paired(
     a: Mapping[str, float], b: Mapping[str, float]
 ) -> tuple[tuple[float | None, float | None, float | None], int]:
-    """Mean difference over the tasks that both have, its 95 % bootstrap interval, and the number of tasks."""
+    """Mean difference over the tasks that both have, its 95 % score interval (Tango), and the number of tasks."""
     both = sorted(a.keys() & b.keys())
     if not both:
         return (None, None, None), 0
-    found = paired_delta([a[t] for t in both], [b[t] for t in both])
+    found = paired_delta([a[t] for t in both], [b[t] for t in both], span=1.0)
     return (found.value, found.lo, found.hi), len(both)
 
 
@@ -338,7 +338,7 @@ def rounds_of(run: RunData) -> Section:
     names = [title(k) for k in (DEV, "collapse_tails/rare_item_coverage") if run.points(k)]
     columns = ["round", "parent", title(key), "change to round 0", "change to parent", *names]
     sized = f" over {counted(max(d['tasks'] for d in data), 'task')}" if any(d["tasks"] for d in data) else ""
-    lead = f"Changes are paired{sized}, with 95 % bootstrap intervals."
+    lead = f"Changes are paired{sized}, with Tango's 95 % score intervals."
     lines = {"test" if key == TEST else "dev": run.points(key)}
     chart = Chart(line_chart(lines, title(key), "round", "share of tasks solved", width=960, height=340), wide=True)
     best = run.best

@@ -17,9 +17,12 @@ _BLOCK = 1 << 20
 """Values mixed at once, so that temporaries stay in the cache."""
 
 
-def mix(values: Any) -> Hashes:
-    """Spreads 64-bit values over all bits, without collisions (the finaliser of splitmix64, Steele et al. 2014)."""
-    mixed: Hashes = np.asarray(values, np.uint64).copy()
+def mix(values: Any, spoil: bool = False) -> Hashes:
+    """Spreads 64-bit values over all bits, without collisions (the finaliser of splitmix64, Steele et al. 2014).
+
+    `spoil` mixes the given array of 64-bit values itself and saves a copy.
+    """
+    mixed: Hashes = values if spoil else np.array(values, np.uint64)
     flat = mixed.reshape(-1)
     for at in range(0, flat.size, _BLOCK):
         part = flat[at : at + _BLOCK]
@@ -43,14 +46,14 @@ ROWS = PERMUTATIONS // BANDS
 _MULTIPLIERS: U32 = (mix(np.arange(1, PERMUTATIONS + 1, dtype=np.uint64)) | np.uint64(1)).astype(np.uint32)
 
 
-def sketches(hashes: U32, offsets: Ints) -> U32:
-    """(D, PERMUTATIONS): the sketch of each text from its n-gram hashes, `hashes[offsets[d]:offsets[d + 1]]`.
+def sketches(hashes: U32, offsets: Ints, permutations: int = PERMUTATIONS) -> U32:
+    """(D, permutations): the sketch of each text from its n-gram hashes, `hashes[offsets[d]:offsets[d + 1]]`.
 
     The sketch of a text without n-grams is 0; the share of equal values in two sketches estimates the Jaccard similarity.
     """
-    found = np.zeros((len(offsets) - 1, PERMUTATIONS), np.uint32)
+    found = np.zeros((len(offsets) - 1, permutations), np.uint32)
     for d in np.flatnonzero(np.diff(offsets)).tolist():
-        found[d] = (hashes[offsets[d] : offsets[d + 1], None] * _MULTIPLIERS).min(axis=0)
+        found[d] = (hashes[offsets[d] : offsets[d + 1], None] * _MULTIPLIERS[:permutations]).min(axis=0)
     return found
 
 

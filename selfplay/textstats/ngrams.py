@@ -7,6 +7,7 @@ next. `D` texts, `T` tokens of all texts.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -127,6 +128,15 @@ def stream_of(texts: Iterable[str], units: Units = "words") -> Stream:
     return Stream(np.concatenate(hashes), np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64))
 
 
+def sequence_hashes(stream: Stream) -> Hashes:
+    """64-bit hash of each text's tokens in order (D,): texts that differ in white space alone have the same. 0 for no token."""
+    found = np.zeros(stream.lengths.size, dtype=np.uint64)
+    powers = _geometric(STEP, int(stream.lengths.max(initial=0)) + 1)
+    for d, (start, end) in enumerate(pairwise(stream.starts.tolist())):
+        found[d] = stream.tokens[start:end] @ powers[: end - start]
+    return mix(found + stream.lengths.astype(np.uint64), spoil=True)
+
+
 def as_stream(texts: Sequence[str] | Stream) -> Stream:
     """Itself, or the stream of a list of texts."""
     return texts if isinstance(texts, Stream) else stream_of([texts] if isinstance(texts, str) else texts)
@@ -135,11 +145,10 @@ def as_stream(texts: Sequence[str] | Stream) -> Stream:
 _SHINGLE_FACTOR = 0xD6E8FEB86659FD93
 
 
-def gram_hashes(stream: Stream, n: int, owners: NDArray[np.int32] | None = None) -> tuple[Hashes, Ints]:
+def gram_hashes(stream: Stream, n: int) -> tuple[Hashes, Ints]:
     """Hash of each n-gram in order of place, and how many each text has (D,); a text of fewer than n tokens has none.
 
-    Two different n-grams share a hash with a chance of about N^2 / 2^65 for N n-grams. `owners` saves computing
-    `stream.owners()` again. Raises DataError for n < 1.
+    Two different n-grams share a hash with a chance of about N^2 / 2^65 for N n-grams. Raises DataError for n < 1.
     """
     if n < 1:
         raise DataError(f"n-grams: n is {n}, must be >= 1")
@@ -147,8 +156,11 @@ def gram_hashes(stream: Stream, n: int, owners: NDArray[np.int32] | None = None)
     total = stream.tokens.size - n + 1
     if n == 1 or total <= 0:
         return (stream.tokens if n == 1 else stream.tokens[:0]), counts
-    owners = stream.owners() if owners is None else owners
-    return mix(_rolled(stream.tokens, n, STEP)[owners[:total] == owners[n - 1 :]]), counts
+    whole = np.ones(total, dtype=bool)
+    for back in range(1, n):  # n-grams that begin so far before the end of a text reach into the next
+        begins = stream.starts[1:] - back
+        whole[begins[(begins >= stream.starts[:-1]) & (begins < total)]] = False
+    return mix(_rolled(stream.tokens, n, STEP)[whole], spoil=True), counts
 
 
 def shingles(hashes: Hashes, offsets: Ints, n: int) -> tuple[Hashes, Ints]:
@@ -191,5 +203,5 @@ def tally(hashes: Hashes, spoil: bool = False) -> tuple[Hashes, Ints]:
     if spoil:
         hashes.sort()
     ordered = hashes if spoil else np.sort(hashes)
-    first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    return ordered[first], np.diff(np.append(first, ordered.size))
+    first = np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1])
+    return ordered[first], np.diff(first, append=ordered.size)

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
+from selfplay.config.headline import headline_first
 from selfplay.config.metrics import is_headline
 from selfplay.tracking.follower import Follower
 from selfplay.tracking.sent import Sent, frames, place, read_lines, replace, wait_until_settled
@@ -209,8 +210,9 @@ class Tracker:
             self._run.alert(title=f"collapse alarm level {level}", text=text)
 
     def _chosen(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """The figures of a row that are sent, their texts filtered."""
-        return {k: self._filtered(v) for k, v in row.items() if v is not None and (self._all or is_headline(k))}
+        """The figures of a row that are sent, headline metrics first, their texts filtered."""
+        kept = (key for key, value in row.items() if value is not None and (self._all or is_headline(key)))
+        return {key: self._filtered(row[key]) for key in headline_first(kept)}
 
     def _table(self, traces: Iterable[Mapping[str, Any]]) -> Any:
         def order(trace: Mapping[str, Any]) -> bytes:

@@ -20,6 +20,7 @@ def view(
     number: int | None = None,
     folder: Path = Path("none"),
     tasks: int = 0,
+    before: Mapping[str, Any] | None = None,
     **config: Any,
 ) -> RoundView:
     """Round 0, or round 1 where `baseline` says what round 0 kept; `config` lies over a small configuration."""
@@ -31,7 +32,7 @@ def view(
         "student": {"kind": "scripted"},
         "propose": {"tasks_per_round": 8},
         "train": {"epochs": 1, "start": "continue"},
-        "eval": {"bootstrap": 200, "sample_tasks": None},
+        "eval": {"sample_tasks": None},
     }
     return RoundView(
         number=int(baseline is not None) if number is None else number,
@@ -42,4 +43,5 @@ def view(
         evaluated=by_part,
         baseline=baseline,
         chain=(),
+        before=before,
     )

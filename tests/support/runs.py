@@ -21,7 +21,7 @@ propose: {tasks_per_round: 24, curriculum: {start: 1, end: 4, advance_at: 0.2, n
 generate: {samples_per_task: 3, samples_mastered: 2, chunk_tasks: 8}
 curate: {across_rounds: true}
 train: {epochs: 1, start: continue}
-eval: {sample_tasks: 8, samples: 4, chunk_tasks: 12, bootstrap: 50}
+eval: {sample_tasks: 8, samples: 4, chunk_tasks: 12}
 tracking: {mode: disabled}
 name: a
 """

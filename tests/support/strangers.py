@@ -20,7 +20,7 @@ student: {kind: pretrained, model: base, template: plain}
 generate: {samples_per_task: 2, max_new_tokens: 8, backend: {kind: recorded, path: replies.jsonl}}
 verify: {sandbox: {require_tier: best}}
 train: {epochs: 1, batch_size: 4, learning_rate: 1e-4}
-eval: {samples: 2, sample_tasks: 2, bootstrap: 20}
+eval: {samples: 2, sample_tasks: 2}
 launch: {device: cpu, threads: 1}
 tracking: {mode: disabled}
 """

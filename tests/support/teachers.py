@@ -31,7 +31,7 @@ curate:
     - {{tag: "synthesized_by:*", maximum: 0.1}}
     - {{tag: "topic:sets", minimum: 0.1}}
 train: {{epochs: 1, start: continue}}
-eval: {{sample_tasks: 8, samples: 2, bootstrap: 20, test: false}}
+eval: {{sample_tasks: 8, samples: 2, test: false}}
 gate: {{action: observe}}
 audit: {{canaries: 2}}
 tracking: {{mode: disabled}}

@@ -2,7 +2,9 @@
 
 import gc
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -155,17 +157,18 @@ class Embedded(Backend):
 
     # ---- scoring ----
 
-    def likelihood(self, rows: Sequence[Row]) -> list[tuple[float, int]]:
-        """For each row: sum of log-probabilities (nats, at temperature 1) over tokens with a label, and their count."""
-        return [(total, count) for total, count, _ in self._scored(rows, entropy=False)]
+    def likelihood(self, rows: Sequence[Row]) -> list[list[float]]:
+        """For each row: the log-probability (nats, at temperature 1) of each token that has a label, in order."""
+        return [scored for scored, _ in self._scored(rows, entropy=False)]
 
     def entropies(self, rows: Sequence[Row]) -> list[tuple[float, int, float]]:
-        """As `likelihood`, and the sum over these tokens of the entropy (nats) of the distribution each was drawn from."""
-        return self._scored(rows, entropy=True)
+        """For each row: the sum and the number of its log-probabilities, and the sum over the same tokens of the entropy (nats) of the
+        distribution each was drawn from."""
+        return [(math.fsum(scored), len(scored), spread) for scored, spread in self._scored(rows, entropy=True)]
 
-    def _scored(self, rows: Sequence[Row], *, entropy: bool) -> list[tuple[float, int, float]]:
+    def _scored(self, rows: Sequence[Row], *, entropy: bool) -> list[tuple[list[float], float]]:
         forward = library.forward_of(self.model)
-        scores: list[tuple[float, int, float]] = [(0.0, 0, 0.0)] * len(rows)
+        scores: list[tuple[list[float], float]] = [([], 0.0)] * len(rows)
         with torch.inference_mode():
             for members in self._score_groups(rows):
                 width = max(len(rows[i].input_ids) for i in members)
@@ -178,16 +181,17 @@ class Embedded(Backend):
                 loss = torch.nn.functional.cross_entropy(
                     logits.float().transpose(1, 2), wanted, ignore_index=-100, reduction="none"
                 )
-                sums, counts = (-loss.double().sum(1)).tolist(), (wanted != -100).sum(1).tolist()
+                at = wanted != -100
+                flat = iter((-loss[at].double()).tolist())
+                found = [list(islice(flat, count)) for count in at.sum(1).tolist()]
                 spread = [0.0] * len(members)
                 if entropy:
-                    at = wanted != -100
                     log_p = logits[at].float().log_softmax(-1)  # the prompts' places are most, and are not asked for
                     places = torch.zeros(at.shape, dtype=torch.float64, device=self._device)
                     places[at] = -(log_p.exp() * log_p).sum(-1).double()
                     spread = places.sum(1).tolist()
-                for i, total, count, part in zip(members, sums, counts, spread, strict=True):
-                    scores[i] = (total, count, part)
+                for i, own, part in zip(members, found, spread, strict=True):
+                    scores[i] = (own, part)
         return scores
 
     def _score_groups(self, rows: Sequence[Row]) -> Iterator[list[int]]:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from selfplay.collapse import wilson
 from selfplay.curate.screening import Screening
 from selfplay.phases.curate.quotas import REASON as QUOTA
 from selfplay.records import Outcome, Task, Trace
@@ -177,15 +176,13 @@ def _correction_figures(tally: Tally) -> dict[str, float]:
     """The metrics of corrections; {} without any. The delta is over all first tries (Kumar et al. 2024, 2409.12917: t2 - t1)."""
     if not tally.corrections:
         return {}
-    made, passed = tally.corrections, wilson(tally.corrections_passed, tally.corrections)
+    made = tally.corrections
     return {
         "data/correction_sampled": made,
         "data/correction_passed": tally.corrections_passed,
         "data/correction_accepted": tally.corrections_accepted,
         "data/correction_accept_rate": round(tally.corrections_accepted / made, 6),
-        "data/correction_pass_rate": round(passed.value, 6),
-        "data/correction_pass_rate_lo": round(passed.lo, 6),
-        "data/correction_pass_rate_hi": round(passed.hi, 6),
+        "data/correction_pass_rate": round(tally.corrections_passed / made, 6),
         "data/correction_copy_rate": round(tally.corrections_copied / made, 6),
         "data/correction_delta": round(tally.corrections_passed / max(1, tally.first_turn), 6),
     }

@@ -1,11 +1,13 @@
 """The phase `evaluate`: measures the round's weights on the dev set, the test set and human text.
 
-All ranks share its chunks. It reads `train/model` and the fixed tasks, answers dev and test tasks greedily, samples dev tasks at
-temperature 1 and top-p 1 with the same seeds in every round, and scores the likelihood of human text and of round 0's samples. The
-student is sampled by the same engine as in `generate`. Writes `evaluate/chunk-NNNNN.jsonl` and DONE; then rank 0 computes the
-metrics (`selfplay.runtime.metrics`) and writes `evaluate/metrics.json`, and `evaluate/dev.json`, with which later rounds compare.
+All ranks share its chunks. It reads `train/model` and the fixed tasks, answers dev and test tasks, and some of the tasks that the round
+was trained on, greedily, samples dev tasks at temperature 1 and top-p 1 with the same seeds in every round, and scores the likelihood
+of human text and of round 0's samples. The student is sampled by the same engine as in `generate`. Writes `evaluate/chunk-NNNNN.jsonl`
+and DONE; then rank 0 computes the metrics (`selfplay.runtime.metrics`) and writes `evaluate/metrics.json`, and `evaluate/dev.json`,
+with which later rounds compare.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,9 +28,13 @@ from selfplay.runtime.metrics.drift import PART as DRIFT
 from selfplay.runtime.sampling import attempt_of, complete_all
 from selfplay.runtime.verified import Verifiers, is_outage, verify_with_retry
 from selfplay.store import Chunk, ChunkFolder, read_json, write_json
+from selfplay.store.traces import read_parquet
 
 FROZEN = "dev.json"
 """What a round keeps for comparison with later rounds, which read the file of round 0."""
+
+TOKEN_DIGITS = 4
+"""Decimals of the nats of a single token of human text in the phase's rows."""
 
 ERRORS = ("eval/greedy_accuracy_errors", "eval/samples_errors", "test/greedy_accuracy_errors")
 """Counts of attempts that could not be judged."""
@@ -64,6 +70,7 @@ def _measure(ctx: RoundContext, parts: Sequence[Part]) -> None:
         tasks=len(ctx.tasks) if ctx.number else 0,
         evaluated=rows,
         baseline=_round_0(ctx),
+        before=read_json(ctx.run.phase(ctx.parent, "evaluate") / FROZEN) if ctx.parent is not None else None,
         chain=ctx.chain,
     )
     figures, kept = measure(view)
@@ -73,6 +80,11 @@ def _measure(ctx: RoundContext, parts: Sequence[Part]) -> None:
         ctx.note(
             f"evaluation could not judge {', '.join(unjudged)}; they are left out; above verify.max_error_share = "
             f"{ctx.config.verify.max_error_share} the accuracy is left out too"
+        )
+    if figures.get("collapse_data/compared_tokens") == 0:
+        ctx.note(
+            "the figures of wording are left out: the dev samples have less text than one draw, an eighth of round 0's; raise "
+            f"eval.samples, which is {ctx.config.eval.samples}, or look whether the student still writes out its solutions"
         )
     wanted = {part.name for part in parts} & {LIKELIHOOD, SAMPLES}
     if wanted and not {LIKELIHOOD, DRIFT} & rows.keys():
@@ -88,6 +100,15 @@ def _round_0(ctx: RoundContext) -> Json | None:
         return None
     frozen: Json = read_json(ctx.run.phase(0, "evaluate") / FROZEN)
     return frozen
+
+
+def _trained(ctx: RoundContext) -> list[Task]:
+    """The drawn tasks of which an attempt was accepted in this round; none in round 0. Synthesized ones are like no dev task."""
+    path = ctx.run.round(ctx.number) / "traces.parquet"
+    if not ctx.number or not path.is_file():
+        return []
+    accepted = {row["task_id"] for row in read_parquet(path, ["task_id", "decision"]) if row["decision"] == "accepted"}
+    return [task for name, task in ctx.tasks.items() if name in accepted and task.synthesized_by is None]
 
 
 @dataclass(frozen=True)
@@ -111,7 +132,7 @@ class _Work:
         section, generate = ctx.config.eval, ctx.config.generate
         self._ctx = ctx
         self.identity = ctx.identity("evaluate")
-        self.parts = parts_of(section, ctx.resources.source.fixed)
+        self.parts = parts_of(section, ctx.resources.source.fixed, _trained(ctx) if section.seen_tasks else ())
         self._tasks = {f"{part.name}/{task.id}": (part, task) for part in self.parts for task in part.tasks}
         self._limits: dict[str, Any] = {
             "max_new_tokens": section.max_new_tokens or generate.max_new_tokens,
@@ -189,8 +210,15 @@ class _Work:
         with self._ctx.progress.timed("evaluate"):
             scored = scorer.likelihood(rows)
         return [
-            {"part": LIKELIHOOD, "task_id": task.id, "nats": -float(total), "tokens": int(count)}
-            for task, (total, count) in zip(tasks, scored, strict=True)
+            {
+                "part": LIKELIHOOD,
+                "task_id": task.id,
+                "nats": -math.fsum(found),
+                "tokens": len(found),
+                "ids": [label for label in row.labels[1:] if label != -100],
+                "token_nats": [round(-x, TOKEN_DIGITS) for x in found],
+            }
+            for task, row, found in zip(tasks, rows, scored, strict=True)
         ]
 
 

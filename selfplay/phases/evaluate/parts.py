@@ -11,6 +11,7 @@ from selfplay.tasks import Fixed
 
 LIKELIHOOD = "likelihood"
 SAMPLES = "samples"
+SEEN = "seen"
 
 
 @dataclass(frozen=True)
@@ -18,22 +19,28 @@ class Part:
     """One pass over a set of tasks."""
 
     name: str
-    """`dev` and `test` (greedy), `samples` (of the dev set) or `likelihood` (of human text)."""
+    """`dev` and `test` (greedy), `samples` (of the dev set), `likelihood` (of human text) or `seen` (trained on in the round; greedy)."""
     tasks: tuple[Task, ...]
     samples: int
     """Completions per task; 0 if the reference of the task is scored instead."""
     temperature: float
 
 
-def parts_of(section: Evaluate, fixed: Fixed) -> list[Part]:
-    """The parts of an evaluation, in order; parts without tasks are left out."""
+def parts_of(section: Evaluate, fixed: Fixed, trained: Sequence[Task] = ()) -> list[Part]:
+    """The parts of an evaluation, in order; parts without tasks are left out. `trained`: tasks that the round was trained on."""
     parts = [Part("dev", tuple(fixed.dev), 1, 0.0)]
     if section.samples:
         parts.append(Part(SAMPLES, tuple(spread(fixed.dev, section.sample_tasks)), section.samples, 1.0))
     if section.test:
         parts.append(Part("test", tuple(fixed.test), 1, 0.0))
     parts.append(Part(LIKELIHOOD, tuple(fixed.human_text), 0, 1.0))
+    parts.append(Part(SEEN, tuple(chosen(trained, section.seen_tasks, section.seed)), 1, 0.0))
     return [part for part in parts if part.tasks]
+
+
+def chosen(tasks: Sequence[Task], count: int, seed: int) -> list[Task]:
+    """At most `count` tasks, chosen by their ids and the seed alone."""
+    return sorted(tasks, key=lambda task: (seed_of(seed, SEEN, task.id), task.id))[:count]
 
 
 def spread(tasks: Sequence[Task], count: int | None) -> list[Task]:

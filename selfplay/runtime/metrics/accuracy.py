@@ -8,14 +8,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from selfplay.collapse import bootstrap_mean, paired_delta
+from selfplay.collapse import bounded_mean, paired_delta
 from selfplay.config.metrics import Definition
-from selfplay.config.tree import Evaluate
 from selfplay.records import Outcome, Task
-from selfplay.runtime.metrics.base import COUNT, EXACT, OVER_TASKS, SHARE, Json, Measured, Metric, RoundView, interval
+from selfplay.runtime.metrics.base import COUNT, EXACT, SHARE, Json, Measured, Metric, RoundView, interval
 
 STRATA = ("difficulty", "frequency", "topic")
 """Names of tags whose values are strata."""
+WILSON = "95 % Wilson interval"
+TANGO = "The change to round 0 is paired over tasks, with Tango's score interval."
 APART = "apart"
 """A task with this tag counts in its stratum, but not in the headline figure."""
 
@@ -27,14 +28,14 @@ class Accuracy(Metric):
         "eval/greedy_accuracy": Definition(
             "Dev accuracy, greedy",
             "Share of the dev tasks that the student solves at temperature 0. Rounds are compared and the best one is chosen by it.",
-            f"One greedy attempt per task; {OVER_TASKS}. Changes to round 0 are paired over tasks.",
+            f"One greedy attempt per task; {WILSON}. {TANGO}",
             SHARE,
             headline=True,
         ),
         "test/greedy_accuracy": Definition(
             "Test accuracy, greedy",
             "Share of the test tasks that the student solves at temperature 0. It is reported, and no decision of the run reads it.",
-            f"One greedy attempt per task; {OVER_TASKS}. Changes to round 0 are paired over tasks.",
+            f"One greedy attempt per task; {WILSON}. {TANGO}",
             SHARE,
             headline=True,
         ),
@@ -50,13 +51,13 @@ class Accuracy(Metric):
         "eval_*/*": Definition(
             "Dev accuracy in a stratum",
             "Greedy accuracy over the dev tasks of one stratum.",
-            f"As for the whole dev set; {OVER_TASKS}.",
+            "As for the whole dev set.",
             SHARE,
         ),
         "test_*/*": Definition(
             "Test accuracy in a stratum",
             "Greedy accuracy over the test tasks of one stratum.",
-            f"As for the whole test set; {OVER_TASKS}.",
+            "As for the whole test set.",
             SHARE,
         ),
     }
@@ -75,13 +76,11 @@ class Accuracy(Metric):
                 figures |= {f"{key}_n": judged, f"{key}_errors": errors}
             if not view.too_many(errors, errors + len(right)):
                 before = view.baseline.get(part) if view.baseline else None
-                figures |= accuracy(view.config.eval, name, tasks, right, before or {})
+                figures |= accuracy(name, tasks, right, before or {})
         return Measured(figures, kept)
 
 
-def accuracy(
-    section: Evaluate, name: str, tasks: Sequence[Task], right: Mapping[str, float], before: Mapping[str, float]
-) -> Json:
+def accuracy(name: str, tasks: Sequence[Task], right: Mapping[str, float], before: Mapping[str, float]) -> Json:
     """Accuracy of all tasks and of each stratum, with the paired change to round 0.
 
     `right`: 1 or 0 by task id; a task without an outcome is missing. `before`: the same of round 0.
@@ -98,10 +97,8 @@ def accuracy(
         known = [i for i in ids if i in right]
         both = [i for i in known if i in before]
         if known:
-            mean = bootstrap_mean([right[i] for i in known], resamples=section.bootstrap, seed=section.seed)
-            figures |= interval(key, mean)
+            figures |= interval(key, bounded_mean([right[i] for i in known]))
         if both:
-            ends = [right[i] for i in both], [before[i] for i in both]
-            change = paired_delta(*ends, resamples=section.bootstrap, seed=section.seed)
+            change = paired_delta([right[i] for i in both], [before[i] for i in both], span=1.0)
             figures |= interval(f"{key}_delta", change)
     return figures

@@ -22,7 +22,8 @@ Json = dict[str, Any]
 
 # Phrases that several definitions share.
 SHARE, COUNT, NATS = "0 to 1", "0, 1, 2, ...", "nats, 0 or more"
-OVER_TASKS = "95 % bootstrap interval over tasks"
+OVER_TASKS = "95 % score interval over tasks (Wilson; of paired changes Tango)"
+SKEWED = "95 % interval over tasks by Hall's transformed t, from 40 tasks on"
 DEV_SAMPLES = f"n samples of each sampled dev task at temperature 1 and top-p 1, n = eval.samples; {OVER_TASKS}"
 EXACT = "Exact count."
 CHEN, HURLBERT = "https://arxiv.org/abs/2107.03374", "https://doi.org/10.2307/1934145"
@@ -43,11 +44,13 @@ class RoundView:
     tasks: int
     """Number of tasks of the round; 0 in round 0."""
     evaluated: Mapping[str, Sequence[Json]]
-    """Rows of the evaluation by part: `dev`, `test`, `samples`, `likelihood`, `drift`. A missing part has no rows."""
+    """Rows of the evaluation by part: `dev`, `test`, `samples`, `likelihood`, `drift`, `seen`. A missing part has no rows."""
     baseline: Mapping[str, Any] | None
     """What the metrics kept of round 0, by name (see `Measured.kept`); None in round 0 itself."""
     chain: Sequence[Commit]
     """The committed ancestors of the round, oldest first."""
+    before: Mapping[str, Any] | None = None
+    """What the metrics kept of the parent round; None in round 0."""
 
     def rows(self, part: str) -> Sequence[Json]:
         """Rows of one part of the evaluation."""
@@ -97,8 +100,8 @@ class Metric:
 
 
 def interval(key: str, estimate: Estimate) -> Json:
-    """An estimate as three keys: the value, `_lo` and `_hi`."""
-    return {key: estimate.value, f"{key}_lo": estimate.lo, f"{key}_hi": estimate.hi}
+    """An estimate as keys: the value and, where there is an interval, `_lo` and `_hi`."""
+    return estimate.keyed(key)
 
 
 def rounded(key: str, value: Any) -> Any:

@@ -24,7 +24,7 @@ ATTEMPTS = {
     "data/correction_pass_rate": Definition(
         "Corrections right",
         "Share of second tries that the verifiers passed.",
-        "95 % Wilson interval over second tries.",
+        "Exact share of the second tries.",
         SHARE,
     ),
     "data/correction_delta": Definition(

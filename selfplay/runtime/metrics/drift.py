@@ -6,15 +6,16 @@ the direction that shows lost modes; the reverse one would need round 0's weight
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from selfplay.collapse import bootstrap_mean, paired_delta, ratio_of_sums, wilson
+from selfplay.collapse import bounded_mean, mean_of, paired_delta, ratio_of_sums
+from selfplay.collapse.estimate import Estimate
 from selfplay.config.metrics import Definition
-from selfplay.runtime.metrics.base import NATS, OVER_TASKS, SHARE, Json, Measured, Metric, RoundView, interval
+from selfplay.runtime.metrics.base import NATS, OVER_TASKS, SHARE, SKEWED, Json, Measured, Metric, RoundView, interval
 
 PART = "drift"
 """The part of the evaluation, and the name under which round 0 keeps its scored samples."""
-ONE_SAMPLE = f"One sample of round 0 per sampled dev task, its first 512 tokens; {OVER_TASKS}."
+ONE_SAMPLE = f"One sample of round 0 per sampled dev task, its first 512 tokens; {SKEWED}."
 TOKEN_ENTROPY = "https://arxiv.org/abs/2505.22617"
 TOKENS = "tokens, 0 or more"
 
@@ -39,7 +40,7 @@ class Drift(Metric):
         "collapse_drift/token_entropy_free": Definition(
             "Token entropy on own samples",
             "Entropy of the next token along the student's own samples. It can rise while the answers become alike.",
-            f"Mean of -log p of the sampled tokens at temperature 1; {OVER_TASKS}.",
+            f"Mean of -log p of the sampled tokens at temperature 1; {SKEWED}.",
             NATS,
             TOKEN_ENTROPY,
             headline=True,
@@ -54,7 +55,7 @@ class Drift(Metric):
         "collapse_drift/len_mean": Definition(
             "Mean length",
             "Mean length of the dev samples. Length confounds every metric of texts.",
-            f"All dev samples; {OVER_TASKS}.",
+            f"All dev samples; {SKEWED}.",
             TOKENS,
             headline=True,
         ),
@@ -64,7 +65,7 @@ class Drift(Metric):
         "collapse_drift/trunc_rate": Definition(
             "Truncated",
             "Share of the dev samples that were cut off at the token limit.",
-            "95 % Wilson interval over samples.",
+            f"All dev samples; {OVER_TASKS}.",
             SHARE,
             headline=True,
         ),
@@ -74,23 +75,26 @@ class Drift(Metric):
         """Round 0 keeps its scored samples as `drift`, by task id."""
         samples = view.rows("samples")
         now = _by_task([row for row in view.rows(PART) if row["tokens"]])
-        figures = _own_entropy(view, samples) | _against_first(view, now) | _lengths(view, samples)
+        figures = _own_entropy(samples) | _against_first(view, now) | _lengths(samples)
         judged, errors = view.judged("samples")
         if judged and not view.too_many(errors, len(samples)):
-            cut = sum(row["finish_reason"] == "length" for row in judged)
-            figures |= interval("collapse_drift/trunc_rate", wilson(cut, len(judged)))
+            figures |= interval("collapse_drift/trunc_rate", _truncated(judged))
         return Measured(figures, {PART: {} if view.baseline else now})
 
 
-def _again(view: RoundView) -> dict[str, Any]:
-    return {"resamples": view.config.eval.bootstrap, "seed": view.config.eval.seed}
+def _truncated(judged: Sequence[Json]) -> Estimate:
+    """Share of the samples that were cut off; tasks are the units, since the samples of one are alike in length."""
+    by_task = list(_by_task(judged).values())
+    cut = [sum(row["finish_reason"] == "length" for row in kept) / len(kept) for kept in by_task]
+    sizes = [len(kept) for kept in by_task]
+    return bounded_mean(cut, sizes, trials=sum(sizes) / len(sizes))
 
 
-def _own_entropy(view: RoundView, samples: Sequence[Json]) -> Json:
+def _own_entropy(samples: Sequence[Json]) -> Json:
     scored = _by_task([row for row in samples if row.get("nats") is not None and row["tokens"]])
     if not scored:
         return {}
-    entropy = ratio_of_sums(_sums(scored, "nats"), _sums(scored, "tokens"), **_again(view))
+    entropy = ratio_of_sums(_sums(scored, "nats"), _sums(scored, "tokens"), least=0.0)
     return interval("collapse_drift/token_entropy_free", entropy)
 
 
@@ -98,27 +102,27 @@ def _against_first(view: RoundView, now: Mapping[str, Sequence[Json]]) -> Json:
     """Entropy on round 0's samples and, after round 0, its change and the forward KL."""
     if not now:
         return {}
-    again, key = _again(view), "collapse_drift/token_entropy_ref_prefix"
-    out = interval(key, ratio_of_sums(_sums(now, "entropy"), _sums(now, "tokens"), **again))
+    key = "collapse_drift/token_entropy_ref_prefix"
+    out = interval(key, ratio_of_sums(_sums(now, "entropy"), _sums(now, "tokens"), least=0.0))
     before = {task: view.baseline.get(PART, {}).get(task, ()) for task in now} if view.baseline else {}
     both = {task: kept for task, kept in now.items() if before and len(kept) == len(before[task])}
     if not both:
         return out
     then = {task: before[task] for task in both}
     apart = [a - b for a, b in zip(_sums(both, "nats"), _sums(then, "nats"), strict=True)]
-    out |= interval("collapse_drift/kl_fwd_seq", ratio_of_sums(apart, [len(k) for k in both.values()], **again))
-    out |= interval("collapse_drift/kl_fwd_tok", ratio_of_sums(apart, _sums(both, "tokens"), **again))
+    out |= interval("collapse_drift/kl_fwd_seq", ratio_of_sums(apart, [len(k) for k in both.values()]))
+    out |= interval("collapse_drift/kl_fwd_tok", ratio_of_sums(apart, _sums(both, "tokens")))
     means = [[x / n for x, n in zip(_sums(k, "entropy"), _sums(k, "tokens"), strict=True)] for k in (both, then)]
-    return out | interval(f"{key}_delta", paired_delta(*means, **again))
+    return out | interval(f"{key}_delta", paired_delta(*means))
 
 
-def _lengths(view: RoundView, samples: Sequence[Json]) -> Json:
+def _lengths(samples: Sequence[Json]) -> Json:
     counted = _by_task([row for row in samples if row["tokens"]])
     if not counted:
         return {}
     means = [total / len(kept) for total, kept in zip(_sums(counted, "tokens"), counted.values(), strict=True)]
     every = sorted(row["tokens"] for kept in counted.values() for row in kept)
-    found = interval("collapse_drift/len_mean", bootstrap_mean(means, **_again(view)))
+    found = interval("collapse_drift/len_mean", mean_of(means, least=0.0))
     return found | {"collapse_drift/len_p95": float(every[min(len(every) - 1, int(0.95 * len(every)))])}
 
 

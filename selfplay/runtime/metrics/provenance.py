@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from selfplay.collapse import balance_score, provenance_metrics, wilson
+from selfplay.collapse import balance_score, provenance_metrics
 from selfplay.config.metrics import Definition
 from selfplay.runtime.metrics.base import BSTAR, COUNT, EXACT, SHARE, Json, Measured, Metric, RoundView, interval
 from selfplay.textstats.ngrams import gram_hashes, stream_of
@@ -16,7 +16,7 @@ SHARED_GRAM = 13
 """Consecutive words that a trace must share with a human solution to count as overlapping it (Brown et al. 2005.14165)."""
 TARGET = 8
 """Number of different right solutions to aim for per task if curation has no limit per task (from B-STaR's code)."""
-WILSON = "Exact share with its 95 % Wilson interval."
+EXACT_SHARE = "Exact share of what the round made, so that it needs no interval."
 
 
 class Provenance(Metric):
@@ -51,23 +51,23 @@ class Provenance(Metric):
         "collapse_data/capped_share": Definition(
             "Over the limit per task",
             "Share of otherwise accepted attempts that were dropped by curate.max_per_task.",
-            WILSON,
+            EXACT_SHARE,
             SHARE,
             "https://arxiv.org/abs/2312.06585",
         ),
         "collapse_data/teacher_share": Definition(
-            "Written by the teacher", "Share of the accepted attempts that the teacher wrote.", WILSON, SHARE
+            "Written by the teacher", "Share of the accepted attempts that the teacher wrote.", EXACT_SHARE, SHARE
         ),
         "collapse_data/eval_contam_rate": Definition(
             "Overlaps held-out tasks",
             "Share of the sampled attempts that were dropped because they repeat a dev or test task.",
-            f"{WILSON} The rule is curation's n-gram rule.",
+            f"{EXACT_SHARE} The rule is curation's n-gram rule.",
             SHARE,
         ),
         "collapse_data/seed_overlap_13gram": Definition(
             "Overlaps the anchor",
             "Share of the accepted attempts that have 13 consecutive words in common with an anchor solution.",
-            WILSON,
+            EXACT_SHARE,
             SHARE,
             "https://arxiv.org/abs/2005.14165",
         ),
@@ -83,7 +83,7 @@ class Provenance(Metric):
         "collapse_diversity/balance_score": Definition(
             "Balance of exploration and exploitation",
             "Mean over the round's tasks of min(u/m, 1) * u/s, with u different among s accepted solutions and m the limit per task.",
-            "All proposed tasks, 0 for a task without an accepted solution; 95 % bootstrap interval over tasks.",
+            "All proposed tasks, 0 for a task without an accepted solution; 95 % score interval over tasks.",
             SHARE,
             BSTAR,
         ),
@@ -148,4 +148,4 @@ def _balance(kept: Sequence[Json], tasks: int, limit: int | None) -> Json:
 
 
 def _share(name: str, part: int, whole: int) -> Json:
-    return interval(f"collapse_data/{name}", wilson(part, whole))
+    return {f"collapse_data/{name}": part / whole}

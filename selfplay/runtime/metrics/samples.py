@@ -52,7 +52,6 @@ PASS = {
         f"1 - C(n-c, 8)/C(n, 8) per task (unbiased, without replacement; Chen et al. 2021), averaged; {DEV_SAMPLES}.",
         SHARE,
         CHEN,
-        headline=True,
     ),
     "eval/pass_at_n": Definition(
         "pass@n",
@@ -93,6 +92,15 @@ VARIETY = {
         "0 to k",
         HURLBERT,
     ),
+    "collapse_diversity/unique_correct_per_solved": Definition(
+        "Unique correct solutions per solved task",
+        "Expected number of different right solutions among n samples of a task that is solved. Unlike `unique_correct_at_n` it does not "
+        "rise because more tasks are solved.",
+        f"Rarefaction; tasks with a right sample in both rounds; {OVER_TASKS}.",
+        "0 to n",
+        HURLBERT,
+        headline=True,
+    ),
     "collapse_diversity/pass_at_k_s": Definition(
         "Two different right solutions",
         "Chance that n samples of a task contain at least two different right solutions (Pass@K-S with K = n, S = 2).",
@@ -106,7 +114,6 @@ VARIETY = {
         f"Unbiased, pairs without replacement, tasks with two right samples in both rounds; {OVER_TASKS}.",
         SHARE,
         SIMPSON,
-        headline=True,
     ),
     "collapse_diversity/hill0_rarefied": Definition(
         "Different ones among four right",
@@ -143,7 +150,7 @@ TAILS = {
         "Rare item coverage",
         "Share of the rare items, fixed at round 0, that some right sample still shows. The tail is counted in items, since its mass can stay "
         "while its items disappear.",
-        "Rare tags of the anchor, or rare tasks if there are none; equal n in each round; 95 % bootstrap interval over items.",
+        "Rare tags of the anchor, or rare tasks if there are none; equal n in each round; 95 % score interval over items.",
         SHARE,
         "https://arxiv.org/abs/2402.07043",
         headline=True,
@@ -165,7 +172,8 @@ TAILS = {
     "collapse_tails/support_retention": Definition(
         "Support kept",
         "Of the dev tasks solved at round 0, the share that is solved now.",
-        f"Tasks solved by any of n samples, at equal n; its change is compared with chance; {OVER_TASKS}.",
+        "Tasks solved by any of n samples, at equal n; 95 % Wilson interval over tasks. Its change is what it is above chance, with a "
+        "linearised t interval.",
         SHARE,
         RETENTION,
         headline=True,
@@ -186,8 +194,9 @@ TAILS = {
     ),
     "collapse_tails/good_turing_unseen": Definition(
         "Unseen mass",
-        "Estimated chance that the next right solution is one that the n samples did not show.",
-        f"Good-Turing: solutions seen once over right samples, pooled; {OVER_TASKS}.",
+        "Chance that the fourth right solution of a task is one that its first three did not show.",
+        "Rarefaction to four right samples (solutions seen once over draws, Good 1953), so that it does not follow the pass rate; tasks with "
+        f"four in both rounds; {OVER_TASKS}.",
         SHARE,
         "https://doi.org/10.1093/biomet/40.3-4.237",
     ),
@@ -201,7 +210,7 @@ TAILS = {
     "collapse_tails/polarisation": Definition(
         "Polarisation",
         "How far the tasks are either always or never solved: variance of the pass rates over its largest possible value.",
-        f"E[rho^2] from c(c-1)/n(n-1), so that chance does not count as spread; {DEV_SAMPLES}.",
+        "E[rho^2] from c(c-1)/n(n-1), so that chance does not count as spread; n samples of each sampled dev task; no interval.",
         SHARE,
         DANG,
     ),
@@ -235,8 +244,7 @@ class Samples(Metric):
             return Measured(failed)
         counted = _counted(view.fixed, rows)
         first = DevSet.from_dict(view.baseline["samples"]) if view.baseline and "samples" in view.baseline else None
-        section = view.config.eval
-        figures = dev_set_metrics(counted, first, ks=KS, resamples=section.bootstrap, seed=section.seed)
+        figures = dev_set_metrics(counted, first, ks=KS)
         return Measured(failed | dict(figures), {"samples": counted.to_dict()})
 
 

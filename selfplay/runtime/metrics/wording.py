@@ -1,19 +1,17 @@
-"""Variety and repetition of words in the dev set's samples, in a draw of fixed size, which round 0 sets."""
+"""Variety and repetition of words in the dev set's samples, in draws of a fixed size, which round 0 sets."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import ClassVar
 
 import numpy as np
 
-from selfplay.collapse import Budget, budget_of, drawn, reference_of
+from selfplay.collapse import Budget, drawn, freeze_draws
+from selfplay.collapse.draws import DRAWS, Frozen
 from selfplay.config.metrics import Definition
-from selfplay.runtime.metrics.base import COUNT, SHARE, SHUMAILOV, SIMPSON, Json, Measured, Metric, RoundView
+from selfplay.runtime.metrics.base import COUNT, EXACT, SHARE, SHUMAILOV, SIMPSON, Json, Measured, Metric, RoundView
 from selfplay.textstats.ngrams import units_of
 
-SPARE = 0.8
-"""Share of round 0's text that every round draws, so that a round of somewhat shorter texts can still be compared."""
-DRAW = "One draw of the words of the dev samples, whose size is fixed at round 0"
+DRAW = f"Mean over up to {DRAWS} draws of the words of the dev samples; a draw is 1/{DRAWS} of round 0's words in every round"
 JACKKNIFE = "95 % jackknife interval over texts"
 ALL_SAMPLES = "All dev samples, equally many in each round"
 LI, VENDI, ZSTD = (
@@ -30,7 +28,7 @@ class Wording(Metric):
     definitions: ClassVar = {
         "collapse_diversity/distinct_2_fixed": Definition(
             "Distinct 2-grams",
-            "Different pairs of words over all pairs, in one draw. It falls as the student repeats itself.",
+            "Different pairs of words over all pairs, in a draw of fixed size. It falls as the student repeats itself.",
             f"{DRAW}; {JACKKNIFE}.",
             SHARE,
             LI,
@@ -38,14 +36,14 @@ class Wording(Metric):
         ),
         "collapse_diversity/distinct_*_fixed": Definition(
             "Distinct n-grams",
-            "Different word n-grams over all, in one draw. It falls as the student repeats itself.",
+            "Different word n-grams over all, in a draw of fixed size. It falls as the student repeats itself.",
             f"{DRAW}; {JACKKNIFE}.",
             SHARE,
             LI,
         ),
         "collapse_diversity/char_distinct_*_fixed": Definition(
             "Distinct character n-grams",
-            "Different character n-grams over all, in one draw.",
+            "Different character n-grams over all, in a draw of fixed size.",
             f"{DRAW}; {JACKKNIFE}.",
             SHARE,
             LI,
@@ -66,7 +64,7 @@ class Wording(Metric):
         ),
         "collapse_diversity/ngram4_collision_u": Definition(
             "Two 4-grams agree",
-            "Chance that two 4-grams of the draw are the same. It takes the place of self-BLEU.",
+            "Chance that two 4-grams of a draw are the same. It takes the place of self-BLEU.",
             f"{DRAW}; U-statistic, which does not depend on size; no interval.",
             SHARE,
             SIMPSON,
@@ -89,7 +87,7 @@ class Wording(Metric):
             "RKE, unbiased",
             "Effective number of different texts of order 2, by hashed words.",
             f"U-statistic, which does not depend on n; {JACKKNIFE}.",
-            FROM_ONE,
+            "1 to about 256, the number of hashed features",
             VENDI,
         ),
         "collapse_diversity/exact_dup_rate": Definition(
@@ -98,7 +96,6 @@ class Wording(Metric):
             f"{ALL_SAMPLES}; {JACKKNIFE}.",
             SHARE,
             "https://arxiv.org/abs/2107.06499",
-            headline=True,
         ),
         "collapse_diversity/near_dup_rate": Definition(
             "Near duplicates",
@@ -110,26 +107,36 @@ class Wording(Metric):
         "collapse_diversity/zstd_ratio": Definition(
             "Compression ratio",
             "Bytes over compressed bytes, with a window over the whole text. It rises with repetition.",
-            "A fixed number of bytes in each round; no interval.",
+            f"Mean over up to {DRAWS} pieces of a fixed size in every round; no interval.",
             FROM_ONE,
             ZSTD,
         ),
         "collapse_diversity/zlib_ratio": Definition(
             "Compression ratio (zlib)",
             "Bytes over compressed bytes if zstandard is not installed: a window of 32 KiB.",
-            "A fixed number of bytes in each round; no interval.",
+            f"Mean over up to {DRAWS} pieces of a fixed size in every round; no interval.",
             FROM_ONE,
             ZSTD,
         ),
         "collapse_tails/ref_ngram_lost": Definition(
             "Lost words of round 0",
-            "Share of the words that are frequent in round 0's draw (five times or more) and missing from an equal draw now.",
+            "Share of round 0's common words (five times or more in a draw, on average) that a draw of the round does not show.",
             f"{DRAW}; {JACKKNIFE}.",
             SHARE,
             SHUMAILOV,
         ),
         "collapse_data/compared_tokens": Definition(
-            "Words drawn", "Size of the draw that the figures of wording come from, fixed at round 0.", "Exact.", COUNT
+            "Words of a draw",
+            "Size of the draws that the figures of wording come from, fixed at round 0. 0: the round has less text than one draw, and these "
+            "figures are left out.",
+            EXACT,
+            COUNT,
+        ),
+        "collapse_data/compared_draws": Definition(
+            "Draws",
+            "Number of draws of different samples that the round has text for; the figures of wording are means over them.",
+            EXACT,
+            f"0 to {DRAWS}",
         ),
         "collapse_drift/js_to_reference_bits": Definition(
             "Jensen-Shannon divergence from the reference",
@@ -141,25 +148,20 @@ class Wording(Metric):
     }
 
     def compute(self, view: RoundView) -> Measured:
-        """Round 0 keeps the size of the draw and its frequent tokens as `wording`."""
+        """Round 0 keeps the size of a draw and its common tokens as `wording`."""
         texts = [row["text"] for row in view.judged("samples")[0]]
-        first = None if view.baseline is None else view.baseline.get("wording")
-        fixed: Json = dict(first or (_fixed(texts) if view.baseline is None else {}))
-        kept = {"wording": fixed if view.baseline is None and texts else {}}
-        if not fixed or not texts:
-            return Measured({}, kept)
-        common = np.asarray(fixed["common"], dtype=np.uint64)
-        return Measured(drawn(texts, Budget(**fixed["budget"]), fixed["units"], common), kept)
+        if view.baseline is not None:
+            frozen = _read(view.baseline.get("wording") or {})
+            return Measured(drawn(texts, frozen) if frozen and texts else {}, {"wording": {}})
+        frozen = freeze_draws(texts, units_of(texts)) if texts else None
+        if frozen is None:
+            return Measured({}, {"wording": {}})
+        kept = {"units": frozen.units, "budget": asdict(frozen.budget), "common": [int(x) for x in frozen.common]}
+        return Measured(drawn(texts, frozen), {"wording": kept})
 
 
-def _fixed(texts: Sequence[str]) -> Json:
-    """The size of the draw and the frequent tokens that round 0 sets for all rounds; {} if its texts are too short."""
-    if not any(text.split() for text in texts):
-        return {}
-    units = units_of(texts)
-    whole = budget_of([texts], units)
-    budget = Budget(int(SPARE * whole.tokens), whole.cut, int(SPARE * whole.characters), whole.cut_characters)
-    if budget.tokens < 2:
-        return {}
-    common = reference_of(texts, budget, units=units).common()
-    return {"units": units, "budget": asdict(budget), "common": [int(x) for x in common]}
+def _read(kept: Json) -> Frozen | None:
+    """What round 0 kept; None if its texts were too few."""
+    if not kept:
+        return None
+    return Frozen(Budget(**kept["budget"]), kept["units"], np.asarray(kept["common"], dtype=np.uint64))
