@@ -91,7 +91,7 @@ def test_headline_metrics_have_one_order_quality_first_and_alarms_last() -> None
     assert list(groups) == list(ORDER), "every group has a metric, and there are no others"
     measured = [key for name, keys in groups.items() if not name.startswith("training") for key in keys]
     assert 25 <= len(measured) <= 36
-    assert groups["quality"][:2] == ["eval/greedy_accuracy", "test/greedy_accuracy"]
+    assert groups["quality"][:3] == ["eval/greedy_accuracy", "eval/best_unbiased", "test/greedy_accuracy"]
     assert groups["alarm"][0] == "collapse_alarm/level"
     assert all("verifier" in key or "canary" in key or "breakdown" in key for key in groups["verifier"])
     assert not any("verifier" in key or "canary" in key for key in groups["quality"])

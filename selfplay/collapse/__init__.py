@@ -9,7 +9,7 @@ from selfplay.collapse.best import best_round_of, best_unbiased
 from selfplay.collapse.compress import compression_ratio, long_window_codec
 from selfplay.collapse.dev_alarm import DevAlarm, alarm_of, dev_tasks_needed, sight, smallest_fall
 from selfplay.collapse.dev_history import DevRound
-from selfplay.collapse.dev_set import DevSet, dev_set_metrics, dev_set_of, freeze_strata, freeze_tail
+from selfplay.collapse.dev_set import DevSet, dev_set_metrics, dev_set_of
 from selfplay.collapse.divergence import js_divergence_bits, kl_divergence_bits, vocabulary_kept
 from selfplay.collapse.draws import drawn, freeze_draws
 from selfplay.collapse.duplicates import exact_dup_rate, near_dup_rate, near_duplicates
@@ -77,7 +77,7 @@ __all__ = [
     "cohen_kappa", "collision_estimate", "compression_ratio", "coverage", "dev_set_metrics", "dev_set_of",
     "dev_tasks_needed", "distinct_estimate", "distinct_n", "drawn", "ead", "effective_population", "entropy_bits",
     "entropy_miller_madow", "entropy_of_distributions", "exact_dup_rate", "expected_retention", "freeze_draws",
-    "freeze_strata", "freeze_tail", "gini", "good_turing_unseen", "hashed_features", "heterozygosity",
+    "gini", "good_turing_unseen", "hashed_features", "heterozygosity",
     "hill0_rarefied", "hill1", "hill2_u", "holm", "jackknife", "js_divergence_bits", "kl_divergence_bits",
     "kl_from_samples", "likelihood_metrics", "load_rules", "long_window_codec", "majority_at_k", "mcc", "mean_of",
     "measure", "near_dup_rate", "near_duplicates", "ngram_collision_u", "ngram_lost", "ngram_overlap", "nll_cvar",
