@@ -238,6 +238,19 @@ def traces(
 
 
 @app.command()
+def view(
+    run: Run,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 8765,
+    debug: Debug = False,
+) -> None:
+    """Browse all traces of a run on a page of this machine: filter, search, and compare the attempts at one task."""
+    from selfplay.loop.run_view import open_run
+    from selfplay.view import serve
+
+    serve(open_run(run).path, port, lambda address: print(f"{address}  (Ctrl-C ends it)", flush=True))
+
+
+@app.command()
 def export(
     run: Run,
     out: Annotated[Path, typer.Option(help="Folder to write; must be new or empty.")] = Path("exported"),

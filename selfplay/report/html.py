@@ -1,6 +1,6 @@
 """From sections to HTML; the only file that imports jinja2. Pages are self-contained, escape all text and run nothing.
 
-The content security policy allows one style sheet, by its hash, and nothing else: no script, no fetch, no form.
+The content security policy allows one style sheet, by its hash, and nothing else: no script and no fetch.
 """
 
 import base64
@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,36 +37,43 @@ def page(
     notes: Sequence[str],
 ) -> str:
     """One page: a headline, and groups of sections under their headings. `notes` are sentences about what is missing."""
+    keys = [key for _, sections in groups for section in sections for key in section.keys]
+    values = {"kind": kind, "name": name, "headline": headline, "groups": groups, "notes": notes}
+    return "".join(written("page", **values, definitions=define(keys)))
+
+
+def written(template: str, **values: Any) -> Iterator[str]:
+    """The text of a page in pieces, while its template goes through the values: a value may be an iterator that takes time.
+
+    Beside the values a template knows `style`, the hash that allows it (`allowed`) and the `version` of selfplay.
+    """
     style = STYLE + (_TEMPLATES / "page.css").read_text(encoding="utf-8")
     allowed = "sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    keys = [key for _, sections in groups for section in sections for key in section.keys]
-    text: str = _template().render(
-        kind=kind,
-        name=name,
-        headline=headline,
-        groups=groups,
-        notes=notes,
-        definitions=define(keys),
-        style=style,
-        allowed=allowed,
-        version=__version__,
+    stream = (
+        _environment()
+        .get_template(f"{template}.html.j2")
+        .stream(**values, style=style, allowed=allowed, version=__version__)
     )
-    return text.translate(_CONTROL)
+    stream.enable_buffering(PIECES)
+    return (piece.translate(_CONTROL) for piece in stream)
+
+
+PIECES = 24
+"""Pieces of a template that are put together before they are handed on."""
 
 
 @cache
-def _template() -> Any:
-    """The page's template, compiled once per process."""
+def _environment() -> Any:
+    """The templates, each of them compiled once per process."""
     import jinja2
 
-    environment = jinja2.Environment(
+    return jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html.j2")
 
 
 def twin(

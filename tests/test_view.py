@@ -1,0 +1,190 @@
+"""The trace browser: what its pages show, how they filter and search, and that text of a model stays text."""
+
+import json
+import re
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from selfplay.records import Attempt, Decision, Outcome, Task, Trace, Verdict
+from selfplay.store.trace_index import TraceIndex
+from selfplay.store.traces import write_traces
+from selfplay.view import serve
+from selfplay.view.browse import DIFF_CHARS, PAGE_ROWS, line_diff
+
+HOSTILE = "</pre><script>alert(1)</script>\u202e\"'&<img src=x onerror=alert(2)>"
+
+
+def trace(task: str, number: int, round: int, outcome: str = "pass", text: str = "", reason: str = "accepted") -> Trace:
+    """One verified and curated trace."""
+    return Trace(
+        task=Task(id=task, prompt=f"Solve {task}.", verifier={"type": "math", "answer": "4"}, tags=("difficulty:2",)),
+        attempt=Attempt(task_id=task, attempt=number, round=round, text=text or f"{task} is {number}"),
+        verdicts=(Verdict(verifier="math/1", outcome=Outcome(outcome), reason="wrong_answer", evidence="got 5"),),
+        outcome=Outcome(outcome),
+        decision=Decision(decision="accepted" if reason == "accepted" else "dropped", reason=reason),
+    )
+
+
+def write_round(run: Path, number: int, traces: list[Trace], group: int = 7) -> None:
+    folder = run / "rounds" / f"{number:03d}"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_traces(folder / "traces.parquet", [traces[i : i + group] for i in range(0, len(traces), group)])
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real server over a run of two rounds."""
+    run = tmp_path_factory.mktemp("runs") / "mine"
+    write_round(
+        run, 1, [trace(f"t-{n // 2}", n % 2, 1, "pass" if n % 3 else "fail", reason="failed") for n in range(120)]
+    )
+    odd = [
+        trace("odd/1 & co?", 0, 2, text="x = 1\ny = 2"),
+        trace("odd/1 & co?", 1, 2, "fail", "x = 1\ny = 3", "failed"),
+    ]
+    write_round(run, 2, [*odd, trace("evil", 0, 2, text=HOSTILE), trace("t-0", 0, 2, text="A NEEDLE in it")])
+    found: list[str] = []
+    opened = threading.Event()
+
+    def announce(url: str) -> None:
+        found.append(url)
+        opened.set()
+
+    threading.Thread(target=serve, args=(run, 0, announce), daemon=True).start()
+    assert opened.wait(30)
+    yield found[0]
+
+
+def get(address: str, host: str | None = None, **query: str | int) -> str:
+    """The text of a page; an error's text is its status before its page."""
+    full = f"{address}?{urllib.parse.urlencode(query)}" if query else address
+    request = urllib.request.Request(full, headers={"Host": host} if host else {})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            return reply.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return f"{error.code}: {error.read().decode()}"
+
+
+def behind(address: str, page: str, pattern: str) -> str:
+    """The page behind a link of a page."""
+    found = re.search(pattern, page)
+    assert found is not None
+    return get(urllib.parse.urljoin(address, unescape(found.group(1))))
+
+
+def tasks_in(page: str) -> list[str]:
+    return [unescape(found) for found in re.findall(r"<bdi>([^<]*)</bdi></a></th>", page)]
+
+
+def test_a_page_holds_so_many_rows_and_leads_on_to_the_others(address: str) -> None:
+    page = get(address)
+    assert f"1 to {PAGE_ROWS} of 124 traces" in page
+    seen = tasks_in(page)
+    while 'rel="next"' in page:
+        page = behind(address, page, 'href="([^"]*)" rel="next"')
+        seen += tasks_in(page)
+    assert len(seen) == 124 and seen[-1] == "t-0"
+    assert f"{PAGE_ROWS + 1} to {2 * PAGE_ROWS} of" in behind(address, page, 'href="([^"]*)" rel="prev"')
+
+
+def test_filters_select_together_and_their_menus_count_what_the_others_leave(address: str) -> None:
+    page = get(address, round=2, outcome="fail")
+    assert tasks_in(page) == ["odd/1 & co?"]
+    assert "pass (3)" in page and "fail (1)" in page  # outcomes of round 2, whatever outcome is chosen
+    assert re.search(r'value="1">1 \(40\)', page)  # failed ones of round 1
+    assert "0 traces" in get(address, outcome="abstain") and "No trace matches" in get(address, outcome="abstain")
+
+
+def test_a_search_finds_text_in_prompts_and_replies_whatever_the_case(address: str) -> None:
+    assert tasks_in(get(address, text="needle")) == ["t-0"]
+    assert set(tasks_in(get(address, text="solve T-59"))) == {"t-59"}
+    page = get(address, text="solve")
+    assert len(tasks_in(page)) == PAGE_ROWS
+    assert tasks_in(behind(address, page, r'href="([^"]*)">Search on'))[0] == "t-25"
+
+
+def test_a_task_shows_accepted_beside_dropped_with_reasons_and_a_comparison(address: str) -> None:
+    page = get(address + "task", id="odd/1 & co?")
+    assert "Accepted: 1" in page and "Dropped: 1" in page and "wrong_answer" in page and "got 5" in page
+    page = get(address + "task", id="odd/1 & co?", a="round 2 attempt 0", b="round 2 attempt 1")
+    assert re.findall(r'<span class="(\w+)">. ([^\n]*)\n', page) == [
+        ("same", "x = 1"), ("removed", "y = 2"), ("added", "y = 3"),
+    ]  # fmt: skip
+
+
+def test_text_of_a_model_stays_text(address: str) -> None:
+    for page in (get(address, round=2), get(address + "task", id="evil"), get(address, text="<script>alert")):
+        assert "<script" not in page and "<img" not in page and "\u202e" not in page
+        assert "&lt;script&gt;alert(1)" in page
+        assert "default-src 'none'" in page
+
+
+def test_an_unknown_task_is_answered_by_a_sentence(address: str) -> None:
+    page = get(address + "task", id="<b>none</b>")
+    assert page.startswith("404: ")
+    assert "No round has an attempt at the task “<bdi>&lt;b&gt;none&lt;/b&gt;</bdi>”" in page
+
+
+def test_a_page_of_another_site_cannot_read_the_traces_through_its_own_name(address: str) -> None:
+    assert get(address, host="evil.example").startswith("400: ")
+
+
+@pytest.mark.parametrize(
+    "query", [{"start": "-1"}, {"start": "x"}, {"start": "9" * 40}, {"round": "abc"}, {"round": "²"}]
+)
+def test_an_address_that_makes_no_sense_is_no_error(address: str, query: dict[str, str]) -> None:
+    assert "selfplay view" in get(address, **query)
+
+
+def test_a_new_round_appears_without_a_restart(tmp_path: Path) -> None:
+    from selfplay.view.browse import Browser, Query
+
+    browser = Browser(tmp_path)
+    assert browser.page(Query({})) == (0, [], None)
+    write_round(tmp_path, 1, [trace("a", 0, 1)])
+    assert browser.page(Query({}))[0] == 1
+    write_round(tmp_path, 2, [trace("a", 0, 2), trace("b", 0, 2)])
+    assert browser.page(Query({"task_id": "a"}))[0] == 2
+
+
+def test_texts_too_long_to_compare_are_not_compared() -> None:
+    assert line_diff("a" * (DIFF_CHARS + 1), "b") is None
+    assert line_diff("", "") == []
+
+
+words = st.sampled_from(["pass", "fail", "error"])
+rows = st.lists(st.tuples(st.sampled_from(["a", "b", "ab"]), words, st.text(max_size=8)), max_size=30)
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows, st.integers(1, 9), st.text("ab sé", min_size=1, max_size=2))
+def test_the_index_equals_a_plain_loop(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str]], group: int, needle: str
+) -> None:
+    run = tmp_path_factory.mktemp("run")
+    traces = [trace(task, n, 1, outcome, text or "-") for n, (task, outcome, text) in enumerate(rows)]
+    write_round(run, 1, traces[: len(rows) // 2], group)
+    write_round(run, 2, traces[len(rows) // 2 :], group)
+    index = TraceIndex(sorted(run.glob("rounds/*/traces.parquet")))
+    stored = index.rows(range(len(index)), ["task_id", "outcome", "text", "prompt", "verdicts"])
+    assert [(row["task_id"], row["outcome"]) for row in stored] == [(task, outcome) for task, outcome, _ in rows]
+    picked = index.select({"task_id": "a", "outcome": "fail"})
+    assert picked.tolist() == [n for n, row in enumerate(stored) if (row["task_id"], row["outcome"]) == ("a", "fail")]
+    assert index.counts(index.select({}), "task_id") == {
+        task: sum(row["task_id"] == task for row in stored) for task in {row["task_id"] for row in stored}
+    }
+    held = [n for n, row in enumerate(stored) if needle.lower() in (row["text"] + "\n" + row["prompt"]).lower()]
+    assert list(index.search(index.select({}), needle)) == held
+    assert all(json.loads(row["verdicts"])[0]["verifier"] == "math/1" for row in stored)
+    index.close()
