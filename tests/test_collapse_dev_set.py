@@ -13,6 +13,7 @@ from selfplay.collapse import (
     alarms,
     dev_set_metrics,
     dev_set_of,
+    freeze_strata,
     load_rules,
 )
 from selfplay.errors import ConfigError, DataError
@@ -98,7 +99,8 @@ def test_a_task_with_outages_is_rarefied_and_a_task_without_attempts_dropped() -
 
 def test_strata_and_tail_are_frozen_at_round_0() -> None:
     first = dev_set_of(["a", "b", "c"], [[False] * 8, [True] + [False] * 7, [True] * 8])
-    frozen = DevSet.from_dict(first.to_dict() | {"strata": ("never", "low", "high"), "tail": (True, True, False)})
+    assert freeze_strata(first) == ("never", "low", "high")
+    frozen = DevSet.from_dict(first.to_dict() | {"strata": freeze_strata(first), "tail": (True, True, False)})
     later = dev_set_of(["a", "b", "c"], [[True] * 8, [True] * 8, [False] * 8])
     keys = dev_set_metrics(later, frozen)
     assert keys["collapse_tails/rare_item_coverage"] == 1.0

@@ -147,6 +147,25 @@ def check(config: Config, overrides: Overrides = None, as_json: Json = False, de
 
 
 @app.command()
+def plan(
+    config: Config,
+    overrides: Overrides = None,
+    device: Annotated[str, typer.Option(help="cpu, or the name of a GPU such as h100.")] = "cpu",
+    ranks: Annotated[int, typer.Option(min=1, help="Processes, one per GPU.")] = 1,
+    hourly: Annotated[float, typer.Option(min=0, help="Price of an hour of all ranks.")] = 0.0,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Try this machine with the student, for a minute.")
+    ] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Work out what a run will take before it starts: requests, tokens, time, memory, disk and money, by phase."""
+    from selfplay.cli.plan import plan_command
+
+    plan_command(config, overrides or [], device=device, ranks=ranks, hourly=hourly, measure=measure, as_json=as_json)
+
+
+@app.command()
 def report(run: Run, debug: Debug = False) -> None:
     """Write report.html and report.json of a run again, and print the path."""
     from selfplay.cli.results import report_command

@@ -9,7 +9,7 @@ from selfplay.collapse.best import best_round_of, best_unbiased
 from selfplay.collapse.compress import compression_ratio, long_window_codec
 from selfplay.collapse.dev_alarm import DevAlarm, alarm_of, dev_tasks_needed, sight, smallest_fall
 from selfplay.collapse.dev_history import DevRound
-from selfplay.collapse.dev_set import DevSet, dev_set_metrics, dev_set_of
+from selfplay.collapse.dev_set import DevSet, dev_set_metrics, dev_set_of, freeze_strata
 from selfplay.collapse.divergence import js_divergence_bits, kl_divergence_bits, vocabulary_kept
 from selfplay.collapse.draws import drawn, freeze_draws
 from selfplay.collapse.duplicates import exact_dup_rate, near_dup_rate, near_duplicates

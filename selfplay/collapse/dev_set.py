@@ -104,6 +104,12 @@ def _cluster_counts(task_id: str, right: Sequence[bool], labels: Sequence[Hashab
     return tuple(sorted(Counter(label for label, ok in zip(labels, right, strict=True) if ok).values()))
 
 
+def freeze_strata(dev_set: DevSet) -> tuple[str, ...]:
+    """Strata by round 0's pass rate: never (0), low (up to .25), middle (up to .75), high."""
+    rates = [c / n for c, n in zip(dev_set.correct, dev_set.attempts, strict=True)]
+    return tuple("never" if r == 0 else "low" if r <= 0.25 else "middle" if r <= 0.75 else "high" for r in rates)
+
+
 def dev_set_metrics(now: DevSet, first: DevSet | None = None, *, ks: Sequence[int] = (1, 4, 8)) -> dict[str, float]:
     """Flat keys of one round: value, `_lo`, `_hi`, and against `first` (round 0's attempts) also `_delta`, `_delta_lo`, ...
 
