@@ -105,7 +105,7 @@ def attempts_per_round(config: Config, source: Source) -> tuple[int, int]:
 
 def round_work(config: Config, source: Source, lengths: Lengths, number: int) -> list[Work]:
     """The work of a round; round 0 trains on the anchor and is evaluated, a later one has all phases."""
-    evaluated = [_evaluate(config, source, lengths)]
+    evaluated = [_evaluate(config, source, lengths, number)]
     verified = [*_verified("evaluate", config, source, evaluated[0].requests, evaluated[0].requests, dev=True)]
     if number == 0:
         return [*_warmup(config, lengths), *evaluated, *verified]
@@ -237,12 +237,15 @@ def _train(config: Config, source: Source, lengths: Lengths, attempts: int) -> W
     return Work("train", STUDENT, trained_tokens=tokens, steps=steps)
 
 
-def _evaluate(config: Config, source: Source, lengths: Lengths) -> Work:
+def _evaluate(config: Config, source: Source, lengths: Lengths, number: int) -> Work:
+    """All parts of an evaluation. How many tasks the round was trained on is unknown: all that were drawn, at most."""
     parts = parts_of(config.eval, source.fixed)
     requests = sum(len(part.tasks) * part.samples for part in parts)
+    drawn = sum(tasks_per_round(config, source)) if number else 0
+    seen = (min(config.eval.seen_tasks, round(RIGHT * drawn)), min(config.eval.seen_tasks, drawn))
     limit = config.eval.max_new_tokens or config.generate.max_new_tokens
     whole = lengths.prompt + lengths.completion
     scored = sum(len(part.tasks) for part in parts if part.name == LIKELIHOOD)
     scored += sum(len(part.tasks) * part.samples for part in parts if part.name == SAMPLES)  # the drift from round 0
-    work = _sampled("evaluate", STUDENT, requests, requests, lengths, limit)
+    work = _sampled("evaluate", STUDENT, requests + seen[0], requests + seen[1], lengths, limit)
     return Work(**{**vars(work), "scored_tokens": round(scored * whole)})
