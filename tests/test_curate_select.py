@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfplay.curate import REASONS, Archive, Quota, SelectRules, archive_entries, curate, select
-from selfplay.curate.archive import Entry
+from selfplay.curate.dedup import Entry
 from selfplay.curate.pairs import preference_pairs
 from selfplay.curate.ranking import task_cap
 from selfplay.curate.screening import screen

@@ -4,7 +4,7 @@
 `decontaminate`, `privacy`, `dedup`, `quotas`, `pairs`, `difficulty_weights`. Nothing here reads or writes files.
 """
 
-from selfplay.curate.archive import Archive, Entry
+from selfplay.curate.dedup import Archive, Entry
 from selfplay.curate.quotas import Quota, QuotaLine
 from selfplay.curate.selection import REASONS, Selection, SelectRules, archive_entries, curate, select
 

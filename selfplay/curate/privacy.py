@@ -12,16 +12,21 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from selfplay.curate.checksums import iban_end
-from selfplay.curate.identifiers import CONTEXT_AFTER, CONTEXT_BEFORE, FAX, LABELLED, SHAPED, Pattern
-from selfplay.curate.numeric_identifiers import (
+from selfplay.curate.identifiers import (
     CARDS,
     CLUMP,
+    CONTEXT_AFTER,
+    CONTEXT_BEFORE,
     EXTENSION,
+    FAX,
     FIXED,
+    LABELLED,
     LEAST_DIGITS,
     LETTERED,
     LETTERED_CLUMP,
     PHONES,
+    SHAPED,
+    Pattern,
 )
 from selfplay.errors import ConfigError
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from selfplay.curate import dedup, ranking
-from selfplay.curate.archive import Archive, Entry
+from selfplay.curate.dedup import Archive, Entry
 from selfplay.curate.quotas import Candidate, Quota, QuotaLine, apply_quotas
 from selfplay.curate.solution_key import exact_key, signature_of
 from selfplay.errors import ConfigError, DataError
