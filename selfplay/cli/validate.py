@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from selfplay.records import Task
     from selfplay.tasks import Source
     from selfplay.verify.admit import Admission
+    from selfplay.verify.base import VerifierSet
     from selfplay.verify.python_function import Tried
-    from selfplay.verify.verifier_set import VerifierSet
 
 
 def validate_command(config: Path, overrides: list[str], tasks: bool = False) -> None:

@@ -312,7 +312,7 @@ def ask(
 
 
 def extract(text: str, shape: type[Shape]) -> Shape:
-    """The object of this shape that a reply is; see `replies` for what may stand around it.
+    """The object of this shape that a reply is; the rules are in the docstring of this module.
 
     A thinking block is not looked into. Where words stand around the object, it must name every field that the schema sent to servers
     requires. Raises ValueError with the reason, fit to be told the model.

@@ -22,9 +22,8 @@ from selfplay.tasks import Source
 from selfplay.verify import Judged, Verifier
 from selfplay.verify.audit_rates import audit as rates
 from selfplay.verify.audit_rates import canaries, sample, stratum
-from selfplay.verify.base import registered_name, verifier_class
+from selfplay.verify.base import VerifierSet, registered_name, verifier_class
 from selfplay.verify.routing import leaves
-from selfplay.verify.verifier_set import VerifierSet
 
 PREFIX = "collapse_quality"
 Side = Literal["accepted", "rejected"]

@@ -22,8 +22,7 @@ from selfplay.tasks import Source
 from selfplay.tasks.levels import check_curriculum
 from selfplay.tasks.rows import MOST_SHOWN
 from selfplay.verify import Verifier, check_types, routed
-from selfplay.verify.base import PYTHON, VerifierOptions, verifier_class
-from selfplay.verify.verifier_set import VerifierSet, check_verifiers, open_verifiers
+from selfplay.verify.base import PYTHON, VerifierOptions, VerifierSet, check_verifiers, open_verifiers, verifier_class
 
 if TYPE_CHECKING:
     from selfplay.sandbox import Executor

@@ -33,7 +33,7 @@ from selfplay.synthesis.teacher_methods import (
     admit_result,
     run_teacher_method,
 )
-from selfplay.synthesis.textbook import leaves_of
+from selfplay.synthesis.teacher_tasks import leaves_of
 from selfplay.tasks import Evolver
 from selfplay.tasks.base import WeightedSource
 from selfplay.verify import admit

@@ -12,10 +12,8 @@ from selfplay.runtime.screens import Screen
 from selfplay.synthesis.admission import AdmissionRules, admit_tasks
 from selfplay.synthesis.backtranslate import backtranslate
 from selfplay.synthesis.coverage import Gap
-from selfplay.synthesis.evolve import evolve, write_rare_tasks
-from selfplay.synthesis.instruct import instruct
 from selfplay.synthesis.method_result import MethodResult
-from selfplay.synthesis.textbook import TopicTree, textbook
+from selfplay.synthesis.teacher_tasks import TopicTree, evolve, instruct, textbook, write_rare_tasks
 from selfplay.synthesis.variants import vary
 from selfplay.tasks import Source
 from selfplay.verify import Verifier

@@ -13,7 +13,7 @@ from selfplay.errors import OutageError
 from selfplay.records import Outcome
 from selfplay.verify.math import symbolic
 from selfplay.verify.math.readings import Reading
-from selfplay.verify.math.units import same_unit
+from selfplay.verify.math.spellings import same_unit
 
 MAX_SYMBOLIC = 1_500
 """Characters of one expression for the symbolic lane; its parser needs seconds for longer ones."""

@@ -11,9 +11,17 @@ from fractions import Fraction
 
 from selfplay.answers.numerals import Number, read_number, spelled_number
 from selfplay.verify.math.arithmetic import Hopeless, evaluate
-from selfplay.verify.math.phrases import clock, colons, compound, phrase
-from selfplay.verify.math.spellings import CLOSE, OPEN, canonical, prepared
-from selfplay.verify.math.units import parted_unit
+from selfplay.verify.math.spellings import (
+    CLOSE,
+    OPEN,
+    canonical,
+    clock,
+    colons,
+    compound,
+    parted_unit,
+    phrase,
+    prepared,
+)
 
 MAX_PARTS = 64
 """Parts of one list, and entries of one matrix."""
