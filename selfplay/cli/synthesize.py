@@ -12,9 +12,9 @@ from selfplay.cli.terminal import Display
 from selfplay.config.load import load_tree
 from selfplay.config.synthesis import DatasetSynthesis
 from selfplay.cores import usable_cores
+from selfplay.curate.screening import screen_of
 from selfplay.records import digest
 from selfplay.runtime.progress import Progress
-from selfplay.runtime.screens import screen_of
 from selfplay.seeds import seed_of
 from selfplay.store import write_json, write_whole
 from selfplay.store.traces import write_traces

@@ -13,9 +13,9 @@ from typing import Any, Literal, NamedTuple
 from selfplay.config.judging import Audit
 from selfplay.errors import OutageError
 from selfplay.records import Attempt, Outcome, Task, Verdict
+from selfplay.runtime.attempts import VerifiedAttempt, is_outage, row_of, verify_with_retry
 from selfplay.runtime.chunk_runner import Json
 from selfplay.runtime.context import RoundContext
-from selfplay.runtime.verified import VerifiedAttempt, is_outage, row_of, verify_with_retry
 from selfplay.seeds import rng_of
 from selfplay.store import write_json, write_whole
 from selfplay.tasks import Source

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from selfplay.models import Backend
 from selfplay.records import Attempt, Completion, Request, Sampling
+from selfplay.runtime.attempts import attempt_of, complete_all
 from selfplay.runtime.chunk_runner import plan, refuse_outage, run_chunks
 from selfplay.runtime.context import RoundContext
-from selfplay.runtime.sampling import attempt_of, complete_all
 from selfplay.seeds import seed_of
 from selfplay.store import Chunk, ChunkFolder
 

@@ -14,10 +14,9 @@ from typing import Any
 from selfplay.models.scripted import ScriptedStudent, read_scripted, terms_of, write_scripted
 from selfplay.models.student import weights_of
 from selfplay.records import Attempt, Completion, Request, Row, Sampling, Task
+from selfplay.runtime.attempts import complete_all, verify_with_retry
 from selfplay.runtime.context import RoundContext
 from selfplay.runtime.distributed import Ranks
-from selfplay.runtime.sampling import complete_all
-from selfplay.runtime.verified import verify_with_retry
 from selfplay.store import read_json, sha256_of, write_json
 from selfplay.training.methods.base import Rollouts, TrainingMethod, TrainRun, Verify, method_of
 from selfplay.training.methods.sft import warmup_of

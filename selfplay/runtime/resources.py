@@ -12,11 +12,11 @@ from selfplay.config.registry import ENGINES
 from selfplay.config.sections import EngineSettings, StudentSettings
 from selfplay.config.tree import Config
 from selfplay.cores import usable_cores
+from selfplay.curate.screening import Screen, screen_of
 from selfplay.errors import ConfigError, DataError
 from selfplay.models.base import Backend, Encoder, Opening, Weights
 from selfplay.records import Completion, Request, Sampling, Task, digest
 from selfplay.runtime.distributed import Ranks
-from selfplay.runtime.screens import Screen, screen_of
 from selfplay.seeds import seed_of
 from selfplay.tasks import Source
 from selfplay.tasks.levels import check_curriculum

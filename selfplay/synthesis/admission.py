@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from selfplay.answers import extract_answer, extract_code
 from selfplay.models import Backend
 from selfplay.records import Attempt, Outcome, Sampling, Task
-from selfplay.runtime.verified import is_outage
+from selfplay.runtime.attempts import is_outage
 from selfplay.synthesis.method_result import MethodResult, query_solutions
 from selfplay.tasks.near_misses import code_near_misses
 from selfplay.verify import Judged, Verifier, verify

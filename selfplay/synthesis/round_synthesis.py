@@ -18,9 +18,9 @@ from selfplay.config.synthesis import RoundSynthesis
 from selfplay.errors import ConfigError
 from selfplay.records import SYNTHESIZED_BY, SYNTHESIZED_SOURCE, Attempt, Task, Trace, digest
 from selfplay.runtime.chunk_runner import Json, refuse_outage, run_chunks
+from selfplay.runtime.context import write_tasks
 from selfplay.runtime.distributed import Ranks
 from selfplay.runtime.progress import Progress
-from selfplay.runtime.round_tasks import write_tasks
 from selfplay.seeds import rng_of, seed_of
 from selfplay.store import Chunk, ChunkFolder, FinishedChunks, write_json
 from selfplay.synthesis.admission import answer_of

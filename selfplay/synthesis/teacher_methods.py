@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from selfplay.config.synthesis import RareScenarios, SynthesisSettings
+from selfplay.curate.screening import Screen
 from selfplay.errors import ConfigError
 from selfplay.models import Backend
 from selfplay.prompts.synthesis import Kind
 from selfplay.records import Sampling, Task
-from selfplay.runtime.screens import Screen
 from selfplay.synthesis.admission import AdmissionRules, admit_tasks
 from selfplay.synthesis.backtranslate import backtranslate
 from selfplay.synthesis.coverage import Gap

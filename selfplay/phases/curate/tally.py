@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from selfplay.collapse import wilson
+from selfplay.curate.quotas import REASON as QUOTA
 from selfplay.curate.screening import Screening
-from selfplay.phases.curate.quotas import REASON as QUOTA
 from selfplay.records import Task, Trace
-from selfplay.runtime.verified import COPY
+from selfplay.runtime.attempts import COPY
 from selfplay.tasks.levels import UNTRIED
 from selfplay.verify import Judged
 
