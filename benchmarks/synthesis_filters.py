@@ -15,7 +15,7 @@ from typing import Any
 from selfplay import __version__
 from selfplay.collapse import wilson
 from selfplay.records import Attempt, Outcome, Task
-from selfplay.synthesis import admission, text_filters
+from selfplay.synthesis import method_result, text_filters
 from selfplay.synthesis.backtranslate import translation_fault
 from selfplay.synthesis.variants import variant_fault
 from selfplay.verify import verify
@@ -104,7 +104,7 @@ def admit(rows: Sequence[Row]) -> list[str]:
     with Executor(workers=1, require_tier="best") as executor:
         verifiers = {"code_tests": CodeTests(executor, Limits(cpu_seconds=1.0))}
         others = [row["given"]["solutions"] for row in rows]
-        return admission.admission_faults(tasks, others, verifiers, admission.AdmissionRules())
+        return method_result.admission_faults(tasks, others, verifiers, method_result.AdmissionRules())
 
 
 FILTERS: dict[str, Callable[[Row], str]] = {

@@ -101,7 +101,7 @@ def test_sigterm_finishes_the_chunk_and_the_same_command_goes_on(
         "        heard(self, event, figures)\n"
         "        seen.append(event)\n"
         "        if event == 'advance' and seen.count('advance') == 12: os.kill(os.getpid(), signal.SIGTERM)\n"
-        "import selfplay.cli.run as command; command.Display = Watching; main()"
+        "import selfplay.cli.terminal as command; command.Display = Watching; main()"
     )
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(

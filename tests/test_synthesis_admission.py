@@ -10,7 +10,7 @@ from selfplay.answers.programs import literal
 from selfplay.models.scripted import Scripted
 from selfplay.records import Attempt, Outcome, Request, Sampling, Task, Verdict
 from selfplay.sandbox import CheckTests, Executor, IOTests, Limits
-from selfplay.synthesis.admission import AdmissionRules, admission_faults
+from selfplay.synthesis.method_result import AdmissionRules, admission_faults
 from selfplay.synthesis.teacher_tasks import CodeProblem, evolve, task_of
 from selfplay.verify import Verifier, verify
 from selfplay.verify import code_tests as code_verifier

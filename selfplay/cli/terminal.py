@@ -3,15 +3,20 @@
 If the output is not a terminal, it is plain text, with one line of progress every 30 seconds. NO_COLOR turns colours off.
 """
 
+import os
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from selfplay.loop import Finished
+    from selfplay.store import Commit, RunFolder
 
 PLAIN_SECONDS = 30.0
 """Seconds between two lines of progress if the output is not a terminal."""
@@ -33,10 +38,14 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 
 class Display:
-    """Shows the events of a run (see `selfplay.runtime.progress.Listener`); a context manager."""
+    """Shows the events of a run (see `selfplay.runtime.progress.Listener`) and its rounds; a context manager.
+
+    Under a launcher only rank 0 shows anything.
+    """
 
     def __init__(self) -> None:
         self._console = console()
+        self._console.quiet = self._silent = int(os.environ.get("RANK", "0")) != 0
         self._live = self._console.is_terminal
         self._progress = Progress(
             TextColumn("{task.fields[where]:<24}"),
@@ -47,10 +56,11 @@ class Display:
             TextColumn("{task.fields[accepted]}"),
             console=self._console,
             transient=True,
-            disable=not self._live,
+            disable=self._silent or not self._live,
         )
         self._bar: Any = None
         self._round: int | None = None
+        self._rows = 0
         self._name = ""
         self._total = self._done = self._items = self._accepted = 0
         self._started = self._printed = time.monotonic()
@@ -77,9 +87,19 @@ class Display:
         elif event == "note":
             self._console.print(Text(figures["text"]))
 
-    def line(self, text: str) -> None:
-        """Prints a line above the progress bar."""
-        self._console.print(Text(text))
+    def committed(self, folder: "RunFolder", commit: "Commit") -> None:
+        """Shows a new round as a line above the progress bar."""
+        self._console.print(Text(round_line(commit.row(), header=self._rows == 0)))
+        self._rows += 1
+
+    def finished(self, run: "Finished") -> None:
+        """Prints the best round and the path of the report on stdout; all rounds if none of them is new."""
+        if self._silent:
+            return
+        for commit in run.commits if self._rows == 0 else ():
+            print(round_line(commit.row(), header=commit.round == 0))
+        print(f"best round on the dev set: {run.commits[run.best].round}")
+        print(f"report: {run.path / 'report.html'}")
 
     def _begin(self, name: str, total: int, done: int) -> None:
         self._end()

@@ -1,11 +1,19 @@
-"""The run folder: its config and fingerprint, its rounds with their COMMITs, and the chain of parents.
+"""The run folder: its lease, its config and fingerprint, its rounds with their COMMITs, and the chain of parents.
 
 A round exists once `rounds/NNN/COMMIT` does. A folder `rounds/NNN` without COMMIT is the unfinished work of the current round.
+
+Only the process that holds the lease may write to the run folder. A lease whose process on this machine has died is taken over at once. A lease of
+another machine (of a job that was requeued here) is taken over once its last renewal is older than STALE_SECONDS.
 """
 
 import json
 import logging
+import os
 import shutil
+import socket
+import threading
+import time
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +23,107 @@ from pydantic import Field
 from selfplay.errors import StoreError
 from selfplay.records import SCHEMA_VERSION, Record
 from selfplay.store.files import read_json, sha256_of, write_json, write_whole
+
+RENEW_SECONDS = 5.0
+STALE_SECONDS = 60.0
+
+
+class Lease:
+    """Context manager that holds `lease.json` of a run folder. Raises StoreError if another process holds it."""
+
+    def __init__(self, folder: Path, stale_seconds: float = STALE_SECONDS) -> None:
+        self.path = folder / "lease.json"
+        self.stale_seconds = stale_seconds
+        self.nonce = uuid.uuid4().hex
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._renew, daemon=True, name="selfplay-lease")
+
+    def __enter__(self) -> "Lease":
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        holder = _read(self.path)
+        if holder is not None:
+            if not self._is_dead(holder):
+                raise StoreError(
+                    f"{self.path.parent}: is in use by process {holder.get('pid')} on {holder.get('host')}, seen "
+                    f"{time.time() - holder.get('renewed', 0):.0f} s ago; wait for it, or start under another --name"
+                )
+            self._clear(holder)
+        try:
+            handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        except FileExistsError:
+            raise StoreError(
+                f"{self.path.parent}: another process has just started to use it; wait for that process, or use another --name"
+            ) from None
+        with os.fdopen(handle, "w") as file:
+            json.dump(self._content(), file)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        if self.held():
+            self.path.unlink(missing_ok=True)
+
+    def held(self) -> bool:
+        """Whether the file still names this lease; False once another process has taken over."""
+        holder = _read(self.path)
+        return holder is not None and holder.get("nonce") == self.nonce
+
+    def _content(self) -> dict[str, Any]:
+        pid = os.getpid()
+        return {
+            "nonce": self.nonce,
+            "host": socket.gethostname(),
+            "pid": pid,
+            "started": _start_time(pid),
+            "renewed": time.time(),
+        }
+
+    def _renew(self) -> None:
+        while not self._stop.wait(RENEW_SECONDS):
+            if not self.held():
+                return
+            write_json(self.path, self._content())
+
+    def _is_dead(self, holder: dict[str, Any]) -> bool:
+        if holder.get("host") == socket.gethostname():
+            return _start_time(int(holder.get("pid", -1))) != holder.get("started")
+        return time.time() - float(holder.get("renewed", 0)) > self.stale_seconds
+
+    def _clear(self, holder: dict[str, Any]) -> None:
+        """Removes the file of a dead holder. It is renamed first: if several processes try, the rename succeeds for one."""
+        aside = self.path.with_name(f".lease.{holder.get('nonce', 'unknown')}.dead")
+        try:
+            self.path.rename(aside)
+        except FileNotFoundError:
+            return
+        aside.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """The content of a lease file; an unreadable one, whose writer was killed, counts as that of a dead process."""
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return {"host": socket.gethostname(), "pid": -1, "started": "never"}
+    return value if isinstance(value, dict) else {}
+
+
+def _start_time(pid: int) -> str:
+    """The start time of a process on this machine, which tells it from a later one with the same id; "" if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        pass
+    try:  # without /proc the process id must suffice
+        os.kill(pid, 0)
+    except (OSError, OverflowError):
+        return ""
+    return "alive"
+
 
 LOG = logging.getLogger("selfplay")
 

@@ -15,9 +15,8 @@ from selfplay.models import Backend
 from selfplay.records import Attempt, Outcome, Sampling, Task, Trace, Verdict
 from selfplay.runtime.progress import Progress
 from selfplay.seeds import seed_of
-from selfplay.synthesis.admission import answer_of
 from selfplay.synthesis.coverage import count_values, draw_scenarios
-from selfplay.synthesis.method_result import MethodResult, kind_of, query_solutions
+from selfplay.synthesis.method_result import MethodResult, answer_of, kind_of, query_solutions
 from selfplay.synthesis.teacher_methods import (
     KEEP_PARENT_CHECK,
     MethodInput,

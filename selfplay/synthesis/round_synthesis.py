@@ -23,9 +23,8 @@ from selfplay.runtime.distributed import Ranks
 from selfplay.runtime.progress import Progress
 from selfplay.seeds import rng_of, seed_of
 from selfplay.store import Chunk, ChunkFolder, FinishedChunks, write_json
-from selfplay.synthesis.admission import answer_of
 from selfplay.synthesis.coverage import Gap, Taxonomy, draw_scenarios, gap_weights
-from selfplay.synthesis.method_result import MethodResult
+from selfplay.synthesis.method_result import MethodResult, answer_of
 from selfplay.synthesis.teacher_methods import (
     KEEP_PARENT_CHECK,
     MethodInput,

@@ -9,10 +9,9 @@ from selfplay.errors import ConfigError
 from selfplay.models import Backend
 from selfplay.prompts.synthesis import Kind
 from selfplay.records import Sampling, Task
-from selfplay.synthesis.admission import AdmissionRules, admit_tasks
 from selfplay.synthesis.backtranslate import backtranslate
 from selfplay.synthesis.coverage import Gap
-from selfplay.synthesis.method_result import MethodResult
+from selfplay.synthesis.method_result import AdmissionRules, MethodResult, admit_tasks
 from selfplay.synthesis.teacher_tasks import TopicTree, evolve, instruct, textbook, write_rare_tasks
 from selfplay.synthesis.variants import vary
 from selfplay.tasks import Source

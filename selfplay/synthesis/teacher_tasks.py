@@ -6,7 +6,7 @@ gives such a problem with its solution, and its answer or tests. `instruct` (ins
 writes the instruction that a good text answers: the text becomes the reference, a judge with a rubric checks the task, and the teacher's own score
 selects among its instructions.
 
-A task that cannot be used is refused with its reason (`text_filters`). What is left still has to pass `admission`, except in `instruct`.
+A task that cannot be used is refused with its reason (`text_filters`). What is left still has to be admitted (`method_result`), except in `instruct`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
