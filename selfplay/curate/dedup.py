@@ -36,7 +36,7 @@ MAX_CANDIDATES = 200
 
 @dataclass(frozen=True)
 class Sketches:
-    """What near-duplicate search keeps of D texts."""
+    """What the near-duplicate search keeps of D texts."""
 
     minhash: U32
     """(D, 128)"""
@@ -234,11 +234,11 @@ class Archive:
         return Archive(tuple(dict.fromkeys((*self.entries, *entries))))
 
     def contains_exact(self, exact: str) -> bool:
-        """True if this very row was accepted in an earlier round."""
+        """Whether this exact row was accepted in an earlier round."""
         return exact in self._exact
 
     def contains(self, task_id: str, signature: str) -> bool:
-        """True if this task was solved this way in an earlier round."""
+        """Whether this task was solved in this way in an earlier round."""
         return (task_id, signature) in self._signatures
 
     def count(self, task_id: str, signature: str) -> int:

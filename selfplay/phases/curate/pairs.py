@@ -21,19 +21,20 @@ PAIRS_PER_TASK = 4
 """Most pairs of one task: as the cap on accepted attempts, so that easy-to-pair tasks do not fill the set."""
 
 MAX_LENGTH_RATIO = 3.0
-"""A pair whose longer side has more than this times the characters of the shorter one is not made: nothing balances it."""
+"""A pair whose longer side has more than this many times the characters of the shorter one is not built, since nothing could balance it."""
 
 DRIFT = 0.7
 """A task's second and later pairs are made only while the sum of all log ratios stays within this (one pair with a side
-twice as long as the other), or comes nearer to 0: more pairs are not worth a lean."""
+twice as long as the other), or comes nearer to 0: more pairs are not worth a bias."""
 
 REJECTED_REASONS = ("failed", "invalid")
-"""Why the rejected side was dropped: it was judged wrong. Never for rank, for being cut off, for an outage, or flagged."""
+"""Reasons of attempts that may be the rejected side: they were judged wrong. Attempts that were dropped for
+their rank, cut off, flagged, or lost in an outage never are."""
 
 
 @dataclass(frozen=True)
 class PairReport:
-    """What the pairs came to."""
+    """The counts of the pairs that were built."""
 
     pairs: int
     tasks: int

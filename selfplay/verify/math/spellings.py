@@ -12,7 +12,7 @@ from selfplay.answers.numerals import ABOUT, plain, read_number
 from selfplay.verify.math.arithmetic import MAX_DEPTH, Hopeless
 
 MAX_ANSWER = 6_000
-"""Characters; a longer answer is not read."""
+"""Most characters of an answer; a longer one is not read."""
 OPEN, CLOSE = "([{", ")]}"
 _FUNCTIONS = "sqrt|pi|sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|sinh|cosh|tanh|log|ln|exp"
 
@@ -102,7 +102,7 @@ _FILLER = re.compile(r"\b(?:of|the|a|an|in|total|more|less|per|each|every|to|for
 
 
 def unit_words(unit: str) -> list[str]:
-    """The words of a unit that matter, each by its full name in the singular: `km/h` and `kilometers per hour` alike."""
+    """The significant words of a unit, each by its full name in the singular: `km/h` and `kilometers per hour` alike."""
     unit = re.sub(r"\s*\^\s*([23])", r"^\1", unit)
     unit = re.sub(r"\b(sq|cu|square|cubic)\.?\s+(\w+)", lambda m: f"{m[2]}^{2 if m[1].startswith('s') else 3}", unit)
     unit = re.sub(r"^in(?=\^|$)", "inch", unit)  # elsewhere `in` is a filler: `5 km in total`
@@ -120,7 +120,7 @@ _OTHER_DOLLARS = frozenset({"ca", "au", "hk", "sg", "nz"})
 
 
 def same_unit(gold: str, answer: str) -> bool:
-    """Whether two units agree: one is not given, or the words of one are all among the other's."""
+    """Whether two units agree: one is missing, or all words of one are among the other's."""
     if not gold or not answer or gold == answer:
         return True
     left, right = set(unit_words(gold)), set(unit_words(answer))
@@ -159,7 +159,7 @@ _WORD = re.compile(
 )
 _SHORT_WORD = re.compile(r"(?:^|[\s(])(?=[A-Za-z]*[aeiouyAEIOUY])[A-Za-z]{2,}(?![A-Za-z])")
 _OPERATOR = re.compile(r"[-+*/^=<>\\]")
-"""Beside one, a few letters are unknowns: `abc + 1`."""
+"""Next to an operator, a few letters are unknowns: `abc + 1`."""
 _SILENT = frozenset({"the", "and", "from", ",", ";", "."})
 _DASH = {"to": "-"}
 _RANGE = re.compile(r"\d:\d")
@@ -180,7 +180,7 @@ def clock(text: str) -> str | None:
 
 
 def colons(text: str) -> str | None:
-    """`2:3`, `12:00`, `1:2:3` with plain numbers; None where it is none. A ratio is not reduced."""
+    """`2:3`, `12:00`, `1:2:3` with plain numbers; None for anything else. A ratio is not reduced."""
     if not _COLONS.fullmatch(text):
         return None
     return ":".join(str(int(part)) for part in text.split(":"))
