@@ -289,12 +289,10 @@ def teacher_traces(
     verifiers: Mapping[str, Verifier],
     *,
     samples: int = 1,
-    round: int = 0,
-    first: int = 0,
     sampling: Sampling,
     seed: int,
 ) -> list[Trace]:
-    """`samples` traces a task, of origin teacher and numbered from `first`, with verdicts and outcome; none is left out.
+    """`samples` traces a task, of origin teacher and numbered from 0, with verdicts and outcome; none is left out.
 
     A reply that cannot be read becomes an attempt without text (invalid); an outage, one with `finish_reason` error. A worked
     answer that passes but has a fault (`text_filters.solution_fault`) fails by a verdict of its own.
@@ -307,8 +305,8 @@ def teacher_traces(
             attempts.append(
                 Attempt(
                     task_id=task.id,
-                    attempt=first + number,
-                    round=round,
+                    attempt=number,
+                    round=0,
                     text=answer.value.solution if answer.value else "",
                     finish_reason="error" if answer.outage else "stop",
                     sampler=sampling.model_dump(mode="json"),

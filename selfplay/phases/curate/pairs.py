@@ -47,9 +47,7 @@ class PairReport:
     """Mean of log(characters of chosen / of rejected); 0 is balanced, above 0 the chosen side is longer."""
 
 
-def preference_pairs(
-    traces: Sequence[Trace], per_task: int = PAIRS_PER_TASK, max_ratio: float = MAX_LENGTH_RATIO
-) -> tuple[list[Preference], PairReport]:
+def preference_pairs(traces: Sequence[Trace]) -> tuple[list[Preference], PairReport]:
     """Pairs of accepted and wrong attempts of each task, sorted by task, and the report. Every trace has its decision.
 
     Each attempt is in one pair at most; the next pair is the one that brings the sum of log length ratios nearest to 0, ties
@@ -68,7 +66,7 @@ def preference_pairs(
         if not all(sides[task_id]):
             continue
         chosen_side, rejected_side = map(_ordered, sides[task_id])
-        made, balance, uneven = _pairs_of(chosen_side, rejected_side, per_task, math.log(max_ratio), balance)
+        made, balance, uneven = _pairs_of(chosen_side, rejected_side, balance)
         pairs.extend(made)
         too_uneven += uneven
     one_sided = sum((not chosen) != (not rejected) for chosen, rejected in sides.values())
@@ -91,9 +89,7 @@ def _ordered(side: Sequence[Trace]) -> list[Trace]:
     return sorted(side, key=place)
 
 
-def _pairs_of(
-    chosen: list[Trace], rejected: list[Trace], per_task: int, limit: float, balance: float
-) -> tuple[list[Preference], float, int]:
+def _pairs_of(chosen: list[Trace], rejected: list[Trace], balance: float) -> tuple[list[Preference], float, int]:
     """The pairs of one task, the running sum of log ratios after them, and how many were too uneven."""
     options = [
         (i, j, _log_ratio(a, b))
@@ -101,16 +97,16 @@ def _pairs_of(
         for j, b in enumerate(rejected)
         if a.attempt.text != b.attempt.text
     ]
-    even = [option for option in options if abs(option[2]) <= limit]
+    even = [option for option in options if abs(option[2]) <= math.log(MAX_LENGTH_RATIO)]
     made: list[Preference] = []
-    while even and len(made) < per_task:
+    while even and len(made) < PAIRS_PER_TASK:
         i, j, ratio = min(even, key=lambda o: (round(abs(balance + o[2]), 9), o[0] + o[1], o[0]))
         if made and abs(balance + ratio) > max(abs(balance), DRIFT):
             break
         balance += ratio
         made.append(_pair(chosen[i], rejected[j]))
         even = [option for option in even if option[0] != i and option[1] != j]
-    return made, balance, len(options) - sum(abs(option[2]) <= limit for option in options)
+    return made, balance, len(options) - sum(abs(option[2]) <= math.log(MAX_LENGTH_RATIO) for option in options)
 
 
 def _log_ratio(chosen: Trace, rejected: Trace) -> float:
