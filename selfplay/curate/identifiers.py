@@ -35,7 +35,7 @@ SAFE_HARBOR = {
 """The 18 classes by number."""
 
 CONTEXT_BEFORE = 80
-"""Characters before a value in which a context word counts: a label, or the clause it stands in."""
+"""Characters before a value in which a context word counts: a label, or the clause around the value."""
 
 CONTEXT_AFTER = 30
 """Characters after it: `...-Fax`, `... (mobile)`."""
@@ -45,7 +45,7 @@ Check = Callable[[str], bool]
 
 @dataclass(frozen=True)
 class Pattern:
-    """One way an identifier is written."""
+    """One way in which an identifier is written."""
 
     rule: str
     """The class as the hits name it."""
@@ -56,13 +56,13 @@ class Pattern:
     """Tried only where the lower-cased text has one of these words; `~x` is a piece of text instead of a word. Empty: tried
     on clumps of digits alone."""
     check: Check | None = None
-    """True if the value can be what its shape says."""
+    """Returns whether the value can be an identifier of this class."""
     context: re.Pattern[str] | None = None
     """Must be found nearby; None: the shape is enough."""
     refused: re.Pattern[str] | None = None
     """Must not end right before the value: `version 1.2.3.4` is no address."""
     refused_after: re.Pattern[str] | None = None
-    """Must not begin right after it: `2700-600 = 2100` is no number to call."""
+    """Must not begin right after it: `2700-600 = 2100` is not a phone number."""
 
 
 def words(text: str) -> re.Pattern[str]:
@@ -86,7 +86,7 @@ _VALUE = r"(?P<v>[a-z0-9][a-z0-9/-]{3,24})(?![a-z0-9])"
 def _labelled(
     rule: str, number: int, label: str, triggers: str, value: str = _VALUE, ok: Check = check.has_digits
 ) -> Pattern:
-    """A value that only its label gives away."""
+    """A pattern for a value that only its label identifies."""
     return _shaped(rule, number, rf"(?<![a-z])(?:{label}){_FILLER}{value}", triggers, ok)
 
 
@@ -175,7 +175,7 @@ SHAPED: tuple[Pattern, ...] = (
         "name",
     ),
 )
-"""Found by their shape anywhere in a text."""
+"""Identifiers that are found by their shape anywhere in a text."""
 
 LABELLED: tuple[Pattern, ...] = (
     _labelled("passport", 18, r"passport", "passport"),
@@ -238,10 +238,10 @@ LABELLED: tuple[Pattern, ...] = (
         r"(?P<v>\d{4,5}(?:-\d{3,4})?|\d{3} ?\d{2}|[a-z]{1,2}\d[a-z\d]? ?\d[a-z]{2})(?!\w)",
     ),
 )
-"""Found by what stands before them."""
+"""Identifiers that are found by the label before them."""
 
 FAX = words("fax|facsimile")
-"""Turns a phone number into a fax number where it stands right before or after it."""
+"""A word that turns a phone number directly before or after it into a fax number."""
 
 
 CLUMP = re.compile(r"\d(?:[ ().:/+-]{0,3}\d){4,}")
@@ -326,7 +326,7 @@ CARDS: tuple[Pattern, ...] = (
         check.is_plain_card,
     ),
 )
-"""Payment cards: any length where a card is spoken of, else the two common lengths of known issuers."""
+"""Payment cards: of any length if the text mentions a card, else of the two common lengths of known issuers."""
 
 PHONES: tuple[Pattern, ...] = (
     _phone(r"(?<![\w.])\+\d{1,3}(?:[ .-]?\(\d{1,4}\))?(?:[ ./-]?\d){6,13}"),
@@ -340,7 +340,7 @@ PHONES: tuple[Pattern, ...] = (
     _phone(_GROUPS, _CALL_WORDS),
     _phone(r"(?<![\w.+-])(?<!\w\()\d{7,12}", _CALL_WORDS),
 )
-"""Phone numbers: the first seven by shape alone, the others where someone is called."""
+"""Phone numbers: the first seven by shape alone, the others only if the text mentions a call."""
 
 LETTERED: tuple[Pattern, ...] = (
     Pattern("vehicle", 12, re.compile(r"(?<![\w-])[A-HJ-NPR-Z0-9]{17}(?![\w-])"), frozenset(), check.is_vin),

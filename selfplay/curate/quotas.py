@@ -49,12 +49,12 @@ class QuotaLine:
     """All accepted rows."""
     met: bool
     why: str
-    """Empty where met; else the reason in words."""
+    """The reason in words; empty if the share was met."""
 
 
 @dataclass(frozen=True)
 class Shares:
-    """The decisions of a round after its quotas."""
+    """The decisions of a round after its quotas have been applied."""
 
     decisions: Mapping[str, Decided] = field(default_factory=dict)
     """Attempt id -> decision, reason, rank; empty without quotas."""
@@ -129,7 +129,7 @@ def _strata(rows: Sequence[Candidate], tag: str) -> list[str]:
 
 
 def _raise_to(rows: Sequence[Candidate], kept: list[bool], tag: str, share: float) -> list[int]:
-    """Takes rows of the stratum back, best-ranked first and the emptiest task first, until the share is reached; which."""
+    """Takes rows of the stratum back, best-ranked first and the emptiest task first, until the share is reached; returns their places."""
     tasks = Counter(row.task_id for row, keep in zip(rows, kept, strict=True) if keep)
     spare = [i for i, row in enumerate(rows) if not kept[i] and tag in row.tags]
     spare.sort(key=lambda i: (rows[i].rank, tasks[rows[i].task_id], rows[i].task_id, rows[i].key))
@@ -145,9 +145,9 @@ def _raise_to(rows: Sequence[Candidate], kept: list[bool], tag: str, share: floa
 
 
 def _lower_to(rows: Sequence[Candidate], kept: list[bool], tag: str, share: float) -> list[int]:
-    """Drops rows of the stratum, of the fullest task first and worst-ranked first, until the share is kept; which.
+    """Drops rows of the stratum, of the fullest task first and worst-ranked first, until the share is kept; returns their places.
 
-    Where nothing else is accepted no drop can lower the share: then all stays, and the report says so.
+    If nothing else is accepted, no drop can lower the share: then all rows stay, and the report says so.
     """
     inside = [i for i, row in enumerate(rows) if kept[i] and tag in row.tags]
     others = sum(kept) - len(inside)

@@ -1,6 +1,6 @@
 """`select` makes one decision per trace, with a reason. Pure; independent of the order of a task's traces.
 
-First what cannot be trained on is named (error, truncated, failed, ...), then the lanes run in the order the rules give:
+First, attempts that cannot be trained on get their reason (error, truncated, failed, ...). Then the lanes run in the order of the rules:
 duplicates, the bottom share of each task, the cap. A lane only drops, and never a row that another has dropped. Quotas are
 shares of a whole round; `quotas` applies them to the decisions that are made here.
 
@@ -95,7 +95,7 @@ class SelectRules:
 def select(
     traces: Sequence[Trace], rules: SelectRules, archive: Archive, flags: Mapping[str, str] | None = None
 ) -> list[Decision]:
-    """One decision a trace of a round, in the same order.
+    """Makes one decision per trace of a round, in the same order.
 
     `archive` holds what earlier rounds accepted; pass `Archive()` to forget them. `flags` maps attempt ids to
     `contaminated` or `privacy`, as `screen` finds them; a flagged attempt is dropped in every arm. Raises DataError where
@@ -114,7 +114,7 @@ def select(
 
 @lru_cache(1024)
 def _decision(reason: str, rank: int | None) -> Decision:
-    """A round's decisions are a few, and stand for many traces: nobody changes one."""
+    """The decision of a trace. A round has only a few different ones, and many traces share them; they are never changed."""
     return Decision(decision="accepted" if reason == "accepted" else "dropped", reason=reason, rank=rank)
 
 
@@ -135,7 +135,7 @@ def archive_entries(traces: Sequence[Trace], decisions: Sequence[Decision]) -> l
 
 
 def _first_reason(trace: Trace, rules: SelectRules, flag: str | None) -> str:
-    """The reason before any lane runs: `accepted` for the candidates."""
+    """The reason before any lane runs; `accepted` marks the candidates."""
     if flag is not None and flag not in {"contaminated", "privacy"}:
         raise ConfigError(f"curate: flag {flag!r} on {trace.attempt.id}; flags are contaminated or privacy")
     if trace.attempt.finish_reason == "error":
@@ -157,7 +157,7 @@ def _first_reason(trace: Trace, rules: SelectRules, flag: str | None) -> str:
 
 
 class _State:
-    """The decisions in the making. Candidates are the traces whose reason is still `accepted`."""
+    """The state of the selection. Candidates are the traces whose reason is still `accepted`."""
 
     def __init__(self, traces: Sequence[Trace], rules: SelectRules, archive: Archive) -> None:
         self.traces = traces
@@ -226,7 +226,7 @@ def _near(state: _State) -> None:
 
 
 def _near_archive(state: _State, rows: Sequence[int]) -> None:
-    """Against the sketches that the archive keeps of the same task; estimated, since no text of old rounds is kept."""
+    """Compares with the archive's sketches of the same task. The similarity is estimated, since no text of earlier rounds is kept."""
     rows = [i for i in rows if state.reasons[i] == "accepted" and state.archive.of_task(state.traces[i].task.id)]
     sketches = dedup.sketch([state.traces[i].attempt.text for i in rows])
     for place, index in enumerate(rows):
@@ -257,7 +257,7 @@ _DUPLICATES = frozenset({"exact_duplicate", "near_duplicate", "same_signature"})
 
 
 def _bottom_share(state: _State) -> None:
-    """Duplicates found before this lane do not count as attempts: a task is not made smaller by repeating itself."""
+    """Drops the bottom share of each task. Duplicates found before do not count as attempts, so that copies do not change the share."""
     for members in state.tasks.values():
         ranked = [i for i in members if state.reasons[i] not in _DUPLICATES]
         dropped = int(len(ranked) * state.rules.drop_share + 1e-9)
@@ -270,7 +270,7 @@ def _bottom_share(state: _State) -> None:
 
 
 def _cap(state: _State) -> None:
-    """Round-robin over the modes of a task, the mode with the best attempt first."""
+    """Caps each task, taking its solutions (modes) in turn, the one with the best attempt first."""
     if state.rules.cap is None:
         return
     for members in state.tasks.values():
@@ -311,7 +311,7 @@ def verdict_score(trace: Trace) -> float | None:
 
 
 def mean_logprob(trace: Trace) -> float | None:
-    """Log-likelihood a token, <= 0, under the sampler; None where the backend gave none."""
+    """Mean log-likelihood per token, <= 0, under the sampler; None if the backend gave none."""
     values = trace.attempt.logprobs
     return sum(values) / len(values) if values else None
 
