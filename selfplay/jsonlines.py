@@ -9,7 +9,7 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -35,18 +35,36 @@ _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
-def read_json_lines(path: Path, text: Text = "strict") -> Iterator[tuple[str, Any]]:
+Told = Callable[[str], None]
+"""Is told what is wrong with a line that is refused; the next lines are then read all the same."""
+
+
+def read_json_lines(path: Path, text: Text = "strict", told: Told | None = None) -> Iterator[tuple[str, Any]]:
     """(`file:line`, value) of every line that is not blank, one line in memory at a time. Lines end at \\n alone: a text may hold U+2028.
 
-    A byte order mark and CRLF are removed. A gzip file is unpacked, whatever its name. Raises DataError.
+    A byte order mark and CRLF are removed. A gzip file is unpacked, whatever its name. Raises DataError, on a single line only without
+    `told`.
     """
     for number, line in _numbered(path):
-        if line.removeprefix(codecs.BOM_UTF8).strip():
-            yield f"{path}:{number}", parsed(line, f"{path}:{number}", text)
+        if not line.removeprefix(codecs.BOM_UTF8).strip():
+            continue
+        try:
+            value = parsed(line, f"{path}:{number}", text)
+        except DataError as error:
+            if told is None:
+                raise
+            told(str(error))
+            continue
+        yield f"{path}:{number}", value
 
 
-def read_json_objects(path: Path, text: Text = "strict") -> Iterator[tuple[str, dict[str, Any]]]:
-    """(place, object) of each line, or of each item of a `.json` file that is one array. Raises DataError, also on other values."""
+def read_json_objects(
+    path: Path, text: Text = "strict", told: Told | None = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(place, object) of each line, or of each item of a `.json` file that is one array. Raises DataError, also on other values.
+
+    `told`: as in `read_json_lines`; a faulty array is refused as a whole.
+    """
     whole = path.suffix == ".json" or path.name.endswith(".json.gz")
     if whole and _first_byte(path) == b"[":
         for number, item in enumerate(_array(path, text), start=1):
@@ -54,11 +72,15 @@ def read_json_objects(path: Path, text: Text = "strict") -> Iterator[tuple[str, 
                 raise DataError(f"{path}: item {number} is {_kind(item)}, not an object; give an array of objects")
             yield f"{path}: item {number}", item
         return
-    for where, value in read_json_lines(path, text):
-        if not isinstance(value, dict):
-            hint = "; an array of objects is read from a file named .json" if isinstance(value, list) else ""
-            raise DataError(f"{where}: is {_kind(value)}, not an object; give one object a line{hint}")
-        yield where, value
+    for where, value in read_json_lines(path, text, told):
+        if isinstance(value, dict):
+            yield where, value
+            continue
+        hint = "; an array of objects is read from a file named .json" if isinstance(value, list) else ""
+        fault = f"{where}: is {_kind(value)}, not an object; give one object a line{hint}"
+        if told is None:
+            raise DataError(fault)
+        told(fault)
 
 
 def parsed(raw: bytes, where: str, text: Text = "strict") -> Any:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from selfplay.cli.validate import check_command, validate_command
+from selfplay.cli.check import check_command
+from selfplay.cli.validate import validate_command
 from selfplay.errors import ConfigError, DataError
-from selfplay.runtime.resources import RunResources
 from selfplay.tasks.gsm8k import Gsm8k
 from selfplay.tasks.jsonl import JsonlTasks
 from selfplay.tasks.mbpp import Mbpp
@@ -233,6 +233,13 @@ def started(config: Path) -> None:
     run(load_config(config, [f"runs_dir={config.parent / 'runs'}"]))
 
 
+def lines_of(error: BaseException, folder: Path) -> list[str]:
+    """The faults as they are told, without the folder and without the number of faults that `validate` ends with."""
+    lines = [line.removeprefix(f"{folder}/") for line in str(error).splitlines()]
+    return lines[:-1] if lines[-1] in (f"{len(lines) - 1} faults", "1 fault") else lines
+
+
+FAULTY = (ConfigError, DataError)
 WAYS = pytest.mark.parametrize("way", [checked, validated, started])
 
 
@@ -250,10 +257,9 @@ def test_faults_of_all_rows_are_told_at_once_with_their_lines(tmp_path: Path, wa
         {"id": "h", "messages": [], "verifier": MATH},
         {"id": "i", "prompt": "x", "verifier": {"type": "all", "of": [{"type": "maths"}]}},
     ]
-    with pytest.raises(DataError) as refused:
+    with pytest.raises(FAULTY) as refused:
         way(folder_of(tmp_path, *SOUND, *bad))
-    lines = [line.removeprefix(f"{tmp_path}/") for line in str(refused.value).splitlines()]
-    assert lines == [
+    assert lines_of(refused.value, tmp_path) == [
         "tasks.jsonl:13: task 'a': verifier: code_tests: cases[0] must be [[arguments...], expected], as [[[4], 5]] has one, not [4, 5]",
         "tasks.jsonl:14: task 'b': verifier: math: answer is missing; add the right answer",
         "tasks.jsonl:15: task 'c': verifier: math: tolerence is 0.1, but there is no such key; did you mean tolerance?",
@@ -272,9 +278,7 @@ def test_faults_of_all_rows_are_told_at_once_with_their_lines(tmp_path: Path, wa
 @WAYS
 def test_gold_that_cannot_be_parsed_is_refused_with_its_line(tmp_path: Path, way: Callable[[Path], None]) -> None:
     config = folder_of(tmp_path, *SOUND, task("x", {"type": "all", "of": [{"type": "math", "answer": "x^2 +"}]}))
-    with pytest.raises(
-        DataError, match=r"tasks\.jsonl:13: task 'x': verifier: answer: the reference 'x\^2 \+' cannot be"
-    ):
+    with pytest.raises(FAULTY, match=r"tasks\.jsonl:13: task 'x': verifier: answer: the reference 'x\^2 \+' cannot be"):
         way(config)
 
 
@@ -283,10 +287,10 @@ def test_missing_files_are_all_named_at_once(tmp_path: Path, way: Callable[[Path
     tasks = "{source: jsonl, train: tasks.jsonl, dev: p.jsonl, test: t.jsonl}"
     text = CONFIG.replace("{source: jsonl, train: tasks.jsonl}", tasks)
     config = folder_of(tmp_path, *SOUND, task("b", {"type": "math"}), config=text)
-    with pytest.raises(DataError) as refused:
+    with pytest.raises(FAULTY) as refused:
         way(config)
-    told = str(refused.value).splitlines()
-    assert [line.split(":")[0] for line in told[1:]] == ["p.jsonl", "t.jsonl"] and "answer is missing" in told[0]
+    told = lines_of(refused.value, tmp_path)
+    assert {line.split(":")[0] for line in told} == {"tasks.jsonl", "p.jsonl", "t.jsonl"} and len(told) == 3
 
 
 @WAYS
@@ -297,17 +301,18 @@ def test_check_of_the_configuration_is_held_to_the_same(tmp_path: Path, way: Cal
 
 
 def test_a_hundred_faults_are_fifty_lines_and_a_count(tmp_path: Path) -> None:
-    with pytest.raises(DataError) as refused:
-        validated(folder_of(tmp_path, *(task(f"t{n}", {"type": "math"}) for n in range(100))))
+    folder = folder_of(tmp_path, *(task(f"t{n}", {"type": "math"}) for n in range(100)))
+    with pytest.raises(ConfigError) as refused:
+        validated(folder)
     lines = str(refused.value).splitlines()
-    assert len(lines) == 51 and lines[-1] == "and 50 more"
+    assert len(lines) == 51 and lines[-1] == "100 faults, of which 50 are shown"
 
 
 def test_validate_reads_recorded_replies(tmp_path: Path) -> None:
     text = CONFIG.replace("{samples_per_task: 2}", "{samples_per_task: 2, backend: {kind: recorded, path: r.jsonl}}")
     config = folder_of(tmp_path, *SOUND, config=text)
     (tmp_path / "r.jsonl").write_text('{"id": "s1", "text": "A: 4"}\n', encoding="utf-8")
-    with pytest.raises(DataError, match=r"r\.jsonl:1: has no task_id, only id, text; name the field"):
+    with pytest.raises(ConfigError, match=r"r\.jsonl:1: has no task_id, only id, text; name the field"):
         validated(config)
 
 
@@ -336,7 +341,7 @@ def test_all_rows_of_another_layout_are_told(tmp_path: Path) -> None:
 def test_rows_are_read_without_verifiers_where_nobody_asks(tmp_path: Path) -> None:
     folder_of(tmp_path, *SOUND, task("b", {"type": "mine", "x": 1}))
     source = JsonlTasks(source="jsonl", train="tasks.jsonl").open(seed=0, eval_seed=1, folder=tmp_path)
-    assert source.fixed.places["b"] == f"{tmp_path}/tasks.jsonl:13" and hasattr(RunResources, "check_tasks")
+    assert source.fixed.places["b"] == f"{tmp_path}/tasks.jsonl:13"
 
 
 # ---- what check tries, and what it says that it did not try ----
@@ -446,7 +451,7 @@ def test_judge_that_is_not_configured_is_told_by_check_and_validate_too(tmp_path
 def test_command_names_all_faults_without_a_traceback(tmp_path: Path) -> None:
     rows = [*SOUND, task("a", {**CODE, "cases": [[4, 5]]}), task("b", {"type": "math"})]
     folder = strangers.folder_of(tmp_path / "own", rows, {})
-    for command in (["run"], ["check"], ["validate", "--tasks"]):
+    for command in (["run"], ["check"], ["validate"]):
         ended = strangers.played(folder, *command)
         assert ended.code == 2 and "Traceback" not in ended.said, ended.said
         assert "tasks.jsonl:13: task 'a': verifier: code_tests: cases[0] must be" in ended.said

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from selfplay.errors import OutageError
-from selfplay.phases.audit import Canary, canaries_of, select_canaries
+from selfplay.phases.audit.canaries import Canary, canaries_of, select_canaries
 from selfplay.records import Attempt, Outcome, Task, Verdict
 from selfplay.sandbox import Executor, Limits
 from selfplay.tasks import Fixed, PoolSource

@@ -13,9 +13,10 @@ import pytest
 
 from selfplay import fork, load_config, open_run
 from selfplay import run as start
+from selfplay.cli.check import check_command
 from selfplay.cli.results import compare_command, export_command, report_command, status_command, traces_command
-from selfplay.cli.validate import check_command, validate_command
-from selfplay.errors import DataError, StoreError
+from selfplay.cli.validate import validate_command
+from selfplay.errors import ConfigError, DataError, StoreError
 from selfplay.records import Attempt, Decision, Outcome, Task, Trace, Verdict
 from selfplay.store import Lease, RunFolder, sha256_of
 from selfplay.store.traces import write_traces
@@ -67,14 +68,15 @@ def test_finished_run_ends_with_0_and_names_its_report(folder: Path) -> None:
     assert (folder / "runs/a/report.html").is_file()
 
 
-def test_run_under_another_science_ends_with_1_and_the_changed_keys(folder: Path) -> None:
+def test_run_under_another_science_ends_with_2_and_the_changed_keys(folder: Path) -> None:
     before = end_state(folder)
     done = command(
         "run", folder / "c.yaml", f"runs_dir={folder / 'runs'}", "seed=9", "generate.samples_per_task=5", "rounds=9"
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "started with another config (generate.samples_per_task 3 -> 5; seed 0 -> 9)" in done.stderr
     assert "new --name" in done.stderr and "Traceback" not in done.stderr
+    assert f"selfplay fork {folder / 'runs/a'} 2 generate.samples_per_task=5 seed=9" in done.stderr
     assert end_state(folder) == before
 
 
@@ -174,9 +176,9 @@ def test_check_names_the_task_whose_test_cannot_tell(tmp_path: Path, capsys: pyt
 def test_status_tells_a_run_at_rest(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status_command(folder / "runs/a", as_json=True)
     status = json.loads(capsys.readouterr().out)
-    assert (status["state"], status["committed"], status["phases_done"]) == ("not running", 3, [])
+    assert (status["state"], status["committed"], status["phases_done"]) == ("finished", 3, [])
     status_command(folder / "runs/a", as_json=False)
-    assert f"{folder / 'runs/a'}: not running" in capsys.readouterr().out
+    assert f"{folder / 'runs/a'}: finished" in capsys.readouterr().out
 
 
 def test_status_export_and_report_name_the_same_best_round_after_a_roll_back(
@@ -216,7 +218,7 @@ def test_status_tells_the_round_in_hand(copied: Path, capsys: pytest.CaptureFixt
     (copied / "runs/a/lease.json").write_text("{}")
     status_command(copied / "runs/a", as_json=False)
     said = capsys.readouterr().out
-    assert "running, or killed" in said and "round 2 in progress: propose, generate, verify," in said
+    assert "killed" in said and "round 2 in progress: propose, generate, verify," in said
     assert f"evaluate: {len(list(last.glob('evaluate/chunk-*')))} chunks done" in said
 
 
@@ -319,7 +321,7 @@ def test_fork_under_the_same_config_ends_as_the_run_did(copied: Path) -> None:
     assert [c.round for c in forked.rounds] == [0, 1] and forked.status()["committed"] == 2
     begin(copied, "name=b")
     assert end_state(copied, "b") == end_state(copied)
-    with pytest.raises(StoreError, match=r"another config .seed 0 -> 3."):
+    with pytest.raises(ConfigError, match=r"another config .seed 0 -> 3."):
         begin(copied, "name=b", "seed=3")
     parent = forked.rounds[2].inputs["parent"]
     assert parent == sha256_of(copied / "runs/b/rounds/001/COMMIT")

@@ -9,7 +9,7 @@ import pytest
 from selfplay import load_config, open_run
 from selfplay import run as start
 from selfplay.cli.validate import validate_command
-from selfplay.errors import DataError
+from selfplay.errors import ConfigError, DataError
 from selfplay.loop.run_view import OpenRun
 from selfplay.runtime.context import read_tasks
 from selfplay.store import read_json
@@ -79,7 +79,7 @@ def test_curriculum_above_all_levels_is_refused_before_the_start(tmp_path: Path)
     says = r"propose\.curriculum\.end is 4, but the easiest training task has difficulty 9; raise end"
     with pytest.raises(DataError, match=says):
         begin(tmp_path, rows)
-    with pytest.raises(DataError, match=says):
+    with pytest.raises(ConfigError, match=says):
         validate_command(tmp_path / "c.yaml", [], tasks=True)
 
 

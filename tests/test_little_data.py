@@ -12,7 +12,7 @@ from selfplay.phases.curate.tally import Tally, notices
 from selfplay.records import Row
 from selfplay.store import sha256_of
 from selfplay.training.methods.sft import Sft
-from tests.support.strangers import folder_of, played
+from tests.support.strangers import Ended, folder_of, played
 
 HOPELESS = """\
 rounds: 2
@@ -79,6 +79,57 @@ def test_reason_that_drops_more_than_half_is_said_with_examples() -> None:
     tally.examples["contaminated"] = ["t1/0 (equal): 'A: 3'"]
     [said] = notices(tally)
     assert said.startswith("5 of 8 attempts were dropped as contaminated")
-    assert said.endswith("Examples: t1/0 (equal): 'A: 3'")
+    assert said.endswith("\n    t1/0 (equal): 'A: 3'")
     tally.reasons["contaminated"] = 4
     assert notices(tally) == []
+
+
+def remarks(ended: Ended, number: int) -> list[str]:
+    """What a round remarked, as the report tells it; the first line of each stands below the round's line in the terminal."""
+    found: list[str] = json.loads((ended.folder / "runs/own/report.json").read_text())["remarks"][str(number)]
+    shown = [line.strip() for line in ended.said.splitlines()]
+    for text in found:
+        said = f"! {text.partition('; ')[0]}"
+        assert any(line == said or (line.endswith(" ...") and said.startswith(line[:-4])) for line in shown), said
+    return found
+
+
+def test_three_tasks_run_to_their_end_and_what_they_cannot_show_is_said(tmp_path: Path) -> None:
+    rows = [{**one, "reference": f"A: {one['verifier']['answer']}"} for one in sums(3)]
+    ended = played(folder_of(tmp_path / "own", rows, {f"t{n}": f"A: {2 * n + 1}" for n in range(3)}))
+    assert ended.code == 0, ended.said
+    [small] = remarks(ended, 0)
+    assert small.startswith("the dev set has 1 task: it shows no change of accuracy below 0.98")
+    [kept] = [text for text in remarks(ended, 1) if "weights" in text]
+    assert kept.startswith("the weights do not change: 2 of its attempts were accepted")
+
+
+def test_missing_anchor_is_said_once(tmp_path: Path) -> None:
+    ended = played(folder_of(tmp_path / "own", sums(12), {f"t{n}": f"A: {2 * n + 1}" for n in range(12)}))
+    assert ended.code == 0, ended.said
+    assert any(text.startswith("there is no anchor: no task has a reference") for text in remarks(ended, 0))
+    assert not any("anchor" in text for text in remarks(ended, 1))
+
+
+def test_verifier_that_always_raises_is_named_beside_those_that_work(tmp_path: Path) -> None:
+    rows = sums(24)
+    for number in range(2, 24, 3):
+        rows[number]["verifier"] = {"type": "python:checks:grade"}
+    folder = folder_of(tmp_path / "own", rows, {f"t{n}": f"A: {2 * n + 1}" for n in range(24)})
+    (folder / "checks.py").write_text("def grade(task, text):\n    return int(text)\n")
+    ended = played(folder)
+    assert ended.code == 0, ended.said
+    [broken] = [text for text in remarks(ended, 1) if "verifier" in text]
+    head, example = broken.splitlines()
+    assert head == "the verifier python:checks:grade gave no verdict on 14 of 14 attempts; correct it"
+    assert "ValueError" in example and "checks.py, line 2, in grade" in example
+    assert ended.rows()[1]["data/accepted"] >= 4 and "train/weights_kept" not in ended.rows()[1]
+
+
+def test_reason_without_a_remedy_of_its_own_is_said_too() -> None:
+    tally = Tally(sampled=3)
+    tally.reasons["over_cap"] = 2
+    tally.examples["over_cap"] = ["r1/t1/0 (equal): 'A: 3'", "r1/t2/0 (equal): 'A: 5'"]
+    assert notices(tally) == [
+        "2 of 3 attempts were dropped as over_cap\n    r1/t1/0 (equal): 'A: 3'\n    r1/t2/0 (equal): 'A: 5'"
+    ]

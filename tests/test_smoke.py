@@ -78,6 +78,8 @@ NO_INTERVAL = (
     "support_retention_expected",
 )
 
+VERIFIER_COUNTS = ("verifier_checked", "verifier_overturned", "verifier_undecided")
+
 
 def test_every_figure_of_a_run_is_defined_and_estimates_carry_their_intervals(smoke: Path) -> None:
     rows = open_run(smoke).metrics()
@@ -89,7 +91,7 @@ def test_every_figure_of_a_run_is_defined_and_estimates_carry_their_intervals(sm
     assert {f"collapse_drift/{name}" for name in drift} <= set(rows[1])
     for key in rows[1]:
         family, _, name = key.partition("/")
-        counted = name.startswith("canary_") or name in (*NO_INTERVAL, "verifier_checked", "verifier_overturned")
+        counted = name.startswith("canary_") or name in (*NO_INTERVAL, *VERIFIER_COUNTS)
         if family in ("collapse_quality", "collapse_diversity", "collapse_tails", "collapse_drift") and not counted:
             stem = re.sub(r"(_lo|_hi)$", "", key)
             assert f"{stem}_lo" in rows[1] and f"{stem}_hi" in rows[1], key

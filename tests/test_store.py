@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfplay import open_run
-from selfplay.errors import StoreError
+from selfplay.errors import ConfigError, StoreError
 from selfplay.records import SCHEMA_VERSION, Attempt, Decision, Outcome, Record, Row, Task, Trace, Verdict
 from selfplay.store import (
     Chunk,
@@ -231,7 +231,7 @@ def test_other_science_is_refused_with_the_changed_keys_and_operation_is_free(tm
     run.commit(commit(0, None))
     run.open({"seed": 0, "generate.temperature": 0.7}, {"tasks.jsonl": "a" * 64}, "x: 2\n")
     with pytest.raises(
-        StoreError,
+        ConfigError,
         match=r"started with another config \(generate\.temperature 0\.7 -> 1\.0; tasks\.jsonl a+\.\.\. -> b+",
     ):
         run.open({"seed": 0, "generate.temperature": 1.0}, {"tasks.jsonl": "b" * 64}, "x: 3\n")
@@ -250,7 +250,7 @@ def test_run_without_a_committed_round_is_started_anew_with_another_config(tmp_p
     assert read_json(run.path / "fingerprint.json")["science"] == {"seed": 2}
     assert (run.path / "config.yaml").read_text() == "x: 3\n"
     run.commit(commit(0, None))
-    with pytest.raises(StoreError, match="started with another config"):
+    with pytest.raises(ConfigError, match="started with another config"):
         run.open({"seed": 3}, {"tasks.jsonl": "b", "more.jsonl": "c"}, "x: 4\n")
 
 

@@ -3,7 +3,9 @@
 The commands import what they need, so that `selfplay --help` does not load torch. This is the only file that imports typer.
 """
 
+import errno
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -33,6 +35,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
+_UNWRITABLE = re.compile(
+    r"No space left on device|Disk quota exceeded|File too large|Read-only file system|database or disk is full|"
+    r"PytorchStreamWriter failed writing file|disk I/O error",
+    re.IGNORECASE,
+)
+"""What libraries that save weights, optimizers or replies say of a disk that is full or cannot be written."""
+
+
 def start() -> None:
     """Runs the command line. An error of the package exits with its own code and without a traceback."""
     from selfplay.errors import SelfplayError
@@ -44,12 +54,42 @@ def start() -> None:
             raise
         print(f"selfplay: {error}" if "\n" not in str(error) else str(error), file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if "--debug" in sys.argv or error.errno is None:
+            raise
+        print(f"selfplay: {_file_trouble(error)}", file=sys.stderr)
+        sys.exit(1)
+    except Exception as error:
+        if "--debug" in sys.argv or not (found := _UNWRITABLE.search(str(error))):
+            raise
+        print(
+            f"selfplay: a file cannot be written ({found[0]}); free disk space or fix the permissions, then rerun the same command",
+            file=sys.stderr,
+        )
+        sys.exit(1)
     except KeyboardInterrupt:
         print(
             "selfplay: stopped at once; rerun the same command to resume, only the unfinished chunk is redone",
             file=sys.stderr,
         )
         sys.exit(130)
+
+
+def _file_trouble(error: OSError) -> str:
+    """A file that cannot be read or written, as a sentence; what is no trouble of files keeps its own words."""
+    place = f"{error.filename}: " if error.filename else ""
+    advice = {
+        errno.ENOSPC: "free disk space",
+        errno.EDQUOT: "free disk space",
+        errno.EACCES: "fix the permissions, or give another place",
+        errno.EPERM: "fix the permissions, or give another place",
+        errno.EROFS: "give a place that can be written",
+        errno.ENOENT: "correct the path",
+        errno.ENOTDIR: "correct the path",
+        errno.EISDIR: "correct the path",
+        errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    }.get(error.errno or 0, "the option --debug shows where")
+    return f"{place}{error.strerror or error}; {advice}"
 
 
 def _version(wanted: bool) -> None:
@@ -80,12 +120,12 @@ def run(
     Exit codes: 0 done, 1 failure, 2 usage or config, 3 outage (run the same command again to resume), 4 stopped by the
     gate, 130 interrupted. The first Ctrl-C stops once the current work is saved, the second at once.
     """
-    from selfplay.cli.terminal import Display
+    from selfplay.cli.run import RunDisplay
     from selfplay.config import load_config
     from selfplay.loop import run as run_loop
 
     loaded = load_config(config, _named(overrides, name, runs_dir))
-    with Display() as display:
+    with RunDisplay(loaded) as display:
         finished = run_loop(loaded, listener=display.hear, on_commit=display.committed)
     display.finished(finished)
 
@@ -94,10 +134,10 @@ def run(
 def validate(
     config: Config,
     overrides: Overrides = None,
-    tasks: Annotated[bool, typer.Option("--tasks", help="Also check all rows of the task files.")] = False,
+    tasks: Annotated[bool, typer.Option("--tasks/--no-tasks", help="Check all rows of the task files.")] = True,
     debug: Debug = False,
 ) -> None:
-    """Check a configuration and list all faults as file:line:col, in under a second and without torch."""
+    """List all faults of a configuration and of its tasks as file:line:col, in about a second and without torch."""
     from selfplay.cli.validate import validate_command
 
     validate_command(config, overrides or [], tasks)
@@ -106,7 +146,7 @@ def validate(
 @app.command()
 def check(config: Config, overrides: Overrides = None, as_json: Json = False, debug: Debug = False) -> None:
     """Check each task against its own verifier before any model is loaded: gold answers pass, near misses fail."""
-    from selfplay.cli.validate import check_command
+    from selfplay.cli.check import check_command
 
     raise typer.Exit(check_command(config, overrides or [], as_json))
 
@@ -139,6 +179,39 @@ def status(run: Run, as_json: Json = False, debug: Debug = False) -> None:
     from selfplay.cli.results import status_command
 
     status_command(run, as_json)
+
+
+@app.command()
+def runs(
+    folder: Annotated[Path, typer.Argument(help="Folder of all runs.")] = Path("runs"),
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the runs of a folder: rounds done, dev accuracy, alarm, state."""
+    from selfplay.cli.runs import runs_command
+
+    runs_command(folder, as_json)
+
+
+@app.command()
+def fork(
+    run: Run,
+    round: Annotated[str, typer.Argument(help="best, last, or a round number.", show_default=False)],
+    overrides: Overrides = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the new run; by default RUN-rN.", show_default=False)
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Begin a new run from a round of an old one, with other settings; prints the command that continues it.
+
+    The rounds up to ROUND are copied with their weights and data. Keys of the student and eval.seed cannot change.
+
+    Try: selfplay fork runs/quickstart 3 generate.temperature=1.0
+    """
+    from selfplay.cli.runs import fork_command
+
+    fork_command(run, round, overrides or [], name)
 
 
 @app.command()

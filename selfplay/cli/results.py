@@ -2,13 +2,16 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+import sys
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from selfplay.cli.terminal import print_table, round_line
-from selfplay.errors import DataError
-from selfplay.loop.run_view import OpenRun, open_run
+from selfplay.errors import ConfigError, DataError
+from selfplay.loop.run_view import open_run
+from selfplay.records import Outcome
 from selfplay.store.traces import skim_traces
 
 
@@ -49,45 +52,64 @@ def status_command(run: Path, as_json: bool) -> None:
     if as_json:
         print(json.dumps(status))
         return
-    for row in open_run(run).metrics():
-        print(round_line(row, header=row["round"] == 0))
+    opened = open_run(run)
+    for commit in opened.rounds:
+        print(round_line(commit, header=commit.round == 0, planned=opened.planned))
     print(f"{run}: {status['state']}" + (f" ({status['reason']})" if status["reason"] else ""))
     if status["phases_done"]:
         print(f"round {status['round']} in progress: {', '.join(status['phases_done'])} done; {status['chunks']}")
 
 
+WORDS = {"outcome": tuple(word.value for word in Outcome), "decision": ("accepted", "dropped")}
+"""The words that the filters of `traces` take."""
+
+
 def traces_command(
     run: Path, number: int | None, wanted: Mapping[str, str | None], task: str | None, limit: int, as_json: bool
 ) -> None:
-    """Prints the matching traces of a round."""
-    shown = 0
-    for row in _matching(open_run(run), number, wanted, task):
+    """Prints the matching traces of a round; None: of the last one that has attempts, finished or not.
+
+    Raises ConfigError if a filter is a word that no attempt can have.
+    """
+    for option, words in WORDS.items():
+        if (value := wanted.get(option)) is not None and value not in words:
+            raise ConfigError(f"--{option} is {value!r}; use one of {', '.join(words)}")
+    opened, shown, seen = open_run(run), 0, Counter[str]()
+    number = opened.last_with_traces() if number is None else number
+    if number >= len(opened.rounds):
+        print(f"round {number} is not finished: its attempts so far", file=sys.stderr)
+    for row in opened.traces(number):
+        seen[str(row["reason"])] += 1
+        if not _matches(row, wanted, task):
+            continue
         if shown == limit:
             print(f"more traces match; raise --limit (now {limit})")
             return
         shown += 1
         if as_json:
             print(json.dumps(row))
-            continue
-        head = f"--- {row['task_id']} attempt {row['attempt']}: {row['outcome']}, {row['decision']} ({row['reason']})"
-        print(_safe(head))
-        print(_safe(row["prompt"]).rstrip())
-        print(_safe(row["text"]).rstrip())
-        for verdict in row["verdicts"]:
-            print(
-                f"    {verdict['verifier']}: {verdict['outcome']} {_safe(verdict['reason'])} {_safe(verdict['evidence'])}"
-            )
+        else:
+            _print_trace(row)
     if not shown:
         print("no trace matches")
+        if wanted.get("reason") is not None and seen:
+            print(f"reasons in round {number}: {', '.join(f'{name} ({count})' for name, count in seen.most_common())}")
 
 
-def _matching(
-    run: OpenRun, number: int | None, wanted: Mapping[str, str | None], task: str | None
-) -> Iterator[dict[str, Any]]:
-    for row in run.traces(number):
-        fits = all(value is None or row[key] == value for key, value in wanted.items())
-        if fits and (task is None or row["task_id"].startswith(task)):
-            yield row
+def _matches(row: Mapping[str, Any], wanted: Mapping[str, str | None], task: str | None) -> bool:
+    fits = all(value is None or row[key] == value for key, value in wanted.items())
+    return fits and (task is None or row["task_id"].startswith(task))
+
+
+def _print_trace(row: Mapping[str, Any]) -> None:
+    decided = f"{row['decision']} ({row['reason']})" if row["decision"] else "not decided yet"
+    print(_safe(f"--- {row['task_id']} attempt {row['attempt']}: {row['outcome'] or 'not verified yet'}, {decided}"))
+    print(_safe(row["prompt"]).rstrip())
+    print(_safe(row["text"]).rstrip())
+    for verdict in row["verdicts"]:
+        print(
+            f"    {verdict['verifier']}: {verdict['outcome']} {_safe(verdict['reason'])} {_safe(verdict['evidence'])}"
+        )
 
 
 def _safe(text: str) -> str:

@@ -4,19 +4,19 @@ If the output is not a terminal, it is plain text, with one line of progress eve
 """
 
 import os
+import re
 import sys
+import textwrap
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from selfplay.loop import Finished
-    from selfplay.store import Commit, RunFolder
+from selfplay.store import Commit
 
 PLAIN_SECONDS = 30.0
 """Seconds between two lines of progress if the output is not a terminal."""
@@ -38,29 +38,29 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 
 class Display:
-    """Shows the events of a run (see `selfplay.runtime.progress.Listener`) and its rounds; a context manager.
+    """Shows the events of a run (see `selfplay.runtime.progress.Listener`); a context manager.
 
     Under a launcher only rank 0 shows anything.
     """
 
     def __init__(self) -> None:
         self._console = console()
-        self._console.quiet = self._silent = int(os.environ.get("RANK", "0")) != 0
+        self._console.quiet = self.silent = int(os.environ.get("RANK", "0")) != 0
         self._live = self._console.is_terminal
         self._progress = Progress(
-            TextColumn("{task.fields[where]:<24}"),
-            BarColumn(bar_width=28),
+            TextColumn("{task.fields[where]:<22}"),
+            BarColumn(bar_width=14),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]:>10}"),
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[accepted]}"),
             console=self._console,
             transient=True,
-            disable=self._silent or not self._live,
+            disable=self.silent or not self._live,
         )
         self._bar: Any = None
-        self._round: int | None = None
-        self._rows = 0
+        self._round = ""
+        self._noted: set[str] = set()
         self._name = ""
         self._total = self._done = self._items = self._accepted = 0
         self._started = self._printed = time.monotonic()
@@ -75,7 +75,7 @@ class Display:
     def hear(self, event: str, figures: dict[str, Any]) -> None:
         """Shows one event."""
         if event == "round":
-            self._round = figures["number"]
+            self._round = f"round {figures['number']} of {figures['planned']}"
         elif event == "phase":
             self._begin(figures["name"], figures["total"], figures["done"])
         elif event == "total":
@@ -85,21 +85,24 @@ class Display:
         elif event == "end":
             self._end()
         elif event == "note":
-            self._console.print(Text(figures["text"]))
+            self._note(figures["text"])
 
-    def committed(self, folder: "RunFolder", commit: "Commit") -> None:
-        """Shows a new round as a line above the progress bar."""
-        self._console.print(Text(round_line(commit.row(), header=self._rows == 0)))
-        self._rows += 1
+    def line(self, text: str) -> None:
+        """Prints a line above the progress bar."""
+        self._console.print(Text(text))
 
-    def finished(self, run: "Finished") -> None:
-        """Prints the best round and the path of the report on stdout; all rounds if none of them is new."""
-        if self._silent:
+    def _note(self, text: str) -> None:
+        """Prints a note; one that differs from an earlier note of this start in its numbers and examples alone is left out."""
+        kind = re.sub(r"\d+", "", text.partition("\n")[0])
+        if kind in self._noted:
             return
-        for commit in run.commits if self._rows == 0 else ():
-            print(round_line(commit.row(), header=commit.round == 0))
-        print(f"best round on the dev set: {run.commits[run.best].round}")
-        print(f"report: {run.path / 'report.html'}")
+        self._noted.add(kind)
+        self.line("\n".join(map(self._wrapped, text.splitlines())) if self._live else text)
+
+    def _wrapped(self, line: str) -> str:
+        """A line of text in the columns of the terminal, broken between words."""
+        inner = " " * (4 + len(line) - len(line.lstrip()))
+        return textwrap.fill(line, self._console.width, subsequent_indent=inner, break_on_hyphens=False)
 
     def _begin(self, name: str, total: int, done: int) -> None:
         self._end()
@@ -125,7 +128,7 @@ class Display:
 
     @property
     def _where(self) -> str:
-        return self._name if self._round is None else f"round {self._round}  {self._name}"
+        return f"{self._round}  {self._name}".strip()
 
     def _rate(self) -> str:
         seconds = time.monotonic() - self._started
@@ -140,28 +143,64 @@ class Display:
             self._bar = None
 
 
-def round_line(row: dict[str, Any], header: bool) -> str:
-    """A committed round as one line of a table, below the table's header if `header` is set."""
+def round_line(commit: Commit, header: bool, planned: int | None = None, left: float | None = None) -> str:
+    """A committed round as one line of a table of at most 80 columns, below the table's header if `header` is set.
+
+    `planned`: number of the last planned round; `left`: seconds left of the run. None: unknown. A line below names what the round
+    remarked; the notes above it have the details.
+    """
+    row = commit.row()
+    samples, name = _pass_at(row)
     cells = [
-        ("round", 5, str(row["round"])),
-        ("dev", 21, _interval(row, "eval/greedy_accuracy")),
-        ("test", 21, _interval(row, "test/greedy_accuracy")),
-        ("pass@8", 7, _number(row, "eval/pass_at_8")),
-        ("unique@8", 8, _number(row, "collapse_diversity/unique_correct_at_8")),
-        ("accepted", 11, f"{row['data/accepted']}/{row['data/sampled']}" if "data/accepted" in row else "-"),
-        ("rows", 6, str(row.get("data/train_rows", "-"))),
+        ("round", 6, f"{row['round']}/{planned}" if planned is not None else str(row["round"])),
+        ("dev", 15, _interval(row, "eval/greedy_accuracy")),
+        ("gain", 6, _number(row, "eval/greedy_accuracy_delta", "+.3f")),
+        ("test", 5, _number(row, "test/greedy_accuracy")),
+        (name, 7, samples),
+        ("accepted", 10, f"{row['data/accepted']}/{row['data/sampled']}" if "data/accepted" in row else "-"),
         ("alarm", 5, str(row.get("collapse_alarm/level", "-"))),
-        ("seconds", 8, _number(row, "time/round_seconds", 1)),
+        ("time", 7, clock(row["time/round_seconds"]) if "time/round_seconds" in row else "-"),
+        ("left", 7, "-" if left is None else clock(left)),
     ]
-    line = "  ".join(text.rjust(width) for _, width, text in cells)
-    return ("  ".join(name.rjust(width) for name, width, _ in cells) + "\n" if header else "") + line
+    lines = [" ".join(text.rjust(width) for _, width, text in cells)]
+    if header:
+        lines.insert(0, " ".join(title.rjust(width) for title, width, _ in cells))
+    lines += [_cut(f"       ! {text.splitlines()[0].partition('; ')[0]}") for text in commit.remarks]
+    if commit.action in ("roll_back", "stop"):
+        lines.append(_cut(f"       ! {commit.action.replace('_', ' ')}: {commit.reason}"))
+    return "\n".join(lines)
 
 
-def _number(row: dict[str, Any], key: str, digits: int = 3) -> str:
-    return f"{row[key]:.{digits}f}" if key in row else "-"
+def clock(seconds: float) -> str:
+    """A time span as `0:48`, `5:12` or `3:05:00`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def _interval(row: dict[str, Any], key: str) -> str:
+WIDTH = 80
+"""Columns of the round table."""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= WIDTH else f"{text[: WIDTH - 4]} ..."
+
+
+def _pass_at(row: Mapping[str, Any]) -> tuple[str, str]:
+    """pass@k of the largest k that was measured, and its title."""
+    known = [int(found[1]) for key in row if (found := re.fullmatch(r"eval/pass_at_(\d+)", key))]
+    return (f"{row[f'eval/pass_at_{max(known)}']:.3f}", f"pass@{max(known)}") if known else ("-", "pass@k")
+
+
+def _number(row: Mapping[str, Any], key: str, form: str = ".3f") -> str:
+    return f"{row[key]:{form}}" if key in row else "-"
+
+
+def _interval(row: Mapping[str, Any], key: str) -> str:
+    """`0.213 [.18,.25]`."""
     if key not in row:
         return "-"
-    return f"{row[key]:.3f} [{row.get(f'{key}_lo', row[key]):.3f}, {row.get(f'{key}_hi', row[key]):.3f}]"
+    if f"{key}_lo" not in row:
+        return f"{row[key]:.3f}"
+    low, high = (f"{row[f'{key}{end}']:.2f}".removeprefix("0")[:3] for end in ("_lo", "_hi"))
+    return f"{row[key]:.3f} [{low},{high}]"

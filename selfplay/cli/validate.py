@@ -1,172 +1,87 @@
-"""`selfplay validate` and `selfplay check`: check a configuration and its tasks before any model is loaded."""
+"""`selfplay validate`: lists every fault of a configuration and of its task files at once, without importing torch."""
 
-import json
+import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from selfplay.config import Loaded, load_config
+from selfplay.config.load import Examined, examine
 from selfplay.errors import ConfigError
+from selfplay.runtime.distributed import Ranks
+from selfplay.runtime.resources import RunResources
+from selfplay.runtime.set_up import check_fault, model_faults, row_faults, source_faults, verifier_faults
 from selfplay.training.methods.base import method_of
 from selfplay.training.trl_arguments import argument_faults
 
-if TYPE_CHECKING:
-    from selfplay.records import Task
-    from selfplay.tasks import Source
-    from selfplay.verify.admit import Admission
-    from selfplay.verify.base import VerifierSet
-    from selfplay.verify.python_function import Tried
+_PLACE = re.compile(r"(?P<file>.+?):(?P<line>\d+):(?:(?P<column>\d+):)? ")
+_MORE = re.compile(r"and (\d+) more")
 
 
-def validate_command(config: Path, overrides: list[str], tasks: bool = False) -> None:
-    """Prints that the configuration is valid, or raises with every fault. `tasks`: also checks the task files."""
-    loaded = load_config(config, overrides)
-    check_trainer_arguments(loaded)
-    if tasks:
-        from selfplay.runtime.distributed import Ranks
-        from selfplay.runtime.resources import RunResources
+def validate_command(config: Path, overrides: Sequence[str], tasks: bool = True) -> None:
+    """Prints that the configuration is valid, or raises ConfigError with every fault, sorted by file and line, and their number.
 
-        with closing(
-            RunResources(loaded.config, loaded.path.resolve().parent, Ranks(), Path(loaded.config.runs_dir))
-        ) as resources:
-            if untried := resources.check_tasks():
-                print(f"{untried} answers of the tasks were not checked by the symbolic worker, which took too long")
-            resources.check_replies()
-    print(
-        f"{config}: valid ({loaded.config.tasks.source}, {loaded.config.student.kind} student, {loaded.config.rounds} rounds)"
-    )
-
-
-def check_trainer_arguments(loaded: Loaded) -> None:
-    """Raises ConfigError for keys of train.args that TRL does not have, or that another key sets, each with its position."""
-    method = method_of(loaded.config.train)
-    faults = argument_faults(method.args, method.trl_config, method.reserved_args)
-    if messages := [
-        f"{loaded.origins.get(('train', 'args', key), str(loaded.path))}: {fault}" for key, fault in faults
-    ]:
-        raise ConfigError("\n".join(messages))
-
-
-def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
-    """Checks the tasks against their verifiers. Returns 0 if all are sound, 1 if a task is not or a user's function never gives a verdict.
-
-    Raises DataError for rows that are not tasks.
+    `tasks`: also reads the task files.
     """
-    from selfplay.runtime.distributed import Ranks
-    from selfplay.runtime.resources import RunResources
-    from selfplay.seeds import seed_of
-    from selfplay.tasks.near_misses import stub_of
-    from selfplay.verify import admit
-    from selfplay.verify.admit import try_answers
-    from selfplay.verify.python_function import try_functions
-    from selfplay.verify.routing import leaves
-
-    loaded = load_config(config, overrides)
-    place = loaded.path.resolve().parent
-    resources = RunResources(
-        loaded.config, place, Ranks(), Path(loaded.config.runs_dir), note=lambda text: None
-    )  # shown below
-    unread = resources.check_tasks()
-    fixed, source = resources.source.fixed, resources.source
-    drawn = 100 if loaded.config.tasks.endless else None
-    sample = source.propose(drawn, None, seed_of("check")).tasks
-    everything = {task.id: task for task in (*fixed.anchor, *fixed.dev, *fixed.test, *sample)}
-    tasks = [task for task in everything.values() if all(part["type"] != "judge" for part in leaves(task.check))]
-    misses = [source.near_misses(task) or stub_of(task.check) for task in tasks]
-    with closing(resources), resources.checkers() as opened:
-        tried = try_functions(tasks, misses, opened.primary["python"])
-        found = admit(tasks, misses, opened.primary)
-        answers = try_answers(tasks, opened.primary)
-        tests = _strength(tasks, source, opened) if as_json else {}
-    bad = [
-        one if one.problem else replace(one, admitted=False, problem=why)
-        for one, (_, why) in zip(found, answers, strict=True)
-        if one.problem or why
-    ]
-    untried = {
-        "left_to_a_judge": len(everything) - len(tasks),
-        "without_right_reply": sum(not one.gold_checked and not n for one, (n, _) in zip(found, answers, strict=True)),
-        "without_near_miss": sum(not one.near_misses_checked for one in found),
-        "answers_not_parsed": unread,
-    }
-    figures: dict[str, Any] = {
-        "tasks": len(found),
-        "gold": sum(one.gold_checked for one in found),
-        "answers": sum(n > 0 for n, _ in answers),
-        "near_misses": sum(one.near_misses_checked for one in found),
-        **untried,
-    }
-    if as_json:
-        functions = [vars(one) for one in tried]
-        print(json.dumps({**figures, "tests": tests, "functions": functions, "bad": [vars(one) for one in bad]}))
-    else:
-        for line in _function_failures(tried):
-            print(line, file=sys.stderr)
-        _print_result(figures, bad, fixed.places)
-    return int(bool(bad) or any(one.broken for one in tried))
+    found = examine(config, overrides)
+    faults = [*map(str, found.faults), *trainer_faults(found)]
+    if found.config is not None:
+        folder = config.resolve().parent
+        runs = Path(found.config.runs_dir)
+        with closing(
+            RunResources(found.config, folder, Ranks(), runs, lambda text: print(text, file=sys.stderr))
+        ) as resources:
+            faults += _model_faults(found, resources)
+            faults += _task_faults(found, resources) if tasks else []
+    if lines := _in_order(faults, str(config)):
+        raise ConfigError("\n".join(lines))
+    assert found.config is not None
+    shape = f"{found.config.tasks.source}, {found.config.student.kind} student, {found.config.rounds} rounds"
+    print(f"{config}: valid ({shape})")
 
 
-def _function_failures(tried: "Sequence[Tried]") -> Iterator[str]:
-    """Lines on attempts that the user's functions did not judge, one per kind of exception."""
-    for one in tried:
-        for reason, count in one.failures.items():
-            yield f"{one.kind}: no verdict in {count} of {one.tries} tries: {reason}"
-        if one.broken:
-            yield f"{one.kind} is not sound: it gave no verdict in any try; fix the function"
+def trainer_faults(found: Examined) -> list[str]:
+    """Keys of train.args that TRL does not have, or that another key sets, each with its position."""
+    train = getattr(found.config, "train", None)
+    if train is None:
+        return []
+    method = method_of(train)
+    faults = argument_faults(method.args, method.trl_config, method.reserved_args)
+    return [f"{found.where('train', 'args', key)}: {fault}" for key, fault in faults]
 
 
-def _print_result(figures: Mapping[str, int], bad: "Sequence[Admission]", places: Mapping[str, str]) -> None:
-    """Prints the result of `check`."""
-    for one in bad[:MOST_SHOWN]:
-        name = f"{places[one.task_id]}: task {one.task_id!r}" if one.task_id in places else one.task_id
-        print(f"{name}: {one.problem}", file=sys.stderr)
-    if len(bad) > MOST_SHOWN:
-        print(f"and {len(bad) - MOST_SHOWN} more", file=sys.stderr)
-    for line in _not_tried(figures):
-        print(line)
-    tried = (
-        f"{figures['gold']} gold answers, {figures['answers']} answers as replies, {figures['near_misses']} near misses"
-    )
-    print(f"{figures['tasks']} tasks, {tried}: {'all are sound' if not bad else f'{len(bad)} tasks are not sound'}")
+def _model_faults(found: Examined, resources: RunResources) -> list[str]:
+    """Models that cannot be had, and files of replies or texts that cannot be read; those of faulty sections are not looked at."""
+    if not hasattr(found.config, "student"):
+        return []
+    faults = [f"{found.where(*key)}: {fault}" if key else fault for key, fault in model_faults(resources, ask_hub=True)]
+    return [*faults, *(f"{found.where('tasks')}: {fault}" for fault in source_faults(resources))]
 
 
-MOST_SHOWN = 50
+def _task_faults(found: Examined, resources: RunResources) -> list[str]:
+    """What is wrong with the task rows and `verify.check`; if nothing is, why their verifiers cannot be opened."""
+    rows, untried = row_faults(resources, look=True)
+    if untried:
+        print(f"{untried} answers of the tasks were not checked by the symbolic worker, which took too long")
+    if fault := check_fault(resources, look=True):
+        rows.append(f"{found.where('verify', 'check')}: {fault}")
+    return rows if rows or found.faults else verifier_faults(resources)
 
 
-def _not_tried(counts: Mapping[str, int]) -> Iterator[str]:
-    """Sentences on what `check` could not test, one per kind."""
-    sentences = {
-        "left_to_a_judge": "{} tasks are graded by a judge and were not checked",
-        "without_right_reply": "{} tasks have no reference and no answer, so it is not tested that a right reply passes; give reference",
-        "without_near_miss": "{} tasks have no near miss, so it is not tested that a wrong reply fails; give near_misses",
-        "answers_not_parsed": "{} answers were not checked by the symbolic worker, which took too long",
-    }
-    for name, sentence in sentences.items():
-        if counts[name]:
-            yield sentence.format(counts[name])
+def _in_order(faults: Iterable[str], config: str) -> list[str]:
+    """The faults, each once, sorted by file and line, those of the configuration first; then their number."""
+    lines = [line for fault in dict.fromkeys(faults) for line in fault.splitlines()]
+    more = sum(int(cut[1]) for line in lines if (cut := _MORE.fullmatch(line)))
+    shown = sorted((line for line in lines if not _MORE.fullmatch(line)), key=lambda line: _order(line, config))
+    if not shown:
+        return []
+    count = len(shown) + more
+    rest = f", of which {len(shown)} are shown" if more else ""
+    return [*shown, f"{count} fault{'s' * (count != 1)}{rest}"]
 
 
-STRENGTH_TASKS = 24
-"""Number of tasks whose tests are tried with broken programs, which takes a few hundred sandbox jobs."""
-
-
-def _strength(tasks: "Sequence[Task]", source: "Source", opened: "VerifierSet") -> dict[str, int]:
-    """How many broken versions of right programs pass the tests, for a sample of the tasks; {} if no task has such tests."""
-    if opened.executor is None or opened.limits is None:
-        return {}
-    from selfplay.verify.strengthen import strength
-
-    known = [(task, task.check, source.solution(task)) for task in tasks if task.check["type"] == "code_tests"]
-    items = [(task, check, reply) for task, check, reply in known if reply is not None and "entry_point" in check]
-    items = items[:: max(1, len(items) // STRENGTH_TASKS)][:STRENGTH_TASKS]
-    found = strength(items, opened.executor, opened.limits)
-    return {
-        "tasks": len(found),
-        "mutants": sum(one.mutants for one in found),
-        "survivors": sum(one.survivors for one in found),
-        "proven_survivors": sum(one.proven for one in found),
-        "weak_tasks": sum(one.proven > 0 for one in found),
-    }
+def _order(line: str, config: str) -> tuple[bool, str, int, int]:
+    place = _PLACE.match(line)
+    if place is None:
+        return True, Path(line.partition(":")[0]).name, 0, 0
+    return place["file"] != config, Path(place["file"]).name, int(place["line"]), int(place["column"] or 0)

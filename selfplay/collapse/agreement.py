@@ -39,8 +39,9 @@ def cohen_kappa(table: Sequence[float]) -> float:
 
 
 def breakdown_point(phi: float, psi: float) -> float:
-    """p* = 1 / (1 + psi/phi): training on what the verifier kept helps while the generator's error is below it.
+    """p* = 1 / (1 + psi/phi): the generator's error below which most of what the verifier kept is right.
 
+    It does not say whether a loop of filtered training helps; the sign of phi - psi does (docs/collapse.md).
     `phi` = P(kept | right), `psi` = P(kept | wrong) (Feng et al. 2406.07515). A perfect verifier (psi = 0) gives 1; one
     that keeps nothing raises EmptyMetric.
     """

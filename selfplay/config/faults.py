@@ -50,10 +50,11 @@ def describe(
 ) -> Iterator[Fault]:
     """The faults behind pydantic's errors, in the order of the file. `marks`: the position `file:line:col` of each key."""
     found = [fault for item in error.errors() for fault in _all(dict(item), tree, marks, path)]
-    yield from dict.fromkeys(sorted(found, key=_file_order))
+    yield from dict.fromkeys(sorted(found, key=file_order))
 
 
-def _file_order(fault: Fault) -> tuple[int, int]:
+def file_order(fault: Fault) -> tuple[int, int]:
+    """Line and column of a fault, by which faults of one file are sorted; (0, 0) for one of the command line."""
     parts = fault.where.rsplit(":", 2)
     return (int(parts[1]), int(parts[2])) if len(parts) == 3 and parts[1].isdigit() and parts[2].isdigit() else (0, 0)
 

@@ -43,14 +43,16 @@ class Judge(Section):
 
 
 class Audit(Section):
-    """Measures the error rates of the verifiers in every round. Its data is never trained on."""
+    """Measures the error rates of the verifiers in every round (Youden's J). Its data is never trained on."""
 
     canaries: int = Field(8, ge=0)
     """Number of known right solutions, and of known wrong ones, that are judged in each round to test the verifiers. 0: none."""
     share: Share = 0.05
-    """Share of the accepted, and of the rejected, attempts that a stronger check judges again, for tasks that have one. 0: none."""
-    min_rechecked: Count = 8
-    """Lower bound on the number of accepted, and of rejected, attempts that are judged again, if the round has that many."""
+    """Share of the accepted, and of the rejected, attempts that a second check judges again, for tasks that have one. Where it only adds
+    to the first check, rejected attempts are not judged again. 0: none."""
+    min_rechecked: Count = 64
+    """Lower bound on the number of accepted, and of rejected, attempts that are judged again, if the round has that many. With 64 of each
+    a verifier that passes .6 of the wrong and .3 of the right attempts is seen in three rounds of four, with 8 in one of ten."""
     max_rechecked: Count = 200
     """Upper bound on the same numbers; it takes precedence over `min_rechecked`."""
     hidden_cases: int = Field(6, ge=0)

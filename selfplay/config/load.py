@@ -4,18 +4,20 @@ Pitfalls of YAML 1.1 are handled: `1e-5` is a number, `1:30` stays text, `no` an
 depth and the number of values are bounded, so that no file takes long to read, even if its aliases expand to many values.
 """
 
+import contextlib
+import json
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from selfplay.config.faults import Fault, describe
+from selfplay.config.faults import Fault, describe, file_order
 from selfplay.config.tree import Config
 from selfplay.errors import ConfigError
 
@@ -165,12 +167,30 @@ class _Reader:
         return _VARIABLE.sub(lambda found: os.environ.get(found.group(1), found.group(0)), text)
 
 
+@dataclass(frozen=True)
+class Examined:
+    """A configuration with its faults, and as much of it as can be used."""
+
+    faults: tuple[Fault, ...]
+    config: Config | None
+    """The whole configuration if it has no fault. Otherwise its valid sections and the defaults of those that it leaves out, without
+    an attribute for a required section that is faulty; None if the tasks are."""
+    marks: Mapping[Place, str] = field(default_factory=dict)
+    """`file:line:col` or `command line` for each value that was set."""
+
+    def where(self, *place: str) -> str:
+        """The position of a key, or of the nearest block above it that was set."""
+        known = (self.marks[place[:length]] for length in range(len(place), -1, -1) if place[:length] in self.marks)
+        return next(known, "command line")
+
+
 def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Loaded:
-    """Loads a YAML file with `key.path=value` overrides.
+    """Loads a YAML file with `key.path=value` overrides. A run without a `name` is named after the file.
 
     Raises ConfigError with all faults, one per line: `file:line:col: what is wrong, the value; what to do`.
     """
-    config, marks = load_tree(path, overrides, Config)
+    reader, data, marks = _values(path, overrides)
+    config = _checked(reader, {"name": run_name(path), **data}, marks, Config)
     return Loaded(
         config, Path(path), tuple(overrides), {place: _origin(mark) for place, mark in marks.items() if place}
     )
@@ -180,19 +200,62 @@ def load_tree(
     path: str | Path, overrides: list[str] | tuple[str, ...], shape: type[Tree]
 ) -> tuple[Tree, dict[Place, str]]:
     """Loads any tree of sections as `load_config` does; returns it with the position of each value."""
-    path = Path(path)
-    reader = _Reader(path)
+    reader, data, marks = _values(path, overrides)
+    return _checked(reader, data, marks, shape), marks
+
+
+def examine(path: str | Path, overrides: Sequence[str] = ()) -> Examined:
+    """Loads a configuration as `load_config` does, but returns its faults. Raises ConfigError if the file cannot be read at all."""
+    reader, data, marks = _values(path, overrides)
+    data = {"name": run_name(path), **data}
+    config, faults = _validated(reader, data, marks, Config)
+    if config is None:
+        sections = dict(_valid_sections(data))
+        config = Config.model_construct(None, **sections) if "tasks" in sections else None
+    return Examined(tuple(faults), config, marks)
+
+
+def run_name(path: str | Path) -> str:
+    """The name of a run whose configuration has none: the file's name without its ending; characters that no name has become `-`."""
+    return re.sub(r"[^\w.\-]", "-", Path(path).stem).lstrip("-.")[:100] or "run"
+
+
+def _values(path: str | Path, overrides: Sequence[str]) -> tuple[_Reader, dict[str, Any], dict[Place, str]]:
+    """The plain values of a file with its overrides, and the position of each; the reader has the faults found so far."""
+    reader = _Reader(Path(path))
     data = _read_file(reader)
     marks = dict(reader.marks)
     for text in overrides:
         _override(data, text, reader, marks)
-    if reader.faults:
-        raise ConfigError("\n".join(str(fault) for fault in reader.faults))
+    return reader, data, marks
+
+
+def _checked(reader: _Reader, data: Mapping[str, Any], marks: Mapping[Place, str], shape: type[Tree]) -> Tree:
+    config, faults = _validated(reader, data, marks, shape)
+    if config is None:
+        raise ConfigError("\n".join(map(str, faults)))
+    return config
+
+
+def _validated(
+    reader: _Reader, data: Mapping[str, Any], marks: Mapping[Place, str], shape: type[Tree]
+) -> tuple[Tree | None, list[Fault]]:
+    """The tree, or None and its faults in the order of the file: those of the YAML text, and those of other keys' values."""
+    faults, config = list(reader.faults), None
+    keys = {fault.key for fault in faults}
     try:
         config = shape.model_validate(data)
     except ValidationError as error:
-        raise ConfigError("\n".join(str(fault) for fault in describe(error, shape, marks, str(path)))) from None
-    return config, marks
+        faults += [fault for fault in describe(error, shape, marks, str(reader.path)) if fault.key not in keys]
+    return (None if faults else config), sorted(faults, key=file_order)
+
+
+def _valid_sections(data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The top-level keys of a configuration whose values are valid by themselves."""
+    for name, key in Config.model_fields.items():
+        if name in data:
+            with contextlib.suppress(ValidationError):
+                yield name, TypeAdapter(key.rebuild_annotation()).validate_python(data[name])
 
 
 def _origin(mark: str) -> str:
@@ -274,8 +337,6 @@ def science_of(config: Config) -> dict[str, Any]:
 
 def resolved_text(loaded: Loaded) -> str:
     """The whole configuration as YAML, with the origin of each value that was set; it loads to the same tree."""
-    import yaml
-
     lines = [f"# resolved from {loaded.path}; every value, with its origin if it was set"]
     plain = loaded.config.model_dump(mode="json")
     for line, place in _yaml_lines(plain, ()):
@@ -288,8 +349,6 @@ def resolved_text(loaded: Loaded) -> str:
 
 
 def _yaml_lines(value: dict[str, Any], place: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    import json
-
     indent = "  " * len(place)
     for key, item in value.items():
         if isinstance(item, dict) and item:

@@ -83,6 +83,13 @@ class StudentSettings(Section):
         """Files and folders that the student depends on, by their names in the run's fingerprint."""
         return {}
 
+    def model_fault(self, folder: Path, *, ask_hub: bool) -> str:
+        """Why its pretrained model cannot be had, as `is 'x', problem; remedy`; "" if it can, or if there is none. Loads nothing.
+
+        `ask_hub`: whether the hub may be asked for a model that is not here. Raises OSError if it does not answer.
+        """
+        return ""
+
     def make_initial(self, anchor: Sequence[Task], out: Path, seed: int) -> None:
         """Writes the model folder that round 0 starts from. `anchor`: the tasks on whose texts a tokenizer may be trained."""
         raise NotImplementedError
@@ -136,7 +143,15 @@ class EngineSettings(Section):
         return {}
 
     def check(self, folder: Path) -> None:
-        """Raises DataError if its files cannot be read; it is called before any model is loaded."""
+        """Raises DataError or ConfigError if its files, its address or its key cannot be used; called before any model is loaded."""
+
+    def model_fault(self, folder: Path, *, ask_hub: bool) -> str:
+        """See `StudentSettings.model_fault`."""
+        return ""
+
+    def unreachable(self, opening: Any) -> str:
+        """Why its server cannot be reached, as `http://... does not answer (reason)`; "" if it can, or if there is no server."""
+        return ""
 
     def open(self, opening: Any) -> Any:
         """Opens the engine. `opening`: a `selfplay.models.base.Opening`. Returns a `selfplay.models.base.Backend`."""

@@ -266,7 +266,7 @@ class Config(Section):
     """The configuration of a run."""
 
     name: str = operation("run", pattern=r"^[\w][\w.\-]{0,99}$")
-    """Name of the run and of its folder."""
+    """Name of the run and of its folder. Without it a configuration file gives its own name, such as `quickstart` of quickstart.yaml."""
     runs_dir: str = operation("runs")
     """Folder of all runs. A relative path counts from the working directory."""
     seed: int = Field(0, ge=0)

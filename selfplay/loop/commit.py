@@ -4,6 +4,7 @@ Runs on rank 0 alone. Reads `gate/DONE` (the decision and the metrics) and the `
 `COMMIT` in the round's folder, and the run's `metrics.jsonl`. A round exists once its COMMIT does.
 """
 
+import math
 import platform
 from collections.abc import Sequence
 from functools import cache
@@ -13,6 +14,7 @@ from selfplay.config.metrics import best_round
 from selfplay.runtime.context import RoundContext
 from selfplay.runtime.progress import read_times
 from selfplay.store import Commit, read_json, sha256_of
+from selfplay.tasks.base import Fixed
 
 OUTPUTS = ("traces.parquet", "train.parquet", "pairs.parquet", "model")
 
@@ -32,6 +34,7 @@ def commit_round(ctx: RoundContext, phases: Sequence[str]) -> Commit:
         metrics=decision["metrics"],
         inputs={} if ctx.parent is None else {"parent": sha256_of(ctx.run.round(ctx.parent) / "COMMIT")},
         outputs=ctx.run.outputs(ctx.number, OUTPUTS),
+        remarks=_remarks(ctx),
         versions=_versions(),
         world_size=ctx.ranks.world_size,
         train_steps=before + int(decision["metrics"].get("train/steps", 0)),
@@ -41,6 +44,34 @@ def commit_round(ctx: RoundContext, phases: Sequence[str]) -> Commit:
     ctx.run.commit(commit)
     ctx.run.prune(_kept(ctx, [*ctx.commits, commit]))
     return commit
+
+
+SMALL_DEV = 30
+"""A dev set with fewer tasks is remarked on."""
+
+
+def _remarks(ctx: RoundContext) -> tuple[str, ...]:
+    """What curate and train remarked; in round 0, what the run lacks."""
+    done = [ctx.at(name) / "DONE" for name in ("curate", "train")]
+    found = [text for file in done if file.is_file() for text in read_json(file).get("remarks", ())]
+    return tuple(found) if ctx.number else (*found, *set_up_remarks(ctx.resources.source.fixed))
+
+
+def set_up_remarks(fixed: Fixed) -> list[str]:
+    """What a small dev set cannot show, and that there is no anchor.
+
+    The smallest visible change is 1.96 sqrt(p (1 - p) / n) at p = 1/2, the half-width of the interval of one accuracy.
+    """
+    found, tasks = [], len(fixed.dev)
+    if tasks < SMALL_DEV:
+        width = min(1.0, 0.98 / math.sqrt(max(1, tasks)))
+        are = "task" if tasks == 1 else "tasks"
+        found.append(f"the dev set has {tasks} {are}: it shows no change of accuracy below {width:.2f}; add dev tasks")
+    if not fixed.anchor:
+        found.append(
+            "there is no anchor: no task has a reference, so no round replays human solutions; give tasks a reference"
+        )
+    return found
 
 
 def _cost(ctx: RoundContext) -> dict[str, float]:

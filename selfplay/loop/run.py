@@ -46,6 +46,7 @@ from selfplay.runtime.context import RoundContext
 from selfplay.runtime.distributed import Ranks, join
 from selfplay.runtime.progress import Listener, Progress, timed
 from selfplay.runtime.resources import RunResources
+from selfplay.runtime.set_up import check_servers, check_set_up
 from selfplay.store import Commit, Lease, RunFolder
 
 Phase = Callable[[RoundContext], None]
@@ -105,7 +106,7 @@ def run(loaded: Loaded, *, listener: Listener | None = None, on_commit: OnCommit
 
 def _phases_in_turn(ctx: RoundContext, loaded: Loaded) -> Iterator[Phase]:
     """The phases of a round that the caller has to run, one after another. With `phase_subprocess` they are run here, and it gives none."""
-    ctx.progress.round(ctx.number)
+    ctx.progress.round(ctx.number, ctx.config.rounds)
     names = phases_of(ctx.config, ctx.number)
     if ctx.ranks.is_main and ctx.run.round(ctx.number).exists():
         done = ", ".join(name for name in names if (ctx.at(name) / "DONE").is_file())
@@ -134,8 +135,12 @@ def _opened(loaded: Loaded, session: Session) -> Iterator[tuple[RunFolder, RunRe
             yield folder, resources
             return
         with Lease(folder.path):
-            resources.check_set_up()
-            folder.open(science_of(config), resources.fingerprint_files(), resolved_text(loaded))
+            check_set_up(resources)
+            start = {"config": str(loaded.path.resolve()), "overrides": list(loaded.overrides)}
+            if anew := folder.open(science_of(config), resources.fingerprint_files(), resolved_text(loaded), start):
+                progress.note(anew)
+            if not folder.commits():
+                check_servers(resources)
             folder.rebuild_metrics()
             session.opened(folder)
             yield folder, resources

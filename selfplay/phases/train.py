@@ -33,27 +33,30 @@ def train(ctx: RoundContext) -> None:
     if ctx.ranks.broadcast("train/done", done.is_file()):
         return
     ctx.progress.phase("train", 1)
-    figures = _weights_and_figures(ctx)
+    figures, remarks = _weights_and_figures(ctx)
     if ctx.ranks.is_main:
-        write_json(done, {"metrics": figures, "weights": sha256_of(ctx.at("train") / "model")})
+        weights = sha256_of(ctx.at("train") / "model")
+        write_json(done, {"metrics": figures, "weights": weights, "remarks": remarks})
     ctx.ranks.barrier("train")
     ctx.progress.end("train")
 
 
-def _weights_and_figures(ctx: RoundContext) -> dict[str, Any]:
+def _weights_and_figures(ctx: RoundContext) -> tuple[dict[str, Any], list[str]]:
+    """Writes the weights; returns the round's `train/` metrics, and why the weights were kept if they were."""
     out, ranks, start = ctx.at("train"), ctx.ranks, start_weights(ctx)
     method = method_of(ctx.config.train) if ctx.number else warmup_of(method_of(ctx.config.train))
     if method is None:
-        return copy_parent_weights(start, out, ranks)
+        return copy_parent_weights(start, out, ranks), []
     data = method.read(ctx.run.round(ctx.number))
     if ctx.number and (shortage := method.shortage(data, _accepted(ctx))):
-        ctx.note(f"the weights do not change: {shortage}")
+        kept = f"the weights do not change: {shortage}"
+        ctx.note(kept)
         figures = {f"train/{name}": value for name, value in method.untrained_figures(data).items()}
-        return {**copy_parent_weights(ctx.student, out, ranks), "train/weights_kept": 1, **figures}
+        return {**copy_parent_weights(ctx.student, out, ranks), "train/weights_kept": 1, **figures}, [kept]
     student = ctx.config.student
     if isinstance(student, ScriptedStudent):
-        return train_scripted(student, data, start=start, out=out, ranks=ranks)
-    return _train_model(ctx, method, data, start)
+        return train_scripted(student, data, start=start, out=out, ranks=ranks), []
+    return _train_model(ctx, method, data, start), []
 
 
 def start_weights(ctx: RoundContext) -> Path:

@@ -21,9 +21,9 @@ def write_report(run: Path, read_traces: TraceReader | None = None) -> Path:
     tallies = read_tallies(data, read_traces)
     told = headline(data)
     groups = _groups(data, tallies)
-    html.write_whole(
-        run / "report.json", html.twin("report", data.name, told, groups, {"rounds": data.rows, "notes": data.notes})
-    )
+    remarks = {str(number): commit.get("remarks", []) for number, commit in data.commits.items()}
+    raw = {"rounds": data.rows, "notes": data.notes, "remarks": remarks}
+    html.write_whole(run / "report.json", html.twin("report", data.name, told, groups, raw))
     target = run / "report.html"
     html.write_whole(target, html.page("report", data.name, told, groups, data.notes))
     return target

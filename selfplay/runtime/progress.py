@@ -13,7 +13,7 @@ from selfplay.errors import Interrupted
 from selfplay.store import read_json, write_json
 
 Listener = Callable[[str, dict[str, Any]], None]
-"""Called as (event, figures): `round` {number}, `phase` {name, total, done}, `total` {total, done}, `advance` {items, accepted},
+"""Called as (event, figures): `round` {number, planned}, `phase` {name, total, done}, `total` {total, done}, `advance` {items, accepted},
 `end` {name}, `note` {text}."""
 
 
@@ -26,9 +26,9 @@ class Progress:
         self.busy: dict[str, float] = {}
         """Seconds of actual work (sampling, training, running programs) by phase, since the last `pop_timings`."""
 
-    def round(self, number: int) -> None:
-        """A round begins."""
-        self._emit("round", number=number)
+    def round(self, number: int, planned: int) -> None:
+        """A round begins. `planned`: number of the last round that is planned."""
+        self._emit("round", number=number, planned=planned)
 
     def phase(self, name: str, total: int, done: int = 0) -> None:
         """A phase begins. `total`: its number of items; `done`: how many of them an earlier start has finished."""

@@ -13,16 +13,13 @@ from selfplay.config.sections import EngineSettings, StudentSettings
 from selfplay.config.tree import Config
 from selfplay.cores import usable_cores
 from selfplay.curate.screening import Screen, screen_of
-from selfplay.errors import ConfigError, DataError
 from selfplay.models.base import Backend, Encoder, Opening, Weights
 from selfplay.records import Completion, Request, Sampling, Task, digest
 from selfplay.runtime.distributed import Ranks
 from selfplay.seeds import seed_of
 from selfplay.tasks import Source
-from selfplay.tasks.levels import check_curriculum
-from selfplay.tasks.rows import MOST_SHOWN
 from selfplay.verify import Verifier, check_types, routed
-from selfplay.verify.base import PYTHON, VerifierOptions, VerifierSet, check_verifiers, open_verifiers, verifier_class
+from selfplay.verify.base import VerifierOptions, VerifierSet, open_verifiers, verifier_class
 
 if TYPE_CHECKING:
     from selfplay.sandbox import Executor
@@ -42,17 +39,18 @@ class RunResources:
         self, config: Config, folder: Path, ranks: Ranks, run: Path, note: Callable[[str], None] = LOG.warning
     ) -> None:
         self.config, self.folder, self.ranks, self.run = config, folder, ranks, run
-        self._note = note
+        self.note = note
         self._executor: Executor | None = None
         self._kept: tuple[str, Backend, ExitStack] | None = None
-        self._fault_of: Callable[[Mapping[str, Any]], str] | None = None
+        self.fault_of: Callable[[Mapping[str, Any]], str] | None = None
+        """What the rows of the task files are checked by when the source is opened; None: they are not checked."""
 
     @cached_property
     def source(self) -> Source:
         """The task source."""
         config = self.config
         source: Source = config.tasks.open(
-            seed=config.seed, eval_seed=config.eval.seed, folder=self.folder, fault_of=self._fault_of
+            seed=config.seed, eval_seed=config.eval.seed, folder=self.folder, fault_of=self.fault_of
         )
         return source
 
@@ -129,11 +127,12 @@ class RunResources:
 
     def _open(self, engine: EngineSettings, student: Weights | None = None) -> Backend:
         """Opens an engine of this run; `student`: the weights to sample, None for a teacher or judge."""
-        launch = self.config.launch
-        backend: Backend = engine.open(
-            Opening(self.folder, self.run / "replies.db", launch.device, self.threads, student)
-        )
+        backend: Backend = engine.open(self.opening(student))
         return backend
+
+    def opening(self, student: Weights | None = None) -> Opening:
+        """What an engine is opened with; `student`: the weights to sample, None for a teacher or judge."""
+        return Opening(self.folder, self.run / "replies.db", self.config.launch.device, self.threads, student)
 
     def spent(self) -> dict[str, float]:
         """Tokens, money and requests that this run has spent on servers so far, as `cost/` keys; {} if it has used none."""
@@ -164,54 +163,16 @@ class RunResources:
         kinds = check_types([*map(self.routed, own), *fixed.dev, *fixed.test])
         return kinds if synthesis is None else kinds | synthesis.check_types(check_types([*own, *fixed.dev]))
 
-    def check_tasks(self) -> int:
-        """Checks every task of the task files, without model and sandbox; must be called before anything else opens the source.
-
-        Returns the number of gold answers that were not checked because the symbolic worker took too long. Raises DataError with
-        all faulty rows at once, and ConfigError if `verify.check` is faulty, or if a judge is needed and not configured.
-        """
-        from selfplay.verify.faults import fault_of, golds_of, unparsed_golds
-
-        if self.config.verify.check is not None and (fault := fault_of(self.config.verify.check, own=True)):
-            raise ConfigError(f"verify.check: {fault}")
-        self._fault_of = fault_of
-        fixed, first = self.source.fixed, dict[str, str]()
-        if self.config.propose.curriculum is not None:
-            check_curriculum(self.config.propose.curriculum, self.source)
-        for task in (*fixed.anchor, *fixed.dev, *fixed.test, *self.source.pool):
-            for gold in golds_of(task.check) if task.id in fixed.places else ():
-                first.setdefault(gold, f"{fixed.places[task.id]}: task {task.id!r}: verifier: answer")
-        unread, untried = unparsed_golds(first)
-        if unread:
-            shown = [f"{first[gold]}: {why}" for gold, why in unread.items()]
-            more = [f"and {len(shown) - MOST_SHOWN} more"] if len(shown) > MOST_SHOWN else []
-            raise DataError("\n".join([*shown[:MOST_SHOWN], *more]))
-        check_verifiers(self.kinds, self._options(self.config.audit))
-        return untried
-
-    def check_set_up(self) -> None:
-        """Checks the set-up before any model is loaded. Raises if a task is faulty or needs a verifier that is not available."""
-        if untried := self.check_tasks():
-            LOG.warning("%d answers of the tasks were not checked by the symbolic worker, which took too long", untried)
-        if self.config.tasks.evaluation_only:
-            raise ConfigError(
-                f"tasks.source is {self.config.tasks.source}, an evaluation set, which no run may train on (`selfplay check` reads it); "
-                "name a source with training tasks"
-            )
-        for kind in sorted(self.kinds):
-            if kind.startswith(f"{PYTHON}:"):
-                self.functions.load(kind)
-        if self.config.phase_subprocess:  # each phase has a process of its own for them
-            self.functions.close()
-        self.check_replies()
-        if any(verifier_class(kind).needs_sandbox for kind in self.kinds):
-            with self.checkers():  # not the judge, whose model need not be loaded
-                pass
-
-    def check_replies(self) -> None:
-        """Raises DataError if the recorded attempts, or the texts for `instruct`, cannot be read."""
-        self.config.generate.backend.check(self.folder)
-        _ = self._texts
+    def engines(self) -> Iterator[tuple[tuple[str, ...], EngineSettings]]:
+        """The engines that the configuration names, each with its key."""
+        config, synthesis = self.config, self.config.propose.synthesize
+        yield ("generate", "backend"), config.generate.backend
+        if config.judge is not None:
+            yield ("judge", "backend"), config.judge.backend
+        if config.audit.judge is not None:
+            yield ("audit", "judge", "backend"), config.audit.judge.backend
+        if synthesis is not None and synthesis.teacher is not None:
+            yield ("propose", "synthesize", "teacher", "backend"), synthesis.teacher.backend
 
     @contextmanager
     def verifiers(self) -> Iterator[Mapping[str, Verifier]]:
@@ -222,11 +183,12 @@ class RunResources:
     @cached_property
     def texts(self) -> list[tuple[str, str]]:
         """(id, text) of the texts from which `instruct` writes tasks; empty if none are configured."""
-        rows = self._texts.rows if self._texts is not None else ()
+        rows = self.text_table.rows if self.text_table is not None else ()
         return [(str(row.get("id", where)), str(row.get("text", ""))) for where, row in rows]
 
     @cached_property
-    def _texts(self) -> "Table | None":
+    def text_table(self) -> "Table | None":
+        """The table of the texts for `instruct`; None if none is configured. Raises DataError if it cannot be read."""
         from selfplay.tasks.table_files import read_table
 
         synthesis = self.config.propose.synthesize
@@ -242,16 +204,17 @@ class RunResources:
     def checkers(self) -> AbstractContextManager[VerifierSet]:
         """Opens all verifiers but the judge: no model is loaded, and no server is asked."""
         kinds = {kind for kind in self.kinds if not verifier_class(kind).needs_judge}
-        return open_verifiers(kinds, self._options(self.config.audit))
+        return open_verifiers(kinds, self.options(self.config.audit))
 
     def auditors(self) -> AbstractContextManager[VerifierSet]:
         """Opens the verifiers, and the stronger ones with which the audit checks them."""
         return self._opened(self.config.audit)
 
     def _opened(self, audit: Audit | None) -> AbstractContextManager[VerifierSet]:
-        return open_verifiers(self.kinds, self._options(audit))
+        return open_verifiers(self.kinds, self.options(audit))
 
-    def _options(self, audit: Audit | None) -> VerifierOptions:
+    def options(self, audit: Audit | None) -> VerifierOptions:
+        """What verifiers are opened with; `audit`: its section, if the verifiers of the audit are opened too."""
         config = self.config
         return VerifierOptions(
             sandbox=config.verify.sandbox,
@@ -275,7 +238,7 @@ class RunResources:
     def _note_once(self, kind: str, text: str) -> None:
         """Notes an exception that a function of the user's raised: each kind once per launch, by the first rank that meets it."""
         if self.ranks.next_ticket(f"raised/{digest(kind)}") == 0:
-            self._note(text)
+            self.note(text)
 
     def _sandbox(self) -> "AbstractContextManager[Executor]":
         """The sandbox of this process. It is shared, since starting one costs more than a small phase uses it."""
@@ -309,8 +272,8 @@ class RunResources:
         writer, student = self.config.generate.backend, self.config.student
         places = {**writer.files(self.folder), **student.files(self.folder)}
         files |= {name: sha256_of(place) for name, place in places.items()}
-        if self._texts is not None:
-            files |= self._texts.files
+        if self.text_table is not None:
+            files |= self.text_table.files
         return files
 
 

@@ -151,6 +151,15 @@ class FinishedChunks:
         return {chunk.id: chunk for chunk in self.chunks}
 
 
+def rows_in(file: Path) -> list[Json]:
+    """The rows of a chunk file of a phase that may still be at work; empty if the file is missing or incomplete."""
+    try:
+        rows = _validated(file.read_bytes())
+    except OSError:
+        rows = None
+    return [] if rows is None else rows.json()
+
+
 def done(folder: Path, plan: str = "") -> Json | None:
     """The content of a phase's DONE; None if there is none, or if it was written for other chunks."""
     if not (folder / "DONE").is_file():

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, TypeVar
 
@@ -27,12 +27,18 @@ def writing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         sync(path.parent)
     except OSError as error:
-        raise StoreError(
-            f"{path}: cannot be written ({error.strerror or error}); free disk space or fix the permissions, then rerun the same "
-            "command; no committed round is lost"
-        ) from error
+        raise unwritable(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def unwritable(path: Path, error: OSError) -> StoreError:
+    """The error for a file that cannot be written: a full disk, a read-only folder, a folder of somebody else."""
+    return StoreError(
+        f"{path}: cannot be written ({error.strerror or error}); free disk space or fix the permissions, then rerun the same "
+        "command; no committed round is lost"
+    )
 
 
 def sync(path: Path) -> None:

@@ -1,129 +1,21 @@
-"""The run folder: its lease, its config and fingerprint, its rounds with their COMMITs, and the chain of parents.
+"""The run folder: its config and fingerprint, its rounds with their COMMITs, and the chain of parents.
 
 A round exists once `rounds/NNN/COMMIT` does. A folder `rounds/NNN` without COMMIT is the unfinished work of the current round.
-
-Only the process that holds the lease may write to the run folder. A lease whose process on this machine has died is taken over at once. A lease of
-another machine (of a job that was requeued here) is taken over once its last renewal is older than STALE_SECONDS.
 """
 
 import json
 import logging
-import os
+import shlex
 import shutil
-import socket
-import threading
-import time
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from selfplay.errors import StoreError
+from selfplay.errors import ConfigError, StoreError
 from selfplay.records import SCHEMA_VERSION, Record
 from selfplay.store.files import read_json, sha256_of, write_json, write_whole
-
-RENEW_SECONDS = 5.0
-STALE_SECONDS = 60.0
-
-
-class Lease:
-    """Context manager that holds `lease.json` of a run folder. Raises StoreError if another process holds it."""
-
-    def __init__(self, folder: Path, stale_seconds: float = STALE_SECONDS) -> None:
-        self.path = folder / "lease.json"
-        self.stale_seconds = stale_seconds
-        self.nonce = uuid.uuid4().hex
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._renew, daemon=True, name="selfplay-lease")
-
-    def __enter__(self) -> "Lease":
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        holder = _read(self.path)
-        if holder is not None:
-            if not self._is_dead(holder):
-                raise StoreError(
-                    f"{self.path.parent}: is in use by process {holder.get('pid')} on {holder.get('host')}, seen "
-                    f"{time.time() - holder.get('renewed', 0):.0f} s ago; wait for it, or start under another --name"
-                )
-            self._clear(holder)
-        try:
-            handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        except FileExistsError:
-            raise StoreError(
-                f"{self.path.parent}: another process has just started to use it; wait for that process, or use another --name"
-            ) from None
-        with os.fdopen(handle, "w") as file:
-            json.dump(self._content(), file)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        if self.held():
-            self.path.unlink(missing_ok=True)
-
-    def held(self) -> bool:
-        """Whether the file still names this lease; False once another process has taken over."""
-        holder = _read(self.path)
-        return holder is not None and holder.get("nonce") == self.nonce
-
-    def _content(self) -> dict[str, Any]:
-        pid = os.getpid()
-        return {
-            "nonce": self.nonce,
-            "host": socket.gethostname(),
-            "pid": pid,
-            "started": _start_time(pid),
-            "renewed": time.time(),
-        }
-
-    def _renew(self) -> None:
-        while not self._stop.wait(RENEW_SECONDS):
-            if not self.held():
-                return
-            write_json(self.path, self._content())
-
-    def _is_dead(self, holder: dict[str, Any]) -> bool:
-        if holder.get("host") == socket.gethostname():
-            return _start_time(int(holder.get("pid", -1))) != holder.get("started")
-        return time.time() - float(holder.get("renewed", 0)) > self.stale_seconds
-
-    def _clear(self, holder: dict[str, Any]) -> None:
-        """Removes the file of a dead holder. It is renamed first: if several processes try, the rename succeeds for one."""
-        aside = self.path.with_name(f".lease.{holder.get('nonce', 'unknown')}.dead")
-        try:
-            self.path.rename(aside)
-        except FileNotFoundError:
-            return
-        aside.unlink(missing_ok=True)
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    """The content of a lease file; an unreadable one, whose writer was killed, counts as that of a dead process."""
-    try:
-        value = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        return {"host": socket.gethostname(), "pid": -1, "started": "never"}
-    return value if isinstance(value, dict) else {}
-
-
-def _start_time(pid: int) -> str:
-    """The start time of a process on this machine, which tells it from a later one with the same id; "" if it has ended."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        pass
-    try:  # without /proc the process id must suffice
-        os.kill(pid, 0)
-    except (OSError, OverflowError):
-        return ""
-    return "alive"
-
 
 LOG = logging.getLogger("selfplay")
 
@@ -165,6 +57,8 @@ class Commit(Record):
     world_size: int = 1
     train_steps: int = 0
     """Optimizer steps of the run up to the end of this round; the x axis of the training curve in W&B."""
+    remarks: tuple[str, ...] = ()
+    """What a reader of the metrics must know, such as that a set is too small to show a change; further lines are examples."""
     time: dict[str, float] = Field(default_factory=dict)
     cost: dict[str, float] = Field(default_factory=dict)
 
@@ -196,40 +90,60 @@ class RunFolder:
 
     # ---- opening ----
 
-    def open(self, science: Mapping[str, Any], files: Mapping[str, str], config_text: str) -> None:
-        """Creates the run folder, or checks that the run was started with the same science keys; writes config.yaml.
+    def open(
+        self,
+        science: Mapping[str, Any],
+        files: Mapping[str, str],
+        config_text: str,
+        start: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Creates the run folder, or checks that the run was started with the same science keys; writes config.yaml and start.json.
 
-        `science` maps science keys to values, `files` names of input files to their sha256, `config_text` is the resolved YAML. A
-        folder without a committed round may be restarted with another config; its unfinished work is then moved to `rounds.left`.
-        Raises StoreError with the differences, or if another version of selfplay wrote the folder.
+        `science` maps science keys to values, `files` names of input files to their sha256, `config_text` is the resolved YAML, `start`
+        what the run is started with (`config`: path, `overrides`: list). A folder without a committed round may be restarted with
+        another config; its unfinished work is then moved to `rounds.left`, and the returned sentence says so ("" otherwise). Raises
+        ConfigError with the differences and what to do, StoreError if another version of selfplay wrote the folder.
         """
         place = self.path / "fingerprint.json"
         wanted = json.loads(json.dumps({"science": dict(science), "files": dict(files)}))
+        anew = ""
         if place.is_file():
             known = read_json(place)
             check_version(known, place)
             if "science" not in known:  # a fork gets the config of its first start
+                kept = {key: value for key, value in wanted["science"].items() if is_kept(key)}
+                if lost := changes(known["forked_from"]["kept"], kept):
+                    raise ConfigError(
+                        f"{self.path}: {'; '.join(lost.values())} cannot change in a fork, whose first rounds have the old value; undo "
+                        "the change, or start a new run"
+                    )
                 known |= wanted
                 write_json(place, known)
-            changed = [*_changes(known["science"], wanted["science"]), *_changes(known["files"], wanted["files"])]
-            if changed and not self._committed():
-                LOG.info(
-                    "%s: restarts with another config (%s), since no round was committed",
-                    self.path,
-                    "; ".join(changed),
-                )
+            keys = changes(known["science"], wanted["science"])
+            changed = [*keys.values(), *changes(known["files"], wanted["files"]).values()]
+            if changed and self._committed():
+                raise ConfigError(self._refusal(changed, {key: wanted["science"].get(key) for key in keys}))
+            if changed:
+                anew = f"{self.path}: started anew with another config ({'; '.join(changed)}), since no round was committed"
                 self._put_aside()
                 write_json(place, {"schema_version": SCHEMA_VERSION, **wanted})
-            elif changed:
-                raise StoreError(
-                    f"{self.path}: started with another config ({'; '.join(changed)}), so its rounds would not be comparable; "
-                    f"use {self.path / 'config.yaml'} or a new --name"
-                )
         elif any(self.path.glob("rounds/*")):
             raise StoreError(f"{place}: is missing although rounds exist; restore it or use a new --name")
         else:
             write_json(place, {"schema_version": SCHEMA_VERSION, **wanted})
         write_whole(self.path / "config.yaml", config_text)
+        if start is not None:
+            write_json(self.path / "start.json", start)
+        return anew
+
+    def _refusal(self, changed: Sequence[str], keys: Mapping[str, Any]) -> str:
+        """Why a run is not continued with another config, and the command that continues it in a new run."""
+        said = f"{self.path}: started with another config ({'; '.join(changed)}), so its rounds would not be comparable; undo the change, "
+        if kept := [key for key in keys if is_kept(key)]:
+            return f"{said}or start a new run with a new --name ({kept[0]} cannot change in a fork either)"
+        tip = self.commits()[-1].next_parent
+        given = [f"{key}={json.dumps(value)}" for key, value in keys.items()]
+        return f"{said}use a new --name, or continue from round {tip} in a new run:\n  {fork_command(self.path, tip, given)}"
 
     def _put_aside(self) -> None:
         """Moves unfinished work to `rounds.left` and removes what an earlier call moved there."""
@@ -313,9 +227,24 @@ def check_version(value: Mapping[str, Any], place: Path) -> None:
         )
 
 
-def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    keys = sorted(set(old) | set(new))
-    return [f"{key} {_shown(old, key)} -> {_shown(new, key)}" for key in keys if old.get(key, ...) != new.get(key, ...)]
+KEPT_BY_FORK: Final = ("student.", "eval.seed")
+"""Science keys that a fork keeps: its first rounds have that student's weights, and are measured on that dev set."""
+
+
+def is_kept(key: str) -> bool:
+    """Whether a fork must keep the value of a science key."""
+    return key.startswith(KEPT_BY_FORK)
+
+
+def fork_command(run: Path, number: int, overrides: Sequence[str]) -> str:
+    """The command that continues a run from a round in a new run, quoted for a shell."""
+    return shlex.join(["selfplay", "fork", str(run), str(number), *overrides])
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str]:
+    """The keys whose values differ, each with a text such as `seed 0 -> 9`."""
+    keys = (key for key in sorted(set(old) | set(new)) if old.get(key, ...) != new.get(key, ...))
+    return {key: f"{key} {_shown(old, key)} -> {_shown(new, key)}" for key in keys}
 
 
 def _shown(values: Mapping[str, Any], key: str) -> str:

@@ -4,15 +4,17 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from selfplay.errors import DataError
+from selfplay.jsonlines import read_json_objects
 from selfplay.records import Task
 from selfplay.tasks.base import FaultOf
-from selfplay.tasks.table_files import Table, read_table
+from selfplay.tasks.table_files import MAX_ROWS, Table, read_table
 
 MOST_SHOWN = 50
 """Faults that are shown one by one; of the others the number."""
@@ -37,14 +39,28 @@ class TaskRows:
         self._more = 0
 
     def table(self, path: str, hub: tuple[str, str] | None = None) -> Table:
-        """A table as `read_table` reads it; an empty one in place of what cannot be read, which is a fault."""
+        """A table as `read_table` reads it, without the lines that cannot be read, each of which is a fault."""
         try:
             table = read_table(path, self._folder, hub)
         except DataError as error:
-            self.fault(str(error))
-            return Table(path, [], {})
+            return self._partly(path, str(error))
         self.files |= table.files
         return table
+
+    def _partly(self, path: str, fault: str) -> Table:
+        """The lines of a JSON Lines file that can be read; what is wrong with each other one, or with any other file, is a fault."""
+        place = next((p for p in (self._folder / path, Path(path)) if p.is_file()), None)
+        if place is None or not place.name.removesuffix(".gz").endswith(".jsonl"):
+            self.fault(fault)
+            return Table(path, [], {})
+        before, rows = len(self._faults) + self._more, list[tuple[str, dict[str, Any]]]()
+        try:
+            rows += islice(read_json_objects(place, told=self.fault), MAX_ROWS)
+        except DataError as error:  # the file itself is broken from here on
+            self.fault(str(error))
+        if len(self._faults) + self._more == before:
+            self.fault(fault)
+        return Table(str(place), rows, {})
 
     def tasks(self, table: Table, make: Callable[[Mapping[str, Any], str, int], Task]) -> list[Task]:
         """The tasks that `make` makes of row, place and number (from 0); a row it raises DataError on is a fault."""

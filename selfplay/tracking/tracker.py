@@ -156,7 +156,8 @@ class Tracker:
         )
         self._sent.recover(sessions, run.starting_step if self.mode == "online" else 0, history)
         opened = Path(run.dir).parent.resolve().relative_to(self.folder.resolve()).as_posix()
-        sessions.append({"folder": opened, "mode": self.mode, "first": self._sent.next_step})
+        url = run.url if self.mode == "online" else None
+        sessions.append({"folder": opened, "mode": self.mode, "first": self._sent.next_step, "url": url})
         replace(self.folder / "tracking.json", json.dumps(identity, indent=1) + "\n")
         run.define_metric("round")
         run.define_metric("train/step")

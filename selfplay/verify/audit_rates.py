@@ -1,23 +1,31 @@
-"""Error rates of a verifier, from a sample that a stronger check verified again and from canaries. Pure functions.
+"""Error rates of a verifier, from a sample that a second check verified again and from canaries. Pure functions.
 
-phi = P(kept | right) is its true positive rate, psi = P(kept | wrong) its false positive rate. Training on what it keeps helps
-while the student's error rate is below p* = 1 / (1 + psi/phi) (Feng et al. 2406.07515). Accepted and rejected attempts are
-sampled separately, at shares of their own, and the rates are computed from both strata.
+phi = P(kept | right) is its true positive rate, psi = P(kept | wrong) its false positive rate. Retraining on what it keeps multiplies
+the odds of being right by phi / psi (docs/collapse.md), so the sign of Youden's J = phi - psi decides (Youden 1950). The strata
+are sampled separately, at shares of their own: the attempts it accepted, those it rejected, and those that are wrong for certain,
+such as truncated ones. Their sizes are known.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from selfplay.collapse.agreement import breakdown_point
-from selfplay.collapse.estimate import Estimate, wilson
+import numpy as np
+
+from selfplay.collapse.estimate import Estimate, Floats, wilson
 from selfplay.errors import ConfigError, DataError
 from selfplay.records import Outcome
 from selfplay.seeds import rng_of
 
-Z_JOINT = 2.241403
-"""Two-sided 97.5 % point of the normal law: two such intervals hold together with 95 %."""
+WRONG = frozenset({Outcome.FAIL, Outcome.INVALID})
+DECIDED = WRONG | {Outcome.PASS}
+TAIL, Z_WIDE = 0.0125, 2.241403
+"""Share of the draws beyond each end of an interval, and the normal point for it: wider than 95 %, so that 95 % intervals hold where
+the verifier errs by task (`benchmarks/verifier_audit.py`)."""
+DRAWS = 5_000
+"""Draws of the shares from their posterior, from which the intervals of the rates are read."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,9 @@ class Stratum:
     """Attempts of this kind in the round, sampled or not."""
     right: int
     wrong: int
-    """By the stronger check; its abstentions and errors count in neither."""
+    """By the second check; its abstentions and errors count in neither."""
+    worth: float | None = None
+    """Number of independent attempts that the sample is worth (see `worth`); None: all of it."""
 
     def __post_init__(self) -> None:
         if min(self.right, self.wrong) < 0 or self.right + self.wrong > self.total:
@@ -38,8 +48,13 @@ class Stratum:
 
     @property
     def checked(self) -> int:
-        """Attempts on which the stronger check had an opinion."""
+        """Attempts on which the second check had an opinion."""
         return self.right + self.wrong
+
+    @property
+    def unknown(self) -> bool:
+        """Whether there are such attempts, and none of them was decided."""
+        return self.total > 0 and self.checked == 0
 
 
 @dataclass(frozen=True)
@@ -48,95 +63,199 @@ class Audit:
 
     precision: Estimate | None
     """P(right | kept)."""
-    missed: Estimate | None
-    """P(right | rejected)."""
     phi: Estimate | None
     psi: Estimate | None
+    youden_j: Estimate | None
+    """phi - psi, from -1 to 1: below 0 the verifier prefers what is wrong."""
     p_star: Estimate | None
+    """phi / (phi + psi): the error rate up to which most of what is kept is right. No decision uses it."""
     error: Estimate | None
-    """The student's error rate before the filter: compare it with `p_star`."""
+    """The student's error rate before the filter."""
+    margin: Estimate | None
+    """`p_star` - `error`."""
 
     def metrics(self, prefix: str = "collapse_quality") -> dict[str, float]:
-        """Flat keys with `_lo` and `_hi`: `verifier_tpr` (phi), `verifier_fpr` (psi), `verifier_precision`, `verifier_error`,
-        `breakdown_error` (p*) and `breakdown_error_margin` (p* - error), each below `prefix`."""
+        """Flat keys with `_lo` and `_hi`: `verifier_tpr` (phi), `verifier_fpr` (psi), `verifier_youden_j`, `verifier_precision`,
+        `verifier_error`, `breakdown_error` (p*) and `breakdown_error_margin`, each below `prefix`."""
         rates = {
             "verifier_precision": self.precision,
             "verifier_tpr": self.phi,
             "verifier_fpr": self.psi,
+            "verifier_youden_j": self.youden_j,
             "verifier_error": self.error,
             "breakdown_error": self.p_star,
+            "breakdown_error_margin": self.margin,
         }
-        if self.p_star is not None and self.error is not None:
-            low, high = self.p_star.lo - self.error.hi, self.p_star.hi - self.error.lo
-            rates["breakdown_error_margin"] = Estimate(self.p_star.value - self.error.value, low, high, self.p_star.n)
-        out: dict[str, float] = {}
-        for name, rate in rates.items():
-            if rate is not None:
-                out |= {f"{prefix}/{name}": rate.value, f"{prefix}/{name}_lo": rate.lo, f"{prefix}/{name}_hi": rate.hi}
-        return out
+        return {key: value for name, rate in rates.items() for key, value in flat(f"{prefix}/{name}", rate).items()}
 
 
-def audit(accepted: Stratum, rejected: Stratum) -> Audit:
-    """The verifier's rates from two strata, each checked in part.
+def flat(key: str, rate: Estimate | None) -> dict[str, float]:
+    """`key`, `key_lo` and `key_hi`; {} for None."""
+    return {} if rate is None else {key: rate.value, f"{key}_lo": rate.lo, f"{key}_hi": rate.hi}
 
-    With a = P(right | kept) and r = P(right | rejected), Bayes gives phi = A a / (A a + R r) for A kept and R rejected
-    attempts, psi likewise with 1 - a and 1 - r. Both are monotone in a and r, so the corners of two 97.5 % Wilson
-    intervals bound them with at least 95 %. A stratum that is empty (total 0) counts as known; one that was not
-    checked leaves what depends on it None.
+
+def audit(
+    accepted: Stratum, rejected: Stratum | None, *, known_wrong: int = 0, attempts_worth: float | None = None
+) -> Audit:
+    """The verifier's rates from the strata, each checked in part.
+
+    `known_wrong`: attempts that were not kept and are wrong for certain, such as truncated ones. `rejected` None: the second check
+    only adds to the first, so it can overturn no rejection. All rejections then belong to `known_wrong`, phi, J and p* are None,
+    and psi and the error rate hold by the standard of the first check. `attempts_worth`: number of independent attempts that all
+    attempts are worth (see `worth`); None: all of them.
+
+    With a = P(right | kept), r = P(right | rejected) and A, R, W attempts kept, rejected and known to be wrong, Bayes gives
+    phi = A a / (A a + R r) and psi = A (1 - a) / (A (1 - a) + R (1 - r) + W). The intervals are the points at `TAIL` and 1 - `TAIL` of
+    the rates over draws of a, r and the sizes from their Jeffreys posteriors (Beta and Dirichlet with 1/2), where a share whose count is
+    0 ends at 0 (Brown, Cai and DasGupta 2001): never of zero width. `benchmarks/verifier_audit.py` simulates their coverage. A
+    stratum of which nothing was decided, and 0/0, leave what depends on them None.
     """
-    a, r = _share(accepted), _share(rejected)
-    precision = wilson(accepted.right, accepted.checked) if accepted.checked else None
-    missed = wilson(rejected.right, rejected.checked) if rejected.checked else None
-    if a is None or r is None:
-        return Audit(precision, missed, None, None, None, None)
-    kept, lost, n = accepted.total, rejected.total, accepted.checked + rejected.checked
-    phi = _bounded(lambda x, y: _ratio(kept * x, lost * y), a, r, n)
-    psi = _bounded(lambda x, y: _ratio(kept * (1 - x), lost * (1 - y)), a, r, n)
-    error = _bounded(lambda x, y: _ratio(kept * (1 - x) + lost * (1 - y), kept * x + lost * y), a, r, n)
-    return Audit(precision, missed, phi, psi, _p_star(phi, psi, n), error)
+    precision = _wilson(accepted) if accepted.checked else None
+    if accepted.unknown or (rejected is not None and rejected.unknown):
+        return Audit(precision, None, None, None, None, None, None)
+    draws = _Draws(accepted, rejected, known_wrong, attempts_worth)
+    psi, error = draws.estimate(_psi, -1, 1), draws.estimate(_error, -1, -1)
+    if rejected is None:
+        return Audit(precision, None, psi, None, None, error, None)
+    phi, j, p_star = (draws.estimate(rate, 1, -1) for rate in (_phi, _youden_j, _p_star))
+    return Audit(precision, phi, psi, j, p_star, error, draws.estimate(_margin, 1, 0))
 
 
-def _share(stratum: Stratum) -> Estimate | None:
-    if stratum.total == 0:
-        return Estimate(0.0, 0.0, 0.0, 0)  # weighs nothing below
-    return wilson(stratum.right, stratum.checked, Z_JOINT) if stratum.checked else None
+@dataclass(frozen=True)
+class _Round:
+    """Sizes of the strata and shares of right attempts in them, each as an array of one number or of draws."""
+
+    kept: Floats
+    rejected: Floats
+    known_wrong: Floats
+    a: Floats
+    r: Floats
 
 
-def _ratio(part: float, rest: float) -> float | None:
-    return part / (part + rest) if part + rest > 0 else None
+def _phi(one: _Round) -> Floats:
+    right = one.kept * one.a
+    return right / (right + one.rejected * one.r)
 
 
-def _bounded(rate: Callable[[float, float], float | None], a: Estimate, r: Estimate, n: int) -> Estimate | None:
-    """The rate at the point, and its range over the corners; None where the point is 0/0."""
-    value = rate(a.value, r.value)
-    corners = [c for x in (a.lo, a.hi) for y in (r.lo, r.hi) if (c := rate(x, y)) is not None]
-    return None if value is None else Estimate(value, min([*corners, value]), max([*corners, value]), n)
+def _psi(one: _Round) -> Floats:
+    wrong = one.kept * (1 - one.a)
+    return wrong / (wrong + one.rejected * (1 - one.r) + one.known_wrong)
 
 
-def _p_star(phi: Estimate | None, psi: Estimate | None, n: int) -> Estimate | None:
-    if phi is None or psi is None or phi.value + psi.value <= 0:
-        return None
-    low = breakdown_point(phi.lo, psi.hi) if phi.lo + psi.hi > 0 else 0.0
-    high = breakdown_point(phi.hi, psi.lo) if phi.hi + psi.lo > 0 else 1.0
-    return Estimate(breakdown_point(phi.value, psi.value), low, high, n)
+def _error(one: _Round) -> Floats:
+    return 1 - (one.kept * one.a + one.rejected * one.r) / (one.kept + one.rejected + one.known_wrong)
+
+
+def _youden_j(one: _Round) -> Floats:
+    return _phi(one) - _psi(one)
+
+
+def _p_star(one: _Round) -> Floats:
+    phi = _phi(one)
+    return phi / (phi + _psi(one))
+
+
+def _margin(one: _Round) -> Floats:
+    return _p_star(one) - _error(one)
+
+
+class _Draws:
+    """The rates at the counts, and over draws of what the counts leave open."""
+
+    def __init__(
+        self, accepted: Stratum, rejected: Stratum | None, known_wrong: int, attempts_worth: float | None
+    ) -> None:
+        rng = np.random.default_rng(0)
+        second = rejected or Stratum(0, 0, 0)
+        sizes = np.asarray([accepted.total, second.total, known_wrong], dtype=np.float64)
+        self.n = accepted.checked + second.checked + known_wrong
+        self.at = _Round(sizes[:1], sizes[1:2], sizes[2:], _point(accepted), _point(second))
+        # A kind that cannot occur has no weight; one that can and did not has that of half an attempt.
+        possible = np.asarray([True, rejected is not None, known_wrong > 0 or rejected is None])
+        scale = min(1.0, (attempts_worth or sizes.sum()) / max(1.0, sizes.sum()))
+        drawn = rng.standard_gamma(sizes * scale + 0.5, (DRAWS, 3)).T * possible[:, None]
+        self._sizes = (drawn[0], drawn[1], drawn[2])
+        self._a, self._r = (_Share.of(stratum, rng) for stratum in (accepted, second))
+
+    def estimate(self, rate: Callable[[_Round], Floats], a: int, r: int) -> Estimate | None:
+        """The rate with its interval; None where it is 0/0 at the counts. `a`, `r`: 1 if it rises with that share, -1 if it falls,
+        0 if it does neither everywhere."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            value = float(rate(self.at)[0])
+            low, high = (rate(_Round(*self._sizes, self._a.end(a * way), self._r.end(r * way))) for way in (-1, 1))
+        if math.isnan(value):
+            return None
+        lo, hi = float(np.quantile(low, TAIL)), float(np.quantile(high, 1 - TAIL))
+        return Estimate(value, min(lo, value), max(hi, value), self.n)
+
+
+@dataclass(frozen=True)
+class _Share:
+    """Draws of a share from its Jeffreys posterior, and the same with an end that the counts do not exclude."""
+
+    drawn: Floats
+    low: Floats
+    high: Floats
+
+    @classmethod
+    def of(cls, stratum: Stratum, rng: np.random.Generator) -> "_Share":
+        right, wrong = _counts(stratum)
+        drawn = rng.beta(right + 0.5, wrong + 0.5, DRAWS)
+        low, high = np.zeros(DRAWS) if not stratum.right else drawn, np.ones(DRAWS) if not stratum.wrong else drawn
+        return cls(drawn, low, high)
+
+    def end(self, way: int) -> Floats:
+        """The draws for the upper end (1), the lower end (-1) or no end (0) of a rate."""
+        return (self.drawn, self.high, self.low)[way]
+
+
+def _point(stratum: Stratum) -> Floats:
+    return np.asarray([stratum.right / max(1, stratum.checked)])
+
+
+def _counts(stratum: Stratum) -> tuple[float, float]:
+    """Right and wrong attempts of a sample, as many as it is worth."""
+    scale = 1.0 if stratum.worth is None else min(1.0, stratum.worth / max(1, stratum.checked))
+    return stratum.right * scale, stratum.wrong * scale
+
+
+def _wilson(stratum: Stratum) -> Estimate:
+    right, wrong = _counts(stratum)
+    found = wilson(right, right + wrong, Z_WIDE)
+    return Estimate(found.value, found.lo, found.hi, stratum.checked)
+
+
+def worth(tasks: Iterable[str]) -> float:
+    """Number of independent attempts that attempts at these tasks are worth, if those at one task are all judged alike.
+
+    n^2 / sum of m^2 with m attempts at a task (Kish 1965); 0 for none. The truth lies between that and n.
+    """
+    counts = Counter(tasks).values()
+    return sum(counts) ** 2 / sum(m * m for m in counts) if counts else 0.0
 
 
 def sample(count: int, share: float, seed: int, *parts: int | str, at_least: int = 1) -> list[int]:
     """Which of `count` attempts are verified again: a share of them (rounded up), but no fewer than `at_least` if there are so many.
 
-    Indexes in order, the same for the same seed parts. Raises ConfigError for a share outside [0, 1]; 0 draws none.
+    Indexes in order, evenly spaced from a random start, so that neighbours (attempts at one task) are seldom drawn together and each
+    has the same chance. The same for the same seed parts. Raises ConfigError for a share outside [0, 1]; 0 draws none.
     """
     if not 0 <= share <= 1:
         raise ConfigError(f"audit: share is {share}, must be in [0, 1]; 0 switches the audit off")
     size = min(count, max(math.ceil(count * share), at_least)) if share else 0
-    return sorted(rng_of(seed, "audit", *parts).sample(range(count), size))
+    start = rng_of(seed, "audit", *parts).random()
+    return [min(count - 1, int((place + start) * count / size)) for place in range(size)]
 
 
-def stratum(total: int, outcomes: Sequence[Outcome]) -> Stratum:
-    """A stratum from the stronger check's outcomes: pass is right, fail and invalid are wrong, others count in neither."""
+def stratum(total: int, outcomes: Sequence[Outcome], tasks: Sequence[str] | None = None) -> Stratum:
+    """A stratum from the second check's outcomes: pass is right, fail and invalid are wrong, others count in neither.
+
+    `tasks`: the task of each attempt, in the same order; None: each attempt is a task of its own.
+    """
     right = sum(outcome is Outcome.PASS for outcome in outcomes)
-    wrong = sum(outcome in (Outcome.FAIL, Outcome.INVALID) for outcome in outcomes)
-    return Stratum(total, right, wrong)
+    wrong = sum(outcome in WRONG for outcome in outcomes)
+    decided = [task for task, word in zip(tasks or (), outcomes, strict=tasks is not None) if word in DECIDED]
+    return Stratum(total, right, wrong, None if tasks is None else worth(decided))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What is wrong with a task's check, in a sentence with key and remedy, before anything is judged by it.
 
-Asked by `selfplay check`, `selfplay validate --tasks` and the start of a run alike. What a type of check may hold stands in the
+Asked by `selfplay check`, `selfplay validate` and the start of a run alike. What a type of check may hold stands in the
 class of its verifier (`keys`, `fault`); what all types have in common stands here.
 """
 
@@ -8,10 +8,13 @@ import difflib
 import re
 import time
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from selfplay.verify.base import COMBINERS, PYTHON, Check, known_types, shown, verifier_class
+from selfplay.verify.function_lookup import lookup_fault
 from selfplay.verify.math.equality import needs_symbols, unparsed
+from selfplay.verify.routing import leaves
 
 SYMBOLIC_SECONDS = 30.0
 """Time limit for asking the symbolic worker whether the gold answers of a set of tasks parse."""
@@ -84,13 +87,55 @@ def _parts_fault(kind: str, check: Check, own: bool) -> str:
     return next(faults, "")
 
 
+# ---- the checks of all rows ----
+
+
+class RowFaults:
+    """Says what is wrong with the check of each task row. Every gold answer and every function is looked at once.
+
+    `look`: also looks for the functions of `python:` checks, first in `folder`, the configuration's; nothing is imported. `seconds`:
+    limit on the time of the symbolic worker, for all rows together.
+    """
+
+    def __init__(self, folder: Path, *, look: bool = False, seconds: float = SYMBOLIC_SECONDS) -> None:
+        self.untried = 0
+        """Gold answers that were not tried, since the symbolic worker took too long."""
+        self._folder, self._look, self._left = folder, look, seconds
+        self._golds: dict[str, str] = {}
+        self._functions: set[str] = set()
+
+    def fault(self, check: Check, *, own: bool = False) -> str:
+        """What is wrong with a check; "" if nothing is. `own`: as in `fault_of`."""
+        return fault_of(check, own=own) or self._function_fault(check) or self._gold_fault(check)
+
+    def _function_fault(self, check: Check) -> str:
+        """A function that cannot be found is a fault of the first row that names it."""
+        for kind in (str(leaf["type"]) for leaf in leaves(check)) if self._look else ():
+            if kind.startswith(f"{PYTHON}:") and kind not in self._functions:
+                self._functions.add(kind)
+                if fault := lookup_fault(kind, self._folder):
+                    return f"{kind}: {fault}"
+        return ""
+
+    def _gold_fault(self, check: Check) -> str:
+        golds = golds_of(check)
+        new = [gold for gold in golds if gold not in self._golds]
+        if new:
+            started = time.monotonic()
+            found, untried = unparsed_golds(new, self._left)
+            self._left -= time.monotonic() - started
+            self.untried += untried
+            self._golds |= {gold: found.get(gold, "") for gold in new}
+        return next((f"answer: {self._golds[gold]}" for gold in golds if self._golds[gold]), "")
+
+
 # ---- gold answers that need the symbolic worker ----
 
 
 def golds_of(check: Check) -> list[str]:
     """The mathematical answers that a sound check compares with, those of its parts and of its `stronger` check included."""
     kind = str(check["type"])
-    found = [] if kind in COMBINERS else verifier_class(kind).golds(check)
+    found = [] if kind in (*COMBINERS, "task") else verifier_class(kind).golds(check)
     for part in (*(check.get("of") or ()), *([check["stronger"]] if "stronger" in check else ())):
         found += golds_of(part) if isinstance(part, Mapping) else []
     return found

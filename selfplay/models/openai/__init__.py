@@ -4,7 +4,8 @@ Its settings stand here and the HTTP client in `client`, which is imported when 
 """
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import Field, model_validator
 
@@ -13,6 +14,9 @@ from selfplay.errors import ConfigError
 from selfplay.models.base import Backend, Opening
 from selfplay.models.openai.limits import Budget, Prices
 from selfplay.models.student import served_name
+
+if TYPE_CHECKING:
+    from selfplay.models.openai.client import Http
 
 STUDENT = "{student}"
 """As a model's name: the student's own weights, served."""
@@ -102,6 +106,21 @@ class HttpEngine(EngineSettings):
                 f"generate.backend asks {self.model} for token ids or log-probabilities, which mean nothing to the student; "
                 "remove them, or serve the student as model: '{student}'"
             )
+
+    def check(self, folder: Path) -> None:
+        """Raises ConfigError if the address is none, or if the variable of the key is not set."""
+        from selfplay.models.openai.access import checked_url, key_from
+
+        checked_url(self.url)
+        key_from(self.key_env)
+
+    def unreachable(self, opening: Opening) -> str:
+        """See `EngineSettings.unreachable`. A server of the student is asked when it has weights to serve."""
+        if self.is_student:
+            return ""
+        with self.open(opening) as backend:
+            why = cast("Http", backend).unreachable()
+        return f"{self.url} does not answer ({why})" if why else ""
 
     def open(self, opening: Opening) -> Backend:
         """Connects with the first request. Raises ConfigError where address or key cannot be used, and for `{student}` as

@@ -24,6 +24,8 @@ from selfplay.records import Completion, Request, Sampling
 from selfplay.seeds import seed_of
 
 _OURS = frozenset({"model", "messages", "prompt", "n", "seed", "stream", "response_format"})
+REACH_SECONDS = 10.0
+"""How long a server may take to accept a connection before a run starts."""
 _log = logging.getLogger(__name__)
 
 
@@ -112,6 +114,19 @@ class Http(Backend):
     ) -> list[list[Completion]]:
         """As `complete`, asking the server to hold replies to a JSON schema as far as it can; check them all the same."""
         return self._background.run(self._complete(requests, n, sampling, seed, schema))
+
+    def unreachable(self) -> str:
+        """Why no connection to the server can be made; "" if it can, whatever the server says. Asks for the list of models."""
+        return self._background.run(self._unreachable())
+
+    async def _unreachable(self) -> str:
+        try:
+            await self._open().get(f"{self.url}/models", timeout=REACH_SECONDS)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+            return self._redacted(f"{type(error).__name__}: {error}")
+        except httpx2.HTTPError:
+            return ""
+        return ""
 
     def close(self) -> None:
         """Closes connections, thread and its own cache; safe to call twice."""

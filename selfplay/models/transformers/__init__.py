@@ -4,6 +4,7 @@ Only settings stand here. Torch and transformers are imported when a model is ma
 """
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -15,8 +16,24 @@ from selfplay.models.base import Backend, Encoder, Opening
 from selfplay.models.student import weights_of
 from selfplay.records import Task
 
+_HUB_NAME = re.compile(r"(?:[\w.-]+/)?[\w.-]+")
 Template = Literal["chat", "plain"]
 Dtype = Literal["auto", "float32", "bfloat16"]
+
+
+def _model_fault(model: str, revision: str | None, folder: Path, *, ask_hub: bool) -> str:
+    """See `StudentSettings.model_fault`."""
+    place = next((p for p in (folder / model, Path(model)) if p.is_dir()), None)
+    if place is not None:
+        there = any((place / name).is_file() for name in ("config.json", "adapter_config.json", "base.json"))
+        return "" if there else f"is {model!r}, and that folder has no config.json; give the folder of a model"
+    if not _HUB_NAME.fullmatch(model) or model.startswith("."):
+        return f"is {model!r}, and there is no such folder beside the configuration or in the working directory; correct the path"
+    if not ask_hub:
+        return ""
+    from selfplay.models.transformers.hub import hub_fault
+
+    return hub_fault(model, revision)
 
 
 class _TransformersStudent(StudentSettings):
@@ -111,6 +128,10 @@ class PretrainedStudent(_TransformersStudent):
         beside = folder / self.model
         return self.model_copy(update={"model": str(beside.resolve())}) if beside.is_dir() else self
 
+    def model_fault(self, folder: Path, *, ask_hub: bool) -> str:
+        """See `StudentSettings.model_fault`."""
+        return _model_fault(self.model, self.revision, folder, ask_hub=ask_hub)
+
     def files(self, folder: Path) -> dict[str, Path]:
         """The model folder, where the model is one."""
         model = Path(self.located(folder).model)
@@ -143,6 +164,10 @@ class PretrainedEngine(EngineSettings):
     def prompt_form(self, student: StudentSettings) -> Template:
         """The template."""
         return self.template
+
+    def model_fault(self, folder: Path, *, ask_hub: bool) -> str:
+        """See `StudentSettings.model_fault`."""
+        return _model_fault(self.model, self.revision, folder, ask_hub=ask_hub)
 
     def open(self, opening: Opening) -> Backend:
         """Loads the model."""

@@ -177,7 +177,7 @@ class Curation:
             "strata": dict(sorted(self.tally.strata.items())),
             "solved": sorted(self.tally.solved),
         }
-        write_json(self.out / "DONE", {"metrics": figures, **summary})
+        write_json(self.out / "DONE", {"metrics": figures, "remarks": notes, **summary})
         return notes
 
     def _in_round(self, name: str) -> Path:

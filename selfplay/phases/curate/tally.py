@@ -8,7 +8,7 @@ from itertools import islice
 from selfplay.collapse import wilson
 from selfplay.curate.quotas import REASON as QUOTA
 from selfplay.curate.screening import Screening
-from selfplay.records import Task, Trace
+from selfplay.records import Outcome, Task, Trace
 from selfplay.runtime.attempts import COPY
 from selfplay.tasks.levels import UNTRIED
 from selfplay.verify import Judged
@@ -27,6 +27,10 @@ class Tally:
     reasons: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
     """The first dropped attempts by reason, as examples for the notes."""
+    judged: Counter[str] = field(default_factory=Counter)
+    """Verdicts by type of verifier."""
+    no_verdict: dict[str, list[str]] = field(default_factory=dict)
+    """Reasons of the `error` verdicts by type of verifier."""
     leaks: Counter[str] = field(default_factory=Counter)
     """Contaminated attempts by rule; one that repeats several evaluation tasks counts once for each rule."""
     notes: dict[str, str] = field(default_factory=dict)
@@ -74,19 +78,27 @@ REMEDIES = {
     "unverified": "all verifiers abstained",
     "truncated": "they were cut off; raise generate.max_new_tokens",
     "invalid": "no answer was found in them; the task's prompt should say in which form to answer",
+    "failed": "they are wrong; if the examples look right, correct the check, otherwise easier tasks or more samples help",
 }
-"""Reasons that point to a problem of the set-up, each with an explanation and a remedy."""
+"""Reasons with an explanation and a remedy."""
 
 
 def notices(tally: Tally) -> list[str]:
-    """A note for each reason of REMEDIES that dropped more than half of the round's attempts, with examples."""
+    """A note for the reason that dropped more than half of the round's attempts, and one for each type of verifier that gave no
+    verdict in more than half of its tries. The lines after the first are examples.
+    """
     rules = ", ".join(f"{rule}: {count}" for rule, count in tally.leaks.most_common())
-    return [
-        f"{tally.reasons[reason]} of {tally.sampled} attempts were dropped as {reason}: {remedy.format(rules=rules)}. "
-        f"Examples: {'; '.join(tally.examples[reason])}"
-        for reason, remedy in REMEDIES.items()
-        if 2 * tally.reasons[reason] > tally.sampled
-    ]
+    found = []
+    for reason, count in tally.reasons.items():
+        if 2 * count > tally.sampled:
+            why = f"; {REMEDIES[reason].format(rules=rules)}" if reason in REMEDIES else ""
+            said = f"{count} of {tally.sampled} attempts were dropped as {reason}{why}"
+            found.append("\n    ".join([said, *tally.examples[reason]]))
+    for kind, reasons in sorted(tally.no_verdict.items()):
+        if 2 * len(reasons) > tally.judged[kind]:
+            said = f"the verifier {kind} gave no verdict on {len(reasons)} of {tally.judged[kind]} attempts; correct it"
+            found.append(f"{said}\n    {reasons[0]}")
+    return found
 
 
 def tally_up(tally: Tally, traces: Sequence[Trace], judged: Sequence[Judged]) -> None:
@@ -106,6 +118,11 @@ def tally_up(tally: Tally, traces: Sequence[Trace], judged: Sequence[Judged]) ->
             if len(shown := tally.examples.setdefault(reason, [])) < EXAMPLES:
                 shown.append(_example(trace, tally.notes.get(trace.attempt.id, "") if reason == "contaminated" else ""))
         tally.disagreements += one.disagree
+        for verdict in one.verdicts:
+            kind = verdict.verifier.rpartition("/")[0]
+            tally.judged[kind] += 1
+            if verdict.outcome is Outcome.ERROR:
+                tally.no_verdict.setdefault(kind, []).append(verdict.reason)
         if right:
             passed.add(trace.task.id)
         if accepted:

@@ -1,0 +1,141 @@
+"""`selfplay check`: tries each task against its own verifier before any model is loaded."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from selfplay.config import load_config
+
+if TYPE_CHECKING:
+    from selfplay.records import Task
+    from selfplay.tasks import Source
+    from selfplay.verify.admit import Admission
+    from selfplay.verify.base import VerifierSet
+    from selfplay.verify.python_function import Tried
+
+
+def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
+    """Checks the tasks against their verifiers. Returns 0 if all are sound, 1 if a task is not or a user's function never gives a verdict.
+
+    Raises DataError for rows that are not tasks.
+    """
+    from selfplay.runtime.distributed import Ranks
+    from selfplay.runtime.resources import RunResources
+    from selfplay.runtime.set_up import check_tasks
+    from selfplay.seeds import seed_of
+    from selfplay.tasks.near_misses import stub_of
+    from selfplay.verify import admit
+    from selfplay.verify.admit import try_answers
+    from selfplay.verify.python_function import try_functions
+    from selfplay.verify.routing import leaves
+
+    loaded = load_config(config, overrides)
+    place = loaded.path.resolve().parent
+    resources = RunResources(
+        loaded.config, place, Ranks(), Path(loaded.config.runs_dir), note=lambda text: None
+    )  # shown below
+    unread = check_tasks(resources)
+    fixed, source = resources.source.fixed, resources.source
+    drawn = 100 if loaded.config.tasks.endless else None
+    sample = source.propose(drawn, None, seed_of("check")).tasks
+    everything = {task.id: task for task in (*fixed.anchor, *fixed.dev, *fixed.test, *sample)}
+    tasks = [task for task in everything.values() if all(part["type"] != "judge" for part in leaves(task.check))]
+    misses = [source.near_misses(task) or stub_of(task.check) for task in tasks]
+    with closing(resources), resources.checkers() as opened:
+        tried = try_functions(tasks, misses, opened.primary["python"])
+        found = admit(tasks, misses, opened.primary)
+        answers = try_answers(tasks, opened.primary)
+        tests = _strength(tasks, source, opened) if as_json else {}
+    bad = [
+        one if one.problem else replace(one, admitted=False, problem=why)
+        for one, (_, why) in zip(found, answers, strict=True)
+        if one.problem or why
+    ]
+    untried = {
+        "left_to_a_judge": len(everything) - len(tasks),
+        "without_right_reply": sum(not one.gold_checked and not n for one, (n, _) in zip(found, answers, strict=True)),
+        "without_near_miss": sum(not one.near_misses_checked for one in found),
+        "answers_not_parsed": unread,
+    }
+    figures: dict[str, Any] = {
+        "tasks": len(found),
+        "gold": sum(one.gold_checked for one in found),
+        "answers": sum(n > 0 for n, _ in answers),
+        "near_misses": sum(one.near_misses_checked for one in found),
+        **untried,
+    }
+    if as_json:
+        functions = [vars(one) for one in tried]
+        print(json.dumps({**figures, "tests": tests, "functions": functions, "bad": [vars(one) for one in bad]}))
+    else:
+        for line in _function_failures(tried):
+            print(line, file=sys.stderr)
+        _print_result(figures, bad, fixed.places)
+    return int(bool(bad) or any(one.broken for one in tried))
+
+
+def _function_failures(tried: "Sequence[Tried]") -> Iterator[str]:
+    """Lines on attempts that the user's functions did not judge, one per kind of exception."""
+    for one in tried:
+        for reason, count in one.failures.items():
+            yield f"{one.kind}: no verdict in {count} of {one.tries} tries: {reason}"
+        if one.broken:
+            yield f"{one.kind} is not sound: it gave no verdict in any try; fix the function"
+
+
+def _print_result(figures: Mapping[str, int], bad: "Sequence[Admission]", places: Mapping[str, str]) -> None:
+    """Prints the result of `check`."""
+    for one in bad[:MOST_SHOWN]:
+        name = f"{places[one.task_id]}: task {one.task_id!r}" if one.task_id in places else one.task_id
+        print(f"{name}: {one.problem}", file=sys.stderr)
+    if len(bad) > MOST_SHOWN:
+        print(f"and {len(bad) - MOST_SHOWN} more", file=sys.stderr)
+    for line in _not_tried(figures):
+        print(line)
+    tried = (
+        f"{figures['gold']} gold answers, {figures['answers']} answers as replies, {figures['near_misses']} near misses"
+    )
+    print(f"{figures['tasks']} tasks, {tried}: {'all are sound' if not bad else f'{len(bad)} tasks are not sound'}")
+
+
+MOST_SHOWN = 50
+
+
+def _not_tried(counts: Mapping[str, int]) -> Iterator[str]:
+    """Sentences on what `check` could not test, one per kind."""
+    sentences = {
+        "left_to_a_judge": "{} tasks are graded by a judge and were not checked",
+        "without_right_reply": "{} tasks have no reference and no answer, so it is not tested that a right reply passes; give reference",
+        "without_near_miss": "{} tasks have no near miss, so it is not tested that a wrong reply fails; give near_misses",
+        "answers_not_parsed": "{} answers were not checked by the symbolic worker, which took too long",
+    }
+    for name, sentence in sentences.items():
+        if counts[name]:
+            yield sentence.format(counts[name])
+
+
+STRENGTH_TASKS = 24
+"""Number of tasks whose tests are tried with broken programs, which takes a few hundred sandbox jobs."""
+
+
+def _strength(tasks: "Sequence[Task]", source: "Source", opened: "VerifierSet") -> dict[str, int]:
+    """How many broken versions of right programs pass the tests, for a sample of the tasks; {} if no task has such tests."""
+    if opened.executor is None or opened.limits is None:
+        return {}
+    from selfplay.verify.strengthen import strength
+
+    known = [(task, task.check, source.solution(task)) for task in tasks if task.check["type"] == "code_tests"]
+    items = [(task, check, reply) for task, check, reply in known if reply is not None and "entry_point" in check]
+    items = items[:: max(1, len(items) // STRENGTH_TASKS)][:STRENGTH_TASKS]
+    found = strength(items, opened.executor, opened.limits)
+    return {
+        "tasks": len(found),
+        "mutants": sum(one.mutants for one in found),
+        "survivors": sum(one.survivors for one in found),
+        "proven_survivors": sum(one.proven for one in found),
+        "weak_tasks": sum(one.proven > 0 for one in found),
+    }

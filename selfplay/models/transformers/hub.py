@@ -1,0 +1,31 @@
+"""Asks the local cache, then the hub, whether a pretrained model can be had. Imports neither torch nor transformers."""
+
+from typing import Final
+
+from huggingface_hub import HfApi, constants, try_to_load_from_cache
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+SECONDS: Final = 3.0
+"""How long the hub may take to answer."""
+
+
+def hub_fault(model: str, revision: str | None) -> str:
+    """Why neither the cache nor the hub has a model; "" if one does. Raises OSError if that is unknown: the hub does not answer."""
+    if isinstance(try_to_load_from_cache(model, "config.json", revision=revision), str):
+        return ""
+    if constants.HF_HUB_OFFLINE:
+        return (
+            f"is {model!r}, which is neither a folder nor in the cache {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE is set; correct "
+            "the name, or download the model first"
+        )
+    try:
+        HfApi().model_info(model, revision=revision, timeout=SECONDS)
+    except GatedRepoError:
+        return f"is {model!r}, which needs access; accept its terms at the hub, and set HF_TOKEN"
+    except RevisionNotFoundError:
+        return f"is {model!r}, which has no revision {revision!r} at the hub; correct the revision"
+    except RepositoryNotFoundError:
+        return f"is {model!r}, and the hub has no such model (or a private one); correct the name, or set HF_TOKEN"
+    except Exception as error:  # the boundary: a network fails in many ways, each of another library's class
+        raise OSError(f"{type(error).__name__}: {str(error).splitlines()[0][:100]}") from None
+    return ""
