@@ -1,4 +1,4 @@
-"""What a run's rounds write beside the dev set: drift from round 0, wording, provenance, rate of loss; and its definitions."""
+"""What a run's rounds write beside the dev set: drift from round 0, wording, provenance; and its definitions."""
 
 import json
 import math
@@ -8,19 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from selfplay.collapse import alarms, load_rules, ratio_of_sums
+from selfplay.collapse import ratio_of_sums
 from selfplay.collapse.dev_set import _entropy_in
 from selfplay.config.metrics import definition, definitions
-from selfplay.config.tree import Gate
 from selfplay.errors import EmptyMetric
-from selfplay.loop.gate import decide, half_life
 from selfplay.models.encode import row_of
 from selfplay.phases.evaluate import drift
 from selfplay.records import Attempt, Decision, Outcome, Row, Task, Trace
 from selfplay.runtime.metrics.drift import Drift
 from selfplay.runtime.metrics.provenance import Provenance, overlapping
 from selfplay.runtime.metrics.wording import Wording
-from selfplay.store import Commit, RoundState
 from selfplay.store.traces import write_rows, write_traces
 from selfplay.tasks import Fixed
 from tests.support.metrics import view
@@ -192,77 +189,6 @@ def test_entropy_at_equal_draws_is_exact() -> None:
     assert _entropy_in([(3, 2, 1)], np.array([6.0]), 4)[0] == pytest.approx(0.8749289275)
 
 
-# ---- rules over rounds ----
-
-
-def chain(values: list[float]) -> list[Commit]:
-    key = "collapse_diversity/heterozygosity"
-    return [
-        Commit(round=n, parent=n - 1 if n else None, next_parent=n, metrics={key: value})
-        for n, value in enumerate(values)
-    ]
-
-
-def test_half_life_is_read_from_the_rounds_stood_on_and_left_out_where_no_loss_is_shown() -> None:
-    falling = [0.8 * 0.9**t for t in range(6)]
-    found = half_life(chain(falling[:-1]), {"collapse_diversity/heterozygosity": falling[-1]}, 4)
-    assert found["collapse_diversity/half_life_rounds"] == pytest.approx(math.log(2) / -math.log(0.9), rel=1e-4)
-    assert found["collapse_diversity/loss_rate"] == pytest.approx(-math.log(0.9), rel=1e-4)
-    steady = half_life(chain([0.8, 0.82, 0.79, 0.81]), {"collapse_diversity/heterozygosity": 0.8}, 3)
-    assert "collapse_diversity/half_life_rounds" not in steady and "collapse_diversity/loss_rate_hi" in steady
-    assert half_life(chain([0.8, 0.7]), {"collapse_diversity/heterozygosity": 0.6}, 1) == {}
-
-
-def test_kl_budget_rings_only_where_the_whole_interval_is_above_it() -> None:
-    def row(value: float, width: float) -> Json:
-        return {
-            f"collapse_drift/kl_fwd_seq{end}": x
-            for end, x in (("", value), ("_lo", value - width), ("_hi", value + width))
-        }
-
-    commits = [Commit(round=0, parent=None, next_parent=0, metrics={"eval/pass_at_1": 0.5})]
-    section = Gate(kl_budget=20.0)
-    assert decide(section, 1, 0, row(40.0, 5.0), commits, RoundState()).action == "roll_back"
-    assert (
-        "above the budget of 20.0 nats per sequence"
-        in decide(section, 1, 0, row(40.0, 5.0), commits, RoundState()).reason
-    )
-    assert decide(section, 1, 0, row(25.0, 5.0), commits, RoundState()).action == "continue"
-    assert decide(Gate(), 1, 0, row(400.0, 5.0), commits, RoundState()).action == "continue"
-
-
-def test_slow_drift_rings_before_any_round_is_bad_by_itself_and_a_recovery_silences_it() -> None:
-    def rows(*changes: float) -> list[Json]:
-        first: Json = {"round": 0, "eval/pass_at_1": 0.6, "eval/pass_at_1_lo": 0.55, "eval/pass_at_1_hi": 0.65}
-        later = [
-            {
-                "round": t,
-                "eval/pass_at_1": 0.6 + x,
-                **{f"eval/pass_at_1_delta{e}": x + w for e, w in (("", 0), ("_lo", -0.03), ("_hi", 0.03))},
-            }
-            for t, x in enumerate(changes, 1)
-        ]
-        return [first, *later]
-
-    rules = load_rules()
-    quiet_alone = load_rules(json.dumps({"alpha": 1e-9, "ewma": [dict(r) for r in rules.ewma]}))
-    slow = [-0.05, -0.06, -0.062, -0.062, -0.063, -0.063]
-    assert [a["level"] for a in alarms(rows(*slow), rules=quiet_alone)][:3] == [0, 0, 0]
-    assert max(a["level"] for a in alarms(rows(*slow), rules=quiet_alone)) == 2
-    assert "drifts" in alarms(rows(*slow), rules=quiet_alone)[-1]["reasons"][0]
-    back = [*slow[:2], 0.01, -0.06, -0.06]
-    assert max(a["level"] for a in alarms(rows(*back), rules=quiet_alone)) == 0
-    abandoned = rows(*slow[:3])
-    abandoned[3]["parent"] = 0
-    assert alarms(abandoned, rules=quiet_alone)[-1]["level"] == 0, "rounds that were left are not stood on"
-    turned = rows(*slow)
-    turned[3]["gate/action"] = "roll_back"
-    turned[4]["parent"] = 2
-    assert [a["level"] for a in alarms(turned[:6], rules=quiet_alone)][4:] == [0, 0], (
-        "it counts afresh after a roll-back"
-    )
-
-
 # ---- definitions ----
 
 
@@ -284,7 +210,7 @@ def test_every_definition_has_all_its_words_and_its_source_is_an_address() -> No
         "collapse_quality/canary_false_accepts",
         "collapse_quality/breakdown_error_margin",
         "collapse_quality/verifier_precision",
-        "collapse_diversity/half_life_rounds",
+        "collapse_alarm/minimum_detectable_fall_task_rate",
         "collapse_tails/nll_p99",
     ],
 )

@@ -184,13 +184,14 @@ def test_status_tells_a_run_at_rest(folder: Path, capsys: pytest.CaptureFixture[
 def test_status_export_and_report_name_the_same_best_round_after_a_roll_back(
     copied: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The round with the highest accuracy was rolled back: the student had narrowed."""
+    """The round with the highest accuracy was rolled back: the student had narrowed. The gate of each round names the best."""
     run = copied / "runs/a"
-    for number, (score, action) in enumerate([(0.2, "continue"), (0.9, "roll_back"), (0.4, "continue")]):
+    rows = [(0.2, "continue", 0), (0.9, "roll_back", 0), (0.4, "continue", 2)]
+    for number, (score, action, best) in enumerate(rows):
         place = run / f"rounds/{number:03d}/COMMIT"
         commit = json.loads(place.read_text())
         commit["action"] = action
-        commit["metrics"]["eval/greedy_accuracy"] = score
+        commit["metrics"] |= {"eval/greedy_accuracy": score, "eval/best_round": best}
         place.write_text(json.dumps(commit))
     RunFolder(run).rebuild_metrics()
     status_command(run, as_json=True)

@@ -2,7 +2,7 @@
 
 All arms and seeds are members of one ensemble: same shapes, same number of optimiser steps. Each round every member
 answers prompts, its arm says what of it to train on next, a new ensemble is trained from scratch. The dev set goes
-through the package's own `dev_set_metrics` and `alarms`, so the lab tests the monitor that the loop uses.
+through the package's own `dev_set_metrics` and `alarm_of`, so the lab tests the monitor that the loop uses.
 """
 
 from collections import Counter, defaultdict
@@ -24,7 +24,8 @@ from benchmarks.collapse_lab.grammar import (
     encode,
     make_language,
 )
-from selfplay.collapse import DevSet, alarms, dev_set_metrics, dev_set_of, freeze_strata
+from selfplay.collapse import DevRound, DevSet, alarm_of, dev_set_metrics, dev_set_of, freeze_strata
+from selfplay.collapse.dev_rules import METRIC_OF
 
 ARMS: dict[str, dict[str, Any]] = {
     "oracle_fresh": {"keep": "fresh"},
@@ -92,6 +93,8 @@ class Member:
     rng: np.random.Generator
     first: DevSet | None = None
     rows: list[dict[str, Any]] = field(default_factory=list)
+    measured: list[DevRound] = field(default_factory=list)
+    """The counts on the dev set of each round."""
 
     @property
     def rules(self) -> dict[str, Any]:
@@ -173,6 +176,7 @@ def measure_round(member: Member, number: int, loss: float, answers_P_G_L: Token
     row = {"round": number, "loss": loss, "excess": loss - member.language.entropy, "rates": rates}
     keys = dev_set_metrics(dev, first, ks=(1, 4, 8, 16, 32, 64), resamples=300, seed=number)
     member.rows.append(row | keys)
+    member.measured.append(DevRound.read(number, {"samples": dev.to_dict()}))
 
 
 def run(setting: Setting, say: Callable[[str], None] = lambda line: None) -> list[Member]:
@@ -201,8 +205,10 @@ def run(setting: Setting, say: Callable[[str], None] = lambda line: None) -> lis
             for member, rows in zip(members, written, strict=True):
                 member.pool = next_pool(member, rows)
     for member in members:
-        for row, alarm in zip(member.rows, alarms(member.rows), strict=True):
-            row["level"], row["first_metric"] = alarm["level"], alarm["first_metric"]
+        found = [alarm_of(member.measured[: t + 1], planned=setting.rounds) for t in range(len(member.rows))]
+        moved = [METRIC_OF[key] for alarm in found for key in alarm.keys]
+        for row, alarm in zip(member.rows, found, strict=True):
+            row["level"], row["first_metric"] = alarm.level, moved[0] if moved else ""
     return members
 
 

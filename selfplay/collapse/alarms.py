@@ -1,8 +1,8 @@
-"""Alarm levels over the history of round rows, by the rules in a file.
+"""Alarm levels of texts by round, from flat rows, by the rules in a file: `selfplay collapse FILE`.
 
-Level 0 quiet; 1 an interval is bad in one round; 2 in two rounds running, or a hard rule at once; 3 a known-wrong trace
-accepted, or level 2 again after a roll-back. Decided on intervals, never on points, with Holm's correction over the
-family of metrics. A row is a flat dict as in `metrics.jsonl`; keys that a row lacks are not judged.
+Level 0 quiet; 1 an interval is bad in one round; 2 in two rounds running, or a hard rule at once. Decided on intervals,
+never on points, with Holm's correction over the family of metrics. A row is a flat dict as in `metrics.jsonl`; keys that a
+row lacks are not judged. Dev tasks with verdicts are judged by `dev_rules`.
 """
 
 import json
@@ -29,24 +29,14 @@ class Rules:
     metrics: tuple[dict[str, Any], ...]
     hard_z: float = Z95
     """Half-width, in standard errors, of the intervals that hard rules look at: they act at once and alone."""
-    ewma: tuple[dict[str, Any], ...] = ()
-    """Slow drifts: metrics whose exponentially weighted mean change is judged as well, see `_drifting`."""
-    ewma_weight: float = 0.3
-    """Weight of the latest round in that mean."""
-    ewma_z: float = 3.0
-    """Standard errors by which the mean must lie beyond the margin."""
     hard: tuple[dict[str, Any], ...] = ()
-    breach: tuple[dict[str, Any], ...] = ()
     origin: str = field(default="rules.json", compare=False)
 
 
-FEWEST_ROUNDS = 3
-"""Rounds after the reference before a mean over rounds is judged."""
 _FIELDS = {
-    "metrics": {"key", "bad", "margin", "relative", "texts_only"}, "ewma": {"key", "bad", "margin", "relative",
-    "texts_only"}, "hard": {"key", "below", "above", "below_ratio", "above_ratio", "below_delta", "above_delta",
-    "while_up", "say", "texts_only"},
-}  # fmt: skip
+    "metrics": {"key", "bad", "margin", "relative", "texts_only"},
+    "hard": {"key", "below", "above", "below_ratio", "above_ratio", "below_delta", "above_delta", "say", "texts_only"},
+}
 
 
 def load_rules(text: str | None = None, origin: str = "rules.json") -> Rules:
@@ -63,57 +53,42 @@ def load_rules(text: str | None = None, origin: str = "rules.json") -> Rules:
         raise ConfigError(
             f"{origin}: alpha is missing or outside (0, 0.5); give the error a round is allowed, such as 0.01"
         )
-    for part, allowed in (("metrics", "metrics"), ("ewma", "ewma"), ("hard", "hard"), ("breach", "hard")):
+    for part, allowed in _FIELDS.items():
         for i, rule in enumerate(data.get(part, ())):
-            unknown = set(rule) - _FIELDS[allowed]
+            unknown = set(rule) - allowed
             if unknown or "key" not in rule:
                 raise ConfigError(
-                    f"{origin}: {part}[{i}] has {sorted(unknown) or 'no key'}; allowed: {sorted(_FIELDS[allowed])}"
+                    f"{origin}: {part}[{i}] has {sorted(unknown) or 'no key'}; allowed: {sorted(allowed)}"
                 )
-            if part in ("metrics", "ewma") and rule.get("bad") not in ("up", "down"):
+            if part == "metrics" and rule.get("bad") not in ("up", "down"):
                 raise ConfigError(f"{origin}: {part}[{i}].bad is {rule.get('bad')!r}; give up or down")
-    parts = {part: tuple(data.get(part, ())) for part in ("metrics", "ewma", "hard", "breach")}
-    known = {name: data[name] for name in ("alpha", "hard_z", "ewma_weight", "ewma_z") if name in data}
-    return Rules(**{name: float(value) for name, value in known.items()}, **parts, origin=origin)  # type: ignore[arg-type]
+    parts = {part: tuple(data.get(part, ())) for part in _FIELDS}
+    known = {name: float(data[name]) for name in ("alpha", "hard_z") if name in data}
+    return Rules(**known, **parts, origin=origin)  # type: ignore[arg-type]
 
 
 def alarms(rows: Sequence[Row], *, rules: Rules | None = None, reference: int | None = None) -> list[Alarm]:
     """One alarm a row: {"level", "n_active", "first_metric", "reasons"}; each looks only at rows up to its own.
 
-    `rows`: oldest first, each with `round` (else its place counts). A metric is compared by its paired change to
-    round 0 (`KEY_delta`, `_delta_lo`, `_delta_hi`) where the row has one, else with the reference row's interval.
+    `rows`: oldest first, each with `round` (else its place counts). A metric is compared by its paired change to the
+    reference (`KEY_delta`, `_delta_lo`, `_delta_hi`) where the row has one, else with the reference row's interval.
     `reference`: the round that values are compared with (default: the first row); rows before it have only the hard
-    rules that need no reference. A row's `parent` (default: the row before) is what "two rounds running" goes by, and
-    `gate/action` = "roll_back" marks a row whose round was rolled back: the streak starts afresh after it, and a
-    level 2 from then on is level 3. `first_metric` is the key that was bad first, "" while none was.
+    rules that need no reference. `first_metric` is the key that was bad first, "" while none was.
     """
     rules = rules or load_rules()
     numbers = [int(row.get("round", i)) for i, row in enumerate(rows)]
     start = 0 if reference is None else _place(numbers, reference)
-    bad_by_round: dict[int, list[str]] = {}
-    first_metric, rolled_back, out = "", False, list[Alarm]()
+    before: list[str] = []
+    first_metric, out = "", list[Alarm]()
     for i, row in enumerate(rows):
         compared = rows[start] if i > start else None
         bad = _bad_metrics(row, compared, rules) if compared is not None else {}
-        parent = row.get("parent", numbers[i - 1] if i else None)
-        fresh_start = i > 0 and rows[i - 1].get("gate/action") == "roll_back"
-        before = [] if fresh_start else bad_by_round.get(int(parent), []) if parent is not None else []
         hard = [text for rule in rules.hard if (text := _hard(rule, row, compared, rules.hard_z))]
-        chain = _chain(rows, numbers, i, start)
-        hard += [text for rule in rules.ewma if (text := _drifting(rule, chain, compared, rules))]
-        breach = [text for rule in rules.breach if (text := _hard(rule, row, compared, Z95))]
-        level, reasons = _level(bad, before, hard, breach, rolled_back)
-        first_metric = first_metric or next(iter(bad), "") or (hard + breach + [""])[0].partition(" ")[0]
-        bad_by_round[numbers[i]] = list(bad)
-        out.append(
-            {
-                "level": level,
-                "n_active": len(bad) + len(hard) + len(breach),
-                "first_metric": first_metric,
-                "reasons": reasons,
-            }
-        )
-        rolled_back = rolled_back or row.get("gate/action") == "roll_back"
+        level, reasons = _level(bad, before, hard)
+        first_metric = first_metric or next(iter(bad), "") or "".join(hard[:1]).partition(" ")[0]
+        found = {"level": level, "n_active": len(bad) + len(hard), "first_metric": first_metric, "reasons": reasons}
+        before = list(bad)
+        out.append(found)
     return out
 
 
@@ -123,15 +98,10 @@ def _place(numbers: list[int], reference: int) -> int:
     return numbers.index(reference)
 
 
-def _level(
-    bad: Mapping[str, str], before: Sequence[str], hard: list[str], breach: list[str], rolled_back: bool
-) -> tuple[int, list[str]]:
+def _level(bad: Mapping[str, str], before: Sequence[str], hard: list[str]) -> tuple[int, list[str]]:
     twice = [key for key in bad if key in before] or (list(bad) if before else [])
-    level = 2 if hard or twice else 1 if bad else 0
     reasons = [f"{key} {bad[key]}{', the second round running' if key in twice else ''}" for key in bad] + hard
-    if level == 2 and rolled_back:
-        level, reasons = 3, [*reasons, "level 2 again after a roll-back"]
-    return (3, breach + reasons) if breach else (level, reasons)
+    return 2 if hard or twice else 1 if bad else 0, reasons
 
 
 def _bad_metrics(row: Row, compared: Row, rules: Rules) -> dict[str, str]:
@@ -196,8 +166,8 @@ def _p_value(change: Estimate, rule: Mapping[str, Any], reference: float | None)
         excess, half = -change.value - margin, change.hi - change.value
     else:
         excess, half = change.value - margin, change.value - change.lo
-    if half <= 0:
-        return 0.0 if excess > 0 else 1.0
+    if half <= 0:  # an interval without width says that the spread is not known
+        return 1.0
     return 0.5 * math.erfc(excess / (half / Z95) / math.sqrt(2))
 
 
@@ -219,52 +189,7 @@ def _hard(rule: Mapping[str, Any], row: Row, compared: Row | None, z: float) -> 
         or ("below_delta" in rule and change is not None and change.hi < rule["below_delta"])
         or ("above_delta" in rule and change is not None and change.lo > rule["above_delta"])
     )
-    if held and "while_up" in rule:
-        rise = _change(rule["while_up"], row, compared) if compared is not None else None
-        held = rise is not None and rise.lo > 0
     return f"{key} {value:.3g}: {rule.get('say', 'beyond its bar')}" if held else ""
-
-
-def _chain(rows: Sequence[Row], numbers: Sequence[int], i: int, start: int) -> list[Row]:
-    """The rounds that row i stands on, oldest first, itself last: those after the reference and after the last roll-back,
-    since when knobs are others; none that was abandoned."""
-    turned = [j for j in range(start, i) if rows[j].get("gate/action") == "roll_back"]
-    first = max([start, *turned]) + 1
-    places = [i] if i > start else []
-    while places:
-        place = places[0]
-        parent = rows[place].get("parent", numbers[place - 1] if place else None)
-        if parent is None or int(parent) not in numbers[first:place]:
-            break
-        places.insert(0, numbers.index(int(parent)))
-    return [rows[place] for place in places]
-
-
-def _drifting(rule: Mapping[str, Any], chain: Sequence[Row], compared: Row | None, rules: Rules) -> str:
-    """What a slow drift says, or "": the exponentially weighted mean change (Roberts 1959) lies beyond the margin, and
-    each of the last three changes is on the bad side (a round that recovered is no drift).
-
-    All changes share the reference round's error, which no averaging removes: of each change's variance half is taken as
-    shared and half as the round's own. The mean is normalised by its weights, so that a steady shift keeps its size.
-    """
-    if compared is None or len(chain) < FEWEST_ROUNDS or (rule.get("texts_only") and _has_verdicts(chain[-1])):
-        return ""
-    key = _resolve(rule["key"], chain[-1], compared)
-    changes = [change for row in chain if key and (change := _change(key, row, compared)) is not None]
-    if key is None or len(changes) < FEWEST_ROUNDS or _change(key, chain[-1], compared) is None:
-        return ""
-    sign = -1.0 if rule["bad"] == "down" else 1.0
-    if any(sign * change.value <= 0 for change in changes[-FEWEST_ROUNDS:]):
-        return ""
-    weights = [rules.ewma_weight * (1 - rules.ewma_weight) ** age for age in range(len(changes))][::-1]
-    whole = sum(weights)
-    mean = sum(w * change.value for w, change in zip(weights, changes, strict=True)) / whole
-    half = [(c.hi - c.value if rule["bad"] == "down" else c.value - c.lo) / Z95 for c in changes]
-    own = sum((w / whole) ** 2 * h**2 / 2 for w, h in zip(weights, half, strict=True))
-    shared = sum(w / whole * h**2 / 2 for w, h in zip(weights, half, strict=True))
-    margin = float(rule.get("margin", 0.0)) * (abs(_number(compared, key) or 0.0) if rule.get("relative") else 1.0)
-    held = sign * mean - margin > rules.ewma_z * math.sqrt(own + shared)
-    return f"{key} drifts: mean change {mean:+.3g} over {len(changes)} rounds" if held else ""
 
 
 def _widened(e: Estimate, z: float) -> Estimate:

@@ -13,6 +13,9 @@ from functools import partial
 import numpy as np
 
 from selfplay.collapse.alarms import Rules, alarms
+from selfplay.collapse.dev_alarm import DevAlarm, alarm_of
+from selfplay.collapse.dev_history import DevRound
+from selfplay.collapse.dev_rules import METRIC_OF
 from selfplay.collapse.dev_set import DevSet, dev_set_metrics, dev_set_of
 from selfplay.collapse.duplicates import text_hashes
 from selfplay.collapse.estimate import wilson
@@ -83,7 +86,7 @@ def profile(
     rows = [_row(n, r, read) for n, r in data.items()]
     dev_sets = {n: p for n, r in data.items() if (p := _dev_set(r)) is not None}
     _add_dev_sets(rows, dev_sets, base if isinstance(base, int) else None)
-    return _with_alarms(rows, base, read, rules)
+    return _with_alarms(rows, dev_sets, base, read, rules)
 
 
 def _as_round(texts: Sequence[str] | RoundTexts) -> RoundTexts:
@@ -143,14 +146,45 @@ def _add_dev_sets(rows: list[Row], dev_sets: Mapping[int, DevSet], base: int | N
 
 
 def _with_alarms(
-    rows: list[Row], base: int | Sequence[str], read: Callable[[Sequence[str]], Row], rules: Rules | None
+    rows: list[Row],
+    dev_sets: Mapping[int, DevSet],
+    base: int | Sequence[str],
+    read: Callable[[Sequence[str]], Row],
+    rules: Rules | None,
 ) -> list[Row]:
+    """Adds the alarm of the texts, and of the tasks with verdicts where there are any; the higher level counts."""
+    judged = [_without_rate(row) if row["round"] in dev_sets else row for row in rows]
     if isinstance(base, int):
-        found = alarms(rows, rules=rules, reference=base)
+        found = alarms(judged, rules=rules, reference=base)
     else:
         before = {"round": rows[0]["round"] - 1, **read(base)}
-        found = alarms([before, *rows], rules=rules)[1:]
+        found = alarms([before, *judged], rules=rules)[1:]
+    by_tasks = _task_alarms(dev_sets, base) if isinstance(base, int) else {}
+    first = ""
     for row, alarm in zip(rows, found, strict=True):
-        row |= {f"collapse_alarm/{name}": alarm[name] for name in ("level", "n_active", "first_metric")}
-        row["reasons"] = alarm["reasons"]
+        tasks = by_tasks.get(row["round"], DevAlarm(0))
+        moved = [METRIC_OF[key] for key in tasks.keys]
+        first = first or "".join(moved[:1]) or alarm["first_metric"]
+        row["collapse_alarm/level"] = max(alarm["level"], tasks.level)
+        row["collapse_alarm/n_active"] = alarm["n_active"] + len(moved)
+        row["collapse_alarm/first_metric"] = first
+        said = [f"{key} {reason}" for key, reason in zip(moved, tasks.reasons, strict=True)]
+        row["reasons"] = said + alarm["reasons"]
     return rows
+
+
+def _without_rate(row: Row) -> Row:
+    """A row whose pass rate has no interval, so that only the rules over tasks judge it."""
+    return {key: value for key, value in row.items() if not key.startswith("eval/pass_at_1_")}
+
+
+def _task_alarms(dev_sets: Mapping[int, DevSet], base: int) -> dict[int, DevAlarm]:
+    """The alarm over tasks of each round with verdicts after the reference, which has the place of round 0."""
+    if base not in dev_sets:
+        return {}
+    counted = [
+        DevRound.read(number, {"samples": dev_set.to_dict()})
+        for number, dev_set in sorted(dev_sets.items())
+        if number >= base
+    ]
+    return {counted[t].number: alarm_of(counted[: t + 1], planned=len(counted) - 1) for t in range(1, len(counted))}

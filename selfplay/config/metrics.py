@@ -3,7 +3,6 @@
 A `*` in a key matches any text. `_lo` and `_hi` are the ends of a key's 95 % interval, `_delta` is its paired change to round 0.
 """
 
-import math
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -13,6 +12,8 @@ from selfplay.config.registry import METRICS
 
 SCORE = "eval/greedy_accuracy"
 """The metric by which rounds are compared. It is measured on the dev set, never on the test set."""
+BEST = "eval/best_round"
+"""The metric by which the gate names the best round so far."""
 
 
 class Definition(NamedTuple):
@@ -81,10 +82,10 @@ class ScoredRound(Protocol):
 
 
 def best_round(rounds: Iterable[ScoredRound]) -> int:
-    """The number of the round with the best dev accuracy, the earliest of equals; 0 if none was measured.
+    """The number of the best round, as the gate of the last round with a dev accuracy names it; 0 if none was measured.
 
-    A round that was rolled back is never the best, since accuracy often rises while diversity is lost.
+    It is the earliest round that is not clearly worse than the one with the highest dev accuracy, by the outcomes of each
+    dev task; rounds that were rolled back do not count (see `selfplay.collapse.best_round_of`).
     """
-    scored = [(one.metrics.get(SCORE), -one.round) for one in rounds if one.action != "roll_back"]
-    known = [(value, place) for value, place in scored if isinstance(value, int | float) and math.isfinite(value)]
-    return -max(known)[1] if known else 0
+    named = [one.metrics[BEST] for one in rounds if isinstance(one.metrics.get(BEST), int | float)]
+    return int(named[-1]) if named else 0

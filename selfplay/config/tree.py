@@ -200,7 +200,7 @@ class Evaluate(Section):
 
 
 class RollBack(Section):
-    """What a roll-back changes. It abandons a round, and the next one starts from an earlier parent."""
+    """What a roll-back changes. It abandons a round, and the next one starts from the incumbent."""
 
     temperature_add: float = Field(0.1, ge=0)
     """Added to the sampling temperature of all later rounds at each roll-back."""
@@ -214,13 +214,15 @@ class Gate(Section):
     """How the run reacts to alarms of collapse."""
 
     action: Literal["observe", "roll_back", "stop"] = "roll_back"
-    """Reaction to alarm level 2. observe: none but a warning. Level 3 stops the run unless this is `observe`."""
+    """Reaction to alarm level 2. observe: none but a warning. roll_back: abandons the round; the next one starts from the incumbent, the last
+    round that was clearly better than the one before it and raised no alarm. Level 3 stops the run unless this is `observe`."""
     roll_back: RollBack = RollBack()
     kl_budget: float | None = Field(None, gt=0)
     """Limit on the forward KL to round 0 in nats per sequence; above it alarm level 2 is raised at once. None: no limit. It must be chosen
     per setting, since a student that learns from little data moves far."""
     plateau_rounds: Count | None = None
-    """Stops the run after this many rounds without a better dev accuracy. None: never."""
+    """Stops the run after this many rounds of which none is significantly better on the dev set than the best round. A round counts if it was
+    not rolled back and changed the weights. None: never."""
 
 
 class Tracking(Section):

@@ -4,13 +4,14 @@ Runs on rank 0 alone. Reads `gate/DONE` (the decision and the metrics) and the `
 `COMMIT` in the round's folder, and the run's `metrics.jsonl`. A round exists once its COMMIT does.
 """
 
-import math
 import platform
 from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
 
+from selfplay.collapse import sight
 from selfplay.config.metrics import best_round
+from selfplay.loop.gate import BACK
 from selfplay.runtime.context import RoundContext
 from selfplay.runtime.progress import read_times
 from selfplay.store import Commit, read_json, sha256_of
@@ -46,10 +47,6 @@ def commit_round(ctx: RoundContext, phases: Sequence[str]) -> Commit:
     return commit
 
 
-SMALL_DEV = 30
-"""A dev set with fewer tasks is remarked on."""
-
-
 def _remarks(ctx: RoundContext) -> tuple[str, ...]:
     """What curate and train remarked; in round 0, what the run lacks."""
     done = [ctx.at(name) / "DONE" for name in ("curate", "train")]
@@ -58,15 +55,8 @@ def _remarks(ctx: RoundContext) -> tuple[str, ...]:
 
 
 def set_up_remarks(fixed: Fixed) -> list[str]:
-    """What a small dev set cannot show, and that there is no anchor.
-
-    The smallest visible change is 1.96 sqrt(p (1 - p) / n) at p = 1/2, the half-width of the interval of one accuracy.
-    """
-    found, tasks = [], len(fixed.dev)
-    if tasks < SMALL_DEV:
-        width = min(1.0, 0.98 / math.sqrt(max(1, tasks)))
-        are = "task" if tasks == 1 else "tasks"
-        found.append(f"the dev set has {tasks} {are}: it shows no change of accuracy below {width:.2f}; add dev tasks")
+    """What the dev set cannot show, and that there is no anchor."""
+    found = [blind] if (blind := sight(len(fixed.dev))) else []
     if not fixed.anchor:
         found.append(
             "there is no anchor: no task has a reference, so no round replays human solutions; give tasks a reference"
@@ -87,6 +77,9 @@ def _kept(ctx: RoundContext, commits: list[Commit]) -> set[int]:
     kept = {commit.round for commit in commits[-section.last :]} | {commits[-1].next_parent}
     if section.first or ctx.config.train.start == "from_base":
         kept.add(0)
+    back = commits[-1].metrics.get(BACK)
+    if ctx.config.gate.action == "roll_back" and back is not None:
+        kept.add(int(back))
     return kept | ({best_round(commits)} if section.best else set())
 
 

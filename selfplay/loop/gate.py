@@ -1,25 +1,34 @@
 """The phase `gate`, the last one: decides from the round's metrics whether the run continues, warns, rolls back or stops.
 
 Runs on rank 0 alone. Reads the metrics in the `DONE` files of `audit`, `curate` and `train`, `synthesize/metrics.json`,
-`evaluate/metrics.json`, and the COMMITs of earlier rounds. Writes `gate/DONE`: the decision, its reason, the next parent, the
-state of the next round, and all metrics of this one. No decision reads a metric of the test set.
+`evaluate/metrics.json`, the COMMITs of earlier rounds, and what this round and its ancestors keep about the dev tasks
+(`evaluate/dev.json`). Writes `gate/DONE`: the decision, its reason, the next parent, the state of the next round, and all
+metrics of this one. No decision reads a metric of the test set.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from selfplay.collapse import Rules, alarms, half_life_rounds, load_rules, slope
-from selfplay.config.metrics import SCORE
+from selfplay.collapse import DevAlarm, DevRound, alarm_of, best_round_of, best_unbiased
+from selfplay.collapse.dev_rules import KEYS, METRIC_OF
+from selfplay.config import Config
+from selfplay.config.metrics import BEST, SCORE
 from selfplay.config.tree import Gate
+from selfplay.phases.evaluate import FROZEN
 from selfplay.phases.synthesize import synthesis_metrics
 from selfplay.runtime.context import RoundContext
+from selfplay.runtime.metrics.base import interval, rounded
 from selfplay.store import Commit, RoundState, read_json, write_json
 from selfplay.store.run import chain
 from selfplay.tasks.levels import next_level
 
 KL = "collapse_drift/kl_fwd_seq"
+YOUDEN = "collapse_quality/verifier_youden_j"
+CANARY = "collapse_quality/canary_false_accepts"
+BACK = "collapse_alarm/incumbent"
+"""Metric: the round to which a roll-back of the next round returns; its weights are kept."""
 
 Action = Literal["continue", "warn", "roll_back", "stop"]
 
@@ -31,7 +40,9 @@ def gate(ctx: RoundContext) -> None:
 
 def _gate(ctx: RoundContext) -> None:
     metrics = metrics_of(ctx)
-    decision = decide(ctx.config.gate, ctx.number, ctx.parent, metrics, ctx.commits, ctx.state)
+    rounds = [dev_round(ctx, commit.round, commit.metrics) for commit in ctx.chain]
+    rounds.append(dev_round(ctx, ctx.number, metrics))
+    decision = decide(ctx.config, ctx.parent, metrics, ctx.commits, rounds, ctx.state)
     summary = {**asdict(decision), "state": _next_state(ctx, decision).model_dump()}
     write_json(ctx.at("gate") / "DONE", {**summary, "metrics": {**metrics, **decision.figures}})
 
@@ -46,8 +57,14 @@ def metrics_of(ctx: RoundContext) -> dict[str, Any]:
     return metrics
 
 
+def dev_round(ctx: RoundContext, number: int, metrics: Mapping[str, Any]) -> DevRound:
+    """What a round keeps about its dev tasks. A round without a dev accuracy, after too many errors, has no greedy outcomes."""
+    kept = dict(read_json(ctx.run.phase(number, "evaluate") / FROZEN))
+    return DevRound.read(number, kept if SCORE in metrics else {**kept, "dev": {}})
+
+
 def _next_state(ctx: RoundContext, decision: "GateDecision") -> RoundState:
-    """The state of the next round. After a roll-back the curriculum's level stays as it was before the abandoned round."""
+    """The state of the next round. After a roll-back the curriculum's level is as the round left it that is returned to."""
     if decision.action == "roll_back":
         return decision.state
     curriculum = ctx.config.propose.curriculum
@@ -69,101 +86,118 @@ class GateDecision:
     reason: str
     next_parent: int
     figures: dict[str, Any] = field(default_factory=dict)
-    """Metrics that the gate adds: `collapse_alarm/...` and the rate at which variety is lost."""
+    """Metrics that the gate adds: `collapse_alarm/...`, the best round, and its accuracy without selection."""
     state: RoundState = field(default_factory=RoundState)
     """The state of the next round: that of this one, plus the changes of a roll-back, which add up over roll-backs."""
 
 
 def decide(
-    section: Gate,
-    number: int,
+    config: Config,
     parent: int | None,
     row: Mapping[str, Any],
     commits: Sequence[Commit],
+    rounds: Sequence[DevRound],
     state: RoundState,
 ) -> GateDecision:
-    """Decides about round `number`. `row`: its metrics; `commits`: the rounds before it; `state`: what it started with."""
-    rows = [_visible(commit.row(), commit.parent, commit.action) for commit in commits]
-    alarm = alarms([*rows, _visible(row, parent, "")], rules=rules_of(section))[-1]
-    alarm_level, reasons = int(alarm["level"]), list(alarm["reasons"])
-    figures = {
-        "collapse_alarm/level": alarm_level,
-        "collapse_alarm/n_active": alarm["n_active"],
-        "collapse_alarm/first_metric": alarm["first_metric"],
-        **half_life(commits, row, parent),
-    }
-    if section.action == "observe" or alarm_level < 2:
-        plateau = _plateau(section, number, row, commits)
+    """Decides about a round. `row`: its metrics; `commits`: all rounds before it; `state`: what it started with.
+
+    `rounds`: the dev tasks of its ancestors, oldest first, and its own, last.
+    """
+    section, number = config.gate, rounds[-1].number
+    alarm = alarm_of(rounds, planned=config.rounds)
+    level, reasons, keys = _with_hard_rules(config, alarm, row)
+    if level == 2 and any(commit.action == "roll_back" for commit in commits):
+        level, reasons = 3, [*reasons, "level 2 again after a roll-back"]
+    abandoned = level >= 2 and section.action != "observe"
+    counted = rounds[:-1] if abandoned and len(rounds) > 1 else rounds
+    figures = _figures(level, keys, alarm, commits) | _best_figures(counted)
+    figures[BACK] = alarm.back if abandoned else alarm.next_back
+    if not abandoned:
+        plateau = _plateau(section, row, chain(commits, parent), number, figures.get(BEST))
         kept = bool(row.get("train/weights_kept"))
         if kept:
             reasons.append("the weights did not change: there was too little to train on")
-        action: Action = "stop" if plateau else ("warn" if alarm_level or kept else "continue")
+        action: Action = "stop" if plateau else ("warn" if level or kept else "continue")
         return GateDecision(action, plateau or "; ".join(reasons), number, figures, state)
-    why = f"collapse alarm level {alarm_level}: {'; '.join(reasons)}"
-    if alarm_level >= 3 or section.action == "stop" or parent is None:
+    why = f"collapse alarm level {level}: {'; '.join(reasons)}"
+    if level >= 3 or section.action == "stop" or parent is None:
         return GateDecision("stop", why, number, figures, state)
     back = section.roll_back
     changed = {
+        "level": commits[alarm.back].state.level,
         "temperature_add": state.temperature_add + back.temperature_add,
         "anchor_add": state.anchor_add + back.anchor_add,
         "cap_scale": state.cap_scale * back.cap_scale,
     }
-    return GateDecision("roll_back", why, parent, figures, state.model_copy(update=changed))
+    return GateDecision("roll_back", why, alarm.back, figures, state.model_copy(update=changed))
 
 
-def rules_of(section: Gate) -> Rules:
-    """The package's alarm rules, plus a hard rule for `gate.kl_budget` if it is set."""
-    rules = load_rules()
-    if section.kl_budget is None:
-        return rules
-    say = f"forward KL to round 0 above the budget of {section.kl_budget} nats per sequence"
-    return replace(rules, hard=(*rules.hard, {"key": KL, "above": section.kl_budget, "say": say}))
+def _with_hard_rules(config: Config, alarm: DevAlarm, row: Mapping[str, Any]) -> tuple[int, list[str], list[str]]:
+    """Level, reasons and bad metrics of the dev tasks, the verifier, the KL budget and the canaries together."""
+    found = [(alarm.level, METRIC_OF[key], why) for key, why in zip(alarm.keys, alarm.reasons, strict=True)]
+    j, low, high = (_number(row, YOUDEN + end) for end in ("", "_lo", "_hi"))
+    if config.curate.verified_only and j is not None and low is not None and high is not None and low <= 0:
+        said = f"the verifier's J is {j:.2f} [{low:.2f}, {high:.2f}]"
+        what = "it keeps wrong attempts rather than right ones" if high < 0 else "it may not tell right from wrong"
+        found.append((2 if high < 0 else 1, YOUDEN, f"{said}: {what}"))
+    kl, budget = _number(row, f"{KL}_lo"), config.gate.kl_budget
+    if budget is not None and kl is not None and kl > budget:
+        found.append(
+            (2, KL, f"forward KL to round 0 is above the budget of {budget} nats per sequence: at least {kl:.1f}")
+        )
+    if (accepted := _number(row, CANARY)) is not None and accepted > 0:
+        found.append((3, CANARY, f"the verifiers accepted a canary that is known to be wrong ({accepted:.0f} in all)"))
+    found.sort(key=lambda one: -one[0])
+    return max((one[0] for one in found), default=0), [one[2] for one in found], [one[1] for one in found]
 
 
-VARIETY = "collapse_diversity/heterozygosity"
-MIN_ROUNDS = 4
-"""Fewest rounds for which a rate of loss is fitted: with three, its interval would have one degree of freedom."""
+def _number(row: Mapping[str, Any], key: str) -> float | None:
+    value = row.get(key)
+    usable = isinstance(value, int | float) and math.isfinite(value)
+    return float(value) if usable and value is not None else None
 
 
-def half_life(commits: Sequence[Commit], row: Mapping[str, Any], parent: int | None) -> dict[str, float]:
-    """How fast variety is lost over the round's ancestors: the slope of log heterozygosity, 1/N_e per round (Wright 1931).
-
-    `collapse_diversity/half_life_rounds` is left out if its interval is not finite, which means that no loss is shown.
-    """
-    rows = [commit.metrics for commit in chain(commits, parent)] + [row]
-    values = [float(r[VARIETY]) for r in rows if isinstance(r.get(VARIETY), int | float)]
-    if len(values) < MIN_ROUNDS or min(values) <= 0:
-        return {}
-    rate = slope([math.log(h) for h in values])
-    out = {
-        f"collapse_diversity/loss_rate{end}": -x for end, x in (("", rate.value), ("_lo", rate.hi), ("_hi", rate.lo))
+def _figures(level: int, keys: Sequence[str], alarm: DevAlarm, commits: Sequence[Commit]) -> dict[str, Any]:
+    """The metrics of the alarm."""
+    moved = (str(commit.metrics.get("collapse_alarm/first_metric") or "") for commit in commits)
+    figures: dict[str, Any] = {
+        "collapse_alarm/level": level,
+        "collapse_alarm/n_active": len(keys),
+        "collapse_alarm/first_metric": next(filter(None, [*moved, *keys]), ""),
+        "collapse_alarm/blind": "; ".join(f"{key}: {why}" for key, why in alarm.blind.items()),
     }
-    life = half_life_rounds(values)
-    if rate.hi < 0:
-        out |= {
-            f"collapse_diversity/half_life_rounds{end}": x
-            for end, x in (("", life.value), ("_lo", life.lo), ("_hi", life.hi))
-        }
-    return {key: round(value, 6) for key, value in out.items()}
+    for key in KEYS:
+        name = "" if key == "dev_accuracy" else f"_{key}"
+        if key in alarm.p:
+            figures[f"collapse_alarm/p_{key}"] = float(f"{alarm.p[key]:.3g}")
+        if key in alarm.smallest_fall:
+            figures[f"collapse_alarm/minimum_detectable_fall{name}"] = alarm.smallest_fall[key]
+    return figures
 
 
-def _visible(row: Mapping[str, Any], parent: int | None, action: str) -> dict[str, Any]:
-    """The metrics that a decision may read: all but those of the test set."""
-    kept = {key: value for key, value in row.items() if not key.startswith("test")}
-    return {**kept, "parent": parent, "gate/action": action}
+def _best_figures(rounds: Sequence[DevRound]) -> dict[str, Any]:
+    """The best of the rounds that count, and its accuracy by cross-fitting."""
+    best = best_round_of(rounds)
+    if best is None:
+        return {}
+    found = best_unbiased([one for one in rounds if one.greedy])
+    if found is None:
+        return {BEST: best}
+    figures = interval("eval/best_unbiased", found.accuracy) | interval("eval/best_unbiased_delta", found.change)
+    return {BEST: best, **{key: rounded(key, value) for key, value in figures.items()}}
 
 
-def _plateau(section: Gate, number: int, row: Mapping[str, Any], commits: Sequence[Commit]) -> str:
-    """The reason to stop if dev accuracy has not risen for `gate.plateau_rounds` rounds; "" otherwise.
+def _plateau(section: Gate, row: Mapping[str, Any], ancestors: Sequence[Commit], number: int, best: int | None) -> str:
+    """The reason to stop if no round is clearly better than the best one for `gate.plateau_rounds` rounds; "" otherwise.
 
-    A round that was rolled back sets no mark: accuracy often rises while a student narrows.
+    Only rounds count that this one stands on and that changed the weights; rolled-back ones are none of them.
     """
-    score = row.get(SCORE)
-    scores = {c.round: c.metrics[SCORE] for c in commits if c.action != "roll_back" and SCORE in c.metrics}
-    if section.plateau_rounds is None or score is None or not scores:
+    if section.plateau_rounds is None or best is None:
         return ""
-    best = max(scores.values())
-    at = min(round for round, known in scores.items() if known == best)
-    if score > best or number - at < section.plateau_rounds:
+    metrics = {**{one.round: one.metrics for one in ancestors}, number: row}
+    since = [one for one, found in metrics.items() if one > best and not found.get("train/weights_kept")]
+    if len(since) < section.plateau_rounds:
         return ""
-    return f"plateau: no better dev accuracy than {best:.3f} of round {at} in {section.plateau_rounds} rounds"
+    score = _number(metrics[best], SCORE)
+    told = "" if score is None else f" (dev accuracy {score:.3f})"
+    return f"plateau: no round was significantly better on the dev set than round {best}{told} in {len(since)} rounds"

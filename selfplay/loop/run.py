@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from selfplay.collapse import sight
 from selfplay.config import Config, Loaded
 from selfplay.config.load import resolved_text, science_of
 from selfplay.config.metrics import best_round
@@ -78,7 +79,7 @@ class Finished:
 
     @property
     def best(self) -> int:
-        """The round with the best dev accuracy."""
+        """The best round by the dev set, as the gate names it."""
         return best_round(self.commits)
 
 
@@ -143,6 +144,8 @@ def _opened(loaded: Loaded, session: Session) -> Iterator[tuple[RunFolder, RunRe
                 check_servers(resources)
             folder.rebuild_metrics()
             session.opened(folder)
+            if blind := sight(len(resources.source.fixed.dev)):
+                progress.note(blind)
             yield folder, resources
 
 

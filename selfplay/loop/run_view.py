@@ -8,8 +8,9 @@ from typing import Any
 
 import yaml
 
-from selfplay.config.metrics import best_round
+from selfplay.config.metrics import BEST, best_round
 from selfplay.errors import DataError
+from selfplay.loop.gate import BACK
 from selfplay.loop.run import PHASES, name_of
 from selfplay.records import SCHEMA_VERSION
 from selfplay.runtime.context import read_tasks
@@ -175,7 +176,11 @@ def fork(run: str | Path, round: int, name: str) -> OpenRun:
         parent = None if commit.parent is None else numbers[commit.parent]
         inputs = {} if parent is None else {"parent": sha256_of(new.round(parent) / "COMMIT")}
         renumbered = {"round": place, "parent": parent, "next_parent": place, "action": "continue", "reason": ""}
-        new.commit(commit.model_copy(update={**renumbered, "inputs": inputs}))
+        metrics = {
+            **commit.metrics,
+            **{key: numbers[commit.metrics[key]] for key in (BEST, BACK) if key in commit.metrics},
+        }
+        new.commit(commit.model_copy(update={**renumbered, "inputs": inputs, "metrics": metrics}))
     science = read_json(old.path / "fingerprint.json").get("science", {})
     lineage = {
         "run": str(run),

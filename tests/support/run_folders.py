@@ -57,12 +57,14 @@ def write_run(folder: Path, rounds: int = 6, verified: bool = True, seed: int = 
         "eval": {"samples": 8, "seed": 1},
     }
     run.open({"seed": seed}, {}, yaml.safe_dump(config))
-    steps, first = 0, {}
+    steps, first, scores = 0, {}, list[float]()
     for number in range(rounds + 1):
         place = run.round(number)
         place.mkdir(parents=True)
         metrics = _metrics(rng, number, verified, first)
         first = first or metrics
+        scores.append(metrics["eval/greedy_accuracy"])
+        metrics["eval/best_round"] = scores.index(max(scores))
         (place / "train").mkdir()
         (place / "evaluate").mkdir()
         (place / "evaluate" / "dev.json").write_text(json.dumps(_frozen(metrics)))
