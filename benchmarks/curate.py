@@ -14,14 +14,15 @@ import random
 import resource
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from selfplay.curate import Archive, SelectRules, archive_entries, curate, decontaminate, dedup, privacy
+from selfplay.curate import Archive, SelectRules, archive_entries, decontaminate, dedup, privacy, select
 from selfplay.curate.eval_index import Protected
-from selfplay.records import Attempt, Outcome, Task, Trace, Verdict
+from selfplay.records import Attempt, Decision, Outcome, Task, Trace, Verdict
 
 ATTEMPTS = 8
 TOKENS = 300
@@ -122,17 +123,15 @@ def ours(traces: list[Trace], protected: Protected) -> dict[str, dict[str, float
     jobs: dict[str, Callable[[], object]] = {
         "decontaminate": lambda: decontaminate.find(texts, protected),
         "privacy": lambda: privacy.find(texts),
-        "select": lambda: curate(traces, SelectRules(), Archive()),
+        "select": lambda: select(traces, SelectRules(), Archive()),
     }
     for name, job in jobs.items():
         cpu, wall, result = timed(job)
         figures[name] = {"cpu_seconds": round(cpu, 2), "wall_seconds": round(wall, 2)}
         if name == "select":
-            figures[name].update({f"rows_{k}": v for k, v in result.counts.items() if v})  # type: ignore[attr-defined]
-            chosen = result
-    cpu, wall, archive = timed(
-        lambda: Archive().add(archive_entries(traces, chosen.decisions, signatures=chosen.signatures))
-    )
+            chosen: list[Decision] = result  # type: ignore[assignment]
+            figures[name].update({f"rows_{k}": v for k, v in Counter(d.reason for d in chosen).items()})
+    cpu, wall, archive = timed(lambda: Archive().add(archive_entries(traces, chosen)))
     figures["archive"] = {"cpu_seconds": round(cpu, 2), "wall_seconds": round(wall, 2), "entries": len(archive)}  # type: ignore[arg-type]
     cpu, wall, copies = timed(lambda: dedup.near_duplicates(texts))
     figures["near_duplicates_of_all"] = {

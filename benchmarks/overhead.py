@@ -20,6 +20,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import date
+from functools import wraps
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -51,9 +52,8 @@ class Clock:
 
 def play(seed: int, rounds: int, runs: Path) -> list[dict[str, Any]]:
     """Plays the quick start in this process: for each round its seconds, those of the work, and the rest by phase."""
-    from selfplay import loop
     from selfplay.config import load_config
-    from selfplay.loop import session
+    from selfplay.loop.run import PHASES, name_of
     from selfplay.models.transformers.backend import Embedded
     from selfplay.sandbox import Executor
     from selfplay.training.trl.sft_trainer import RowTrainer
@@ -69,7 +69,8 @@ def play(seed: int, rounds: int, runs: Path) -> list[dict[str, Any]]:
         clock.around(kind, name)
     found: dict[int, dict[str, Any]] = defaultdict(lambda: {"seconds": 0.0, "work": defaultdict(float), "rest": {}})
 
-    def timed(plain: Callable[..., Any], part: Callable[..., str]) -> Callable[..., Any]:
+    def timed(plain: Callable[..., Any], part: str) -> Callable[..., Any]:
+        @wraps(plain)
         def call(this: Any, *args: Any) -> Any:
             clock.inside.clear()
             started = time.perf_counter()
@@ -78,16 +79,17 @@ def play(seed: int, rounds: int, runs: Path) -> list[dict[str, Any]]:
             finally:
                 seconds, row = time.perf_counter() - started, found[this.number]
                 row["seconds"] += seconds
-                row["rest"][part(*args)] = seconds - sum(clock.inside.values())
+                row["rest"][part] = seconds - sum(clock.inside.values())
                 for name, spent in clock.inside.items():
                     row["work"][name] += spent
 
         return call
 
-    loop.run_phase = timed(loop.run_phase, lambda name: name)  # type: ignore[attr-defined]
-    loop.commit_round = timed(loop.commit_round, lambda: "commit")  # type: ignore[attr-defined]
+    loop = sys.modules["selfplay.loop.run"]
+    loop.PHASES = tuple(timed(phase, name_of(phase)) for phase in PHASES)  # type: ignore[attr-defined]
+    loop.commit_round = timed(loop.commit_round, "commit")  # type: ignore[attr-defined]
     given = [f"name=overhead-{seed}", f"runs_dir={runs}", f"rounds={rounds}", f"seed={seed}", f"eval.seed={seed + 1}"]
-    session.start(load_config(ROOT / "configs" / "quickstart.yaml", given))
+    loop.run(load_config(ROOT / "configs" / "quickstart.yaml", given))
     return [
         {
             "round": number,

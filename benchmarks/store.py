@@ -26,7 +26,6 @@ def measure(traces: int) -> dict[str, Any]:
     """One size, in this process."""
     from selfplay.config import load_config
     from selfplay.loop import run
-    from selfplay.runtime.progress import Progress
 
     seconds: dict[str, float] = {}
     clock: dict[str, float] = {}
@@ -46,7 +45,7 @@ def measure(traces: int) -> dict[str, Any]:
             f"propose: {{tasks_per_round: {traces // SAMPLES}}}\ngenerate: {{samples_per_task: {SAMPLES}, chunk_tasks: 256}}\n"
             "train: {epochs: 1, start: continue}\neval: {samples: 0}\ntracking: {mode: disabled}\n"
         )
-        run(load_config(path, [f"runs_dir={folder}/runs"]), progress=Progress(heard))
+        run(load_config(path, [f"runs_dir={folder}/runs"]), listener=heard)
     phases = {name: seconds[name] for name in ("generate", "verify", "curate")}
     return {
         "traces": traces,

@@ -15,7 +15,7 @@ from typing import Any
 from selfplay import __version__
 from selfplay.collapse import wilson
 from selfplay.records import Attempt, Outcome, Task
-from selfplay.synthesis import admission, solution_filters, task_filters
+from selfplay.synthesis import method_result, text_filters
 from selfplay.synthesis.backtranslate import translation_fault
 from selfplay.synthesis.variants import variant_fault
 from selfplay.verify import verify
@@ -37,9 +37,9 @@ def evolve(row: Row) -> str:
         from selfplay.answers import extract_code
 
         code = extract_code(reply["solution"])
-        fault = task_filters.evolved_fault(given["parent"], reply["task"], None)
+        fault = text_filters.evolved_fault(given["parent"], reply["task"], None)
         return fault or ("" if code and "def " in code else "no_answer")
-    return task_filters.evolved_fault(given["parent"], reply["task"], reply["answer"])
+    return text_filters.evolved_fault(given["parent"], reply["task"], reply["answer"])
 
 
 def backtranslate(row: Row) -> str:
@@ -56,7 +56,7 @@ def variants(row: Row) -> str:
 def traces(row: Row) -> str:
     """Teacher solutions: the filter, then the verifier."""
     given = row["given"]
-    if fault := solution_filters.solution_fault(row["reply"], given["task"]):
+    if fault := text_filters.solution_fault(row["reply"], given["task"]):
         return fault
     task = Task(id="t", prompt=given["task"], check={"type": "math", "answer": given["answer"]})
     said = verify([task], [Attempt(task_id="t", attempt=0, round=0, text=row["reply"])], {"math": MathAnswer()})
@@ -65,20 +65,20 @@ def traces(row: Row) -> str:
 
 def rare(row: Row) -> str:
     """Tasks written for a draw from a taxonomy."""
-    return task_filters.rare_fault(row["given"], row["reply"]["task"], row["reply"]["answer"])
+    return text_filters.rare_fault(row["given"], row["reply"]["task"], row["reply"]["answer"])
 
 
 def textbook(row: Row) -> str:
     """Sections with one exercise, without the solutions check."""
     reply, title = row["reply"], row["given"]["section"]
-    return solution_filters.section_fault(title, reply["text"]) or solution_filters.exercise_fault(
+    return text_filters.section_fault(title, reply["text"]) or text_filters.exercise_fault(
         title, reply["text"], reply["exercise"], reply["answer"]
     )
 
 
 def instruct(row: Row) -> str:
     """Instructions written for a text."""
-    return task_filters.instruction_fault(row["given"]["text"], row["reply"]["task"], row["reply"]["score"])
+    return text_filters.instruction_fault(row["given"]["text"], row["reply"]["task"], row["reply"]["score"])
 
 
 def admit(rows: Sequence[Row]) -> list[str]:
@@ -104,7 +104,7 @@ def admit(rows: Sequence[Row]) -> list[str]:
     with Executor(workers=1, require_tier="best") as executor:
         verifiers = {"code_tests": CodeTests(executor, Limits(cpu_seconds=1.0))}
         others = [row["given"]["solutions"] for row in rows]
-        return admission.admission_faults(tasks, others, verifiers, admission.AdmissionRules())
+        return method_result.admission_faults(tasks, others, verifiers, method_result.AdmissionRules())
 
 
 FILTERS: dict[str, Callable[[Row], str]] = {

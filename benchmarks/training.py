@@ -1,7 +1,7 @@
 """Tokens a second of the train phase (TRL inside) against a bare torch loop on the same rows, after imports.
 
 The quick start's size: about 1 M parameters, 64 rows of about 120 tokens a step. Both sides take the same rows in the same
-micro-batches with the same AdamW and clipping, in turns; CPU seconds count. `trl as it comes` is SFTTrainer with its
+micro-batches with the same AdamW and clipping, in turns; CPU seconds count. `TRL with its defaults` is SFTTrainer with its
 own loss, metrics and one micro-batch.
 
     python benchmarks/training.py --json benchmarks/results/training-DATE.json
@@ -130,7 +130,7 @@ def main() -> None:
     micro = micro_batch_size(settings, made, least=1, world_size=1, on_cpu=True)
     sides: dict[str, Side] = {"bare loop": bare, "train phase": phase}
     if not given.skip_plain_trl:
-        sides["trl as it comes"] = as_it_comes
+        sides["TRL with its defaults"] = as_it_comes
     with tempfile.TemporaryDirectory() as name:
         sums = in_turns(sides, given.rounds, make_tiny(Path(name), **SHAPE), settings, made, micro)
     speed = {side: round_to(given.rounds * made.tokens / cpu) for side, (cpu, _) in sums.items()}

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from selfplay.config import load_config
+    from selfplay.loop.run import run
     from selfplay.loop.run_view import fork, open_run
-    from selfplay.loop.session import start as run
 
 __version__ = "0.2.0"
 __all__ = ["__version__", "fork", "load_config", "open_run", "run"]
 
 _HOMES = {
     "load_config": ("selfplay.config", "load_config"),
-    "run": ("selfplay.loop.session", "start"),
+    "run": ("selfplay.loop.run", "run"),
     "open_run": ("selfplay.loop.run_view", "open_run"),
     "fork": ("selfplay.loop.run_view", "fork"),
 }

@@ -17,7 +17,7 @@ from selfplay.phases.audit.rechecks import (
     recheck_figures,
 )
 from selfplay.records import Attempt, Outcome, Task
-from selfplay.runtime.verified import VerifiedAttempt
+from selfplay.runtime.attempts import VerifiedAttempt
 from selfplay.verify import Judged
 from selfplay.verify.nested import can_overturn
 from selfplay.verify.strengthen import strengthened

@@ -18,13 +18,12 @@ from selfplay.curate import Archive
 from selfplay.errors import ConfigError, OutageError
 from selfplay.models.scripted import Scripted
 from selfplay.phases.correct import correct, failed_of, is_copy, verify_second, wrong_step
-from selfplay.phases.curate.groups import groups_of
-from selfplay.phases.curate.select import Curation, curate_anchor
+from selfplay.phases.curate.select import Curation, curate_anchor, groups_of
 from selfplay.phases.generate import generate
 from selfplay.phases.verify import verify
 from selfplay.prompts.correction import AGAIN, WRONG, evidence_of, plain, request_of
 from selfplay.records import Attempt, Completion, Message, Outcome, Request, Task, Verdict
-from selfplay.runtime.verified import VerifiedAttempt, read_corrections
+from selfplay.runtime.attempts import VerifiedAttempt, read_corrections
 from selfplay.store.traces import read_rows, read_traces
 from selfplay.tasks.arithmetic import arithmetic_task, solve
 from selfplay.verify import Judged

@@ -6,12 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfplay.curate import REASONS, Archive, Quota, SelectRules, archive_entries, curate, select
-from selfplay.curate.archive import Entry
-from selfplay.curate.pairs import preference_pairs
-from selfplay.curate.ranking import task_cap
+from selfplay.config.curation import TagQuota
+from selfplay.curate import REASONS, Archive, SelectRules, archive_entries, select
+from selfplay.curate.dedup import Entry
+from selfplay.curate.quotas import Shares, apply_quotas
 from selfplay.curate.screening import screen
+from selfplay.curate.selection import task_cap
+from selfplay.curate.solution_key import signature_of
 from selfplay.errors import ConfigError, DataError
+from selfplay.phases.curate.pairs import preference_pairs
 from selfplay.records import Attempt, Outcome, Task, Trace, Verdict
 
 
@@ -71,16 +74,16 @@ def test_every_trace_has_one_decision_and_the_order_of_traces_never_counts(rows,
     assert [again[order.index(i)] for i in range(len(traces))] == decisions
 
 
-def test_signatures_of_all_candidates_come_back_and_the_archive_takes_them() -> None:
+def test_the_archive_keeps_the_signatures_of_accepted_attempts_alone() -> None:
     one, same, other = (
         f"def f({name}):\n    return {name}{end}" for name, end in (("x", ""), ("y", ""), ("x", " + 1"))
     )
     traces = [trace("a", n, text, kind="code_tests") for n, text in enumerate((one, same, other))]
     traces.append(trace("a", 3, one, Outcome.FAIL, kind="code_tests"))
-    found = curate(traces, SelectRules(drop_share=0), Archive())
-    assert set(found.signatures) == {0, 1, 2} and found.counts["same_signature"] == 1
-    entries = archive_entries(traces, found.decisions, signatures=found.signatures)
-    assert entries == archive_entries(traces, found.decisions)
+    decisions = select(traces, SelectRules(drop_share=0), Archive())
+    assert [d.reason for d in decisions].count("same_signature") == 1
+    entries = archive_entries(traces, decisions)
+    assert {e.signature for e in entries} == {signature_of(traces[0]), signature_of(traces[2])} and len(entries) == 2
 
 
 @settings(derandomize=True, deadline=None, max_examples=60)
@@ -228,14 +231,23 @@ def test_a_broken_archive_line_is_named(line):
 
 def test_rules_without_effect_or_out_of_range_are_refused_all_at_once():
     with pytest.raises(ConfigError) as caught:
-        SelectRules(
-            drop_share=1.0, cap=0, order=("near", "near"), near_threshold=0.0, quotas=(Quota("a", minimum=0.1),)
-        )
-    assert len(str(caught.value).splitlines()) == 5
+        SelectRules(drop_share=1.0, cap=0, order=("near", "near"), near_threshold=0.0)
+    assert len(str(caught.value).splitlines()) == 4
     with pytest.raises(ConfigError, match="no effect"):
         SelectRules(cap=None, emphasis_floor=0.5)
-    with pytest.raises(ConfigError, match="neither minimum nor maximum"):
-        Quota("a")
+
+
+def with_decisions(traces: list[Trace], flags: dict[str, str] | None = None) -> list[Trace]:
+    decisions = select(traces, SelectRules(), Archive(), flags)
+    return [t.model_copy(update={"decision": d}) for t, d in zip(traces, decisions, strict=True)]
+
+
+def under(quota: TagQuota, traces: list[Trace]) -> Shares:
+    return apply_quotas([quota], [(traces, select(traces, SelectRules(), Archive()))])
+
+
+def quota_drops(shares: Shares) -> int:
+    return sum(d == "dropped" and reason.startswith("quota:") for d, reason, _ in shares.decisions.values())
 
 
 def tagged(plan: dict[str, int]) -> list[Trace]:
@@ -249,22 +261,21 @@ def tagged(plan: dict[str, int]) -> list[Trace]:
 
 def test_quota_minimum_takes_back_what_rank_alone_dropped():
     traces = tagged({"rare": 2, "topic:common": 16})
-    found = curate(traces, SelectRules(quotas=(Quota("rare", minimum=0.2),)), Archive())
-    line = found.quota_lines[0]
+    line = under(TagQuota(tag="rare", minimum=0.2), traces).lines[0]
     assert line.met and line.rows == 4 and line.total == 20
-    short = curate(traces, SelectRules(quotas=(Quota("rare", minimum=0.5),)), Archive()).quota_lines[0]
+    short = under(TagQuota(tag="rare", minimum=0.5), traces).lines[0]
     assert not short.met and short.reached == 0.2 and "accepted already" in short.why
-    none = curate(traces, SelectRules(quotas=(Quota("topic:absent", minimum=0.1),)), Archive()).quota_lines[0]
+    none = under(TagQuota(tag="topic:absent", minimum=0.1), traces).lines[0]
     assert not none.met and none.why == "no attempt with this tag passed"
 
 
 def test_quota_maximum_holds_for_each_value_of_a_name_and_says_when_it_cannot():
     traces = tagged({"template:a": 12, "template:b": 3, "plain": 5})
-    found = curate(traces, SelectRules(quotas=(Quota("template:*", maximum=0.4),)), Archive())
-    assert {line.tag: line.met for line in found.quota_lines} == {"template:a": True, "template:b": True}
-    assert found.counts["quota"] > 0 and sum(found.counts.values()) == len(traces)
-    alone = curate(tagged({"template:a": 4}), SelectRules(quotas=(Quota("template:*", maximum=0.4),)), Archive())
-    assert alone.counts["quota"] == 0 and not alone.quota_lines[0].met and "no drop lowers" in alone.quota_lines[0].why
+    found = under(TagQuota(tag="template:*", maximum=0.4), traces)
+    assert {line.tag: line.met for line in found.lines} == {"template:a": True, "template:b": True}
+    assert quota_drops(found) > 0 and len(found.decisions) == len(traces)
+    alone = under(TagQuota(tag="template:*", maximum=0.4), tagged({"template:a": 4}))
+    assert quota_drops(alone) == 0 and not alone.lines[0].met and "no drop lowers" in alone.lines[0].why
 
 
 def test_emphasis_gives_hard_tasks_more_with_a_floor_for_easy_ones():
@@ -282,18 +293,17 @@ def test_pairs_are_of_one_task_with_reasons_and_balanced_length():
             length = rng.randint(5, 40) + (8 if good else 0)
             text = f"{task} {n} " + " ".join("w" + chr(97 + rng.randrange(26)) for _ in range(length))
             traces.append(trace(f"t{task}", n, text, Outcome.PASS if good else Outcome.FAIL))
-    decisions = select(traces, SelectRules(), Archive())
-    pairs, report = preference_pairs(traces, decisions)
+    decided = with_decisions(traces)
+    pairs, report = preference_pairs(decided)
     by_id = {t.attempt.id: t for t in traces}
     assert report.pairs == len(pairs) > 60 and report.one_sided == 0
     assert abs(report.mean_log_ratio) < 0.03
     for pair in pairs:
-        assert by_id[pair.chosen_id].outcome is Outcome.PASS and by_id[pair.rejected_id].outcome is Outcome.FAIL
-        assert by_id[pair.chosen_id].task.id == by_id[pair.rejected_id].task.id == pair.task_id
+        assert by_id[pair.chosen].outcome is Outcome.PASS and by_id[pair.rejected].outcome is Outcome.FAIL
+        assert by_id[pair.chosen].task.id == by_id[pair.rejected].task.id == pair.task_id
         assert pair.reason == "fail: said so"
-    order = list(range(len(traces)))
-    rng.shuffle(order)
-    assert preference_pairs([traces[i] for i in order], [decisions[i] for i in order])[0] == pairs
+    rng.shuffle(decided)
+    assert preference_pairs(decided)[0] == pairs
 
 
 def test_flagged_and_cut_off_attempts_are_on_no_side_of_a_pair():
@@ -302,8 +312,7 @@ def test_flagged_and_cut_off_attempts_are_on_no_side_of_a_pair():
         trace("t", 1, "bad one", Outcome.FAIL),
         trace("t", 2, "bad cut", Outcome.FAIL, finish_reason="length"),
     ]
-    decisions = select(traces, SelectRules(), Archive(), {"r1/t/1": "contaminated"})
-    pairs, report = preference_pairs(traces, decisions)
+    pairs, report = preference_pairs(with_decisions(traces, {"r1/t/1": "contaminated"}))
     assert pairs == [] and report.one_sided == 1
 
 
@@ -327,8 +336,7 @@ def test_screen_flags_prompt_and_completion_and_counts_by_benchmark_and_source()
 def test_empty_texts_control_characters_and_a_huge_text_are_counted_and_not_lost():
     huge = "word " * 2_000_000
     traces = [trace("t", 0, ""), trace("t", 1, "\x00\x07 \udcff bad"), trace("t", 2, huge), trace("t", 3, "")]
-    found = curate(traces, SelectRules(drop_share=0), Archive())
-    assert [d.reason for d in found.decisions] == ["accepted", "accepted", "accepted", "exact_duplicate"]
-    assert sum(found.counts.values()) == 4
-    entries = archive_entries(traces, found.decisions, signatures=found.signatures)
+    decisions = select(traces, SelectRules(drop_share=0), Archive())
+    assert [d.reason for d in decisions] == ["accepted", "accepted", "accepted", "exact_duplicate"]
+    entries = archive_entries(traces, decisions)
     assert Archive.from_lines(Archive(tuple(entries)).to_lines()).entries == tuple(entries)

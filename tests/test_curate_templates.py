@@ -9,12 +9,11 @@ from selfplay.config.curation import RULES, Decontaminate
 from selfplay.config.load import load_config
 from selfplay.curate import decontaminate
 from selfplay.curate.eval_index import Protected
-from selfplay.curate.screening import screen
+from selfplay.curate.screening import screen, screen_of
 from selfplay.curate.templates import common_in_training, common_runs, runs_of, tasks_of, without_numbers
 from selfplay.errors import ConfigError
 from selfplay.phases.propose import too_many_filtered
 from selfplay.records import Attempt, Task, Trace
-from selfplay.runtime.screens import screen_of
 from selfplay.textstats.words import words
 
 HELD_OUT = [

@@ -11,7 +11,7 @@ from selfplay import run as start
 from selfplay.cli.validate import validate_command
 from selfplay.errors import ConfigError, DataError
 from selfplay.loop.run_view import OpenRun
-from selfplay.runtime.round_tasks import read_tasks
+from selfplay.runtime.context import read_tasks
 from selfplay.store import read_json
 from selfplay.tasks.levels import UNTRIED
 

@@ -14,7 +14,7 @@ import pytest
 
 from selfplay.errors import ConfigError, OutageError
 from selfplay.records import Attempt, Outcome, Task, Verdict
-from selfplay.runtime.verified import is_outage
+from selfplay.runtime.attempts import is_outage
 from selfplay.verify import verify
 from selfplay.verify.python_function import RAISED, PythonFunction
 from selfplay.verify.python_worker import with_folder

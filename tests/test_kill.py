@@ -95,13 +95,13 @@ def test_sigterm_finishes_the_chunk_and_the_same_command_goes_on(
     (tmp_path / "c.yaml").write_text(CONFIG)
     code = (
         "import os, signal, sys; sys.argv = ['selfplay', 'run', sys.argv[1], f'runs_dir={sys.argv[2]}']\n"
-        "from selfplay.cli import main; from selfplay.cli.terminal import Display; heard = Display.hear; seen = []\n"
-        "class Watching(Display):\n"
+        "from selfplay.cli import main; import selfplay.cli.run as command; heard = command.RunDisplay.hear; seen = []\n"
+        "class Watching(command.RunDisplay):\n"
         "    def hear(self, event, figures):\n"
         "        heard(self, event, figures)\n"
         "        seen.append(event)\n"
         "        if event == 'advance' and seen.count('advance') == 12: os.kill(os.getpid(), signal.SIGTERM)\n"
-        "import selfplay.cli.run as command; command.Display = Watching; main()"
+        "command.RunDisplay = Watching; main()"
     )
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(

@@ -22,9 +22,8 @@ from selfplay.config.tree import Curate
 from selfplay.curate import Archive
 from selfplay.errors import ConfigError, DataError
 from selfplay.models.encode import anchor_row
-from selfplay.phases.curate.groups import Group
 from selfplay.phases.curate.pairs import mix_pairs
-from selfplay.phases.curate.select import Curation
+from selfplay.phases.curate.select import Curation, Group
 from selfplay.phases.train import train as train_phase
 from selfplay.records import Attempt, Outcome, Preference, Request, Task, Verdict
 from selfplay.runtime.context import RoundContext

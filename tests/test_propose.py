@@ -12,8 +12,7 @@ from selfplay.errors import DataError
 from selfplay.models.scripted import Scripted
 from selfplay.phases.propose import propose, too_many_filtered
 from selfplay.records import Task
-from selfplay.runtime.context import RoundContext
-from selfplay.runtime.round_tasks import read_tasks
+from selfplay.runtime.context import RoundContext, read_tasks
 from selfplay.store import read_json
 from selfplay.tasks import Fixed, PoolSource, draw
 from selfplay.tasks.arithmetic import Arithmetic

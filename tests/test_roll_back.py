@@ -12,7 +12,6 @@ import pytest
 from selfplay import fork, load_config, open_run
 from selfplay import run as start
 from selfplay.errors import GateStopped
-from selfplay.loop import session
 from selfplay.loop.run_view import OpenRun
 from selfplay.models.base import Backend, Capabilities, Opening
 from selfplay.models.scripted import ScriptedStudent
@@ -194,7 +193,7 @@ def test_no_student_is_in_memory_where_other_models_may_be_loaded(
         if event == "phase":
             held[figures["name"]] = [*held.get(figures["name"], []), *opened[1]]
 
-    session.start(load_config(tmp_path / "c.yaml", given), listener=heard)
+    start(load_config(tmp_path / "c.yaml", given), listener=heard)
     assert held["propose"] == ["000/train", "001/train"]
     assert {name: found for name, found in held.items() if found and name not in ("gate", "propose", "generate")} == {}
     assert "synthesize" in held and "train" in held

@@ -10,9 +10,8 @@ from selfplay.answers.programs import literal
 from selfplay.models.scripted import Scripted
 from selfplay.records import Attempt, Outcome, Request, Sampling, Task, Verdict
 from selfplay.sandbox import CheckTests, Executor, IOTests, Limits
-from selfplay.synthesis.admission import AdmissionRules, admission_faults
-from selfplay.synthesis.evolve import evolve
-from selfplay.synthesis.teacher_problems import CodeProblem, task_of
+from selfplay.synthesis.method_result import AdmissionRules, admission_faults
+from selfplay.synthesis.teacher_tasks import CodeProblem, evolve, task_of
 from selfplay.verify import Verifier, verify
 from selfplay.verify import code_tests as code_verifier
 from selfplay.verify import mutants as mutating

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfplay.synthesis import backtranslate, solution_filters, task_filters, variants
+from selfplay.synthesis import backtranslate, text_filters, variants
 from selfplay.verify.mutants import mutants, probes
 from tests.support import ROOT
 
@@ -55,11 +55,11 @@ def test_what_a_filter_misses_is_what_the_page_says(name: str) -> None:
 @settings(derandomize=True, deadline=None, max_examples=200)
 def test_no_text_makes_a_filter_raise(one: str, other: str) -> None:
     said = [
-        task_filters.evolved_fault(one, other, other[:20]),
-        task_filters.rare_fault({"topic": one}, other, "1"),
-        task_filters.instruction_fault(one, other, 5),
-        solution_filters.solution_fault(one, other),
-        solution_filters.section_fault(one[:40], other),
+        text_filters.evolved_fault(one, other, other[:20]),
+        text_filters.rare_fault({"topic": one}, other, "1"),
+        text_filters.instruction_fault(one, other, 5),
+        text_filters.solution_fault(one, other),
+        text_filters.section_fault(one[:40], other),
         variants.variant_fault(one, "1", "n0+n1", other, "2"),
         backtranslate.translation_fault(one or "x", other),
     ]

@@ -6,7 +6,7 @@ from selfplay.config.tree import Correct
 from selfplay.phases.correct import failed_of, is_copy
 from selfplay.prompts.correction import AGAIN, WRONG
 from selfplay.records import Attempt, Outcome, Task, Verdict
-from selfplay.runtime.verified import VerifiedAttempt
+from selfplay.runtime.attempts import VerifiedAttempt
 from selfplay.tasks.list_programs import ListPrograms, ListProgramsSource
 from selfplay.tasks.list_programs import programs as lp
 from selfplay.tasks.list_programs.correcting import corrections, wrong_of

@@ -9,14 +9,11 @@ import pytest
 from selfplay.errors import ConfigError
 from selfplay.models.scripted import Scripted
 from selfplay.records import Completion, Outcome, Request, Sampling, Task
-from selfplay.synthesis.admission import AdmissionRules, admit_tasks
 from selfplay.synthesis.backtranslate import backtranslate
 from selfplay.synthesis.coverage import Gap, check_taxonomy, draw_scenarios
-from selfplay.synthesis.evolve import evolve, write_rare_tasks
-from selfplay.synthesis.instruct import instruct
-from selfplay.synthesis.method_result import MethodResult
-from selfplay.synthesis.teacher_traces import teacher_traces
-from selfplay.synthesis.textbook import leaves_of, textbook
+from selfplay.synthesis.dataset import teacher_traces
+from selfplay.synthesis.method_result import AdmissionRules, MethodResult, admit_tasks
+from selfplay.synthesis.teacher_tasks import evolve, instruct, leaves_of, textbook, write_rare_tasks
 from selfplay.synthesis.variants import renumber, vary
 from selfplay.verify.math_answer import MathAnswer
 

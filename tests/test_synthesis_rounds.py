@@ -11,8 +11,8 @@ import pytest
 from selfplay import load_config, open_run
 from selfplay.config.curation import TagQuota
 from selfplay.config.synthesis import RoundSynthesis
+from selfplay.curate.quotas import apply_quotas
 from selfplay.errors import ConfigError, OutageError
-from selfplay.phases.curate.quotas import apply_quotas
 from selfplay.records import Attempt, Decision, Task, Trace
 from selfplay.synthesis.coverage import Gap, gap_weights, mean_coverage, measure_gaps
 from selfplay.synthesis.round_synthesis import SHARPNESS

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from selfplay import load_config, open_run
+from selfplay import run as start
 from selfplay.errors import BudgetError, ConfigError, GateStopped, OutageError
-from selfplay.loop import session
 from selfplay.records import Task
 from tests.support import ROOT
 from tests.support.servers import Act, Body, ScriptedServer, failure, prompt_of, reply
@@ -157,7 +157,7 @@ def test_served_student_is_evaluated_through_its_server_which_leaves_out_what_ne
     with ScriptedServer(solves) as server:
         backend = f'{{kind: http, url: "{server.url}", model: "{{student}}", mode: text}}'
         path = written(tmp_path, text.replace("samples_per_task: 2,", f"samples_per_task: 2, backend: {backend},"))
-        session.start(load_config(path, [f"runs_dir={tmp_path}/runs", "name=a"]), listener=heard)
+        start(load_config(path, [f"runs_dir={tmp_path}/runs", "name=a"]), listener=heard)
     rows = open_run(tmp_path / "runs/a").metrics()
     assert [row["eval/greedy_accuracy"] for row in rows] == [1.0, 1.0], "weights so young would have none right"
     assert not any("nll" in key or "kl_fwd" in key for key in rows[-1])

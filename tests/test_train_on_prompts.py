@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from selfplay.records import Attempt, Outcome, Request, Row, Sampling, Task
-from selfplay.runtime.round_tasks import read_tasks
+from selfplay.runtime.context import read_tasks
 from selfplay.training.methods.base import Needs, TrainRun
 from selfplay.training.methods.sft import Sft
 from selfplay.training.schedule import TrainSchedule, order_in_steps

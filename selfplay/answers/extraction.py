@@ -11,7 +11,7 @@ A statement that hedges (`3 or 4`, `maybe 5`, `not 5`) is no answer, wherever it
 import re
 from dataclasses import replace
 
-from selfplay.answers.boxes import Boxes, last_boxes
+from selfplay.answers.boxes import Boxes, equated, in_expression, last_boxes, magnitude
 from selfplay.answers.denials import denied, of_something_else, operated
 from selfplay.answers.numerals import read_number
 from selfplay.answers.statements import (
@@ -29,7 +29,6 @@ from selfplay.answers.statements import (
     stated,
     tidy,
 )
-from selfplay.answers.surroundings import equated, in_expression, magnitude
 from selfplay.answers.visible import MAX_ANSWER_CHARS, visible_text
 
 __all__ = ["MATH", "Found", "extract_answer", "find_answer", "find_marked"]

@@ -120,9 +120,14 @@ def run(
     Exit codes: 0 done, 1 failure, 2 usage or config, 3 outage (run the same command again to resume), 4 stopped by the
     gate, 130 interrupted. The first Ctrl-C stops once the current work is saved, the second at once.
     """
-    from selfplay.cli.run import run_command
+    from selfplay.cli.run import RunDisplay
+    from selfplay.config import load_config
+    from selfplay.loop import run as run_loop
 
-    run_command(config, _named(overrides, name, runs_dir))
+    loaded = load_config(config, _named(overrides, name, runs_dir))
+    with RunDisplay(loaded) as display:
+        finished = run_loop(loaded, listener=display.hear, on_commit=display.committed)
+    display.finished(finished)
 
 
 @app.command()

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from selfplay.records import Task
     from selfplay.tasks import Source
     from selfplay.verify.admit import Admission
+    from selfplay.verify.base import VerifierSet
     from selfplay.verify.python_function import Tried
-    from selfplay.verify.verifier_set import VerifierSet
 
 
 def check_command(config: Path, overrides: list[str], as_json: bool) -> int:

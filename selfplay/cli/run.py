@@ -1,45 +1,48 @@
 """`selfplay run`: shows progress, a line per round, and at the end what was gained and what to do next."""
 
-import os
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from selfplay.cli.terminal import Display, clock, round_line
-from selfplay.config import Loaded, load_config
+from selfplay.config import Loaded
 from selfplay.config.metrics import SCORE, best_round
 from selfplay.errors import GateStopped
-from selfplay.loop.session import start
+from selfplay.loop import Finished
 from selfplay.store import Commit, RunFolder, read_json
 
 RECENT = 3
 """Rounds from whose mean time the time left is estimated."""
 
 
-def run_command(config: Path, overrides: list[str]) -> None:
-    """Starts or resumes a run; only rank 0 prints."""
-    loaded = load_config(config, overrides)
-    if int(os.environ.get("RANK", "0")) != 0:
-        start(loaded)
-        return
-    planned, shown = loaded.config.rounds, list[Commit]()
-    with Display() as display:
+class RunDisplay(Display):
+    """Shows the progress of a run, a line per round, and at the end its summary, also if the gate stopped it."""
 
-        def on_commit(folder: RunFolder, commit: Commit) -> None:
-            display.line(round_line(commit, not shown, planned, seconds_left(folder.commits(), planned)))
-            shown.append(commit)
+    def __init__(self, loaded: Loaded) -> None:
+        super().__init__()
+        self._loaded, self._new = loaded, 0
 
-        try:
-            finished = start(loaded, listener=display.hear, on_commit=on_commit)
-        except GateStopped:
-            commits = RunFolder(Path(loaded.config.runs_dir) / loaded.config.name).commits()
-            for line in summary(loaded, commits) if shown else ():
-                display.line(line)
-            raise
-    for commit in () if shown else finished.commits:
-        print(round_line(commit, header=commit.round == 0, planned=planned))
-    for line in summary(loaded, finished.commits):
-        print(line)
+    def __exit__(self, *error: object) -> None:
+        if self._new and any(isinstance(part, GateStopped) for part in error):
+            config = self._loaded.config
+            for line in summary(self._loaded, RunFolder(Path(config.runs_dir) / config.name).commits()):
+                self.line(line)
+        super().__exit__(*error)
+
+    def committed(self, folder: RunFolder, commit: Commit) -> None:
+        """Shows a new round."""
+        planned = self._loaded.config.rounds
+        self.line(round_line(commit, self._new == 0, planned, seconds_left(folder.commits(), planned)))
+        self._new += 1
+
+    def finished(self, run: Finished) -> None:
+        """Prints the summary of a run on stdout, below its rounds if none of them is new."""
+        if self.silent:
+            return
+        for commit in () if self._new else run.commits:
+            print(round_line(commit, header=commit.round == 0, planned=self._loaded.config.rounds))
+        for line in summary(self._loaded, run.commits):
+            print(line)
 
 
 def seconds_left(commits: Sequence[Commit], planned: int) -> float | None:

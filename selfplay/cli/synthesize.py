@@ -12,9 +12,9 @@ from selfplay.cli.terminal import Display
 from selfplay.config.load import load_tree
 from selfplay.config.synthesis import DatasetSynthesis
 from selfplay.cores import usable_cores
+from selfplay.curate.screening import screen_of
 from selfplay.records import digest
 from selfplay.runtime.progress import Progress
-from selfplay.runtime.screens import screen_of
 from selfplay.seeds import seed_of
 from selfplay.store import write_json, write_whole
 from selfplay.store.traces import write_traces
@@ -53,10 +53,9 @@ def open_tools(settings: DatasetSynthesis, folder: Path, out: Path) -> Iterator[
     from selfplay.models.base import Opening
     from selfplay.tasks.table_files import read_table
     from selfplay.verify import check_types
-    from selfplay.verify.base import VerifierOptions
+    from selfplay.verify.base import VerifierOptions, open_verifiers
     from selfplay.verify.faults import fault_of
     from selfplay.verify.python_function import PythonFunction
-    from selfplay.verify.verifier_set import open_verifiers
 
     opening = Opening(folder, cache=out / "replies.db")
     source = settings.tasks.open(seed=settings.seed, eval_seed=settings.eval_seed, folder=folder, fault_of=fault_of)

@@ -3,12 +3,13 @@
 If the output is not a terminal, it is plain text, with one line of progress every 30 seconds. NO_COLOR turns colours off.
 """
 
+import os
 import re
 import sys
 import textwrap
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -37,10 +38,14 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 
 class Display:
-    """Shows the events of a run (see `selfplay.runtime.progress.Listener`); a context manager."""
+    """Shows the events of a run (see `selfplay.runtime.progress.Listener`); a context manager.
+
+    Under a launcher only rank 0 shows anything.
+    """
 
     def __init__(self) -> None:
         self._console = console()
+        self._console.quiet = self.silent = int(os.environ.get("RANK", "0")) != 0
         self._live = self._console.is_terminal
         self._progress = Progress(
             TextColumn("{task.fields[where]:<22}"),
@@ -51,7 +56,7 @@ class Display:
             TextColumn("{task.fields[accepted]}"),
             console=self._console,
             transient=True,
-            disable=not self._live,
+            disable=self.silent or not self._live,
         )
         self._bar: Any = None
         self._round = ""
@@ -60,7 +65,7 @@ class Display:
         self._total = self._done = self._items = self._accepted = 0
         self._started = self._printed = time.monotonic()
 
-    def __enter__(self) -> "Display":
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 

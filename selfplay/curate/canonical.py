@@ -1,7 +1,7 @@
 """Writes a Python program as one line that does not depend on names, comments, docstrings or layout. Pure.
 
-Parsing only: nothing is compiled or executed. The text is hostile: its length and depth are bounded, and whatever
-the parser raises means "no program". Scopes are followed, so that a name bound in two functions is two names.
+The text is hostile: it is parsed only, never compiled or executed; its length and depth are bounded, and whatever
+the parser raises means "no program". Scopes are followed, so that a name bound in two functions counts as two names.
 """
 
 import ast
@@ -35,7 +35,7 @@ _SKIPPED_FIELDS = frozenset({"annotation", "returns", "type_comment", "ctx", "ty
 def canonical_source(text: str) -> str | None:
     """One line that is equal for programs equal up to renaming, comments, docstrings, annotations, layout and dead statements.
 
-    None where the text does not parse as Python, holds no statement, or is beyond the bounds above.
+    None if the text does not parse as Python, has no statement, or is beyond the limits above.
     """
     tree = parse(text)
     tree = simplified(tree) if tree is not None and tree.body else None
@@ -45,7 +45,7 @@ def canonical_source(text: str) -> str | None:
 def canonical_functions(text: str) -> list[tuple[str, int, int, int]]:
     """Every outermost function or class of a program as (canonical line, number of nodes, first line, last line).
 
-    Lines count from 1, both ends included. Empty where the text does not parse.
+    Lines count from 1, both ends included. Empty if the text does not parse.
     """
     tree = parse(text)
     found = []
@@ -80,11 +80,11 @@ def _write(tree: ast.Module, source: str) -> str | None:
 
 
 class _TooLarge(Exception):
-    """The program is beyond MAX_NODES or MAX_DEPTH."""
+    """Raised for a program beyond MAX_NODES or MAX_DEPTH."""
 
 
 class _Scope:
-    """Names bound in one function, lambda, comprehension or module, numbered as they are first met."""
+    """Names bound in one function, lambda, comprehension or module, numbered in order of appearance."""
 
     def __init__(self, bound: set[str], parent: "_Scope | None") -> None:
         self.bound = bound
@@ -145,15 +145,15 @@ class _Writer:
         self.scope = outer
 
     def module(self, node: ast.Module) -> None:
-        """A program: its names belong to nobody outside."""
+        """Writes a program, none of whose names is visible outside."""
         self.scoped(node, _bound_in(node.body, self.walrus), None)
 
     def comprehension(self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp) -> None:
-        """A comprehension binds its targets, and nothing else."""
+        """Writes a comprehension, which binds only its targets."""
         self.scoped(node, {name for part in node.generators for name in _targets(part.target)}, self.scope)
 
     def function(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> None:
-        """A function: its own name belongs outside, its arguments and locals inside."""
+        """Writes a function: its own name belongs to the outer scope, its arguments and locals to the inner one."""
         if isinstance(node, ast.Lambda):
             bound = set()
         else:
@@ -164,7 +164,7 @@ class _Writer:
         self.scoped(node, bound | {a.arg for a in named if a is not None}, self.scope)
 
     def annotated(self, node: ast.AnnAssign) -> None:
-        """`x: int = 1` is `x = 1`; a bare annotation says nothing."""
+        """Writes `x: int = 1` as `x = 1`; a bare annotation is left out."""
         if node.value is not None:
             self.fields(ast.Assign(targets=[node.target], value=node.value))
 
@@ -220,7 +220,7 @@ _SPECIAL: dict[type[ast.AST], Callable[[_Writer, Any], None]] = {
 
 @cache
 def _fields_of(kind: Any) -> tuple[str, ...]:
-    """The fields of a type of nodes that say something."""
+    """The fields of a node type that carry meaning."""
     return tuple(field for field in kind._fields if field not in _SKIPPED_FIELDS)
 
 

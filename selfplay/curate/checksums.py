@@ -1,4 +1,4 @@
-"""Check digits and ranges that tell an identifier from a number of the same shape. Pure."""
+"""Check digits and ranges that distinguish an identifier from a number of the same shape. Pure."""
 
 import ipaddress
 import math
@@ -6,7 +6,7 @@ import re
 from collections import Counter
 
 SECRET_BITS = 3.0
-"""Least entropy a character of a labelled secret, in bits: words and placeholders stay below, random keys are above 3.5."""
+"""Least entropy per character of a labelled secret, in bits: words and placeholders are below it, random keys above 3.5."""
 
 _CARD_PREFIX = re.compile(r"4|5[0-8]|6|3[04-9]|2131|1800|2[2-7]")
 _VIN_VALUES = dict(
@@ -112,7 +112,7 @@ def is_phone(value: str) -> bool:
 
 
 def is_grouped_phone(value: str) -> bool:
-    """A phone number with a group of three digits: `10 11 12 13` is a list until someone says that it is to be called."""
+    """A phone number with a group of three digits: `10 11 12 13` counts as a list unless a word says that it is a phone number."""
     return is_phone(value) and re.search(r"\d{3}", value) is not None
 
 
@@ -133,7 +133,7 @@ def is_random(value: str) -> bool:
 
 
 def has_digits(value: str) -> bool:
-    """Three digits at least: what follows a label is a number, not the next word."""
+    """At least three digits, so that what follows a label is a number and not the next word."""
     return len(digits_of(value)) >= 3
 
 
@@ -143,7 +143,7 @@ def is_old(value: str) -> bool:
 
 
 def is_real_mail(value: str) -> bool:
-    """Not at a domain kept for examples (RFC 2606), and not a matrix product and a method (`Q@K.mean`, `X@W.T`)."""
+    """An address outside the domains reserved for examples (RFC 2606), and not a matrix product with a method (`Q@K.mean`, `X@W.T`)."""
     name, _, domain = value.partition("@")
     last = domain.lower().rpartition(".")[2]
     operands = _OPERAND.fullmatch(name) and _OPERAND.fullmatch(domain.partition(".")[0])
@@ -157,7 +157,7 @@ _METHODS = re.compile(
     "trace|norm|softmax|relu|sigmoid|tanh|exp|log|sqrt|abs|sign|round|clip|clamp|expand|repeat|data|grad|shape|size|ndim|values|"
     "weight|bias|matmul|bmm|contiguous|type|cumsum|sort|diagonal|dtype|device|array|matrix|eval"
 )
-"""What an array is asked for after a dot: none is a top-level domain."""
+"""Attributes of an array; none of them is a top-level domain."""
 _OPERAND = re.compile(r"[A-Z]{1,2}\d?")
 """A matrix by its usual name."""
 _MAIL_ENDS = re.compile(
@@ -167,5 +167,5 @@ _MAIL_ENDS = re.compile(
 
 
 def is_real_url(value: str) -> bool:
-    """Not at a domain kept for examples (RFC 2606)."""
+    """A URL outside the domains reserved for examples (RFC 2606)."""
     return re.match(r"(?:https?://)?(?:www\.)?example\.(?:com|org)(?:/|$)", value, re.IGNORECASE) is None

@@ -66,7 +66,7 @@ class _Run:
     first: int
     last: int
     own: int
-    """Words of it, numbers apart, that stand in no common run."""
+    """Its words, without numbers, that are in no common run."""
     at_start: bool
     """No word of the part's own stands before it."""
 
@@ -126,7 +126,7 @@ def _runs(block: Words, index: Protected) -> Iterator[tuple[int, _Run]]:
 
 
 def _long_enough(length: int, own: int, of_text: int, of_part: int) -> bool:
-    """All but the length count the words alone that stand in no common run."""
+    """All conditions except the length count only words outside common runs."""
     if own >= RUN_WORDS or own >= PART_SHARE * of_part or (length >= LONG_RUN_WORDS and own >= LONG_RUN_OWN):
         return True
     return own >= TEXT_RUN_WORDS and own >= TEXT_SHARE * of_text

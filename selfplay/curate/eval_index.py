@@ -26,7 +26,7 @@ from selfplay.textstats.ngrams import shingles
 from selfplay.textstats.words import Words, words
 
 SEED_ITEMS = 500
-"""A seed that more protected rows share is not followed: for each of its rows the whole text would be compared."""
+"""A seed that more protected rows share is skipped, since the whole text would be compared with each of these rows."""
 
 MIN_ANSWER_WORDS, MIN_SPOKEN_WORDS = 12, 4
 """A protected answer with fewer words, or fewer that are no numbers, is a formula, a phrase or a row of numbers that others
@@ -43,7 +43,7 @@ MIN_CODE_NODES = 18
 """A function with fewer syntax nodes (`return a * h / 2`) is written again by anyone, and says nothing by its shape."""
 
 MIN_BLOCK_CHARS = 40
-"""A function of fewer characters, blank space apart, is nobody's."""
+"""A function of fewer characters, without white space, is too common to count."""
 
 KEYWORDS = re.compile(
     r"\b(?:def|return|if|elif|else|for|while|in|not|and|or|is|lambda|try|except|with|yield|break|continue|pass|import|None|True|False)\b"
@@ -76,11 +76,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Protected:
-    """Evaluation rows, indexed once and searched many times."""
+    """The index of evaluation rows; it is built once and searched many times."""
 
     parts: tuple[Part, ...]
     tasks: tuple[int, ...] = ()
-    """For each row a number that rows of one task share."""
+    """For each row the number of its task; rows of one task have the same."""
     common: Hashes = field(default_factory=lambda: np.zeros(0, np.uint64))
     """Sorted hashes of the runs of SEED_WORDS words that many tasks share."""
     functions: Mapping[str, int] = field(default_factory=dict)
@@ -127,7 +127,7 @@ class Protected:
 
     @cached_property
     def words(self) -> Words:
-        """All words of all parts."""
+        """The words of all parts."""
         return words([part.text for part in self.parts])
 
     @cached_property
@@ -144,7 +144,7 @@ class Protected:
 
     @cached_property
     def own_words(self) -> NDArray[np.int64]:
-        """Words of each part that tell."""
+        """The number of words of each part that occur in no common run."""
         return np.diff(self.own_before[self.plain[1]])
 
     @cached_property

@@ -1,7 +1,9 @@
-"""The patterns of personal identifiers, each mapped to its Safe Harbor class (45 CFR 164.514(b)(2)(i)). Pure.
+"""The patterns of personal identifiers, each with its Safe Harbor class (45 CFR 164.514(b)(2)(i)). Pure.
 
-A pattern is a shape, where it can a checksum or range check, and where the shape alone proves nothing, context words
-nearby. Covered: what has a shape or a label. Not covered: names and places in running text.
+A pattern is a shape, with a checksum or a range check where the identifier has one; where the shape alone proves nothing,
+words nearby have to confirm it. Patterns of digits and separators alone (dates, addresses, cards, phone numbers) are tried on clumps of
+digits only, and a number that stands in a sum (`2700-600 = 2100`) is no identifier. Identifiers with a shape or a label are covered,
+names and places in running text are not.
 """
 
 import re
@@ -33,7 +35,7 @@ SAFE_HARBOR = {
 """The 18 classes by number."""
 
 CONTEXT_BEFORE = 80
-"""Characters before a value in which a context word counts: a label, or the clause it stands in."""
+"""Characters before a value in which a context word counts: a label, or the clause around the value."""
 
 CONTEXT_AFTER = 30
 """Characters after it: `...-Fax`, `... (mobile)`."""
@@ -43,7 +45,7 @@ Check = Callable[[str], bool]
 
 @dataclass(frozen=True)
 class Pattern:
-    """One way an identifier is written."""
+    """One way in which an identifier is written."""
 
     rule: str
     """The class as the hits name it."""
@@ -54,13 +56,13 @@ class Pattern:
     """Tried only where the lower-cased text has one of these words; `~x` is a piece of text instead of a word. Empty: tried
     on clumps of digits alone."""
     check: Check | None = None
-    """True if the value can be what its shape says."""
+    """Returns whether the value can be an identifier of this class."""
     context: re.Pattern[str] | None = None
     """Must be found nearby; None: the shape is enough."""
     refused: re.Pattern[str] | None = None
     """Must not end right before the value: `version 1.2.3.4` is no address."""
     refused_after: re.Pattern[str] | None = None
-    """Must not begin right after it: `2700-600 = 2100` is no number to call."""
+    """Must not begin right after it: `2700-600 = 2100` is not a phone number."""
 
 
 def words(text: str) -> re.Pattern[str]:
@@ -84,7 +86,7 @@ _VALUE = r"(?P<v>[a-z0-9][a-z0-9/-]{3,24})(?![a-z0-9])"
 def _labelled(
     rule: str, number: int, label: str, triggers: str, value: str = _VALUE, ok: Check = check.has_digits
 ) -> Pattern:
-    """A value that only its label gives away."""
+    """A pattern for a value that only its label identifies."""
     return _shaped(rule, number, rf"(?<![a-z])(?:{label}){_FILLER}{value}", triggers, ok)
 
 
@@ -173,7 +175,7 @@ SHAPED: tuple[Pattern, ...] = (
         "name",
     ),
 )
-"""Found by their shape anywhere in a text."""
+"""Identifiers that are found by their shape anywhere in a text."""
 
 LABELLED: tuple[Pattern, ...] = (
     _labelled("passport", 18, r"passport", "passport"),
@@ -236,7 +238,112 @@ LABELLED: tuple[Pattern, ...] = (
         r"(?P<v>\d{4,5}(?:-\d{3,4})?|\d{3} ?\d{2}|[a-z]{1,2}\d[a-z\d]? ?\d[a-z]{2})(?!\w)",
     ),
 )
-"""Found by what stands before them."""
+"""Identifiers that are found by the label before them."""
 
 FAX = words("fax|facsimile")
-"""Turns a phone number into a fax number where it stands right before or after it."""
+"""A word that turns a phone number directly before or after it into a fax number."""
+
+
+CLUMP = re.compile(r"\d(?:[ ().:/+-]{0,3}\d){4,}")
+"""Five digits or more with at most three separators between two of them: each identifier below is inside one, and a text
+without any has no IBAN, VIN or ZIP code either."""
+
+LEAST_DIGITS = 6
+"""Digits of the shortest identifier that stands without letters: 1/1/1980."""
+
+LETTERED_CLUMP = re.compile(r"\b(?=[A-Z]*\d)[A-HJ-NPR-Z0-9]{17}\b|\b[A-Z]{2}\s+\d{5}\b")
+"""What the patterns of LETTERED can match."""
+
+_ABROAD = (
+    r"ph|mob|[mtph](?=: )|telef[oó]n\w{0,2}|t[ée]l[ée]?f?(?:phone)?|tlf|teléfono|móvil|celular|cellulare|handy|rufnummer|portable|numéro|"
+    r"telefonnummer|telefoon|puhelin|телефон|тел|电话|手机|電話|携帯|전화"
+)
+"""Short labels (`Ph`, `M:`) and the word in other languages."""
+_PHONE_WORDS = words(
+    r"phones?|telephone|tel|call(?:ed|ing)?|fax|mobile|cell(?:ular|phone)?|contact|number(?! of)|reach(?:ed)?|dial(?:ed|ling|ing)?|ring|"
+    r"text(?:ed)?|messages?|sms|whatsapp|answer(?:ing|ed)?|registered|office|desk|home|work|hotline|voice ?mail|pager|"
+    r"direct|toll|ext(?:ension)?|rsvp|speak|callback|lines?|landline|handset|switchboard|" + _ABROAD
+)
+_CALL_WORDS = words(
+    r"phone|telephone|tel|call|fax|mobile|cell|dial|sms|whatsapp|messages?|reach|answering|registered|ring|contact me|"
+    r"(?:my|his|her|their|our) (?:new )?number|" + _ABROAD
+)
+_CARD_WORDS = words(
+    r"cards?|cc|credit|debit|visa|master ?card|amex|american express|discover|maestro|diners|jcb|payments?|charged?|atm"
+)
+_VERSION = re.compile(r"(?:\bv|version|release|section|chapter|build)[ :=]*$", re.IGNORECASE)
+_SUM_BEFORE = re.compile(r"[=<>+*/$%×÷−][ ]*$")
+_SUM_AFTER = re.compile(r"[ ]*[=*+<>%×÷−]|[ ]*/(?![ ]*[A-Z][a-z])")
+_END = r"(?!\w)(?![-.]\d)"
+_STATES = r"(?:A[LKZR]|C[AOT]|D[CE]|FL|GA|HI|I[DLNA]|K[SY]|LA|M[EDAINSOT]|N[EVHJMYCD]|O[HKR]|PA|RI|S[CD]|T[NX]|UT|V[TA]|W[AVIY])"  # the 50 and DC
+
+
+_EXTENSION = r"[ ,;]{0,2}(?:[Xx]|[Ee]xt\.?|[Ee]xtension|#)[ .:]{0,2}\d{1,6}"
+EXTENSION = re.compile(_EXTENSION)
+"""What may follow a phone number and belongs to it: `x123`, `ext. 45`."""
+
+
+def _number(
+    rule: str, number: int, regex: str, ok: Check | None = None, context: re.Pattern[str] | None = None
+) -> Pattern:
+    return Pattern(rule, number, re.compile(regex), frozenset(), ok, context, _SUM_BEFORE, _SUM_AFTER)
+
+
+def _phone(regex: str, context: re.Pattern[str] | None = None, ok: Check = check.is_phone) -> Pattern:
+    return _number("phone", 4, regex + rf"(?:{_EXTENSION})?" + _END, ok, context)
+
+
+_GROUPS = r"(?<![\w.+-])(?<!\d )(?<!\w\()\(?\d{1,5}\)?(?:[ .-]\(?\d{2,8}\)?){1,5}(?! \d)"
+"""Groups of digits that are no argument of a call and no part of a longer row of numbers."""
+
+
+FIXED: tuple[Pattern, ...] = (
+    _number("ssn", 7, rf"(?<![\w.-])\d{{3}}-\d{{2}}-\d{{4}}{_END}", check.is_ssn),
+    Pattern(
+        "ip",
+        15,
+        re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\w)(?!\.\d)"),
+        frozenset(),
+        check.is_ipv4,
+        None,
+        _VERSION,
+    ),
+    _number("date", 3, r"(?<![\w/.-])(?:0?[1-9]|[12]\d|3[01])([/.-])(?:0?[1-9]|[12]\d|3[01])\1(?:19|20)\d{2}(?![\w/])"),
+    _number(
+        "date",
+        3,
+        r"(?<![\w/-])(?:19|20)\d{2}([-/.])(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])(?:[T ]\d{2}:\d{2}(?::\d{2})?)?(?![\w/-])",
+    ),
+)
+"""One shape each."""
+
+CARDS: tuple[Pattern, ...] = (
+    _number("card", 10, rf"(?<![\w.-])\d(?:[ -]?\d){{11,18}}{_END}", check.is_card, _CARD_WORDS),
+    _number(
+        "card",
+        10,
+        rf"(?<![\w.-])(?:\d{{15,16}}|\d{{4}}([ -])\d{{4}}\1\d{{4}}\1\d{{4}}|\d{{4}}([ -])\d{{6}}\2\d{{5}}){_END}",
+        check.is_plain_card,
+    ),
+)
+"""Payment cards: of any length if the text mentions a card, else of the two common lengths of known issuers."""
+
+PHONES: tuple[Pattern, ...] = (
+    _phone(r"(?<![\w.])\+\d{1,3}(?:[ .-]?\(\d{1,4}\))?(?:[ ./-]?\d){6,13}"),
+    _phone(r"(?<![\w.)])(?<![\d ] )(?:[178][ -])?\(\d{2,5}\)[ -]?\d{2,5}(?:[ .-]\d{2,4}){1,3}"),
+    _phone(r"(?<![\w.-])0\d(?:\.\d{2}){4}"),
+    _phone(r"(?<![\w.-])(?:1[ .-])?\(?[2-9]\d{2}\)?([-.])\d{3}\1\d{4}"),
+    _phone(r"(?<![\w.-])0\d{1,4}[ /-]\d{2,4}(?:[ -]\d{2,4}){1,3}"),
+    _phone(r"(?<![\w.-])0\d{2,4}[ /-]\d{6,8}"),
+    _phone(r"(?<![\w.-])\d{2}(?:-\d{2}){3,4}"),
+    _phone(_GROUPS, _PHONE_WORDS, check.is_grouped_phone),
+    _phone(_GROUPS, _CALL_WORDS),
+    _phone(r"(?<![\w.+-])(?<!\w\()\d{7,12}", _CALL_WORDS),
+)
+"""Phone numbers: the first seven by shape alone, the others only if the text mentions a call."""
+
+LETTERED: tuple[Pattern, ...] = (
+    Pattern("vehicle", 12, re.compile(r"(?<![\w-])[A-HJ-NPR-Z0-9]{17}(?![\w-])"), frozenset(), check.is_vin),
+    Pattern("zip", 2, re.compile(rf"\b{_STATES}\s+(?P<v>\d{{5}}(?:-\d{{4}})?)(?!\w)")),
+)
+"""Digits with letters of their own."""

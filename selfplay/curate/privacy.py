@@ -12,16 +12,21 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from selfplay.curate.checksums import iban_end
-from selfplay.curate.identifiers import CONTEXT_AFTER, CONTEXT_BEFORE, FAX, LABELLED, SHAPED, Pattern
-from selfplay.curate.numeric_identifiers import (
+from selfplay.curate.identifiers import (
     CARDS,
     CLUMP,
+    CONTEXT_AFTER,
+    CONTEXT_BEFORE,
     EXTENSION,
+    FAX,
     FIXED,
+    LABELLED,
     LEAST_DIGITS,
     LETTERED,
     LETTERED_CLUMP,
     PHONES,
+    SHAPED,
+    Pattern,
 )
 from selfplay.errors import ConfigError
 
@@ -29,7 +34,7 @@ PATTERNS = (*SHAPED, *FIXED, *LABELLED, *LETTERED, *CARDS, *PHONES)
 """In order of precedence: where two overlap, the earlier one names the hit."""
 
 RULES = tuple(dict.fromkeys([*(pattern.rule for pattern in PATTERNS), "iban", "phone_fax"]))
-"""Every class a hit can name."""
+"""Every class that a hit can have."""
 
 SAFE_HARBOR_OF = {**{pattern.rule: pattern.safe_harbor for pattern in PATTERNS}, "iban": 10, "phone_fax": 5}
 """Class -> number of its Safe Harbor class."""
@@ -78,10 +83,10 @@ class Hit:
 
 @dataclass(frozen=True)
 class Scrubbed:
-    """What became of one text."""
+    """The result of scrubbing one text."""
 
     text: str | None = field(repr=False)
-    """The text to go on with; None where it was dropped or quarantined."""
+    """The text to use from here on; None if it was dropped or quarantined."""
     quarantined: str | None = field(repr=False)
     """The original, to be set aside for a person to read; None unless quarantined."""
     counts: dict[str, int]
@@ -89,7 +94,7 @@ class Scrubbed:
 
 
 class Surrogates:
-    """Replacements for one trace: the same value has the same surrogate. Holds values, and shows none."""
+    """Replacements for one trace: the same value has the same surrogate. It holds values, but its repr shows none."""
 
     def __init__(self) -> None:
         self._given: dict[tuple[str, str], str] = {}
@@ -111,7 +116,7 @@ class Surrogates:
 def find(texts: Sequence[str], rules: Collection[str] | None = None) -> list[Hit]:
     """Hits sorted by (row, place), none overlapping another. `rules` limits them to some classes; None: all.
 
-    Raises ConfigError on a class that there is none of.
+    Raises ConfigError on an unknown class.
     """
     unknown = sorted(set(rules or ()) - set(RULES))
     if unknown:
@@ -180,7 +185,7 @@ def _in_text(text: str) -> list[tuple[tuple[int, int], str]]:
 
 
 def _resolve(candidates: Sequence[tuple[int, int, int, str]]) -> list[tuple[tuple[int, int], str]]:
-    """Of overlapping candidates the one of the earlier pattern, the longer one of equals; `candidates` come in that order."""
+    """Keeps, of overlapping candidates, the one of the earlier pattern, and of equal patterns the longer one; `candidates` come in that order."""
     taken: list[tuple[int, int, str]] = []
     for _, low, high, rule in sorted(candidates, key=lambda c: (c[0], c[1] - c[2], c[1])):
         place = bisect_left(taken, (low, high, rule))
@@ -206,7 +211,7 @@ def _candidates(text: str) -> list[tuple[int, int, int, str]]:
 
 
 def _places(text: str) -> Iterator[tuple[int, int, int]]:
-    """(rank of a pattern, start, end) of where it is worth trying."""
+    """(rank of a pattern, start, end) of each place where it is worth trying."""
     lowered = text.lower()
     ranks = {
         rank for word in _TRIGGER_WORDS.intersection(lowered.translate(_SPACES).split()) for rank in _BY_WORD[word]
@@ -229,7 +234,7 @@ def _number_places(text: str, clumps: Sequence[tuple[int, int]]) -> Iterator[tup
 
 
 def _digits_at_least(text: str, count: int) -> bool:
-    """A quick count of ASCII digits, for the many texts that have next to none."""
+    """Whether a text has at least `count` ASCII digits; a quick test for the many texts that have almost none."""
     return len(text.encode("ascii", "ignore").translate(None, _NO_DIGITS)) >= count
 
 

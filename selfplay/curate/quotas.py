@@ -1,41 +1,23 @@
-"""Quotas by tag: a minimum for rare strata, a maximum for any template; what was asked, what was reached, and why not. Pure.
+"""Quotas: shares of a round's accepted attempts by tag, with a report on what was asked for, what was reached, and why not. Pure.
 
-Bias control that is explicit: a minimum first takes back attempts that passed and were dropped for rank alone; a maximum
-drops the lowest-ranked rows of the stratum, of the fullest tasks first. What cannot be met is said, never forced.
+A minimum takes back attempts that passed and were dropped for rank alone; a maximum drops the lowest-ranked attempts of the stratum, from
+the fullest tasks first. What cannot be met is reported, never forced. Quotas act in the order given: all minima, then all maxima.
 """
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
-from selfplay.errors import ConfigError
+from selfplay.config.curation import TagQuota
+from selfplay.records import Decision, Trace
 
-
-@dataclass(frozen=True)
-class Quota:
-    """A wish about one tag `name:value`, or about every value of `name:*`, as shares of the accepted rows."""
-
-    tag: str
-    """`topic:sets`, a bare tag `rare`, or `template:*`: each value of the name is a stratum of its own."""
-    minimum: float = 0.0
-    """Least share, in [0, 1); 0 asks for nothing."""
-    maximum: float = 1.0
-    """Greatest share, in (0, 1]; 1 forbids nothing."""
-
-    def __post_init__(self) -> None:
-        if not self.tag:
-            raise ConfigError(
-                "curate.quotas: tag is empty; give a tag such as topic:sets, or name:* for each of its values"
-            )
-        if not (0 <= self.minimum < 1 and 0 < self.maximum <= 1 and self.minimum <= self.maximum):
-            raise ConfigError(
-                f"curate.quotas: {self.tag} asks for {self.minimum} to {self.maximum}; shares are 0 <= minimum <= maximum <= 1"
-            )
-        if self.minimum == 0 and self.maximum == 1:
-            raise ConfigError(
-                f"curate.quotas: {self.tag} has neither minimum nor maximum, so no effect; give one or remove it"
-            )
+REASON = "quota:"
+"""Prefix of the reason of an attempt that a quota dropped or took back; the stratum follows it."""
+Decided = tuple[Literal["accepted", "dropped"], str, int | None]
+"""Decision, reason, rank."""
+_FOR_RANK = frozenset({"bottom_share", "over_cap"})
 
 
 @dataclass(frozen=True)
@@ -67,17 +49,65 @@ class QuotaLine:
     """All accepted rows."""
     met: bool
     why: str
-    """Empty where met; else the reason in words."""
+    """The reason in words; empty if the share was met."""
 
 
-def apply_quotas(rows: Sequence[Candidate], quotas: Sequence[Quota]) -> tuple[list[bool], list[QuotaLine]]:
-    """Which rows are kept, in their order, and the report. Quotas act in the order given: all minima, then all maxima."""
-    changed, lines = changes_of(rows, quotas)
-    return [row.kept != (place in changed) for place, row in enumerate(rows)], lines
+@dataclass(frozen=True)
+class Shares:
+    """The decisions of a round after its quotas have been applied."""
+
+    decisions: Mapping[str, Decided] = field(default_factory=dict)
+    """Attempt id -> decision, reason, rank; empty without quotas."""
+    lines: Sequence[QuotaLine] = ()
+    taken_back: int = 0
+
+    def over(self, traces: list[Trace]) -> tuple[list[Trace], list[Decision]]:
+        """The traces with the decision on each."""
+        found = [self.decisions[trace.attempt.id] for trace in traces]
+        return traces, [Decision(decision=decision, reason=reason, rank=rank) for decision, reason, rank in found]
+
+    def report(self) -> list[dict[str, Any]]:
+        """The content of `quotas.json`: for each stratum the requested and the reached share, and why it was missed."""
+        return [asdict(line) for line in self.lines]
+
+    def unmet(self) -> list[str]:
+        """A sentence for each requested share that could not be reached."""
+        return [
+            f"quota {line.tag} {line.asked}: reached {line.reached:.3f}; {line.why}"
+            for line in self.lines
+            if not line.met
+        ]
+
+    def figures(self) -> dict[str, float]:
+        """The `data/` metrics of the quotas; {} without quotas."""
+        if not self.lines:
+            return {}
+        return {
+            "data/quotas_asked": len(self.lines),
+            "data/quotas_met": sum(line.met for line in self.lines),
+            "data/quota_taken_back": self.taken_back,
+        }
 
 
-def changes_of(rows: Sequence[Candidate], quotas: Sequence[Quota]) -> tuple[dict[int, str], list[QuotaLine]]:
-    """As `apply_quotas`: the places whose decision changes, each with the stratum for whose sake it does, and the report."""
+def apply_quotas(quotas: Sequence[TagQuota], groups: Iterable[tuple[Sequence[Trace], Sequence[Decision]]]) -> Shares:
+    """The round's decisions under quotas. Texts are not kept in memory, only a few hundred bytes per attempt."""
+    decided: dict[str, Decided] = {}
+    rows: list[Candidate] = []
+    for traces, decisions in groups:
+        for trace, one in zip(traces, decisions, strict=True):
+            name, kept = trace.attempt.id, one.decision == "accepted"
+            decided[name] = (one.decision, one.reason, one.rank)
+            if kept or one.reason in _FOR_RANK:
+                rows.append(Candidate(trace.task.id, trace.task.tags, one.rank or 0, kept, name))
+    changed, lines = _changes_of(rows, quotas)
+    for place, tag in changed.items():
+        row = rows[place]
+        decided[row.key] = ("dropped" if row.kept else "accepted", f"{REASON}{tag}", row.rank)
+    return Shares(decided, lines, sum(not rows[place].kept for place in changed))
+
+
+def _changes_of(rows: Sequence[Candidate], quotas: Sequence[TagQuota]) -> tuple[dict[int, str], list[QuotaLine]]:
+    """The places whose decision changes, each with the stratum for whose sake it does, and the report."""
     kept, cause = [row.kept for row in rows], dict[int, str]()
     wishes = [(quota, tag) for quota in quotas for tag in _strata(rows, quota.tag)]
     for quota, tag in wishes:
@@ -99,7 +129,7 @@ def _strata(rows: Sequence[Candidate], tag: str) -> list[str]:
 
 
 def _raise_to(rows: Sequence[Candidate], kept: list[bool], tag: str, share: float) -> list[int]:
-    """Takes rows of the stratum back, best-ranked first and the emptiest task first, until the share is reached; which."""
+    """Takes rows of the stratum back, best-ranked first and the emptiest task first, until the share is reached; returns their places."""
     tasks = Counter(row.task_id for row, keep in zip(rows, kept, strict=True) if keep)
     spare = [i for i, row in enumerate(rows) if not kept[i] and tag in row.tags]
     spare.sort(key=lambda i: (rows[i].rank, tasks[rows[i].task_id], rows[i].task_id, rows[i].key))
@@ -115,9 +145,9 @@ def _raise_to(rows: Sequence[Candidate], kept: list[bool], tag: str, share: floa
 
 
 def _lower_to(rows: Sequence[Candidate], kept: list[bool], tag: str, share: float) -> list[int]:
-    """Drops rows of the stratum, of the fullest task first and worst-ranked first, until the share is kept; which.
+    """Drops rows of the stratum, of the fullest task first and worst-ranked first, until the share is kept; returns their places.
 
-    Where nothing else is accepted no drop can lower the share: then all stays, and the report says so.
+    If nothing else is accepted, no drop can lower the share: then all rows stay, and the report says so.
     """
     inside = [i for i, row in enumerate(rows) if kept[i] and tag in row.tags]
     others = sum(kept) - len(inside)
@@ -138,7 +168,7 @@ def _lower_to(rows: Sequence[Candidate], kept: list[bool], tag: str, share: floa
     return dropped
 
 
-def _report(rows: Sequence[Candidate], kept: Sequence[bool], quota: Quota, tag: str) -> list[QuotaLine]:
+def _report(rows: Sequence[Candidate], kept: Sequence[bool], quota: TagQuota, tag: str) -> list[QuotaLine]:
     total = sum(kept)
     inside = sum(keep and tag in row.tags for row, keep in zip(rows, kept, strict=True))
     reached = inside / total if total else 0.0

@@ -1,18 +1,18 @@
-"""`screen` finds evaluation text and personal data in a round's traces: flags for `select`, and counts. Pure.
+"""Searches a round's traces for evaluation text and for personal data: flags for `select`, and counts. Pure.
 
-Prompt and completion of every trace are read, whatever their outcome: a failed attempt may become the rejected side of a
-preference pair. Counts are by benchmark, source and rule; no text or value stands in them. Notes quote evaluation text, never
+The prompt and the completion of every trace are read, whatever its outcome: a failed attempt may become the rejected side of a
+preference pair. Counts are by benchmark, source and rule, and hold no text or value. Notes quote evaluation text, never
 an identifier's value.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from selfplay.config.curation import RULES
+from selfplay.config.curation import RULES, Decontaminate
 from selfplay.curate import decontaminate, privacy
 from selfplay.curate.eval_index import Protected
-from selfplay.records import Trace
+from selfplay.records import Task, Trace
 
 PRIVATE_RULES = tuple(rule for rule in privacy.RULES if rule not in {"url", "date", "age", "zip", "street", "name"})
 """Classes that drop a trace by default. The others are as common in made-up word problems and code as in personal
@@ -75,3 +75,32 @@ def _excerpt(text: str, span: tuple[int, int]) -> str:
     shared = " ".join(text[slice(*span)].split())
     shown = shared if len(shared) <= EXCERPT_CHARS else f"{shared[:EXCERPT_CHARS]}..."
     return f"characters {span[0]} to {span[1]}: {shown!r}"
+
+
+Screen = Callable[[Sequence[Trace]], Screening]
+"""Flags attempts by id as `contaminated` or `privacy`, with a note on each that repeats a held-out task."""
+
+
+def screen_of(
+    templated: bool, section: Decontaminate, personal: str, held_out: Sequence[Task], training: Sequence[Task]
+) -> Screen | None:
+    """The screen; None if it would search for nothing.
+
+    `templated`: whether the source writes all prompts from one template. Such a source keeps held-out tasks apart itself, since a
+    search for shared text would flag every attempt. `section`: which rules count as evaluation text. `personal`: what becomes of
+    attempts with personal data, off or drop.
+    """
+    searched = bool(section.wanted) and not templated
+    private = personal != "off" and not templated
+    if not searched and not private:
+        return None
+    benchmarks = {}
+    if searched:
+        benchmarks["held_out"] = Protected.of(
+            [{"id": task.id, "prompt": task.text, "answer": task.reference or ""} for task in held_out],
+            [task.text for task in training],
+            common_tasks=section.common_tasks,
+            common_training=section.common_training,
+        )
+    rules = PRIVATE_RULES if private else ()
+    return lambda traces: screen(traces, benchmarks, rules, section.wanted)

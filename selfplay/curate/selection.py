@@ -1,28 +1,32 @@
 """`select` makes one decision per trace, with a reason. Pure; independent of the order of a task's traces.
 
-First what cannot be trained on is named (error, truncated, failed, ...), then the lanes run in the order the rules give:
-duplicates, the bottom share of each task, the cap, the quotas. A lane only drops, and never a row that another has dropped;
-only the quotas may take back what the bottom share or the cap dropped, to reach a stratum's minimum.
+First, attempts that cannot be trained on get their reason (error, truncated, failed, ...). Then the lanes run in the order of the rules:
+duplicates, the bottom share of each task, the cap. A lane only drops, and never a row that another has dropped. Quotas are
+shares of a whole round; `quotas` applies them to the decisions that are made here.
+
+Attempts at a task are ranked by outcome (pass, fail, invalid, then what was cut off), then by the verdicts' mean score, then by likelihood and
+novelty blended, then the shorter text, then the lower round and attempt number, then the text itself.
 """
 
+import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
-from selfplay.curate import dedup, ranking
-from selfplay.curate.archive import Archive, Entry
-from selfplay.curate.quotas import Candidate, Quota, QuotaLine, apply_quotas
+from selfplay.curate import dedup
+from selfplay.curate.dedup import Archive, Entry
 from selfplay.curate.solution_key import exact_key, signature_of
 from selfplay.errors import ConfigError, DataError
 from selfplay.records import Decision, Outcome, Trace
 
 REASONS = (
     "accepted", "error", "truncated", "failed", "invalid", "unverified", "contaminated", "privacy", "exact_duplicate",
-    "near_duplicate", "same_signature", "bottom_share", "over_cap", "quota",
+    "near_duplicate", "same_signature", "bottom_share", "over_cap",
 )  # fmt: skip
-"""Every reason a decision can have. `unverified`: all verifiers abstained, so nobody has confirmed the attempt."""
+"""Every reason a decision of `select` can have. `unverified`: all verifiers abstained, so nobody has confirmed the attempt."""
 
-LANES = ("exact", "near", "signature", "bottom_share", "cap", "quotas")
+LANES = ("exact", "near", "signature", "bottom_share", "cap")
 """The lanes, in the default order."""
 
 _OF_OUTCOME = {
@@ -60,8 +64,6 @@ class SelectRules:
     """Weight of the length-normalised likelihood in the ranking, >= 0, after outcome and verdict score."""
     novelty_weight: float = 0.5
     """Weight of the novelty of the solution's signature, >= 0."""
-    quotas: tuple[Quota, ...] = ()
-    """Shares by tag, over the accepted rows."""
 
     def __post_init__(self) -> None:
         faults = []
@@ -86,37 +88,14 @@ class SelectRules:
         unknown = [lane for lane in self.order if lane not in LANES]
         if unknown or len(set(self.order)) != len(self.order):
             faults.append(f"curate.order is {list(self.order)}, must name each of {', '.join(LANES)} once at most")
-        if self.quotas and "quotas" not in self.order:
-            faults.append("curate.quotas have no effect without `quotas` in curate.order; add it or remove them")
         if faults:
             raise ConfigError("\n".join(faults))
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What `curate` returns: the decisions and what the quotas came to."""
-
-    decisions: list[Decision]
-    """One a trace, in the order of the traces."""
-    quota_lines: list[QuotaLine]
-    """What was asked, what was reached, and why not."""
-    counts: dict[str, int] = field(default_factory=dict)
-    """Rows by reason, zeros included; they add up to the number of traces."""
-    signatures: dict[int, str] = field(default_factory=dict)
-    """Index of a trace -> its signature, for those that the lanes decided on; saves `archive_entries` the work."""
 
 
 def select(
     traces: Sequence[Trace], rules: SelectRules, archive: Archive, flags: Mapping[str, str] | None = None
 ) -> list[Decision]:
-    """One decision a trace, in the same order: `curate(...)` without its report."""
-    return curate(traces, rules, archive, flags).decisions
-
-
-def curate(
-    traces: Sequence[Trace], rules: SelectRules, archive: Archive, flags: Mapping[str, str] | None = None
-) -> Selection:
-    """Decides on every trace of a round.
+    """Makes one decision per trace of a round, in the same order.
 
     `archive` holds what earlier rounds accepted; pass `Archive()` to forget them. `flags` maps attempt ids to
     `contaminated` or `privacy`, as `screen` finds them; a flagged attempt is dropped in every arm. Raises DataError where
@@ -130,47 +109,33 @@ def curate(
         state.rank_tasks()
         for lane in rules.order:
             _LANES[lane](state)
-    decisions = [_decision(reason, state.places.get(index)) for index, reason in enumerate(state.reasons)]
-    counts = {reason: state.reasons.count(reason) for reason in REASONS}
-    return Selection(decisions, state.quota_lines, counts, state.signatures)
+    return [_decision(reason, state.places.get(index)) for index, reason in enumerate(state.reasons)]
 
 
 @lru_cache(1024)
 def _decision(reason: str, rank: int | None) -> Decision:
-    """A round's decisions are a few, and stand for many traces: nobody changes one."""
+    """The decision of a trace. A round has only a few different ones, and many traces share them; they are never changed."""
     return Decision(decision="accepted" if reason == "accepted" else "dropped", reason=reason, rank=rank)
 
 
-def archive_entries(
-    traces: Sequence[Trace],
-    decisions: Sequence[Decision],
-    sketches: bool = True,
-    signatures: Mapping[int, str] | None = None,
-) -> list[Entry]:
-    """Archive entries of the accepted traces, sorted by (round, task, attempt), for `Archive.add`.
-
-    `sketches=False` keeps no MinHash (700 bytes an entry): later rounds then see exact and same-signature repeats only.
-    `signatures`: those of `Selection`, where at hand.
-    """
+def archive_entries(traces: Sequence[Trace], decisions: Sequence[Decision]) -> list[Entry]:
+    """Archive entries of the accepted traces, sorted by (round, task, attempt), for `Archive.add`."""
     kept = [i for i, decision in enumerate(decisions) if decision.decision == "accepted"]
     kept.sort(
         key=lambda i: (traces[i].attempt.round, traces[i].task.id, traces[i].attempt.attempt, traces[i].attempt.text)
     )
-    found = dedup.sketch([traces[i].attempt.text for i in kept]) if sketches else None
-    known = signatures or {}
+    found = dedup.sketch([traces[i].attempt.text for i in kept])
     entries = []
     for place, index in enumerate(kept):
         trace = traces[index]
-        sketch = dedup.sketch_text(found.minhash[place]) if found else ""
-        numbers = f"{int(found.numbers[place]):016x}" if found else ""
         exact = exact_key(trace.task.text, trace.attempt.text)
-        signature = known.get(index) or signature_of(trace)
-        entries.append(Entry(trace.attempt.round, trace.task.id, exact, signature, sketch, numbers))
+        sketch, numbers = dedup.sketch_text(found.minhash[place]), f"{int(found.numbers[place]):016x}"
+        entries.append(Entry(trace.attempt.round, trace.task.id, exact, signature_of(trace), sketch, numbers))
     return entries
 
 
 def _first_reason(trace: Trace, rules: SelectRules, flag: str | None) -> str:
-    """The reason before any lane runs: `accepted` for the candidates."""
+    """The reason before any lane runs; `accepted` marks the candidates."""
     if flag is not None and flag not in {"contaminated", "privacy"}:
         raise ConfigError(f"curate: flag {flag!r} on {trace.attempt.id}; flags are contaminated or privacy")
     if trace.attempt.finish_reason == "error":
@@ -192,7 +157,7 @@ def _first_reason(trace: Trace, rules: SelectRules, flag: str | None) -> str:
 
 
 class _State:
-    """The decisions in the making. Candidates are the traces whose reason is still `accepted`."""
+    """The state of the selection. Candidates are the traces whose reason is still `accepted`."""
 
     def __init__(self, traces: Sequence[Trace], rules: SelectRules, archive: Archive) -> None:
         self.traces = traces
@@ -204,7 +169,6 @@ class _State:
         """Of the candidates that the ranking starts from."""
         self.tasks: dict[str, list[int]] = {}
         """Task id -> its ranked traces, best first; errors are in none."""
-        self.quota_lines: list[QuotaLine] = []
 
     def rank_tasks(self) -> None:
         """Ranks the attempts of each task, errors apart; tasks in the order of their ids."""
@@ -217,7 +181,7 @@ class _State:
             members = groups[task_id]
             signed = {place: self.signatures[i] for place, i in enumerate(members) if i in self.signatures}
             seen = {place: self.archive.count(task_id, signature) for place, signature in signed.items()}
-            ranked = ranking.rank(
+            ranked = rank(
                 [self.traces[i] for i in members], signed, seen, self.rules.likelihood_weight, self.rules.novelty_weight
             )
             self.tasks[task_id] = [members[place] for place in ranked]
@@ -262,7 +226,7 @@ def _near(state: _State) -> None:
 
 
 def _near_archive(state: _State, rows: Sequence[int]) -> None:
-    """Against the sketches that the archive keeps of the same task; estimated, since no text of old rounds is kept."""
+    """Compares with the archive's sketches of the same task. The similarity is estimated, since no text of earlier rounds is kept."""
     rows = [i for i in rows if state.reasons[i] == "accepted" and state.archive.of_task(state.traces[i].task.id)]
     sketches = dedup.sketch([state.traces[i].attempt.text for i in rows])
     for place, index in enumerate(rows):
@@ -293,7 +257,7 @@ _DUPLICATES = frozenset({"exact_duplicate", "near_duplicate", "same_signature"})
 
 
 def _bottom_share(state: _State) -> None:
-    """Duplicates found before this lane do not count as attempts: a task is not made smaller by repeating itself."""
+    """Drops the bottom share of each task. Duplicates found before do not count as attempts, so that copies do not change the share."""
     for members in state.tasks.values():
         ranked = [i for i in members if state.reasons[i] not in _DUPLICATES]
         dropped = int(len(ranked) * state.rules.drop_share + 1e-9)
@@ -306,7 +270,7 @@ def _bottom_share(state: _State) -> None:
 
 
 def _cap(state: _State) -> None:
-    """Round-robin over the modes of a task, the mode with the best attempt first."""
+    """Caps each task, taking its solutions (modes) in turn, the one with the best attempt first."""
     if state.rules.cap is None:
         return
     for members in state.tasks.values():
@@ -325,34 +289,7 @@ def _cap(state: _State) -> None:
 def _cap_of(state: _State, members: Sequence[int], cap: int) -> int:
     floor = state.rules.emphasis_floor
     passed = sum(state.traces[i].outcome is Outcome.PASS for i in members)
-    return cap if floor is None else ranking.task_cap(cap, passed, len(members), floor)
-
-
-def _quotas(state: _State) -> None:
-    rows = [
-        Candidate(
-            task_id=state.traces[i].task.id,
-            tags=state.traces[i].task.tags,
-            rank=state.places[i],
-            kept=state.reasons[i] == "accepted",
-            key=state.traces[i].attempt.id,
-        )
-        for members in state.tasks.values()
-        for i in members
-        if state.reasons[i] in {"accepted", "bottom_share", "over_cap"}
-    ]
-    indices = [
-        i
-        for members in state.tasks.values()
-        for i in members
-        if state.reasons[i] in {"accepted", "bottom_share", "over_cap"}
-    ]
-    kept, state.quota_lines = apply_quotas(rows, state.rules.quotas)
-    for index, before, now in zip(indices, rows, kept, strict=True):
-        if before.kept and not now:
-            state.reasons[index] = "quota"
-        elif now and not before.kept:
-            state.reasons[index] = "accepted"
+    return cap if floor is None else task_cap(cap, passed, len(members), floor)
 
 
 _LANES: dict[str, Callable[[_State], None]] = {
@@ -361,5 +298,69 @@ _LANES: dict[str, Callable[[_State], None]] = {
     "signature": _signature,
     "bottom_share": _bottom_share,
     "cap": _cap,
-    "quotas": _quotas,
 }
+
+
+_CLASSES = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INVALID: 2}
+
+
+def verdict_score(trace: Trace) -> float | None:
+    """Mean of the scores that the verdicts give, in [0, 1]; None where none is scored."""
+    scores = [verdict.score for verdict in trace.verdicts if verdict.score is not None]
+    return sum(scores) / len(scores) if scores else None
+
+
+def mean_logprob(trace: Trace) -> float | None:
+    """Mean log-likelihood per token, <= 0, under the sampler; None if the backend gave none."""
+    values = trace.attempt.logprobs
+    return sum(values) / len(values) if values else None
+
+
+def midranks(values: Sequence[float | None]) -> list[float]:
+    """Each value's place among the values, 0 lowest to 1 highest, ties sharing the mean; None stands in the middle, 0.5."""
+    known = sorted(value for value in values if value is not None)
+    if len(known) < 2 or known[0] == known[-1]:
+        return [0.5] * len(values)
+    places: dict[float, list[int]] = {}
+    for place, value in enumerate(known):
+        places.setdefault(value, []).append(place)
+    top = len(known) - 1
+    return [0.5 if value is None else sum(places[value]) / len(places[value]) / top for value in values]
+
+
+def rank(
+    traces: Sequence[Trace], signatures: Mapping[int, str], seen: Mapping[int, int], likelihood: float, novelty: float
+) -> list[int]:
+    """Indices of one task's traces, best first.
+
+    `signatures` and `seen` (how often the archive has that signature) are by index, for passed traces only.
+    `likelihood` and `novelty` weigh the two places; a signature is the more novel the fewer attempts of the task, this
+    round's and earlier, have it.
+    """
+    if len(traces) < 2:
+        return list(range(len(traces)))
+    verdicts = midranks([verdict_score(trace) for trace in traces])
+    likely = midranks([mean_logprob(trace) for trace in traces])
+    counts = Counter(signatures.values())
+    novel = midranks(
+        [-(counts[signatures[i]] + seen.get(i, 0)) if i in signatures else None for i in range(len(traces))]
+    )
+
+    def key(index: int) -> tuple[object, ...]:
+        attempt = traces[index].attempt
+        blended = likelihood * likely[index] + novelty * novel[index]
+        outcome = traces[index].outcome
+        cut = 3 if attempt.finish_reason != "stop" else _CLASSES.get(outcome, 2) if outcome is not None else 2
+        return (cut, -verdicts[index], -blended, len(attempt.text), attempt.round, attempt.attempt, attempt.text)
+
+    return sorted(range(len(traces)), key=key)
+
+
+def task_cap(cap: int, passed: int, attempts: int, floor: float) -> int:
+    """Most attempts that a task may keep: `cap` times max(floor, 1 - pass rate), rounded up, so at least 1 and at most `cap`.
+
+    Hard tasks keep more than easy ones: a loop that trains on whatever passes fills up with what it already can (ReST-EM
+    caps it; Amin et al. boost by 1 - pass rate). `floor`: share of the cap that an always-solved task keeps.
+    """
+    rate = passed / attempts if attempts else 0.0
+    return max(1, min(cap, math.ceil(cap * max(floor, 1 - rate) - 1e-9)))

@@ -1,14 +1,14 @@
-"""Removes what does nothing from a syntax tree, and writes equivalent forms in one way. Pure; nothing is run.
+"""Removes code without effect from a syntax tree, and writes equivalent forms in one way. Pure; nothing is run.
 
-Only what cannot change what a program does is taken out: a name counts as unused where it is read nowhere in the
-whole program, and a program that looks names up by text (`locals`, `eval`) keeps them all.
+Only code that cannot change the program's behaviour is removed: a name counts as unused if it is read nowhere in the
+whole program, and a program that looks names up by text (`locals`, `eval`) keeps all of its names.
 """
 
 import ast
 from typing import Any
 
 MAX_PASSES = 4
-"""Each pass may leave names unread that only a dropped statement read; after so many the rest stays."""
+"""Each pass may leave names unread that only a dropped statement read; after this many passes the rest stays."""
 
 _BY_TEXT = frozenset({"locals", "globals", "vars", "eval", "exec", "dir", "getattr"})
 _ENDS = (ast.Return, ast.Raise, ast.Continue, ast.Break)
@@ -22,11 +22,11 @@ NEGATED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Is: ast.IsNot,
     ast.IsNot: ast.Is,
 }
-"""Comparison -> the one that holds exactly where it does not."""
+"""Comparison -> its negation."""
 
 
 def simplified(tree: ast.Module) -> ast.Module | None:
-    """The tree, changed in place; None where it is too deep to be walked."""
+    """Simplifies the tree in place; None if it is too deep to be walked."""
     try:
         for _ in range(MAX_PASSES):
             cleaner = _Cleaner(tree)
@@ -53,7 +53,7 @@ class _Cleaner(ast.NodeTransformer):
         self.by_text = not _BY_TEXT.isdisjoint(self.kept_names)
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
-        """Visits what hangs below, then the statements of each block as a row."""
+        """Visits the child nodes, then the statements of each block together."""
         scope = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         self.inside += scope
         super().generic_visit(node)
@@ -66,7 +66,7 @@ class _Cleaner(ast.NodeTransformer):
         return node
 
     def block(self, block: list[ast.stmt]) -> list[ast.stmt]:
-        """The statements of one block that do something."""
+        """The statements of one block that have an effect."""
         found: list[ast.stmt] = []
         for place, statement in enumerate(block):
             found.extend(self.statement(statement))
@@ -80,7 +80,7 @@ class _Cleaner(ast.NodeTransformer):
         return found
 
     def statement(self, node: ast.stmt) -> list[ast.stmt]:
-        """What stands for one statement: nothing, itself, or several."""
+        """The statements that replace one statement: none, itself, or several."""
         if isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
             return []
         if isinstance(node, ast.Assert) and isinstance(node.test, ast.Constant) and node.test.value:
@@ -103,7 +103,7 @@ class _Cleaner(ast.NodeTransformer):
         return [node] if _yields(other) else list(taken)
 
     def dead(self, node: ast.stmt) -> bool:
-        """Whether a statement only binds names that nobody reads, by an expression that does nothing else."""
+        """Whether a statement only binds names that nobody reads, by an expression without any other effect."""
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = [alias.asname or alias.name.split(".")[0] for alias in node.names]
             return not self.by_text and not any(name == "*" or name in self.kept_names for name in names)
@@ -187,7 +187,7 @@ def _is_plain(node: ast.expr) -> bool:
 
 
 def _harmless(node: ast.expr) -> bool:
-    """An expression that only makes a value: names, constants, displays of them, sums and products of numbers."""
+    """Whether an expression only makes a value: names, constants, displays of them, sums and products of numbers."""
     if isinstance(node, ast.Tuple | ast.List | ast.Set):
         return all(_is_plain(item) for item in node.elts)
     if isinstance(node, ast.Dict):

@@ -1,7 +1,7 @@
 """Finds runs of words that many tasks share (instructions, templates, worked examples), which are no evidence of a leak. Pure.
 
-What two protected tasks share says which set a text is like, not which of its tasks it repeats; only what one task has
-alone does. A task that stands twice in the set is counted once, so that it does not hide itself.
+Words that two protected tasks share show that a text is like the set, not that it repeats one of its tasks; only words that a
+single task has show that. A task that is in the set twice counts once, so that it does not hide itself.
 """
 
 from collections import Counter, defaultdict
@@ -38,7 +38,7 @@ def runs_of(hashes: Hashes, offsets: NDArray[np.int64]) -> tuple[Hashes, NDArray
 
 
 def covered(hashes: Hashes, common: Hashes) -> NDArray[np.bool_]:
-    """Which words of one text stand in a common run."""
+    """Which words of one text are in a common run."""
     found = np.zeros(len(hashes), np.bool_)
     if len(hashes) >= SEED_WORDS and len(common):
         rolled, _ = shingles(hashes, np.array([0, len(hashes)]), SEED_WORDS)
@@ -109,7 +109,7 @@ def _by_run(
 
 
 def _one_task(pair: tuple[int, int], both: Sequence[int], frequent: Hashes, questions: Sequence[Hashes]) -> bool:
-    """Whether what either task has alone is less than a run: then it is nothing that it could be told apart by."""
+    """Whether either task has less than a run of words of its own: then nothing distinguishes the two."""
     least = min(len(questions[task]) for task in pair)
     if not len(frequent) and SEED_WORDS * len(both) < least - SEED_WORDS:
         return False

@@ -5,6 +5,7 @@ Runs on rank 0 alone. Reads `gate/DONE` (the decision and the metrics) and the `
 """
 
 import platform
+from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
 
@@ -19,7 +20,7 @@ from selfplay.tasks.base import Fixed
 OUTPUTS = ("traces.parquet", "train.parquet", "pairs.parquet", "model")
 
 
-def commit_round(ctx: RoundContext, phases: tuple[str, ...]) -> Commit:
+def commit_round(ctx: RoundContext, phases: Sequence[str]) -> Commit:
     """Commits the round with the gate's decision and prunes old weights. `phases`: names of the phases that the round has."""
     decision = read_json(ctx.at("gate") / "DONE")
     ctx.run.place_model(ctx.number)

@@ -20,8 +20,7 @@ is done by rank 0.
 """
 
 import contextlib
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from selfplay.errors import ConfigError, GateStopped
 from selfplay.loop.commit import commit_round
 from selfplay.loop.gate import gate
 from selfplay.loop.phase_subprocess import run_in_subprocess
+from selfplay.loop.session import LOG, OnCommit, Session, session_of
 from selfplay.phases.audit import audit
 from selfplay.phases.correct import correct
 from selfplay.phases.curate import curate
@@ -45,14 +45,11 @@ from selfplay.phases.train import train
 from selfplay.phases.verify import verify
 from selfplay.runtime.context import RoundContext
 from selfplay.runtime.distributed import Ranks, join
-from selfplay.runtime.progress import Progress, timed
+from selfplay.runtime.progress import Listener, Progress, timed
 from selfplay.runtime.resources import RunResources
 from selfplay.runtime.set_up import check_servers, check_set_up
 from selfplay.store import Commit, Lease, RunFolder
 
-LOG = logging.getLogger("selfplay")
-OnOpen = Callable[[RunFolder], None]
-OnCommit = Callable[[RunFolder, Commit], None]
 Phase = Callable[[RoundContext], None]
 
 PHASES: tuple[Phase, ...] = (
@@ -86,21 +83,47 @@ class Finished:
         return best_round(self.commits)
 
 
-def run(
-    loaded: Loaded,
-    *,
-    progress: Progress | None = None,
-    on_open: OnOpen | None = None,
-    on_commit: OnCommit | None = None,
-) -> Finished:
+def run(loaded: Loaded, *, listener: Listener | None = None, on_commit: OnCommit | None = None) -> Finished:
     """Starts or resumes a run; returns once all rounds are committed. Every rank of a launch calls it.
 
-    `on_open` is called once the run folder is locked and checked, `on_commit` after each round; both on rank 0 alone.
+    `listener` receives progress events (see `selfplay.runtime.progress.Listener`). `on_commit` is called with each new round, on
+    rank 0 alone.
 
     Raises GateStopped (exit 4) if the gate ended the run, OutageError (3) if the same command can resume it later,
     Interrupted (130), ConfigError or DataError (2), StoreError (1).
     """
-    config, progress = loaded.config, progress or Progress()
+    config = loaded.config
+    with session_of(loaded, listener, on_commit) as session, _opened(loaded, session) as (folder, resources):
+        while len(commits := _committed(folder, resources.ranks)) <= config.rounds:
+            ctx = context_of(config, folder, resources, session.progress, commits)
+            for phase in _phases_in_turn(ctx, loaded):
+                phase(ctx)
+            if ctx.ranks.is_main:
+                session.committed(folder, commit_round(ctx, phases_of(config, ctx.number)))
+            ctx.ranks.barrier("committed")
+            ctx.progress.check_stop()
+        return Finished(folder.path, commits)
+
+
+def _phases_in_turn(ctx: RoundContext, loaded: Loaded) -> Iterator[Phase]:
+    """The phases of a round that the caller has to run, one after another. With `phase_subprocess` they are run here, and it gives none."""
+    ctx.progress.round(ctx.number, ctx.config.rounds)
+    names = phases_of(ctx.config, ctx.number)
+    if ctx.ranks.is_main and ctx.run.round(ctx.number).exists():
+        done = ", ".join(name for name in names if (ctx.at(name) / "DONE").is_file())
+        ctx.progress.note(f"resuming round {ctx.number}: {done or 'nothing'} done")
+    for name in names:
+        if ctx.config.phase_subprocess:
+            run_in_subprocess(loaded.path, loaded.overrides, ctx.number, name, ctx.progress)
+        else:
+            with surrounded(ctx, name) as phase:
+                yield phase
+
+
+@contextlib.contextmanager
+def _opened(loaded: Loaded, session: Session) -> Iterator[tuple[RunFolder, RunResources]]:
+    """The run folder and its resources. Rank 0 locks the folder and checks it and the set-up before any model is loaded."""
+    config, progress = loaded.config, session.progress
     ranks = join(config.launch.ranks, config.launch.device)
     if config.phase_subprocess and ranks.world_size > 1:
         raise ConfigError(
@@ -110,7 +133,8 @@ def run(
     note = progress.note if ranks.is_main else LOG.warning
     with contextlib.closing(RunResources(config, loaded.path.resolve().parent, ranks, folder.path, note)) as resources:
         if not ranks.is_main:
-            return _rounds(loaded, folder, resources, progress, None)
+            yield folder, resources
+            return
         with Lease(folder.path):
             check_set_up(resources)
             start = {"config": str(loaded.path.resolve()), "overrides": list(loaded.overrides)}
@@ -119,43 +143,10 @@ def run(
             if not folder.commits():
                 check_servers(resources)
             folder.rebuild_metrics()
-            if on_open:
-                on_open(folder)
+            session.opened(folder)
             if blind := sight(len(resources.source.fixed.dev)):
                 progress.note(blind)
-            return _rounds(loaded, folder, resources, progress, on_commit)
-
-
-def _rounds(
-    loaded: Loaded, folder: RunFolder, resources: RunResources, progress: Progress, on_commit: OnCommit | None
-) -> Finished:
-    """Runs the rounds that are not committed yet. Rank 0 reads the committed ones from the folder and sends them to all ranks."""
-    config, ranks = loaded.config, resources.ranks
-    while True:
-        commits = _committed(folder, ranks)
-        if commits and commits[-1].action == "stop":
-            raise GateStopped(
-                f"{folder.path}: stopped by the gate after round {commits[-1].round}: {commits[-1].reason}"
-            )
-        if len(commits) > config.rounds:
-            return Finished(folder.path, commits)
-        ctx = context_of(config, folder, resources, progress, commits)
-        progress.round(ctx.number, config.rounds)
-        phases = phases_of(config, ctx.number)
-        if ranks.is_main and folder.round(ctx.number).exists():
-            done = ", ".join(name for name in map(name_of, phases) if (ctx.at(name) / "DONE").is_file())
-            progress.note(f"resuming round {ctx.number}: {done or 'nothing'} done")
-        for phase in phases:
-            if config.phase_subprocess:
-                run_in_subprocess(loaded.path, loaded.overrides, ctx.number, name_of(phase), progress)
-            else:
-                run_phase(ctx, phase)
-        if ranks.is_main:
-            commit = commit_round(ctx, tuple(map(name_of, phases)))
-            if on_commit:
-                on_commit(folder, commit)
-        ranks.barrier("committed")
-        progress.check_stop()
+            yield folder, resources
 
 
 def context_of(
@@ -166,25 +157,23 @@ def context_of(
     return RoundContext(len(commits), parent, config, folder, resources, resources.ranks, progress, commits)
 
 
-def phases_of(config: Config, number: int) -> list[Phase]:
-    """The phases of a round. Round 0 samples nothing; synthesize, correct and audit run only if they are configured."""
+def phases_of(config: Config, number: int) -> list[str]:
+    """The names of a round's phases. Round 0 samples nothing; synthesize, correct and audit run only if they are configured."""
     configured = {
         "synthesize": config.propose.synthesize is not None,
         "correct": config.correct.attempts > 0,
         "audit": bool(config.audit.canaries or config.audit.share),
     }
-    if number == 0:
-        return [phase for phase in PHASES if name_of(phase) in OF_ROUND_0]
-    return [phase for phase in PHASES if configured.get(name_of(phase), True)]
+    return [name for name in map(name_of, PHASES) if (configured.get(name, True) if number else name in OF_ROUND_0)]
 
 
-def run_phase(ctx: RoundContext, phase: Phase) -> None:
-    """Runs one phase of a round in this process."""
-    name = name_of(phase)
+@contextlib.contextmanager
+def surrounded(ctx: RoundContext, name: str) -> Iterator[Phase]:
+    """Gives a phase by its name, to be run in this process. Frees the student if the phase does not use it, and measures the time."""
     with timed(ctx.at(name), ctx.progress, write=ctx.ranks.is_main):
         if name not in KEEP_STUDENT_BEFORE:
             ctx.resources.release()
-        phase(ctx)
+        yield next(phase for phase in PHASES if name_of(phase) == name)
     ctx.progress.check_stop()
 
 
@@ -196,7 +185,8 @@ def run_one_phase(loaded: Loaded, number: int, name: str, progress: Progress) ->
         RunResources(config, loaded.path.resolve().parent, ranks, folder.path, progress.note)
     ) as resources:
         ctx = context_of(config, folder, resources, progress, folder.commits()[:number])
-        run_phase(ctx, next(phase for phase in PHASES if name_of(phase) == name))
+        with surrounded(ctx, name) as phase:
+            phase(ctx)
 
 
 def name_of(phase: Any) -> str:
@@ -205,6 +195,9 @@ def name_of(phase: Any) -> str:
 
 
 def _committed(folder: RunFolder, ranks: Ranks) -> list[Commit]:
-    """The committed rounds; rank 0 reads them, all ranks get them."""
+    """The committed rounds; rank 0 reads them, all ranks get them. Raises GateStopped if the gate stopped the run after the last."""
     rows = [commit.model_dump(mode="json") for commit in folder.commits()] if ranks.is_main else None
-    return [Commit.model_validate(row) for row in ranks.broadcast("commits", rows)]
+    commits = [Commit.model_validate(row) for row in ranks.broadcast("commits", rows)]
+    if commits and commits[-1].action == "stop":
+        raise GateStopped(f"{folder.path}: stopped by the gate after round {commits[-1].round}: {commits[-1].reason}")
+    return commits

@@ -13,7 +13,7 @@ from selfplay.errors import DataError
 from selfplay.loop.gate import BACK
 from selfplay.loop.run import PHASES, name_of
 from selfplay.records import SCHEMA_VERSION
-from selfplay.runtime.round_tasks import read_tasks
+from selfplay.runtime.context import read_tasks
 from selfplay.store import Commit, RunFolder, read_json, sha256_of, write_json
 from selfplay.store.chunks import rows_in
 from selfplay.store.lease import is_held

@@ -1,4 +1,4 @@
-"""Runs the loop with log files, signal handling, W&B and the report. `selfplay run` and `selfplay.run` call `start`.
+"""What surrounds the loop: log files, signal handling, W&B and the report.
 
 Tracking and report read what is committed and change nothing: a run without them gives the same results.
 """
@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ from selfplay.config import Loaded
 from selfplay.config.metrics import SCORE, best_round
 from selfplay.curate import privacy
 from selfplay.errors import GateStopped, SelfplayError
-from selfplay.loop.run import Finished, OnCommit, run
 from selfplay.runtime.progress import Listener, Progress
 from selfplay.store import Commit, RunFolder
 from selfplay.store.traces import skim_traces
 
 LOG = logging.getLogger("selfplay")
+OnCommit = Callable[[RunFolder, Commit], None]
 BEST_KEYS = (SCORE, "test/greedy_accuracy", "eval/pass_at_1", "eval/pass_at_8")
 """Metrics of the best round that go into W&B's summary."""
 QUIET = {
@@ -33,47 +33,38 @@ QUIET = {
 """Environment variables that are set unless the user has: no telemetry of dependencies, and no progress bars but ours."""
 
 
-def start(loaded: Loaded, *, listener: Listener | None = None, on_commit: OnCommit | None = None) -> Finished:
-    """Starts or resumes a run with logs, W&B and report; raises what `selfplay.loop.run.run` raises.
-
-    `listener` receives progress events (see `selfplay.runtime.progress.Listener`); `on_commit` is called with each new round.
-    """
-    path = Path(loaded.config.runs_dir) / loaded.config.name
+@contextmanager
+def session_of(loaded: Loaded, listener: Listener | None, on_commit: OnCommit | None) -> Iterator["Session"]:
+    """The session of one start of a run. It ends with the report and W&B's summary, unless an error other than the gate's stop ends it."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     with ExitStack() as stack:
-        observer = Observer(loaded, path, listener, on_commit, stack)
-        progress = Progress(observer.hear)
-        stack.enter_context(stopping(progress))
+        session = Session(loaded, listener, on_commit, stack)
+        stack.enter_context(stopping(session.progress))
         try:
-            finished = run(loaded, progress=progress, on_open=observer.opened, on_commit=observer.committed)
+            yield session
         except GateStopped:
-            observer.finish()
+            session.finish()
             raise
-        observer.finish()
-        return finished
+        session.finish()
 
 
-class Observer:
-    """Receives the events of the loop on rank 0 and forwards them to log, W&B, report and terminal."""
+class Session:
+    """Passes the events of the loop to log, W&B, report and terminal. On ranks other than 0 it only passes progress on."""
 
-    def __init__(
-        self,
-        loaded: Loaded,
-        path: Path,
-        listener: Listener | None,
-        on_commit: OnCommit | None,
-        stack: ExitStack,
-    ) -> None:
-        self._loaded, self._path, self._stack = loaded, path, stack
+    def __init__(self, loaded: Loaded, listener: Listener | None, on_commit: OnCommit | None, stack: ExitStack) -> None:
+        self._loaded, self._path, self._stack = loaded, Path(loaded.config.runs_dir) / loaded.config.name, stack
         self._listener, self._on_commit = listener, on_commit
+        self._folder: RunFolder | None = None
         self._tracker: Any = None
         self._follower: Any = None
         self._round = 0
         self._reported = False
+        self.progress = Progress(self._hear)
 
     def opened(self, folder: RunFolder) -> None:
-        """The run folder is locked and checked: opens the log and W&B."""
+        """Opens the log and W&B. Rank 0 calls it once the run folder is locked and checked."""
+        self._folder = folder
         self._stack.enter_context(logging_to(folder.new_log_folder() / "log.txt"))
         self._stack.push(note_end)
         section = self._loaded.config.tracking
@@ -96,7 +87,7 @@ class Observer:
         )
         self._tracker.catch_up(skim_traces)
 
-    def hear(self, event: str, figures: dict[str, Any]) -> None:
+    def _hear(self, event: str, figures: dict[str, Any]) -> None:
         """Handles one progress event."""
         if event == "round":
             self._round = figures["number"]
@@ -132,8 +123,8 @@ class Observer:
             )
 
     def finish(self) -> None:
-        """The run is over: writes the report if it is out of date, and W&B's summary of the best round."""
-        commits = RunFolder(self._path).commits()
+        """Writes the report if it is out of date, and W&B's summary of the best round, once the run is over."""
+        commits = self._folder.commits() if self._folder is not None else []
         if commits and not self._reported:  # a start that was killed after its last COMMIT left an old report
             self._write_report()
         if self._tracker is not None and commits:
@@ -145,8 +136,8 @@ class Observer:
         if self._follower is not None:
             self._follower.stop()
             self._follower = None
-        if begins and self._tracker is not None:
-            self._follower = self._tracker.follow(RunFolder(self._path).phase(self._round, "train") / "curve.jsonl")
+        if begins and self._tracker is not None and self._folder is not None:
+            self._follower = self._tracker.follow(self._folder.phase(self._round, "train") / "curve.jsonl")
 
 
 def scrubbed(text: str) -> str:

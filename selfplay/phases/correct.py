@@ -20,10 +20,18 @@ from selfplay.curate.solution_key import canonical_code, exact_key
 from selfplay.models import Backend
 from selfplay.prompts.correction import evidence_of, request_of
 from selfplay.records import Attempt, Outcome, Request, Sampling, Task, Verdict, digest
+from selfplay.runtime.attempts import (
+    COPY,
+    VerifiedAttempt,
+    Verifiers,
+    attempt_of,
+    complete_all,
+    is_outage,
+    row_of,
+    verify_with_retry,
+)
 from selfplay.runtime.chunk_runner import Json, refuse_outage, run_chunks
 from selfplay.runtime.context import RoundContext
-from selfplay.runtime.sampling import attempt_of, complete_all
-from selfplay.runtime.verified import COPY, VerifiedAttempt, Verifiers, is_outage, row_of, verify_with_retry
 from selfplay.seeds import seed_of
 from selfplay.store import Chunk, ChunkFolder
 from selfplay.verify import Judged

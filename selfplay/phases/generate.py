@@ -4,13 +4,11 @@ All ranks share its chunks of tasks. Reads the tasks of `propose` and `synthesiz
 `generate/chunk-NNNNN.jsonl`, and `generate/DONE`.
 """
 
-from collections.abc import Sequence
-
 from selfplay.models import Backend
-from selfplay.records import Attempt, Completion, Request, Sampling
+from selfplay.records import Attempt, Completion, Request
+from selfplay.runtime.attempts import attempt_of, complete_all
 from selfplay.runtime.chunk_runner import plan, refuse_outage, run_chunks
 from selfplay.runtime.context import RoundContext
-from selfplay.runtime.sampling import attempt_of, complete_all
 from selfplay.seeds import seed_of
 from selfplay.store import Chunk, ChunkFolder
 
@@ -21,18 +19,21 @@ def generate(ctx: RoundContext) -> None:
     sampler, origin, counts = sampling.model_dump(mode="json"), ctx.resources.origin, samples_of(ctx)
 
     def work(backend: Backend, chunk: Chunk) -> list[Attempt]:
+        completions: dict[str, list[Completion]] = {}
         with ctx.progress.timed("generate"):
-            requests = [(Request.of(ctx.tasks[name]), counts[name]) for name in chunk.members]
-            completions = _sampled(backend, requests, sampling, chunk.seed)
-        failed = [c for row in completions for c in row if c.finish_reason == "error"]
+            for n in sorted({counts[name] for name in chunk.members}):  # tasks with equal numbers go in one batch
+                group = [name for name in chunk.members if counts[name] == n]
+                requests = [Request.of(ctx.tasks[name]) for name in group]
+                rows = complete_all(backend, requests, n, sampling, seed_of(chunk.seed, n))
+                completions |= dict(zip(group, rows, strict=True))
+        sampled = [one for name in chunk.members for one in completions[name]]
+        failed = [one for one in sampled if one.finish_reason == "error"]
         example = failed[0].error or "?" if failed else ""
-        refuse_outage(
-            "generate", chunk, len(failed), sum(map(len, completions)), ctx.config.verify.max_error_share, example
-        )
+        refuse_outage("generate", chunk, len(failed), len(sampled), ctx.config.verify.max_error_share, example)
         return [
-            attempt_of(task_id, number, completion, sampler, backend.identity, chunk.id, ctx.number, origin)
-            for task_id, row in zip(chunk.members, completions, strict=True)
-            for number, completion in enumerate(row)
+            attempt_of(name, number, completion, sampler, backend.identity, chunk.id, ctx.number, origin)
+            for name in chunk.members
+            for number, completion in enumerate(completions[name])
         ]
 
     chunks = plan(
@@ -59,15 +60,3 @@ def samples_of(ctx: RoundContext) -> dict[str, int]:
         name: mastered if level is not None and (task.difficulty or 0) <= level else section.samples_per_task
         for name, task in ctx.tasks.items()
     }
-
-
-def _sampled(
-    backend: Backend, requests: Sequence[tuple[Request, int]], sampling: Sampling, seed: int
-) -> list[list[Completion]]:
-    """Completions for each request, in the numbers given; requests with equal numbers are sampled in one batch."""
-    completions: dict[str, list[Completion]] = {}
-    for n in sorted({count for _, count in requests}):
-        group = [request for request, count in requests if count == n]
-        rows = complete_all(backend, group, n, sampling, seed_of(seed, n))
-        completions |= {request.task_id: row for request, row in zip(group, rows, strict=True)}
-    return [completions[request.task_id] for request, _ in requests]

@@ -7,8 +7,7 @@ Writes `propose/tasks.jsonl`, and `propose/DONE` with counts and the shares by d
 from collections import defaultdict
 
 from selfplay.records import Outcome
-from selfplay.runtime.context import RoundContext
-from selfplay.runtime.round_tasks import write_tasks
+from selfplay.runtime.context import RoundContext, write_tasks
 from selfplay.store import write_json
 from selfplay.store.traces import read_parquet
 from selfplay.tasks import Proposal, draw

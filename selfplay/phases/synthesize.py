@@ -11,9 +11,8 @@ from contextlib import contextmanager
 
 from selfplay.config.synthesis import RoundSynthesis
 from selfplay.records import Task
-from selfplay.runtime.context import RoundContext
+from selfplay.runtime.context import RoundContext, read_tasks
 from selfplay.runtime.resources import RunResources
-from selfplay.runtime.round_tasks import read_tasks
 from selfplay.store import read_json
 from selfplay.synthesis.coverage import Gap, mean_coverage, measure_gaps
 from selfplay.synthesis.round_synthesis import METRICS_FILE, RoundInput, synthesize_tasks

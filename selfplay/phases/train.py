@@ -11,17 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from selfplay.models.scripted import ScriptedStudent
+from selfplay.models.scripted import ScriptedStudent, read_scripted, terms_of, write_scripted
 from selfplay.models.student import weights_of
-from selfplay.records import Attempt, Completion, Request, Sampling, Task
+from selfplay.records import Attempt, Completion, Request, Row, Sampling, Task
+from selfplay.runtime.attempts import complete_all, verify_with_retry
 from selfplay.runtime.context import RoundContext
 from selfplay.runtime.distributed import Ranks
-from selfplay.runtime.sampling import complete_all
-from selfplay.runtime.verified import verify_with_retry
 from selfplay.store import read_json, sha256_of, write_json
 from selfplay.training.methods.base import Rollouts, TrainingMethod, TrainRun, Verify, method_of
 from selfplay.training.methods.sft import warmup_of
-from selfplay.training.scripted import train_scripted
 from selfplay.verify import Judged
 
 
@@ -140,3 +138,29 @@ def _sampling_in_training(ctx: RoundContext, method: TrainingMethod) -> Iterator
             return verify_with_retry([ctx.resources.routed(task) for task in tasks], attempts, verifiers)
 
         yield rollouts, verify
+
+
+def train_scripted(
+    student: ScriptedStudent, rows: Sequence[Row], *, start: Path, out: Path, ranks: Ranks
+) -> dict[str, Any]:
+    """Moves the skill toward the share of the new rows that are right, and leaves the weights in `out/model`.
+
+    Returns the `train/` figures. Without new rows the skill stays.
+    """
+    new = [row for row in rows if row.kind == "new"]
+    before = after = read_scripted(start)
+    if new:
+        right = sum(_is_right(row) for row in new) / len(new)
+        after = before + student.gain * (right - before)
+    if ranks.is_main:
+        write_scripted(out / "model", after)
+    ranks.barrier("scripted student trained")
+    return {"train/steps": len(rows), "train/loss_last": round(1 - after, 6)}
+
+
+def _is_right(row: Row) -> bool:
+    """Whether a row of bytes answers its own sum: `1 + 2` with `A: 3`."""
+    prompt = bytes(token for token, label in zip(row.input_ids, row.labels, strict=True) if label == -100).decode()
+    prompt = prompt.partition("\n")[0]  # a correction's prompt goes on with what was tried
+    answer = bytes(label for label in row.labels if 0 <= label < 256).decode().rpartition("A:")[2].strip()
+    return answer == str(sum(int(term) for term in terms_of(prompt)))

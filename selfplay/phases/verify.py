@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from selfplay.records import Attempt, Outcome
+from selfplay.runtime.attempts import VerifiedAttempt, Verifiers, is_outage, verify_with_retry
 from selfplay.runtime.chunk_runner import refuse_outage, run_chunks
 from selfplay.runtime.context import RoundContext
-from selfplay.runtime.verified import VerifiedAttempt, Verifiers, is_outage, verify_with_retry
 from selfplay.store import Chunk, ChunkFolder, FinishedChunks
 from selfplay.verify import Judged
 from selfplay.verify.python_function import AT, RAISED

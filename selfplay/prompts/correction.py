@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from selfplay.prompts.quoting import one_line, printable
+from selfplay.prompts import one_line, printable
 from selfplay.records import Message, Outcome, Request, Task, Verdict
 
 WRONG = "# wrong: "

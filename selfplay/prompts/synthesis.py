@@ -1,12 +1,12 @@
 """The prompts of synthesis, with which a teacher is asked to evolve, solve, write to order, vary, translate or instruct.
 
-Pure. Foreign text is quoted (see `quoting`); the reply is one JSON object, so that talk around it can be told apart.
+Pure. Foreign text is quoted (see `selfplay.prompts.quote`); the reply is one JSON object, so that talk around it can be told apart.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from selfplay.prompts.quoting import RULE, sections
+from selfplay.prompts import RULE, sections
 from selfplay.records import Message
 
 Kind = Literal["math", "code"]

@@ -5,7 +5,7 @@ It gives a phase the configuration, the parent round and its weights, the round'
 result into the folder `at(PHASE)`; phases pass nothing to each other in memory.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +15,8 @@ from selfplay.records import Sampling, Task
 from selfplay.runtime.distributed import Ranks
 from selfplay.runtime.progress import Progress
 from selfplay.runtime.resources import RunResources
-from selfplay.runtime.round_tasks import read_tasks
 from selfplay.seeds import seed_of
-from selfplay.store import Commit, FinishedChunks, RoundState, RunFolder, read_json
+from selfplay.store import Commit, FinishedChunks, RoundState, RunFolder, read_json, read_lines, write_lines
 from selfplay.store.run import chain
 
 
@@ -110,3 +109,24 @@ class RoundContext:
     def note(self, text: str) -> None:
         """Shows the user a note about this round."""
         self.progress.note(f"round {self.number}: {text}")
+
+
+FILE = "tasks.jsonl"
+
+
+def write_tasks(folder: Path, tasks: Sequence[Task]) -> None:
+    """Writes the tasks of a phase, sorted by id; the write is atomic."""
+    write_lines(folder / FILE, [task.to_line().encode() for task in sorted(tasks, key=lambda task: task.id)])
+
+
+def read_tasks(folder: Path) -> list[Task]:
+    """The tasks that a phase wrote; empty if it wrote no file. Raises StoreError if the file is broken."""
+    return read_lines(folder / FILE, _parsed) if (folder / FILE).is_file() else []
+
+
+def _parsed(lines: Sequence[bytes]) -> list[Task]:
+    tasks = [Task.from_line(line) for line in lines]
+    names = [task.id for task in tasks]
+    if names != sorted(set(names)):
+        raise ValueError("its tasks are not sorted by id, or an id occurs twice")
+    return tasks

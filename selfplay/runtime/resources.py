@@ -12,15 +12,14 @@ from selfplay.config.registry import ENGINES
 from selfplay.config.sections import EngineSettings, StudentSettings
 from selfplay.config.tree import Config
 from selfplay.cores import usable_cores
+from selfplay.curate.screening import Screen, screen_of
 from selfplay.models.base import Backend, Encoder, Opening, Weights
 from selfplay.records import Completion, Request, Sampling, Task, digest
 from selfplay.runtime.distributed import Ranks
-from selfplay.runtime.screens import Screen, screen_of
 from selfplay.seeds import seed_of
 from selfplay.tasks import Source
 from selfplay.verify import Verifier, check_types, routed
-from selfplay.verify.base import VerifierOptions, verifier_class
-from selfplay.verify.verifier_set import VerifierSet, open_verifiers
+from selfplay.verify.base import VerifierOptions, VerifierSet, open_verifiers, verifier_class
 
 if TYPE_CHECKING:
     from selfplay.sandbox import Executor

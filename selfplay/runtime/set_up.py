@@ -7,9 +7,8 @@ from selfplay.config.sections import EngineSettings, StudentSettings
 from selfplay.errors import ConfigError, DataError, OutageError
 from selfplay.runtime.resources import RunResources
 from selfplay.tasks.levels import check_curriculum
-from selfplay.verify.base import PYTHON, verifier_class
+from selfplay.verify.base import PYTHON, check_verifiers, verifier_class
 from selfplay.verify.faults import RowFaults
-from selfplay.verify.verifier_set import check_verifiers
 
 LOG = logging.getLogger("selfplay")
 

@@ -1,4 +1,4 @@
-"""Encodes values that enter or leave the sandbox. Into it (trusted): marshal, or an expression. Out of it (hostile): tagged JSON only.
+"""Encodes values that enter or leave the sandbox. Trusted values go in as marshal or an expression; hostile values come out as tagged JSON only.
 
 Bytes a program wrote are never unpickled, marshalled or evaluated; they are parsed as JSON and rebuilt as exact
 builtins, so that no comparison ever runs the program's own code. The tags are listed in `runner.py`.
@@ -33,11 +33,11 @@ _DTYPE = re.compile(r"[<>|=]?(bool|u?int\d{1,3}|float\d{1,3}|complex\d{1,3}|[biu
 
 
 class Malformed(Exception):
-    """The program wrote something into the channel that is not a reply."""
+    """Raised if the program wrote something into the channel that is not a reply."""
 
 
 class Opaque:
-    """A value that could not cross; equals nothing, itself included."""
+    """A value that could not leave the sandbox; it equals nothing, not even itself."""
 
     __slots__ = ("name",)
     __hash__ = None  # type: ignore[assignment]
@@ -83,10 +83,10 @@ _EXACT = (int, float, str, bytes, bool, complex, type(None))
 
 
 def dump(value: Any) -> Raw:
-    """Encode a trusted value for the sandbox.
+    """Encodes a trusted value for the sandbox.
 
-    Raises TypeError naming the type when it is none of the builtins, Decimal, Fraction or bytearray; ValueError when
-    it is nested too deeply or holds itself.
+    Raises TypeError, naming the type, if it is not a builtin, Decimal, Fraction or bytearray; ValueError if
+    it is nested too deeply or contains itself.
     """
     try:
         if _only_marshal(value, 0):
@@ -148,7 +148,7 @@ def expression(value: Any) -> str:
 
 
 def load(raw: Raw) -> Any:
-    """Decode what `dump` made of a trusted value, in the judge."""
+    """Decodes in the judge what `dump` made of a trusted value."""
     return marshal.loads(raw) if isinstance(raw, bytes) else eval(raw, {})
 
 
@@ -159,7 +159,7 @@ def _number(text: Any, most: int = 2**20) -> int:
 
 
 def _whole(value: Any) -> int:
-    """An integer that JSON or the tag `i` held: no text, no Decimal, whose conversion could take for ever."""
+    """An integer from JSON or from the tag `i`; text and Decimal are refused, since their conversion could take forever."""
     if type(value) is not int:
         raise Malformed("not an integer")
     return value
@@ -179,7 +179,7 @@ def _parts(value: Any, length: int, *kinds: type) -> Any:
 
 @functools.cache
 def _numpy() -> Any:
-    """numpy where there is one: what an answer comes to must not depend on whether earlier tests have imported it."""
+    """numpy if it is installed: the value of an answer must not depend on whether earlier tests have imported it."""
     try:
         return importlib.import_module("numpy")
     except ImportError:
@@ -190,7 +190,7 @@ def _decimal(value: Any) -> Decimal:
     if type(value) is not str or len(value) > MAX_DECIMAL:
         raise Malformed("not a decimal")
     number = Decimal(value)
-    # a few characters could stand for a number of millions of digits, which any arithmetic would write out
+    # a few characters can stand for a number of millions of digits, which any arithmetic would expand
     if number.is_finite() and abs(number.adjusted()) > MAX_EXPONENT:
         raise Malformed("a decimal whose exponent is too large")
     return number
@@ -203,7 +203,7 @@ def _two(pair: Any) -> Any:
 
 
 class Reader:
-    """Reads the replies of one program. What all of them together may cost beside their own size is one budget."""
+    """Reads the replies of one program. One budget bounds what all of them together may cost beyond their own size."""
 
     def __init__(self) -> None:
         self._array_bytes = self._collisions = 0
@@ -212,7 +212,7 @@ class Reader:
     def parse(self, lines: list[bytes], fresh: bool = False) -> list[list[Any]]:
         """The replies of some lines, each a list whose first item says what it is (see `runner.py`).
 
-        `fresh`: these are another program's lines, whose budget is whole. Raises `Malformed` on anything else; the
+        `fresh`: the lines are another program's, so the budget starts anew. Raises `Malformed` on anything else; the
         lines' length was bounded before.
         """
         if fresh:
@@ -267,7 +267,7 @@ class Reader:
                 return _scalar(tag, value)
 
     def _hashed(self, kind: type, items: list[Any]) -> Any:
-        """A set, frozenset or dict. Parts with one hash cost us the square of their number: so many pairs and no more."""
+        """Rebuilds a set, frozenset or dict. Parts with equal hashes cost the square of their number, so the number of such pairs is bounded."""
         keys = [_two(item)[0] for item in items] if kind is dict else items
         try:
             if len(keys) > _FEW:
@@ -287,7 +287,7 @@ class Reader:
         numpy = _numpy()
         if numpy is None or not isinstance(value[0], str) or not _DTYPE.fullmatch(value[0]):
             return Opaque("ndarray")
-        # text of a stated width: a few bytes of reply could ask for all memory
+        # text of a stated width: a few bytes of reply could demand all memory
         self._array_bytes += numpy.dtype(value[0]).itemsize * _leaves(value[1], 0)
         if self._array_bytes > _MAX_ARRAYS:
             raise Malformed("arrays that are too large")
@@ -295,7 +295,7 @@ class Reader:
 
 
 def _leaves(value: Any, depth: int) -> int:
-    """The number of scalars in nested lists, at least 1: what is none (a range) would grow to more than was written."""
+    """The number of scalars in nested lists, at least 1; other values (a range) would expand to more than was written."""
     if type(value) is list and depth < _MAX_AXES:
         return sum(_leaves(item, depth + 1) for item in value) if value else 1
     if type(value) not in _EXACT:
@@ -341,7 +341,7 @@ def parse_all(lines: list[bytes]) -> list[list[Any]]:
 
 
 def _said(reply: list[Any]) -> bool:
-    """Whether what was raised is told as it should be: names, text, line and arguments or None; or a text alone."""
+    """Whether the description of an exception has the right form: names, text, line and arguments or None; or a text alone."""
     if reply[0] in (1, 2):
         names, text, line, args = reply[1:]
         plain = type(names) is list and all(type(name) is str for name in names) and type(text) is str
@@ -379,7 +379,7 @@ def _close(expected: Any, got: Any, atol: float) -> bool:
 
 
 def holds_opaque(value: Any, depth: int = 0) -> bool:
-    """Whether some part of a decoded value could not cross."""
+    """Whether some part of a decoded value could not leave the sandbox."""
     if isinstance(value, Opaque | Handle):
         return True
     if isinstance(value, list | tuple | deque) and depth < MAX_DEPTH:

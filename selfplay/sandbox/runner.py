@@ -1,6 +1,6 @@
-"""The child's side of a program: compile it, run it, call it, write what came back. Executed inside the zygote's globals.
+"""The child's side of a program: compiles it, runs it, calls it, and writes the results. It is executed inside the zygote's globals.
 
-Replies are JSON lines. A value is plain JSON where JSON can hold it (None, bool, int below 64 bits, float, text,
+Replies are JSON lines. A value is plain JSON if JSON can represent it (None, bool, int below 64 bits, float, text,
 list); everything else is an object with one key: t tuple, s set, f frozenset, d dict as pairs, b bytes as hex,
 i large int as hex, c complex, D Decimal, F Fraction, n numpy array, a the call's own argument, h handle (sessions),
 r range, L a value of `library.py`, o anything that cannot cross. Lines: [0, value, changed arguments or null] result,
@@ -34,7 +34,7 @@ _EXCEPTIONS = frozenset(
 )
 _PLAIN = frozenset((int, str, float, bool, type(None)))
 _EDGE = 1 << 63
-_handles: "Any" = None  # a list in sessions: what cannot cross stays here and its place is told
+_handles: "Any" = None  # a list in sessions: a value that cannot cross stays here, and its place in the list is sent
 _results: "Any" = None  # a list where later calls take earlier results
 
 
@@ -90,7 +90,7 @@ def _encode_rare(value: "Any", kind: type, depth: int) -> "Any":
 
 
 def _library(value: "Any", name: str, depth: int) -> "Any":
-    """A container of `collections`, or a date or time (`library.py` rebuilds them); None for what is neither."""
+    """Encodes a container of `collections`, or a date or time (`library.py` rebuilds them); None for anything else."""
     parts, more = None, None
     if name == "defaultdict":
         return _encode(dict(value.items()), depth)
@@ -121,7 +121,7 @@ def _fraction(above: int, below: int) -> "Any":
 
 
 def _bare(value: "Any", base: "Any") -> "Any":
-    """The builtin content of an instance of a subclass, by the base's own methods: its overrides do not count."""
+    """The builtin content of an instance of a subclass, read by the base's own methods, whatever the subclass overrides."""
     if base is int or base is bool:
         return int.__add__(value, 0)
     if base is float:
@@ -138,8 +138,8 @@ def _bare(value: "Any", base: "Any") -> "Any":
 
 
 def _raised(error: BaseException) -> "Line":
-    """What is told of an exception: names (its class, then the builtin ones that it is of), its text, the program's line
-    or 0, and its arguments, or None where they are its text alone (or cannot be told).
+    """Describes an exception: names (its class, then its builtin base classes), its text, the program's line
+    or 0, and its arguments, or None if they are only its text (or cannot be encoded).
     """
     names = [type(error).__name__, *(kind.__name__ for kind in type(error).__mro__ if kind in _EXCEPTIONS)]
     try:
@@ -175,7 +175,7 @@ def _flush(*streams: "Any") -> None:
 
 
 def _call_once(function: "Any", raw: bytes | str, changed: bool) -> "Line":
-    """One line for one call. `raw` is marshalled (args, kwargs), or an expression where marshal cannot hold them."""
+    """Makes one call and gives its reply line. `raw` is the marshalled (args, kwargs), or an expression if marshal cannot hold them."""
     try:
         args, keys = marshal.loads(raw) if type(raw) is bytes else eval(raw, {"_h": _handles, "_r": _results})
         out = function(*args, **keys)
@@ -191,7 +191,7 @@ def _call_once(function: "Any", raw: bytes | str, changed: bool) -> "Line":
 
 
 def _with_changes(out: "Any", args: tuple["Any", ...], keys: "Any", raw: bytes | str) -> "Line":
-    """The result, and the arguments as they are now when the call changed them in place."""
+    """Encodes the result, and the arguments if the call changed them in place."""
     value, moved = None, None
     for at, arg in enumerate(args):
         if out is arg and type(arg) in (list, dict, set):
@@ -210,14 +210,14 @@ def _with_changes(out: "Any", args: tuple["Any", ...], keys: "Any", raw: bytes |
 
 
 def _load(code: str, name: str) -> "Any":
-    """The program's module after it ran; None when the reply has already been written.
+    """Runs the program and gives its module; None if the reply has already been written.
 
     With a class `Solution` its annotations are not evaluated, as from Python 3.14 on: such programs are written for a place
     where `List`, `Optional` or `TreeNode` are there without an import.
     """
     late = _LATE if name != "__main__" and "class Solution" in code else 0
     try:
-        # a byte order mark is no code; it is part of how files are written
+        # a byte order mark is part of the file's encoding, not of the code
         compiled = compile(code.removeprefix("\ufeff"), "<candidate>", "exec", late, True)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         _reply([3, f"{type(error).__name__}: {str(error)[:300]}"])
@@ -238,12 +238,12 @@ def _load(code: str, name: str) -> "Any":
 
 
 def _is_nought(code: "Any") -> bool:
-    """Whether Python ends with status 0 by this code: of an object that is no integer it prints the text and ends with 1."""
+    """Whether Python exits with status 0 for this exit code: for an object that is not an integer it prints the text and exits with 1."""
     return code is None or (type(code) in (int, bool) and code == 0)
 
 
 def run(job: "Any", leave: "Any") -> None:
-    """Run one job in this process and `leave(status)`."""
+    """Runs one job in this process and calls `leave(status)`."""
     code = 0
     try:
         sys.stdout, sys.stderr = _stdout, _stderr
@@ -265,7 +265,7 @@ def run(job: "Any", leave: "Any") -> None:
 
 
 def _work(space: "Any", job: "Any") -> None:
-    """What is asked of a loaded program: a session, tests beside it, or the calls in order."""
+    """Does what the job asks of a loaded program: a session, tests next to it, or its calls in order."""
     global _results
     _results = [] if job["chained"] else None
     if job["live"]:
@@ -278,7 +278,7 @@ def _work(space: "Any", job: "Any") -> None:
 
 
 def _find(space: "Any", name: str) -> "Any":
-    """What the tests mean by a name: a global of the program, or a method of its class `Solution` on a fresh instance
+    """Finds what the tests mean by a name: a global of the program, or a method of its class `Solution` on a fresh instance
     each call (`name`, `Solution().name` or `Solution.name`). Raises NameError.
     """
     if name in space:
@@ -304,7 +304,7 @@ def _foreseen(space: "Any", name: str, raw: bytes | str, changed: bool) -> "Line
 
 
 def _script(job: "Any") -> int:
-    """A whole script, with what Python does at its end: threads joined, exit functions run. Returns the exit status."""
+    """Runs a whole script, and what Python does at its end: joins threads and runs exit functions. Returns the exit status."""
     try:
         space = _load(job["code"], "__main__")
         if space is not None:
@@ -323,7 +323,7 @@ def _script(job: "Any") -> int:
 
 
 def _inside(space: "Any", job: "Any") -> None:
-    """The tests in the program's own namespace; what they reported is told whether or not they came to their end."""
+    """Runs the tests in the program's own namespace; what they reported is sent whether or not they finished."""
     ticks: list[int] = []
     space["__selfplay_tick__"] = ticks.append
     try:
@@ -335,7 +335,7 @@ def _inside(space: "Any", job: "Any") -> None:
 
 
 def _session(space: "Any", job: "Any") -> None:
-    """Answer the judge's requests, one line each, until it closes the channel."""
+    """Answers the judge's requests, one line each, until it closes the channel."""
     global _handles
     _handles = None if job["plain"] else []
     buffer = b""
@@ -355,7 +355,7 @@ def _session(space: "Any", job: "Any") -> None:
 
 
 def _answer(space: "Any", verb: str, target: "Any", raw: bytes | str) -> "Line":
-    """One request: `name` looks a global up, `call` calls a handle, `do` calls a builtin or operator on values."""
+    """Answers one request: `name` looks up a global, `call` calls a handle, `do` calls a builtin or operator on values."""
     try:
         if verb == "name":
             return [0, _encode(_find(space, target)), None]

@@ -1,6 +1,7 @@
-"""System call numbers and seccomp filters: an allow-list as one small BPF program per kind of zygote.
+"""System call numbers and seccomp filters: each kind of zygote has an allow-list in the form of one small BPF program.
 
-x86_64 was measured; aarch64 is written from the kernel's tables and unmeasured. Other machines: no filter, so tier 0.
+The x86_64 filter has been tested; the aarch64 one is written from the kernel's tables and untested. Other machines get no
+filter, so they reach tier 0 only.
 """
 
 import struct
@@ -134,7 +135,7 @@ def _argument(index: int, high: bool = False) -> int:
 
 
 class _Rules:
-    """Builds the filter call by call; each rule is entered with the call number in the accumulator."""
+    """Builds the filter call by call; at the start of each rule the accumulator holds the call number."""
 
     def __init__(self, nr: dict[str, int]) -> None:
         self.nr, self.program = nr, _Program()
@@ -157,7 +158,7 @@ class _Rules:
         self.program.end(_ERRNO | _EPERM)
 
     def secret(self, argument: int) -> list[tuple[int, int, int | str, int | str, int | str]]:
-        """Allow when this argument is the secret word, else deny."""
+        """Allows the call if this argument is the secret word, else denies it."""
         return [
             (_argument(argument), _EQ, SECRET + "0", 0, "deny"),
             (_argument(argument, True), _EQ, SECRET + "1", "allow", "deny"),
@@ -167,12 +168,12 @@ class _Rules:
 def build(
     machine: str, *, paths: bool, signals: bool, execs: bool = False, writes: bool = False
 ) -> tuple[bytes, list[tuple[int, int]]]:
-    """The filter for one zygote.
+    """Builds the filter for one zygote.
 
-    paths: files may be opened for reading (Landlock or a private root stands behind it). signals: `kill` is allowed
-    (a namespace or Landlock scope stands behind it) to a process by its own number; otherwise only with the zygote's
-    secret. writes: files may be written (a root of read-only views stands behind it). execs: another program may
-    be started in place of this one (for other languages' own zygotes, never for Python).
+    paths: files may be opened for reading (Landlock or a private root limits which). signals: `kill` is allowed
+    to a process by its own number (a namespace or Landlock scope limits which); otherwise only with the zygote's
+    secret. writes: files may be written (the root holds read-only views only). execs: another program may
+    replace this one (for other languages' own zygotes, never for Python).
     """
     nr = numbers(machine)
     rules = _Rules(nr)
@@ -189,7 +190,7 @@ def build(
         refused = _UNNAMED if writes else _WRITES
         opened = [(_argument(flags), _SET, refused, "rofs", "allow" if paths else "deny")]
         rules.rule(name, opened)
-    # a thread may be made; a process only by the zygote, which knows the secret (third argument, unused by the kernel)
+    # anyone may create a thread; only the zygote, which knows the secret (third argument, unused by the kernel), a process
     clone: list[tuple[int, int, int | str, int | str, int | str]] = [
         (_argument(0), _SET, _NEW & ~0x80, "deny", 0),
         (-1, _SET, _THREAD, "allow", 0),
@@ -201,10 +202,10 @@ def build(
         rules.rule("kill", rules.secret(2))
     prctl: list[tuple[int, int, int | str, int | str, int | str]] = [
         *[(_argument(0) if n == 15 else -1, _EQ, n, "allow", 0) for n in (15, 16)],  # the thread's name
-        (-1, _EQ, 1, 0, "deny"),  # the signal at the parent's death: the zygote's alone
+        (-1, _EQ, 1, 0, "deny"),  # the signal at the parent's death: only for the zygote
     ]
     rules.rule("prctl", prctl + rules.secret(4))
-    # limits are read by anybody and set by the zygote alone, on itself, before it forks
+    # anyone may read limits; only the zygote sets them, on itself, before it forks
     prlimit: list[tuple[int, int, int | str, int | str, int | str]] = [
         (_argument(0), _EQ, 0, 0, "deny"),
         (_argument(1), _EQ, 3, "allow", 0),  # the stack's
@@ -222,14 +223,14 @@ def build(
         (_argument(2), _SET, 0xFFFFFFFF & ~_SETFL_BITS, "deny", "allow"),
     ]
     rules.rule("fcntl", setfl)
-    # streams alone: from a pair of datagram sockets one could still write to any socket that has a path outside
+    # streams only: through a pair of datagram sockets one could still write to any socket that has a path outside
     stream = 0xFFFFFFFF & ~_STREAM_BITS
     rules.rule("socketpair", [(_argument(0), _EQ, 1, 0, "deny"), (_argument(1), _SET, stream, "deny", "allow")])
     plain = _PLAIN + (_CHANGES if writes else []) + (_PATHS if paths else [])
     plain += ["execve", "pkey_mprotect", "pkey_alloc", "pkey_free", "capget"] if execs else []
     for name in ("clone3", "openat2"):
         program.jump(_EQ, nr[name], "nosys", 0)
-    for name in ("listxattr", "llistxattr"):  # `shutil.copy2` goes on where there are none
+    for name in ("listxattr", "llistxattr"):  # `shutil.copy2` continues if there are none
         program.jump(_EQ, nr[name], "notsup", 0)
     for name in plain:
         if name in nr:
@@ -239,7 +240,7 @@ def build(
 
 
 def _signals(rules: _Rules) -> None:
-    """Signals by a process's own number: none to groups, to all, or to the first process, which is the zygote."""
+    """Allows signals to a process by its own number: none to groups, to all, or to the first process, which is the zygote."""
     anything: list[tuple[int, int, int | str, int | str, int | str]] = [
         (_argument(2), _EQ, SECRET + "0", 0, 2),
         (_argument(2, True), _EQ, SECRET + "1", "allow", 0),

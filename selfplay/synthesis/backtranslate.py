@@ -17,10 +17,15 @@ from pydantic import BaseModel, Field
 from selfplay.models import Backend
 from selfplay.prompts import synthesis as prompts
 from selfplay.records import SYNTHESIZED_SOURCE, Attempt, Outcome, Sampling, Task
-from selfplay.synthesis.admission import final_outcome
-from selfplay.synthesis.method_result import MethodResult, query_solutions, query_teacher, task_id, unread_reason
-from selfplay.synthesis.task_filters import form_fault
-from selfplay.synthesis.text_features import STOP, words
+from selfplay.synthesis.method_result import (
+    MethodResult,
+    final_outcome,
+    query_solutions,
+    query_teacher,
+    task_id,
+    unread_reason,
+)
+from selfplay.synthesis.text_filters import STOP, form_fault, words
 from selfplay.verify import Verifier, verify
 
 _MASK = re.compile(r"\u27e6(\d{1,4})\u27e7")

@@ -12,13 +12,11 @@ from selfplay.config.synthesis import DatasetSynthesis
 from selfplay.curate import Archive, SelectRules, select
 from selfplay.errors import ConfigError, OutageError
 from selfplay.models import Backend
-from selfplay.records import Attempt, Sampling, Task, Trace
+from selfplay.records import Attempt, Outcome, Sampling, Task, Trace, Verdict
 from selfplay.runtime.progress import Progress
 from selfplay.seeds import seed_of
-from selfplay.synthesis.admission import answer_of
 from selfplay.synthesis.coverage import count_values, draw_scenarios
-from selfplay.synthesis.evolve import evolve
-from selfplay.synthesis.method_result import MethodResult
+from selfplay.synthesis.method_result import MethodResult, answer_of, kind_of, query_solutions
 from selfplay.synthesis.teacher_methods import (
     KEEP_PARENT_CHECK,
     MethodInput,
@@ -28,9 +26,10 @@ from selfplay.synthesis.teacher_methods import (
     run_teacher_method,
     teacher_of,
 )
-from selfplay.synthesis.teacher_traces import teacher_traces
+from selfplay.synthesis.teacher_tasks import evolve
+from selfplay.synthesis.text_filters import solution_fault
 from selfplay.tasks import Evolver, Source, draw
-from selfplay.verify import verify
+from selfplay.verify import Judged, Verifier, verify
 
 PROCEDURAL = "procedural"
 
@@ -278,3 +277,55 @@ def _reasons(row: Mapping[str, int]) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
+
+
+FILTER = "solution_form/1"
+"""Verifier name in the verdict that fails a passing solution whose steps do not hold."""
+
+
+def teacher_traces(
+    tasks: Sequence[Task],
+    teacher: Backend,
+    verifiers: Mapping[str, Verifier],
+    *,
+    samples: int = 1,
+    sampling: Sampling,
+    seed: int,
+) -> list[Trace]:
+    """`samples` traces a task, of origin teacher and numbered from 0, with verdicts and outcome; none is left out.
+
+    A reply that cannot be read becomes an attempt without text (invalid); an outage, one with `finish_reason` error. A worked
+    answer that passes but has a fault (`text_filters.solution_fault`) fails by a verdict of its own.
+    """
+    read = query_solutions(teacher, "trace", tasks, sampling=sampling, seed=seed, n=samples)
+    whose, attempts = list[Task](), list[Attempt]()
+    for task, row in zip(tasks, read, strict=True):
+        for number, answer in enumerate(row):
+            whose.append(task)
+            attempts.append(
+                Attempt(
+                    task_id=task.id,
+                    attempt=number,
+                    round=0,
+                    text=answer.value.solution if answer.value else "",
+                    finish_reason="error" if answer.outage else "stop",
+                    sampler=sampling.model_dump(mode="json"),
+                    model=teacher.identity,
+                    origin="teacher",
+                )
+            )
+    judged = verify(whose, attempts, verifiers)
+    return [
+        Trace(task=task, attempt=attempt, verdicts=one.verdicts, outcome=one.outcome)
+        for task, attempt, one in zip(whose, attempts, map(_with_form_verdict, whose, attempts, judged), strict=True)
+    ]
+
+
+def _with_form_verdict(task: Task, attempt: Attempt, judged: Judged) -> Judged:
+    if judged.outcome is not Outcome.PASS or kind_of(task) == "code":
+        return judged
+    fault = solution_fault(attempt.text, task.text)
+    if not fault:
+        return judged
+    verdict = Verdict(verifier=FILTER, outcome=Outcome.FAIL, reason=fault)
+    return Judged((*judged.verdicts, verdict), Outcome.FAIL)

@@ -18,14 +18,13 @@ from selfplay.config.synthesis import RoundSynthesis
 from selfplay.errors import ConfigError
 from selfplay.records import SYNTHESIZED_BY, SYNTHESIZED_SOURCE, Attempt, Task, Trace, digest
 from selfplay.runtime.chunk_runner import Json, refuse_outage, run_chunks
+from selfplay.runtime.context import write_tasks
 from selfplay.runtime.distributed import Ranks
 from selfplay.runtime.progress import Progress
-from selfplay.runtime.round_tasks import write_tasks
 from selfplay.seeds import rng_of, seed_of
 from selfplay.store import Chunk, ChunkFolder, FinishedChunks, write_json
-from selfplay.synthesis.admission import answer_of
 from selfplay.synthesis.coverage import Gap, Taxonomy, draw_scenarios, gap_weights
-from selfplay.synthesis.method_result import MethodResult
+from selfplay.synthesis.method_result import MethodResult, answer_of
 from selfplay.synthesis.teacher_methods import (
     KEEP_PARENT_CHECK,
     MethodInput,
@@ -33,7 +32,7 @@ from selfplay.synthesis.teacher_methods import (
     admit_result,
     run_teacher_method,
 )
-from selfplay.synthesis.textbook import leaves_of
+from selfplay.synthesis.teacher_tasks import leaves_of
 from selfplay.tasks import Evolver
 from selfplay.tasks.base import WeightedSource
 from selfplay.verify import admit

@@ -4,18 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from selfplay.config.synthesis import RareScenarios, SynthesisSettings
+from selfplay.curate.screening import Screen
 from selfplay.errors import ConfigError
 from selfplay.models import Backend
 from selfplay.prompts.synthesis import Kind
 from selfplay.records import Sampling, Task
-from selfplay.runtime.screens import Screen
-from selfplay.synthesis.admission import AdmissionRules, admit_tasks
 from selfplay.synthesis.backtranslate import backtranslate
 from selfplay.synthesis.coverage import Gap
-from selfplay.synthesis.evolve import evolve, write_rare_tasks
-from selfplay.synthesis.instruct import instruct
-from selfplay.synthesis.method_result import MethodResult
-from selfplay.synthesis.textbook import TopicTree, textbook
+from selfplay.synthesis.method_result import AdmissionRules, MethodResult, admit_tasks
+from selfplay.synthesis.teacher_tasks import TopicTree, evolve, instruct, textbook, write_rare_tasks
 from selfplay.synthesis.variants import vary
 from selfplay.tasks import Source
 from selfplay.verify import Verifier

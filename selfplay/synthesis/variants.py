@@ -16,10 +16,8 @@ from selfplay.models import Backend
 from selfplay.prompts import synthesis as prompts
 from selfplay.records import SYNTHESIZED_SOURCE, Sampling, Task
 from selfplay.seeds import rng_of
-from selfplay.synthesis.admission import answer_of
-from selfplay.synthesis.method_result import MethodResult, query_teacher, task_id, unread_reason
-from selfplay.synthesis.task_filters import task_fault
-from selfplay.synthesis.text_features import NUMBER, content_words, numbers
+from selfplay.synthesis.method_result import MethodResult, answer_of, query_teacher, task_id, unread_reason
+from selfplay.synthesis.text_filters import NUMBER, content_words, numbers, task_fault
 
 MAX_NODES = 60
 _NAME = re.compile(r"n(\d{1,2})")

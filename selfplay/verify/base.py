@@ -1,5 +1,6 @@
-"""What a verifier is. Write a new one as a subclass of `RegisteredVerifier`, and name it in `VERIFIERS` of `config/registry.py`.
+"""What a verifier is, and how the verifiers that a set of tasks needs are opened.
 
+Write a new verifier as a subclass of `RegisteredVerifier`, and name it in `VERIFIERS` of `config/registry.py`.
 An attempt that is empty, was cut off or was lost to an outage never reaches a verifier (see `routing.verify`).
 """
 
@@ -19,6 +20,10 @@ from selfplay.records import Attempt, Outcome, Task, Verdict
 
 if TYPE_CHECKING:
     from selfplay.sandbox import Executor, Limits
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
+from dataclasses import field
+from typing import TYPE_CHECKING
 
 Check = Mapping[str, Any]
 """How one task is verified: `type`, and that type's own keys."""
@@ -199,3 +204,44 @@ def number_fault(check: Check, key: str, low: float, high: float, *, above: bool
     if good and not (above and value == low):
         return ""
     return f"{key} is {shown(value)}, must be a number {'above' if above else 'from'} {low:g}, up to {high:g}"
+
+
+@dataclass(frozen=True)
+class VerifierSet:
+    """Open verifiers, by the name under which they are registered."""
+
+    primary: Mapping[str, Verifier]
+    """They judge the attempts of a round."""
+    audit: Mapping[str, Verifier] = field(default_factory=dict)
+    """They judge a sample of these again: with longer deadlines, and with the second judge where there is one."""
+    executor: "Executor | None" = None
+    """The sandbox that they share; None where none of them runs programs."""
+    limits: "Limits | None" = None
+    """Of a program in the audit; None where there is no sandbox."""
+
+
+@contextmanager
+def open_verifiers(kinds: Set[str], options: VerifierOptions) -> Iterator[VerifierSet]:
+    """The verifiers of these types, and all that need neither sandbox nor judge, until the `with` ends.
+
+    Raises ConfigError on a type that does not exist, and where a judge is needed and missing, or related to the student.
+    """
+    check_verifiers(kinds, options)
+    named = {registered_name(kind) for kind in kinds}
+    primary: dict[str, Verifier] = {}
+    audit: dict[str, Verifier] = {}
+    with ExitStack() as stack:
+        resources = VerifierResources(options, stack)
+        for name in VERIFIERS.places:
+            part = verifier_class(name)
+            if name in named or not (part.needs_sandbox or part.needs_judge):
+                primary[name] = part.open(resources)
+                audit[name] = part.open_for_audit(resources, primary[name])
+        limits = resources.limits(resources.deadline_factor) if resources.started else None
+        yield VerifierSet(primary, audit, resources.started, limits)
+
+
+def check_verifiers(kinds: Set[str], options: VerifierOptions) -> None:
+    """Raises ConfigError where verifiers of these types could not be opened. Loads no model and starts no sandbox."""
+    for kind in sorted(kinds):
+        verifier_class(kind).check_options(options)

@@ -20,7 +20,7 @@ from selfplay.config.judging import Judge as JudgeSection
 from selfplay.errors import ConfigError
 from selfplay.models import Backend
 from selfplay.models.structured import Answer, ask
-from selfplay.prompts.quoting import quote
+from selfplay.prompts import quote
 from selfplay.records import Attempt, Message, Outcome, Request, Sampling, Task, Verdict
 from selfplay.seeds import seed_of
 from selfplay.verify.base import (

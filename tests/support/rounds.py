@@ -8,11 +8,10 @@ from typing import Any
 from selfplay.config import Config
 from selfplay.models import Backend
 from selfplay.records import Task
-from selfplay.runtime.context import RoundContext
+from selfplay.runtime.context import RoundContext, write_tasks
 from selfplay.runtime.distributed import join
 from selfplay.runtime.progress import Progress
 from selfplay.runtime.resources import RunResources
-from selfplay.runtime.round_tasks import write_tasks
 from selfplay.store import Commit, RunFolder, write_json
 from selfplay.verify import Verifier
 

@@ -19,9 +19,9 @@ from selfplay.phases.audit.rechecks import (
     recheck_figures,
     second_verdicts,
 )
+from selfplay.runtime.attempts import row_of, verify_with_retry
 from selfplay.runtime.chunk_runner import Json
 from selfplay.runtime.context import RoundContext
-from selfplay.runtime.verified import row_of, verify_with_retry
 from selfplay.store import write_json, write_whole
 from selfplay.verify import Judged
 

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 from selfplay.errors import OutageError
 from selfplay.records import Attempt, Outcome, Task
-from selfplay.runtime.verified import is_outage, verify_with_retry
+from selfplay.runtime.attempts import is_outage, verify_with_retry
 from selfplay.seeds import rng_of
 from selfplay.tasks import Source
 from selfplay.verify import Judged, Verifier

@@ -6,17 +6,16 @@ from typing import Any, Literal, NamedTuple
 
 from selfplay.config.judging import Audit
 from selfplay.records import Attempt, Outcome, Task, Verdict
+from selfplay.runtime.attempts import VerifiedAttempt, verify_with_retry
 from selfplay.runtime.context import RoundContext
-from selfplay.runtime.verified import VerifiedAttempt, verify_with_retry
 from selfplay.tasks import Source
 from selfplay.verify import Judged
 from selfplay.verify.audit_rates import DECIDED, WRONG, flat, sample, stratum, worth
 from selfplay.verify.audit_rates import Audit as Rates
 from selfplay.verify.audit_rates import audit as rates
-from selfplay.verify.base import verifier_class
+from selfplay.verify.base import VerifierSet, verifier_class
 from selfplay.verify.nested import can_overturn
 from selfplay.verify.routing import leaves
-from selfplay.verify.verifier_set import VerifierSet
 
 PREFIX = "collapse_quality"
 Side = Literal["accepted", "rejected", "known_wrong"]

@@ -7,9 +7,8 @@ later rounds read: `new.parquet`, `pairs.parquet`, `archive.jsonl`, `anchor.parq
 
 from selfplay.config.tree import Curate
 from selfplay.curate import Archive
-from selfplay.phases.curate.groups import groups_of
 from selfplay.phases.curate.mixing import LevelMix
-from selfplay.phases.curate.select import Curation, curate_anchor
+from selfplay.phases.curate.select import Curation, curate_anchor, groups_of
 from selfplay.runtime.context import RoundContext
 from selfplay.seeds import seed_of
 from selfplay.store import read_json

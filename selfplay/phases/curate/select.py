@@ -1,24 +1,25 @@
-"""Decides about a round's attempts and writes the traces, the training rows, the preference pairs and the counts."""
+"""Reads a round's attempts, decides about them, and writes the traces, the training rows, the preference pairs and the counts."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from typing import Literal, NamedTuple, TextIO
 
 from selfplay.config.tree import Curate
 from selfplay.curate import Archive, SelectRules, archive_entries, select
-from selfplay.curate.screening import Screening
+from selfplay.curate.quotas import Shares, apply_quotas
+from selfplay.curate.screening import Screen, Screening
 from selfplay.models.base import Encoder
 from selfplay.models.encode import anchor_row, row_of_trace
-from selfplay.phases.curate.groups import Encoding, Group
 from selfplay.phases.curate.mixing import LevelMix, mix
 from selfplay.phases.curate.pairs import PairWriter, mix_pairs
-from selfplay.phases.curate.quotas import Shares, apply_quotas
 from selfplay.phases.curate.tally import Tally, figures_of, notices, tally_up
-from selfplay.records import Decision, Row, Task, Trace
-from selfplay.runtime.screens import Screen
+from selfplay.records import Attempt, Decision, Request, Row, Task, Trace
+from selfplay.runtime.attempts import Corrected, VerifiedAttempt, read_corrections
+from selfplay.runtime.context import RoundContext
 from selfplay.store import write_json
 from selfplay.store.files import writing_text
 from selfplay.store.traces import (
@@ -32,6 +33,70 @@ from selfplay.store.traces import (
     writing_rows,
 )
 from selfplay.verify import Judged
+
+
+class Group(NamedTuple):
+    """The part of a round that curation holds in memory at once: some tasks with all their attempts."""
+
+    tasks: list[Task]
+    """The task of each attempt."""
+    attempts: list[Attempt]
+    judged: list[Judged]
+    requests: Mapping[str, Request] = {}
+    """Attempt id -> its request, for attempts with another prompt than their task's own (corrections)."""
+
+
+def groups_of(ctx: RoundContext) -> Iterator[Group]:
+    """Tasks, attempts and verdicts, chunk by chunk. All attempts at a task, corrections included, are in the same chunk."""
+    corrected = read_corrections(ctx.finished("correct")) if ctx.config.correct.attempts else repeat(list[Corrected]())
+    attempts = ctx.finished("generate").iter_records(Attempt)
+    verified = ctx.finished("verify").iter_records(VerifiedAttempt)
+    for first, judged_first, more in zip(attempts, verified, corrected, strict=False):
+        attempts_of_chunk = [*first, *(one.attempt for one in more)]
+        judged = [*(Judged(one.verdicts, one.outcome) for one in judged_first), *(one.judged for one in more)]
+        requests = {one.attempt.id: one.request for one in more}
+        yield Group([ctx.tasks[a.task_id] for a in attempts_of_chunk], attempts_of_chunk, judged, requests)
+
+
+class Encoding:
+    """Adds missing token ids to attempts. It opens the encoder at the first attempt without ids, which most runs do not have."""
+
+    def __init__(self, open_encoder: Callable[[], Encoder]) -> None:
+        self._open, self._encoder = open_encoder, None
+
+    def completed(self, group: Group, task: Task, attempt: Attempt) -> Attempt:
+        """The attempt with token ids; if it has none, they are encoded from its prompt and its text."""
+        if attempt.completion_ids is not None and attempt.prompt_ids is not None:
+            return attempt
+        request = group.requests.get(attempt.id) or Request.of(task)
+        self._encoder = encoder = self._encoder or self._open()
+        ids = {
+            "prompt_ids": tuple(encoder.prompt(request)),
+            "completion_ids": tuple(encoder.completion(attempt.text)),
+        }
+        return attempt.model_copy(update={**ids, "retokenised": True})
+
+    def traces(self, group: Group) -> list[Trace]:
+        """The group's attempts with their verdicts, without a decision yet."""
+        return [
+            Trace(
+                task=t,
+                attempt=self.completed(group, t, a),
+                verdicts=j.verdicts,
+                outcome=j.outcome,
+            )
+            for t, a, j in zip(group.tasks, group.attempts, group.judged, strict=True)
+        ]
+
+    def taught(self, trace: Trace, corrections: Literal["final", "whole"]) -> Trace:
+        """The trace from which a training row is built. With `final`, a correction gets the task's own prompt in place of its own."""
+        if trace.attempt.turn == 0 or corrections == "whole":
+            return trace
+        self._encoder = encoder = self._encoder or self._open()
+        ids = tuple(encoder.prompt(Request.of(trace.task)))
+        return trace.model_copy(update={"attempt": trace.attempt.model_copy(update={"prompt_ids": ids})})
+
+    _encoder: Encoder | None
 
 
 def curate_anchor(anchor: Sequence[Task], encoder: Encoder, out: Path) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from selfplay.curate.quotas import REASON as QUOTA
 from selfplay.curate.screening import Screening
-from selfplay.phases.curate.quotas import REASON as QUOTA
 from selfplay.records import Outcome, Task, Trace
-from selfplay.runtime.verified import COPY
+from selfplay.runtime.attempts import COPY
 from selfplay.tasks.levels import UNTRIED
 from selfplay.verify import Judged
 

@@ -21,12 +21,11 @@ from selfplay.models.encode import anchor_row
 from selfplay.phases.evaluate import drift
 from selfplay.phases.evaluate.parts import LIKELIHOOD, SAMPLES, Part, chunks_of, parts_of
 from selfplay.records import Attempt, Outcome, Request, Sampling, Task
+from selfplay.runtime.attempts import Verifiers, attempt_of, complete_all, is_outage, verify_with_retry
 from selfplay.runtime.chunk_runner import Json, refuse_outage, run_chunks
 from selfplay.runtime.context import RoundContext
 from selfplay.runtime.metrics import RoundView, measure
 from selfplay.runtime.metrics.drift import PART as DRIFT
-from selfplay.runtime.sampling import attempt_of, complete_all
-from selfplay.runtime.verified import Verifiers, is_outage, verify_with_retry
 from selfplay.store import Chunk, ChunkFolder, read_json, write_json
 from selfplay.store.traces import read_parquet
 

@@ -6,8 +6,8 @@ from selfplay.records import Preference
 from selfplay.training.methods.base import TrainRun
 from selfplay.training.methods.dpo import Dpo
 from selfplay.training.pairs import PairSchedule
-from selfplay.training.trl.parts import DataCollatorForPreference, DPOConfig, DPOTrainer
 from selfplay.training.trl.preference_trainer import Example, ExampleStream, OnTokenIds, train_on_stream
+from selfplay.training.trl.trainer import DataCollatorForPreference, DPOConfig, DPOTrainer
 
 
 class PairStream(ExampleStream):

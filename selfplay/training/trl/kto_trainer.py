@@ -10,8 +10,8 @@ import torch
 
 from selfplay.training.methods.base import TrainRun
 from selfplay.training.methods.kto import Kto, KTOSchedule
-from selfplay.training.trl.parts import DataCollatorForUnpairedPreference, KTOConfig, KTOTrainer
 from selfplay.training.trl.preference_trainer import Example, ExampleStream, OnTokenIds, train_on_stream
+from selfplay.training.trl.trainer import DataCollatorForUnpairedPreference, KTOConfig, KTOTrainer
 
 
 class KTOStream(ExampleStream):

@@ -19,8 +19,7 @@ from selfplay.store.files import write_whole
 from selfplay.training.logger import TrainLogger
 from selfplay.training.methods.base import TrainRun
 from selfplay.training.pairs import PairMethod, PairSchedule
-from selfplay.training.trl.parts import Dataset
-from selfplay.training.trl.trainer import run_trainer, trainer_arguments
+from selfplay.training.trl.trainer import Dataset, run_trainer, trainer_arguments
 from selfplay.training.trl.weights import load_trainable, train_device, uses_bf16
 
 Example = dict[str, Any]

@@ -13,8 +13,7 @@ from selfplay.records import Row
 from selfplay.training.logger import TrainLogger
 from selfplay.training.methods.base import TrainRun
 from selfplay.training.methods.sft import RowSchedule, Sft
-from selfplay.training.trl.parts import Dataset, SFTConfig, SFTTrainer
-from selfplay.training.trl.trainer import run_trainer, trainer_arguments
+from selfplay.training.trl.trainer import Dataset, SFTConfig, SFTTrainer, run_trainer, trainer_arguments
 from selfplay.training.trl.weights import load_trainable, train_device, uses_bf16
 
 

@@ -1,10 +1,19 @@
-"""What every TRL trainer here shares: its arguments, and the steps around TRL's `train`."""
+"""What every TRL trainer here shares: its arguments, and the steps around TRL's `train`. The only file that imports TRL."""
 
 import dataclasses
 import time
 from typing import Any
 
 import torch
+from datasets import Dataset as Dataset
+from trl.trainer.dpo_config import DPOConfig as DPOConfig
+from trl.trainer.dpo_trainer import DataCollatorForPreference as DataCollatorForPreference
+from trl.trainer.dpo_trainer import DPOTrainer as DPOTrainer
+from trl.trainer.kto_config import KTOConfig as KTOConfig
+from trl.trainer.kto_trainer import DataCollatorForUnpairedPreference as DataCollatorForUnpairedPreference
+from trl.trainer.kto_trainer import KTOTrainer as KTOTrainer
+from trl.trainer.sft_config import SFTConfig as SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer as SFTTrainer
 
 from selfplay.errors import ConfigError
 from selfplay.models.transformers.library import PrinterCallback

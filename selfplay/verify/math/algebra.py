@@ -1,7 +1,7 @@
 """Linear equations in one unknown, solved line by line: each line must have the solution of the line before.
 
-Read: `1,750x + 2,250 = 57,500`, `(x * 35 * 50) + 30 = 57`, `x = 20`. A line that brings a new equation (`we are given`,
-`we can write`) starts afresh, for whether it is the right one arithmetic cannot see.
+It reads `1,750x + 2,250 = 57,500`, `(x * 35 * 50) + 30 = 57`, `x = 20`. A line that introduces a new equation (`we are given`,
+`we can write`) starts a new chain: arithmetic cannot tell whether it is the right equation.
 """
 
 import re
@@ -24,7 +24,7 @@ Line = tuple[Fraction, Fraction]
 
 @dataclass(frozen=True, slots=True)
 class AlgebraFound:
-    """What the equations of one step show."""
+    """The result of checking the equations of one step."""
 
     fault: str = ""
     checked: bool = False
@@ -38,7 +38,7 @@ class Unknowns:
         self.last: dict[str, tuple[Fraction, str]] = {}
 
     def read(self, step: str) -> AlgebraFound:
-        """Compare the step's equations with the ones before."""
+        """Compares the step's equations with the earlier ones."""
         if "=" not in step or len(step) > 1000 or not re.search(r"(?<![A-Za-z])[A-Za-z](?![A-Za-z'])", step):
             return AlgebraFound()
         step = re.sub(r"^\s*Step \d+:", "", step)
@@ -98,19 +98,19 @@ _JOINS = tuple("+-*/×·÷−(")
 
 
 def _tails(text: str) -> list[str]:
-    """The text and its ends, longest first, none of them cut after a sign: `630 / x` has no end `x`."""
+    """The text and its suffixes, longest first; none starts after a sign: `630 / x` has no suffix `x`."""
     cuts = [m.start() for m in re.finditer(r"(?<=[\s,:])(?=[\d(A-Za-z$.-])", text)]
     return [text, *(text[cut:] for cut in cuts if not text[:cut].rstrip().endswith(_JOINS))]
 
 
 def _heads(text: str) -> list[str]:
-    """The text and its beginnings, longest first, none of them cut before a sign."""
+    """The text and its prefixes, longest first; none ends before a sign."""
     cuts = [m.start() for m in re.finditer(r"(?<=[\dA-Za-z)%])(?=[\s,.])", text)]
     return [text, *(text[:cut] for cut in reversed(cuts) if not text[cut:].lstrip().startswith(_JOINS))]
 
 
 def _linear(text: str) -> tuple[Line, str] | None:
-    """`a*x + b` of a text that is nothing else, with the unknown's letter ("" where it has none)."""
+    """Reads a text that is nothing but `a*x + b`; also gives the unknown's letter ("" if it has none)."""
     items: list[Fraction | str] = []
     names: set[str] = set()
     at = 0

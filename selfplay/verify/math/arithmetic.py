@@ -1,7 +1,7 @@
-"""Exact value of a written calculation. A tokenizer and a grammar of its own: nothing is evaluated by Python.
+"""Computes the exact value of a written calculation. It has its own tokenizer and grammar; Python evaluates nothing.
 
-Read: + - * / ^ ** ! % brackets, `\\times \\cdot \\div \\frac \\sqrt` (exact roots), mixed numbers, thousands separators, products
-without a sign before a bracket. Every value stays an exact fraction below MAX_BITS; deeper or larger input is refused.
+It reads + - * / ^ ** ! % brackets, `\\times \\cdot \\div \\frac \\sqrt` (exact roots), mixed numbers, thousands separators, products
+without a sign before a bracket. Every value is an exact fraction below MAX_BITS; input that is larger or nested deeper is refused.
 """
 
 import math
@@ -9,15 +9,15 @@ import re
 from fractions import Fraction
 
 MAX_BITS = 14_000
-"""Bits of numerator plus denominator that any value on the way may have (about 4,200 digits)."""
+"""Most bits of numerator plus denominator of any intermediate value (about 4,200 digits)."""
 MAX_DEPTH = 40
-"""Brackets inside brackets."""
+"""Most levels of nested brackets."""
 MAX_CHARS = 6_000
 MAX_FACTORIAL = 1_000
 
 
 class Hopeless(ValueError):
-    """The text is a calculation whose value is too large, or that is nested too deeply, to be worked out."""
+    """Raised for a calculation whose value is too large, or that is nested too deeply, to be computed."""
 
 
 _TOKEN = re.compile(
@@ -35,7 +35,7 @@ def exact(numeral: str) -> Fraction:
 
 
 def tokens(text: str) -> list[str | Fraction] | None:
-    """The calculation as numbers and operators, or None where the text holds anything else."""
+    """The calculation as numbers and operators; None if the text contains anything else."""
     found: list[str | Fraction] = []
     at, end = 0, len(text)
     while at < end:
@@ -56,7 +56,7 @@ def tokens(text: str) -> list[str | Fraction] | None:
 
 
 class _Reader:
-    """Recursive descent over the tokens; `None` from any level means that this is no calculation."""
+    """A recursive-descent parser over the tokens; None from any level means that this is not a calculation."""
 
     def __init__(self, items: list[str | Fraction]) -> None:
         self.items, self.at, self.depth = items, 0, 0
@@ -65,7 +65,7 @@ class _Reader:
         """The operator or bracket that is next; "" before a number and at the end."""
         if self.at < len(self.items):
             item = self.items[self.at]
-            # fractions compare with strings slowly, so they are told apart by class first
+            # comparing a fraction with a string is slow, so the class is checked first
             return item if item.__class__ is str else ""
         return ""
 
@@ -190,7 +190,7 @@ def raised(base: Fraction, exponent: Fraction) -> Fraction | None:
 
 
 def exact_root(value: Fraction) -> Fraction | None:
-    """The square root where it is a fraction, else None."""
+    """The square root if it is a fraction, else None."""
     if value < 0:
         return None
     top, bottom = math.isqrt(value.numerator), math.isqrt(value.denominator)
@@ -206,7 +206,7 @@ def _factorial(value: Fraction) -> Fraction | None:
 
 
 def evaluate(text: str) -> Fraction | None:
-    """The exact value of a calculation, or None where the text is none. Raises Hopeless past the caps, nothing else."""
+    """The exact value of a calculation; None if the text is not one. Raises Hopeless beyond the limits, and nothing else."""
     if len(text) > MAX_CHARS:
         raise Hopeless(f"a calculation of {len(text)} characters")
     items = tokens(text)

@@ -1,6 +1,6 @@
-"""The calculations that a step of reasoning claims, found in its prose: `16 - 3 - 4 = 9`, `5 hours x $12 = $60`, notes `<<9*2=18>>`.
+"""Finds the calculations that a step of reasoning claims in its prose: `16 - 3 - 4 = 9`, `5 hours x $12 = $60`, notes `<<9*2=18>>`.
 
-Words between a number and the next sign are its unit and are skipped. What has a letter for a number is left to `algebra`.
+Words between a number and the next sign are its unit and are skipped. Equations with a letter for a number are left to `algebra`.
 """
 
 import re
@@ -77,7 +77,7 @@ class Claim:
 
 
 def scan(text: str) -> list[Token]:
-    """The tokens of a step, which must be without notes."""
+    """The tokens of a step, whose notes must have been removed."""
     return [_token(match) for match in _TOKEN.finditer(text)]
 
 
@@ -102,7 +102,7 @@ def _token(match: re.Match[str]) -> Token:
     return Token(kind, _SIGNS.get(text, text) if kind == "op" else text)
 
 
-# What may stand before a line of a list: a dash or dot, a box to tick, a number, a letter, `Step 3:`; always with a blank after it.
+# A list mark at the start of a line: a dash or dot, a check box, a number, a letter, `Step 3:`; a space always follows it.
 _BULLET = re.compile(
     r"^[ \t>]*(?:(?:[-\u2010-\u2015\u2212*+\u2022\u2023\u2043\u00b7\u25aa\u25ab\u25cf\u25cb\u25e6\u2219]|\[[ xX]\]"
     r"|#{1,6}|(?:\*\*)?(?:[Ss]tep|STEP)[ ]\d{1,3}[ ]?[-:.)\u2013\u2014](?:\*\*)?|\(?(?:\d{1,3}|[A-Za-z]|[ivx]{1,5})\)"
@@ -112,14 +112,14 @@ _BULLET = re.compile(
 
 
 def without_bullets(step: str) -> str:
-    """The step with `; ` for each mark of a list: `- 3 + 4 = 7` claims nothing about -3."""
+    """The step with `; ` in place of each list mark: `- 3 + 4 = 7` claims nothing about -3."""
     return _BULLET.sub("; ", step)
 
 
 def claims(step: str, bullets: bool = True) -> list[Claim]:
-    """All calculations a step claims, notes first. Claims past the caps of `arithmetic` are left out.
+    """All calculations a step claims, notes first. Claims beyond the limits of `arithmetic` are left out.
 
-    `bullets`: a dash and a blank at the start of a line is the mark of a list, else it is a minus.
+    `bullets`: whether a dash and a space at the start of a line are a list mark; otherwise the dash is a minus.
     """
     step = without_bullets(step[:4000]) if bullets else step[:4000]
     found = [claim for note in _NOTE.findall(step) if (claim := _note(note))]
@@ -169,14 +169,14 @@ def _chains(tokens: list[Token]) -> list[Claim]:
 
 
 def _goes_on(tokens: list[Token], at: int) -> bool:
-    """Whether a side that was read up to `at` goes on with something that is no number: `16 + x`."""
+    """Whether a side that was read up to `at` continues with something other than a number: `16 + x`."""
     return at + 1 < len(tokens) and (
         tokens[at].kind == "letter" or (tokens[at].kind == "op" and tokens[at + 1].kind in ("letter", "word"))
     )
 
 
 def _left_edge(tokens: list[Token], end: int) -> int:
-    """Where the calculation that ends before token `end` begins; `end` where it is no calculation with numbers alone."""
+    """The token at which the calculation that ends before token `end` begins; `end` if it does not consist of numbers alone."""
     edge, i = end, end - 1
     while i >= 0:
         i = _before_unit(tokens, i)
@@ -201,7 +201,7 @@ def _left_edge(tokens: list[Token], end: int) -> int:
 
 
 def _is_cut(tokens: list[Token], edge: int) -> bool:
-    """Whether what stands before the edge shows that more of the calculation was not read: `x + (`, `7 adults + Sam `."""
+    """Whether the tokens before the edge show that part of the calculation was not read: `x + (`, `7 adults + Sam `."""
     i = edge - 1
     if i >= 0 and tokens[i].kind == "open":
         return i > 0 and tokens[i - 1].kind in ("op", "num", "letter", "close")
@@ -215,7 +215,7 @@ def _is_cut(tokens: list[Token], edge: int) -> bool:
 
 
 def _before_unit(tokens: list[Token], i: int) -> int:
-    """Index of the token before the unit words (with `per x`, `/x`) that end at i; i itself where there are none."""
+    """Index of the token before the unit words (with `per x`, `/x`) that end at i; i itself if there are none."""
     skipped = 0
     while i >= 0 and skipped <= _MAX_UNIT_WORDS:
         token = tokens[i]
@@ -228,7 +228,7 @@ def _before_unit(tokens: list[Token], i: int) -> int:
 
 
 def _partner(tokens: list[Token], i: int, step: int) -> int:
-    """Index of the bracket that belongs to the one at i, looked for forwards (`step` 1) or backwards (-1); -1 where there is none."""
+    """Index of the bracket that matches the one at i, searching forwards (`step` 1) or backwards (-1); -1 if there is none."""
     depth = 0
     while 0 <= i < len(tokens):
         depth += {"open": step, "close": -step}.get(tokens[i].kind, 0)
@@ -277,7 +277,7 @@ def _is_unit(tokens: list[Token], i: int) -> bool:
 
 
 def _side(tokens: list[Token]) -> Side | None:
-    """One side worked out, or None where it is no calculation with numbers alone."""
+    """The value of one side; None if it does not consist of numbers alone."""
     items: list[str | Fraction] = []
     numbers, percents, units = [], [], []
     decimals = 0

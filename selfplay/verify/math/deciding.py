@@ -1,4 +1,4 @@
-"""Whether two parsed answers say the same: proved, refuted, or undecided. Only imported by the symbolic worker.
+"""Decides whether two parsed answers are the same: proved, refuted, or undecided. Only the symbolic worker imports it.
 
 | of both sides | proved by | refuted by | undecided is |
 |---|---|---|---|
@@ -27,10 +27,10 @@ DIGITS = 50
 """Significant digits to which real values are worked out."""
 REAL_POINTS = 4
 MAX_SETTLED = 50_000
-"""Bits of numbers up to which sympy may work a term out; what is larger is left to the field."""
+"""Most bits of the numbers of a term that sympy may compute; larger terms are left to the field."""
 MAX_BOUND_BITS = 20_000
 MAX_OPERATIONS = 150
-"""Operations of a difference that simplification is tried on."""
+"""Most operations of a difference that simplification is tried on."""
 RELATIONS = (Relational, sympy.And)
 _OPERATORS = (sympy.Integral, sympy.Limit, sympy.Sum, sympy.Product, sympy.Derivative)
 _FAILURES = (
@@ -46,12 +46,12 @@ _FAILURES = (
 
 
 def seed_of(gold: str, answer: str) -> bytes:
-    """What all points of one comparison follow from: the same pair is always decided the same way."""
+    """The seed of all points of one comparison, so that the same pair is always decided the same way."""
     return hashlib.sha256(f"{len(gold)}:{gold}{answer}".encode()).digest()
 
 
 def numeric(term: Any) -> Any:
-    """The value to DIGITS digits where the term is a finite number, else None."""
+    """The value to DIGITS digits if the term is a finite number, else None."""
     try:
         value = sympy.sympify(term).evalf(DIGITS, maxn=4 * DIGITS)
     except (TypeError, ValueError, ArithmeticError, AttributeError, NotImplementedError):
@@ -82,7 +82,7 @@ def uniform(*given: Any) -> list[Any]:
 
 
 def settled(node: Any) -> Any:
-    """The tree as sympy builds it, special values (`sin(pi/6)`, `5!`) worked out; integrals and their kin stay as they are."""
+    """The tree as sympy builds it, with special values (`sin(pi/6)`, `5!`) computed; integrals, sums, limits and derivatives are left as they are."""
     if not node.args or isinstance(node, _OPERATORS):
         return node
     parts = [settled(part) for part in node.args]
@@ -90,7 +90,7 @@ def settled(node: Any) -> Any:
 
 
 def worked_out(node: Any) -> Any:
-    """As `settled`, with definite integrals, sums, limits and derivatives worked out where nothing unknown hides in them."""
+    """Like `settled`, but also computes definite integrals, sums, limits and derivatives that contain no unknown."""
     if not node.args:
         return node
     parts = [worked_out(part) for part in node.args]
@@ -98,7 +98,7 @@ def worked_out(node: Any) -> Any:
         return parts[0] if node.func is sympy.UnevaluatedExpr else node.func(*parts)
     hidden = bool(node.atoms(sympy.core.function.AppliedUndef))
     if isinstance(node, sympy.Derivative):
-        # y in dy/dx may depend on x, and sympy would say 0
+        # y in dy/dx may depend on x, but sympy would give 0
         hidden = hidden or not node.expr.free_symbols <= set(node.variables)
     if isinstance(node, sympy.Integral):
         hidden = hidden or any(len(limits) != 3 for limits in node.limits)
@@ -106,18 +106,18 @@ def worked_out(node: Any) -> Any:
 
 
 def undefined(term: Any) -> bool:
-    """Whether a term has no value for a plain reason, as 1/0."""
+    """Whether a term obviously has no value, such as 1/0."""
     return bool(term.has(sympy.nan, sympy.zoo))
 
 
 def same_term(gold: Any, answer: Any, seed: bytes) -> bool | None:
-    """Equality of two terms; None where it is neither proved nor refuted."""
+    """Whether two terms are equal; None if that is neither proved nor refuted."""
     try:
         light = is_light(gold, answer)
     except Undecided:
         return None
     if not light:
-        # every rebuilding of such a term would work its powers out
+        # rebuilding such a term would compute its powers every time
         return same_in_field(gold, answer, seed)
     gold, answer = map(settled, uniform(gold, answer))
     decided = compared_values(gold, answer, seed)
@@ -130,14 +130,14 @@ def same_term(gold: Any, answer: Any, seed: bytes) -> bool | None:
 
 
 def is_light(*given: Any) -> bool:
-    """Whether sympy may work the terms out. Raises Undecided where not even the field can."""
+    """Whether sympy may compute the terms. Raises Undecided if not even the field can evaluate them."""
     if sum(map(weight, given)) > MAX_WEIGHT:
         raise Undecided
     return sum(map(bits, given)) <= MAX_SETTLED
 
 
 def compared_values(gold: Any, answer: Any, seed: bytes) -> bool | None:
-    """By the trees, the prime field, and real values, which can only refute; numbers first by their zero bound, which is faster."""
+    """Compares by trees, by the prime field, and by real values, which can only refute; numbers first by their zero bound, the faster way."""
     if undefined(gold) or undefined(answer):
         return None
     if gold == answer:
@@ -154,7 +154,7 @@ def compared_values(gold: Any, answer: Any, seed: bytes) -> bool | None:
 
 
 def same_in_field(gold: Any, answer: Any, seed: bytes) -> bool | None:
-    """Equality by values in a prime field; False only where the field is exact for these terms."""
+    """Compares values in a prime field; gives False only if the field is exact for these terms."""
     try:
         found = images(seed, [bound(gold), bound(answer)], 1)
     except _FAILURES:
@@ -186,8 +186,8 @@ def refuted(gold: Any, answer: Any, seed: bytes) -> bool:
 
 
 def proved_zero(term: Any) -> bool | None:
-    """True where simplification gives 0, else None."""
-    # what could not be worked out is not simplified either: sympy takes dy/dx for 0
+    """True if simplification gives 0, else None."""
+    # what could not be computed is not simplified either: sympy takes dy/dx to be 0
     if term.count_ops() > MAX_OPERATIONS or undefined(term) or term.has(*_OPERATORS):
         return None
     try:
@@ -335,7 +335,7 @@ def compared(gold: Any, answer: Any, seed: bytes) -> bool | None:
 
 
 def same_matrix(gold: Any, answer: Any, seed: bytes) -> bool | None:
-    """Entry by entry, sums and products worked out first."""
+    """Compares entry by entry, after computing sums and products."""
     left, right = (m.doit() if hasattr(m, "doit") else m for m in (gold, answer))
     if not hasattr(left, "shape") or not hasattr(right, "shape") or left.shape != right.shape:
         return False
@@ -343,7 +343,7 @@ def same_matrix(gold: Any, answer: Any, seed: bytes) -> bool | None:
 
 
 def in_order(gold: list[Any], answer: list[Any], seed: bytes) -> bool | None:
-    """Part by part: False where one differs, None where one is undecided."""
+    """Compares part by part: False if one differs, None if one is undecided."""
     if len(gold) != len(answer):
         return False
     found = [compared(*pair, seed) for pair in zip(gold, answer, strict=True)]
@@ -351,7 +351,7 @@ def in_order(gold: list[Any], answer: list[Any], seed: bytes) -> bool | None:
 
 
 def matched(gold: list[Any], answer: list[Any], seed: bytes) -> bool | None:
-    """Each part of one with a part of its own of the other."""
+    """Matches each part of one with a different part of the other."""
     if len(gold) != len(answer):
         return False
     rest, undecided = list(answer), False
@@ -386,7 +386,7 @@ _TEXT_ONLY = re.compile(r"\\(?:equiv|pmod|bmod|sim|forall|exists|implies|iff|pro
 
 
 def read_in_full(latex: str, term: Any) -> bool:
-    """Whether the grammar kept what the text says: every letter is there, and the text holds no sign that it would misread."""
+    """Whether the grammar kept the whole text: every letter is there, and the text contains no sign that the grammar misreads."""
     if _TEXT_ONLY.search(latex) or any(side.count(":") > 1 for side in latex.split("=")):
         return False
     letters = set(re.findall(r"[A-Za-z]", _WORDS.sub(" ", latex))) - set("deiT")

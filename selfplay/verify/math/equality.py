@@ -1,4 +1,4 @@
-"""`equal`: does an answer say the same as the reference? Exact where both are literals, symbolic where not.
+"""`equal` decides whether an answer equals the reference: exactly if both are literals, symbolically otherwise.
 
 The rules are the table of docs/math.md, and each of its lines on two readings a test in tests/test_math_rules.py.
 """
@@ -68,7 +68,7 @@ def equal(
 
 
 def _best(reference: Reading | None, texts: list[str], found: Found, context: Context) -> Outcome:
-    """The outcome of the first text that passes, else of the first."""
+    """The outcome of the first text that passes; if none passes, that of the first."""
     outcomes = []
     for text in texts:
         try:
@@ -92,7 +92,7 @@ def unreadable(gold: str) -> str:
 
 
 _PROSE = re.compile(r"(?<![\\A-Za-z])[^\W\d_]{3,}[ ,&-]+[^\W\d_]{2,}")
-"""Two words beside each other: a text that is compared as one, `Marie & Pierre Curie`."""
+"""Two adjacent words: such a text is compared as a whole, as `Marie & Pierre Curie` is."""
 
 
 def needs_symbols(gold: str) -> bool:
@@ -134,16 +134,16 @@ class _Reference:
 
 
 _MISSING = frozenset({"None", "nan", "NaN", "NaT", "null"})
-"""What programs write for a value that is missing; the word `none` is an answer."""
+"""What programs print for a missing value; the word `none` is an answer."""
 MAX_WHOLE = 200
-"""Characters of an unmarked answer that is read whole where the reference names several values."""
+"""Most characters of an unmarked answer that is read whole if the reference names several values."""
 MAX_WORDS = 40
-"""Words of a reference that marks no answer; with more it is a solution whose answer stands nowhere."""
+"""Most words of a reference that marks no answer; a longer one is a solution that states no answer."""
 
 
 @lru_cache(maxsize=4096)
 def _reference(gold: str) -> _Reference:
-    """A reference, which many attempts are compared with. It is read whole, unless it marks its answer as a reply does."""
+    """Reads a reference, with which many attempts are compared. It is read whole, unless it marks its answer as a reply does."""
     marked = find_marked(gold)
     text = (marked.text if marked else gold).strip()
     shown = f"the reference {text[:60]!r}"
@@ -180,7 +180,7 @@ def _unbalanced(text: str) -> bool:
 
 
 def _same_text(gold: str, answers: tuple[str, ...]) -> bool:
-    """Whether one of the texts is the reference in the same characters, LaTeX decoration and blanks aside."""
+    """Whether one of the texts equals the reference character by character, apart from LaTeX decoration and spaces."""
     wanted = _folded(gold)
     return any(len(text) <= MAX_ANSWER and text and _folded(text) == wanted for text in answers)
 
@@ -193,7 +193,7 @@ def _folded(text: str) -> str:
 
 
 def _literals(gold: str, answer: str, precision: int, tolerance: float) -> Outcome | None:
-    """The outcome where both are short plain numbers, which most are; None leaves it to the long way."""
+    """The outcome if both are short plain numbers, as most are; None leaves the comparison to the full rules."""
     if (
         len(gold) > 40
         or len(answer) > 40

@@ -14,11 +14,11 @@ _SMALL = 144
 
 
 class Unlucky(Exception):
-    """A root of a prime does not exist in this field, which proves nothing."""
+    """Raised if a root of a prime does not exist in this field, which proves nothing."""
 
 
 class Draw:
-    """Random numbers that follow from a seed and a name: the same pair always gets the same ones."""
+    """Random numbers derived from a seed and a name: the same pair always gets the same ones."""
 
     def __init__(self, seed: bytes) -> None:
         self.seed = seed

@@ -1,4 +1,4 @@
-"""Terms evaluated in a prime field drawn from a hash: equal values prove equal terms, but for a chance below 2^-70.
+"""Evaluates terms in a prime field drawn from a hash: equal values prove equal terms, except with a chance below 2^-70.
 
 Schwartz (1980), Zippel (1979): a polynomial that is not zero is zero at few points of a large field. A term is mapped into
 F_p by rules that hold for the real or complex value too, so what is equal as numbers or functions of the term stays equal:

@@ -1,6 +1,6 @@
-"""Two readings compared, part by part; the rules are the table of docs/math.md.
+"""Compares two readings part by part, by the rules of the table in docs/math.md.
 
-Numbers are decided here exactly. What is not a number goes to the symbolic lane, which may take until the deadline.
+Numbers are compared here, exactly. Everything else goes to the symbolic worker, which may take until the deadline.
 """
 
 import re
@@ -13,18 +13,18 @@ from selfplay.errors import OutageError
 from selfplay.records import Outcome
 from selfplay.verify.math import symbolic
 from selfplay.verify.math.readings import Reading
-from selfplay.verify.math.units import same_unit
+from selfplay.verify.math.spellings import same_unit
 
 MAX_SYMBOLIC = 1_500
-"""Characters of one expression for the symbolic lane; its parser needs seconds for longer ones."""
+"""Most characters of one expression for the symbolic worker; its parser needs seconds for longer ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What every comparison of one call shares."""
+    """Settings that all comparisons of one call share."""
 
     end: float
-    """When to stop, in `time.monotonic()` seconds."""
+    """The deadline, in `time.monotonic()` seconds."""
     precision: int = 6
     tolerance: float = 0.0
 
@@ -225,7 +225,7 @@ _SINGLE = re.compile(r"\\?[A-Za-z]+|[A-Z]{2,}\d\w*|\w*\d[A-Z]{2,}\w*")
 
 
 def _symbolic(gold: Reading, answer: Reading, context: Context) -> Outcome:
-    """At least one side is an expression: asked of the worker."""
+    """Asks the worker, since at least one side is an expression."""
     for one, other in ((gold, answer), (answer, gold)):
         if one.number and _SINGLE.fullmatch(other.text) and other.text not in ("e", "\\pi", "pi", "i"):
             return Outcome.FAIL if one is gold or _SINGLE.fullmatch(gold.text) else Outcome.ABSTAIN
@@ -247,7 +247,7 @@ def _symbolic(gold: Reading, answer: Reading, context: Context) -> Outcome:
 
 
 def _asked(gold: Reading, answer: Reading, context: Context) -> Outcome:
-    """The outcome as the worker has it."""
+    """The outcome that the worker gives."""
     number = gold.number or answer.number
     if number is not None and number.decimals is not None and number.decimals >= context.precision:
         found = symbolic.value((answer if gold.number else gold).source, context.end)

@@ -1,4 +1,4 @@
-"""Do the numbers a step uses come from somewhere? A flag to look at, never a verdict."""
+"""Finds numbers of a step that neither the question nor an earlier step gives. They are a flag for the reader, never a verdict."""
 
 import re
 from fractions import Fraction
@@ -71,7 +71,7 @@ class Known:
             self.values |= {share, 1 - share, 1 + share, 100 - value, 100 + value, 1 / value}
 
     def foreign(self, found: list[Claim]) -> tuple[str, ...]:
-        """Numbers on the left sides of the step's claims that are not known; notes speak for the step where it has any."""
+        """Unknown numbers on the left sides of the step's claims; if the step has notes, only these are read."""
         notes = [claim for claim in found if claim.note]
         seen: list[str] = []
         step: set[Fraction] = set()
@@ -91,7 +91,7 @@ class Known:
         return any(abs(number - value) * 10 ** min(places, 6) < 1 for value in self.values)
 
     def learn(self, step: str, found: list[Claim]) -> None:
-        """Add what a step gives: its results, and all numbers it names in words or digits outside its calculations."""
+        """Adds what a step contributes: its results, and all numbers that it names in words or digits outside its calculations."""
         for claim in found:
             for side in claim.sides:
                 self.values.add(side.value)

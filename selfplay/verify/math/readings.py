@@ -1,7 +1,7 @@
-"""What an answer is: a number, a choice, a list, a tuple or interval, a matrix, words, or an expression.
+"""Reads an answer as a number, a choice, a list, a tuple or interval, a matrix, words, or an expression.
 
-Structure is read here and leaves are numbers wherever they can be worked out exactly; what is left as `expr` needs the
-symbolic lane. Nothing is evaluated but by `arithmetic`.
+The structure is read here, and its leaves become numbers if they can be computed exactly; an `expr` that remains needs the
+symbolic worker. Only `arithmetic` evaluates anything.
 """
 
 import itertools
@@ -11,12 +11,20 @@ from fractions import Fraction
 
 from selfplay.answers.numerals import Number, read_number, spelled_number
 from selfplay.verify.math.arithmetic import Hopeless, evaluate
-from selfplay.verify.math.phrases import clock, colons, compound, phrase
-from selfplay.verify.math.spellings import CLOSE, OPEN, canonical, prepared
-from selfplay.verify.math.units import parted_unit
+from selfplay.verify.math.spellings import (
+    CLOSE,
+    OPEN,
+    canonical,
+    clock,
+    colons,
+    compound,
+    parted_unit,
+    phrase,
+    prepared,
+)
 
 MAX_PARTS = 64
-"""Parts of one list, and entries of one matrix."""
+"""Most parts of one list, and most entries of one matrix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +40,7 @@ class Reading:
     parts: "tuple[Reading, ...]" = ()
     """Of lists, tuples (intervals too) and matrices (row after row)."""
     shape: str = ""
-    """Brackets of a tuple, `{}` for a list in braces, `2x3` for a matrix; a choice's letter."""
+    """The brackets of a tuple, `{}` for a list in braces, `2x3` for a matrix; a choice's letter."""
     name: str = ""
     """Canonical left side of `x = ...` or `x in ...`; "" where there is none."""
     other: "Reading | None" = None
@@ -69,7 +77,7 @@ _REALS = re.compile(
     r"(?:\\mathbb\s?\{?\s?R\s?\}?|all real(?: number)?s)(?:\s?(?:\\setminus|\\smallsetminus|\\backslash|-)\s?\\?\{(.{1,200}?)\\?\})?"
 )
 _DATE = re.compile(r"\d{4}([-/.])\d{1,2}\1\d{1,2}|\d{1,2}([-/.])\d{1,2}\2\d{4}")
-"""A day by its numbers: no difference, quotient or product of them."""
+"""A date in digits; it is not a difference, quotient or product of them."""
 _BASED = re.compile(r"([0-9A-Fa-f]+)_\{?(\d{1,2}|\\text\w*)\}?")
 _ORDER = re.compile(r"\s*(<|>|\\[lg]e(?![A-Za-z]))\s*")
 
@@ -92,7 +100,7 @@ def pieces(text: str, pattern: re.Pattern[str]) -> list[str]:
 
 
 def read(text: str) -> Reading:
-    """The reading of an answer. Raises Hopeless where it can never be worked out within reason."""
+    """The reading of an answer. Raises Hopeless if it is too large ever to be computed."""
     return _read(prepared(text), 0)
 
 
@@ -324,5 +332,5 @@ def _plus_minus(text: str, depth: int) -> Reading | None:
 
 
 def _value_in(reading: Reading) -> Fraction | None:
-    """The exact value where the reading is a plain number, else None."""
+    """The exact value if the reading is a plain number, else None."""
     return reading.number.value if reading.number else None

@@ -1,4 +1,4 @@
-"""Bounds of a term that is not worked out: degree, bits of its numbers, length. Only imported by the symbolic worker."""
+"""Bounds the degree, the bits of the numbers and the length of a term without computing it. Only the symbolic worker imports it."""
 
 import math
 from typing import Any
@@ -13,11 +13,11 @@ TRIGONOMETRIC = ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh
 
 
 class Undecided(Exception):
-    """The term cannot be evaluated here: too large, or a division by zero wherever it was tried."""
+    """Raised if the term cannot be evaluated here: it is too large, or divides by zero at every point that was tried."""
 
 
 def terms(node: Any) -> int:
-    """About how many terms a sum has once multiplied out."""
+    """The approximate number of terms of a sum after multiplying out."""
     if node.is_Add:
         return sum(map(terms, node.args))
     if node.is_Mul:
@@ -28,7 +28,7 @@ def terms(node: Any) -> int:
 
 
 def whole_number(node: Any) -> int | None:
-    """The value of a calculation with whole numbers that was not carried out; None for anything else or above MAX_WEIGHT."""
+    """The value of an unevaluated calculation with whole numbers; None for anything else, or above MAX_WEIGHT."""
     if node.is_Integer:
         return int(node) if abs(node) <= MAX_WEIGHT else None
     if not (node.is_Add or node.is_Mul or node.is_Pow):

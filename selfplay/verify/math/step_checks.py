@@ -1,8 +1,8 @@
 """Checks reasoning step by step, as far as arithmetic and simple algebra go.
 
-`right`: the step claims a calculation, and every one it claims holds. `wrong`: one does not. `unchecked`: it claims none
-that can be read. That a calculation holds says nothing of whether it is the one the problem asks for: see docs/math.md
-for what this finds and what it cannot.
+`right`: the step claims calculations, and all of them hold. `wrong`: one does not hold. `unchecked`: it claims none
+that can be read. That a calculation holds does not show that it is the one that the problem asks for: docs/math.md says
+what this finds and what it cannot find.
 """
 
 import re
@@ -20,14 +20,14 @@ EVIDENCE_CHARS = 300
 
 
 class StepOutcome(StrEnum):
-    """What the reader says of one step."""
+    """The outcome of checking one step."""
 
     RIGHT = "right"
     WRONG = "wrong"
     UNCHECKED = "unchecked"
 
     def __bool__(self) -> bool:
-        """Refused: every word would be true, `wrong` included."""
+        """Raises TypeError: every word would be true, `wrong` included."""
         raise TypeError(
             f"a step's outcome is not a yes/no: compare it, as in `outcome is StepOutcome.WRONG` (this one: {self.value})"
         )
@@ -35,7 +35,7 @@ class StepOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepVerdict:
-    """What is said of one step."""
+    """The verdict on one step."""
 
     index: int
     """From 0."""
@@ -48,7 +48,7 @@ class StepVerdict:
 
 @dataclass(frozen=True, slots=True)
 class SolutionVerdict:
-    """What is said of a whole solution."""
+    """The verdict on a whole solution."""
 
     steps: tuple[StepVerdict, ...]
     first_wrong: int | None
@@ -60,7 +60,7 @@ class SolutionVerdict:
 
 
 def check_steps(steps: Sequence[str], question: str | None = None, answer: str | None = None) -> list[StepVerdict]:
-    """One verdict a step, in order. With `question`, numbers that come from nowhere are flagged in `foreign`.
+    """One verdict per step, in order. With `question`, numbers that neither it nor an earlier step gives are listed in `foreign`.
 
     With `answer`, the evidence of the last step says so where the answer does not follow from the calculations; no
     outcome changes by it. Never raises on what a model wrote; reads at most 4,000 characters of a step.
@@ -267,7 +267,7 @@ _PLAIN_FRACTION = re.compile(r"[-(]*\d+/\d+\)*")
 
 
 def _running(left: Side, right: Side, ends: bool) -> StepOutcome:
-    """A running calculation: `4*200 = 800 + 240 = 1040`, which means its first number alone."""
+    """Checks a running calculation, `4*200 = 800 + 240 = 1040`: its equals sign refers to the first number alone."""
     if right.share == left.value:
         # `3/3 - 2/3 = 1/3 of 150`
         return StepOutcome.UNCHECKED

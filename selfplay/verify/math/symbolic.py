@@ -1,4 +1,4 @@
-"""Symbolic comparison in long-lived worker processes, which are asked over a pipe and killed at the deadline.
+"""Compares symbolically in long-lived worker processes, which are asked over a pipe and killed at the deadline.
 
 A worker is a fresh interpreter, never a fork of ours, and inherits nothing (no environment, no descriptor but its pipes). Each
 caller's thread borrows one; a killed one is replaced at once.
@@ -20,9 +20,9 @@ from selfplay.errors import OutageError
 from selfplay.verify.child_process import Late, Lines, kill_group
 
 START_SECONDS = 60.0
-"""A worker that is not ready by then is an outage; it imports sympy, about two CPU seconds."""
+"""Seconds until a worker that is not ready counts as an outage; it imports sympy, which takes about two CPU seconds."""
 RETRY_SECONDS = 60.0
-"""After a worker that did not come up, so long no other is tried: each question would wait for it."""
+"""Seconds without another try after a worker that did not start, since each question would wait for it."""
 _HERE = Path(__file__).parent
 _LAUNCH = """
 import json, runpy, sys, types
@@ -38,7 +38,7 @@ _PACKAGES = ("math_verify", "latex2sympy2_extended", "antlr4", "sympy", "mpmath"
 
 
 class Overrun(Exception):
-    """The worker did not answer in time, or died of the question; it has been killed and replaced."""
+    """Raised if the worker did not answer in time, or died on the question; it has been killed and replaced."""
 
 
 def _places() -> list[str]:
@@ -52,7 +52,7 @@ def _places() -> list[str]:
 
 
 class _Worker:
-    """One process. Not thread-safe: a caller borrows it whole."""
+    """One worker process. It is not thread-safe: a caller borrows it for itself."""
 
     def __init__(self) -> None:
         self.owner = os.getpid()
@@ -102,7 +102,7 @@ class _Worker:
             return None
 
     def kill(self) -> None:
-        """End the process and everything it started."""
+        """Ends the process and everything that it started."""
         kill_group(self.process)
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
@@ -140,14 +140,14 @@ def _give_back(worker: _Worker) -> None:
 
 
 def warm_up() -> None:
-    """Start one worker and wait until it is ready; the first question then answers within its own deadline."""
+    """Starts one worker and waits until it is ready; the first question then answers within its own deadline."""
     worker = _borrow()
     worker.wait_ready()
     _give_back(worker)
 
 
 def close() -> None:
-    """End all idle workers; the next question starts a fresh one."""
+    """Ends all idle workers; the next question starts a fresh one."""
     with _lock:
         workers = [w for w in _idle if w.owner == os.getpid()]
         _idle.clear()
@@ -164,7 +164,7 @@ def _ask(question: dict[str, Any], end: float) -> dict[str, Any]:
     cold = not worker.ready
     worker.wait_ready()
     if cold:
-        # coming up is not the question's fault: half of its time is left to it in any case
+        # a slow start is not the question's fault: half of its time is kept for it in any case
         end = max(end, time.monotonic() + (end - started) / 2)
     # the worker gives up a little earlier by itself, which spares starting another
     reply = worker.ask(question | {"seconds": max(0.01, 0.8 * (end - time.monotonic()))}, end)

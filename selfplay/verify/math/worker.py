@@ -1,7 +1,10 @@
-"""Runs alone in an interpreter of its own, fed one JSON line a question: with `deciding`, `images` and `sizes` all that imports sympy.
+"""The symbolic worker: runs in its own interpreter and reads one JSON line per question.
 
-Never imported by selfplay: `symbolic.py` executes it in an isolated interpreter, under limits, and kills it at the deadline.
-The parser is latex2sympy's grammar, so no text of a model reaches Python's `eval`; sympy's own work is why it stands apart.
+Only this file, `deciding`, `images` and `sizes` import sympy.
+
+selfplay never imports it: `symbolic.py` executes it in an isolated interpreter, under limits, and kills it at the deadline.
+The parser is latex2sympy's grammar, so no text of a model reaches Python's `eval`; the process is separate because sympy's
+work has no bound of its own.
 """
 
 import contextlib
@@ -27,7 +30,7 @@ MEMORY_BYTES = 2**30
 
 
 class Late(BaseException):
-    """The question took too long; not an Exception, so that nothing on the way takes it for one of its own."""
+    """Raised if the question took too long; not an Exception, so that no library catches it as one of its own."""
 
 
 _PRIME = re.compile(r"(?<![A-Za-z\\])([A-Za-z])(?:_(\w)|_\{(\w+)\})?((?:'|\^\{?(?:\\prime\s*)+\}?)+)")
@@ -48,7 +51,7 @@ def marked(latex: str) -> str:
 
 
 def confine() -> None:
-    """Bound memory and files of this process; the wall clock is the parent's."""
+    """Limits the memory and files of this process; the parent limits the wall time."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -73,9 +76,9 @@ def parsed(latex: str) -> Any:
 
 @contextlib.contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """Raise Late after so many seconds, between two instructions of Python; end the process after twice as long in any case.
+    """Raises Late after so many seconds, between two instructions of Python; ends the process after twice as long in any case.
 
-    The second holds inside one long instruction of C too, and where the parent is gone and nobody watches the clock.
+    The second limit also works inside one long instruction of C, and if the parent is gone and nobody watches the clock.
     """
     signal.setitimer(signal.ITIMER_REAL, seconds)
     signal.setitimer(signal.ITIMER_PROF, 2 * seconds + 1)
@@ -87,12 +90,12 @@ def limited(seconds: float) -> Iterator[None]:
 
 
 def late(_number: int, _frame: Any) -> None:
-    """The alarm."""
+    """Handles the alarm signal."""
     raise Late
 
 
 def end_with_parent() -> None:
-    """End this process as soon as nobody can write to its input any more, even while it works."""
+    """Ends this process as soon as nobody can write to its input any more, even while it works."""
     hangup = select.poll()
     hangup.register(0, 0)
     hangup.poll()
@@ -144,7 +147,7 @@ def answered(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Serve questions until stdin closes; prints of any library go nowhere."""
+    """Answers questions until stdin closes; what any library prints is discarded."""
     confine()
     threading.Thread(target=end_with_parent, daemon=True).start()
     signal.signal(signal.SIGALRM, late)

@@ -1,14 +1,74 @@
-"""What is wrong with a task that a model wrote, in one word. Pure; "" where nothing is.
+"""What is wrong with a task, a solution or a textbook section that a model wrote, in one word. Pure; "" where nothing is.
 
-These filters judge the form alone: what they let through still has to pass a verifier. docs/dev/synthesis-filters.md has their measured
-precision and recall.
+The filters judge the form alone: a task that they let through still has to pass a verifier. Words, stems, numbers and language are read coarsely on
+purpose. Arithmetic steps of a solution are checked as far as they can be parsed (`verify.math`); its final answer is left to the verifier.
+docs/dev/synthesis-filters.md has the measured precision and recall.
 """
 
 import re
 import unicodedata
 from collections import Counter
 
-from selfplay.synthesis.text_features import content_words, language, numbers, stems, words
+from selfplay.answers import extract_answer
+from selfplay.records import Outcome
+from selfplay.verify.math import check_solution, equal
+
+_WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
+NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:/\d+)?")
+
+STOP = {
+    "en": "the a an of and or to in is are was were be that this it he she they his her its their with for on at by as from what how many much "
+    "which who does do did has have had not if then than but so there into out up all each one two can will would i you we my your",
+    "fr": "le la les un une des du de et ou est sont que qui dans il elle ils avec pour sur par au aux ce cette ses son sa leur combien quel quelle "
+    "lui en ne pas plus chacun chacune",
+    "de": "der die das ein eine einer eines und oder ist sind war waren dass in er sie es mit für auf bei als aus was wie viele welche nicht wenn "
+    "dann aber den dem sich auch ihm ich",
+    "es": "el la los las un una unos y o es son que en él ella con para por del al se su sus cuántos cuál no si pero le",
+    "it": "il lo la gli le un una e o è sono che in con per del della si suo sua quanti quale non se ma di",
+    "pt": "o a os as um uma e ou é são que em com para por do da se seu sua quantos qual não",
+    "nl": "de het een en of is zijn dat in met voor op bij als uit wat hoe veel welke niet maar hij zij",
+}
+"""Function words that tell languages in Latin script apart; a text needs three of one language to have it."""
+_STOP = {name: frozenset(text.split()) for name, text in STOP.items()}
+_FUNCTION_WORDS = _STOP["en"] | {"now", "also", "just", "only", "still", "given", "please", "must", "should"}
+
+
+def words(text: str, stop: bool = True) -> list[str]:
+    """Words and numbers in order, case-folded; with `stop`, without English function words."""
+    found = re.findall(rf"{NUMBER.pattern}|{_WORD.pattern}", unicodedata.normalize("NFC", text).casefold())
+    return [word for word in found if word not in _FUNCTION_WORDS] if stop else found
+
+
+def content_words(text: str) -> set[str]:
+    """The set of content words, without numbers; a final `s` is cut off, so that a plural equals its singular."""
+    return {word.rstrip("s") or word for word in words(text) if not word[0].isdigit()}
+
+
+def stems(text: str) -> set[str]:
+    """Content words of three letters or more, cut to four letters."""
+    return {word[:4] for word in content_words(text) if len(word) > 2}
+
+
+def numbers(text: str) -> list[str]:
+    """Numbers in order, as they are written in the text."""
+    return NUMBER.findall(text)
+
+
+def language(text: str) -> str:
+    """A language of STOP, or the name of a script such as CJK or CYRILLIC; "" where neither can be told."""
+    letters = [c for c in text if c.isalpha()]
+    if not letters:
+        return ""
+    scripts = Counter(unicodedata.name(c, "?").partition(" ")[0] for c in letters)
+    script, count = scripts.most_common(1)[0]
+    if script != "LATIN":
+        return script if count * 2 > len(letters) else ""
+    found = words(text, stop=False)
+    counts = {name: sum(word in known for word in found) for name, known in _STOP.items()}
+    best = max(counts, key=lambda name: counts[name])
+    others = max(count for name, count in counts.items() if name != best)
+    return best if counts[best] >= 3 and counts[best] > others else ""
+
 
 MAX_CHARS = 4000
 """A longer task counts as endless: the longest task of the published sets we know has 3,300 characters."""
@@ -189,3 +249,74 @@ def _control(character: str) -> bool:
         return False
     kind = unicodedata.category(character)
     return kind in ("Cc", "Cs", "Co") or character in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+MAX_SOLUTION_CHARS = 6000
+MIN_SECTION_CHARS = 120
+_EQUATION = re.compile(r"\d\s*[-+*/x×÷:^]\s*\(?\s*\d|=\s*[-\d(]")
+_ANSWER_LINE = re.compile(r"^\W*(?:(?:a|answer|final answer)\W*:|(?:the )?answer is\b).*$|^#{4}.*$", re.IGNORECASE)
+_LAST_ANSWER = re.compile(r"\b(?:A|Answer|answer)\s*(?:is|:)\s*([^\n]+)")
+
+
+def solution_fault(solution: str, task: str = "") -> str:
+    """What is wrong with a worked solution: the faults of `form_fault`, and `off_format` (a code block), `no_answer`,
+    `no_reasoning`, `two_answers`, `wrong_step`; "" where nothing is.
+    """
+    if fault := form_fault(solution, task, MAX_SOLUTION_CHARS):
+        return fault
+    if "```" in solution:
+        return "off_format"
+    answer = extract_answer(solution)
+    if answer is None:
+        return "no_answer"
+    lines = [line for line in solution.splitlines() if line.strip()]
+    reasons = " ".join(line for line in lines if not _ANSWER_LINE.match(line))
+    if not _EQUATION.search(reasons) and len(words(reasons, stop=False)) < 8:
+        return "no_reasoning"
+    stated = {text.strip().rstrip(".") for text in _LAST_ANSWER.findall(solution)}
+    if any(equal(one, answer) is Outcome.FAIL for one in stated):
+        return "two_answers"
+    return "wrong_step" if check_solution(lines).first_wrong is not None else ""
+
+
+def section_fault(title: str, text: str) -> str:
+    """What is wrong with a section's text: the faults of `form_fault`, and `too_short`, `off_section` (not about its title),
+    `no_example`, `wrong_step`; "" where nothing is.
+    """
+    if fault := form_fault(text, f"{title} of the and is"):
+        return fault
+    if len(text) < MIN_SECTION_CHARS:
+        return "too_short"
+    wanted, have = stems(title), stems(text)
+    if 2 * len(wanted & have) < len(wanted):
+        return "off_section"
+    if not re.search(r"\d", text):
+        return "no_example"
+    sentences = re.split(r"(?<=[.!?;])\s+|(?<=[a-z]), |: ", text)
+    return "wrong_step" if check_solution(sentences).first_wrong is not None else ""
+
+
+def exercise_fault(title: str, text: str, task: str, answer: str) -> str:
+    """What is wrong with an exercise of a section: the faults of `task_fault`, and `no_numbers`, `off_section`, `worked_example`
+    (the section's own example asked again); "" where nothing is.
+    """
+    if fault := task_fault(task, answer, text):
+        return fault
+    asked, shown = set(numbers(task)), numbers(text)
+    spelled = content_words(task) & {"two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"}
+    if not asked and not spelled:
+        return "no_numbers"
+    if not stems(task) & (stems(text) | stems(title)) and not _initials(title) & set(
+        re.findall(r"\b[A-Z]{2,6}\b", task)
+    ):
+        return "off_section"
+    return "worked_example" if len(numbers(task)) >= 2 and _within(numbers(task), shown) and answer in shown else ""
+
+
+def _within(run: list[str], whole: list[str]) -> bool:
+    """Whether a run of numbers occurs as one piece in another."""
+    return any(whole[at : at + len(run)] == run for at in range(len(whole) - len(run) + 1))
+
+
+def _initials(title: str) -> set[str]:
+    return {"".join(word[0] for word in re.findall(r"[A-Za-z]+", title)).upper()}
