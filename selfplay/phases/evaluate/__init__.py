@@ -26,7 +26,7 @@ from selfplay.runtime.context import RoundContext
 from selfplay.runtime.metrics import RoundView, measure
 from selfplay.runtime.metrics.drift import PART as DRIFT
 from selfplay.runtime.sampling import attempt_of, complete_all
-from selfplay.runtime.verified import Verifiers, is_outage, verify_with_retry
+from selfplay.runtime.verified import Verifiers, is_outage, outage_example, verify_with_retry
 from selfplay.store import Chunk, ChunkFolder, read_json, write_json
 from selfplay.store.traces import read_parquet
 
@@ -178,14 +178,8 @@ class _Work:
                         attempt_of(task.id, n, completion, sampler, tools.backend.identity, chunk.id, self._ctx.number)
                     )
             judged = verify_with_retry(asked, attempts, tools.verifiers)
-        refuse_outage(
-            "evaluate",
-            chunk,
-            sum(map(is_outage, judged)),
-            len(judged),
-            self._ctx.config.verify.max_error_share,
-            "error verdicts or failed completions",
-        )
+        failed, most = [one for one in judged if is_outage(one)], self._ctx.config.verify.max_error_share
+        refuse_outage("evaluate", chunk, len(failed), len(judged), most, outage_example(failed))
         return [(task, attempt, one.outcome) for task, attempt, one in zip(asked, attempts, judged, strict=True)]
 
     def _drift(self, tools: _Tools, tasks: Sequence[Task], attempts: Sequence[Attempt]) -> list[Json]:
