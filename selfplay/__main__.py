@@ -1,5 +1,6 @@
-"""`python -m selfplay`."""
+"""`python -m selfplay`, and `accelerate launch -m selfplay run`."""
 
 from selfplay.cli import main
 
-main()
+if __name__ == "__main__":
+    main()

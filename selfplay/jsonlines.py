@@ -45,7 +45,7 @@ def read_json_lines(path: Path, text: Text = "strict", told: Told | None = None)
     A byte order mark and CRLF are removed. A gzip file is unpacked, whatever its name. Raises DataError, on a single line only without
     `told`.
     """
-    for number, line in _numbered(path):
+    for number, line in numbered_lines(path):
         if not line.removeprefix(codecs.BOM_UTF8).strip():
             continue
         try:
@@ -177,8 +177,11 @@ def _replaced(value: Any) -> Any:
 # ---- files ----
 
 
-def _numbered(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Lines with their numbers, from 1; each is read in bounded pieces, before its end is known."""
+def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """(number, bytes) of every line of a file, plain or gzip, from 1; each is read in bounded pieces, before its end is known.
+
+    Raises DataError where the file cannot be read, is broken, or passes a bound.
+    """
     number = total = 0
     try:
         with _opened(path) as file:
@@ -218,7 +221,7 @@ def _opened(path: Path) -> IO[bytes]:
 
 def _first_byte(path: Path) -> bytes:
     """The first byte that is no blank; b"" where the first thousands are."""
-    for _, line in _numbered(path):
+    for _, line in numbered_lines(path):
         if head := line.removeprefix(codecs.BOM_UTF8).strip():
             return head[:1]
     return b""
@@ -227,7 +230,7 @@ def _first_byte(path: Path) -> bytes:
 def _array(path: Path, text: Text) -> list[Any]:
     """The items of a file that is one JSON array."""
     pieces, total = [], 0
-    for _, line in _numbered(path):
+    for _, line in numbered_lines(path):
         pieces.append(line)
         total += len(line)
         if total > MAX_BYTES:

@@ -26,6 +26,7 @@ FLOOR_OF = {unit: floor for units, floor in FLOORS.items() for unit in units.spl
 FILES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted((ROOT / "selfplay").rglob("*.py"))
+    if "starts" not in path.parts  # data: files that `selfplay init` copies
 }
 
 

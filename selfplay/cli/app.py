@@ -22,15 +22,16 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Self-improvement of language models: a model trains on its own verified work, round by round, and every round is "
-    "measured for collapse.\n\nStart with: selfplay run configs/quickstart.yaml",
+    "measured for collapse.\n\nStart with: selfplay init NAME",
 )
 
-Config = Annotated[Path, typer.Argument(help="A YAML file, such as configs/quickstart.yaml.", show_default=False)]
+Config = Annotated[str, typer.Argument(help="A YAML file; without it config.yaml of this folder.", show_default=False)]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(help="key=value pairs that override it, such as rounds=6 gate.action=observe.", show_default=False),
 ]
 Run = Annotated[Path, typer.Argument(help="A run folder, such as runs/quickstart.", show_default=False)]
+CONFIG = "config.yaml"
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
@@ -108,8 +109,27 @@ def _main(
 
 
 @app.command()
+def init(
+    name: Annotated[Path, typer.Argument(help="Folder to write; must be new or empty.", show_default=False)] = Path(),
+    start: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            help="What it starts from: own (tasks and a verifier to replace by yours), quickstart, gsm8k, mbpp, judge, gym, or another "
+            "file of configs/.",
+        ),
+    ] = "own",
+    debug: Debug = False,
+) -> None:
+    """Write a folder that runs as it stands: config.yaml, tasks, a verifier and a README with the next steps."""
+    from selfplay.cli.init import init_command
+
+    init_command(name, start)
+
+
+@app.command()
 def run(
-    config: Config,
+    config: Config = CONFIG,
     overrides: Overrides = None,
     name: Annotated[str | None, typer.Option(help="Name of the run and of its folder.", show_default=False)] = None,
     runs_dir: Annotated[Path | None, typer.Option(help="Folder of all runs.", show_default=False)] = None,
@@ -124,7 +144,8 @@ def run(
     from selfplay.config import load_config
     from selfplay.loop import run as run_loop
 
-    loaded = load_config(config, _named(overrides, name, runs_dir))
+    path, overrides = _given(config, overrides)
+    loaded = load_config(path, _named(overrides, name, runs_dir))
     with RunDisplay(loaded) as display:
         finished = run_loop(loaded, listener=display.hear, on_commit=display.committed)
     display.finished(finished)
@@ -132,7 +153,7 @@ def run(
 
 @app.command()
 def validate(
-    config: Config,
+    config: Config = CONFIG,
     overrides: Overrides = None,
     tasks: Annotated[bool, typer.Option("--tasks/--no-tasks", help="Check all rows of the task files.")] = True,
     debug: Debug = False,
@@ -140,20 +161,20 @@ def validate(
     """List all faults of a configuration and of its tasks as file:line:col, in about a second and without torch."""
     from selfplay.cli.validate import validate_command
 
-    validate_command(config, overrides or [], tasks)
+    validate_command(*_given(config, overrides), tasks)
 
 
 @app.command()
-def check(config: Config, overrides: Overrides = None, as_json: Json = False, debug: Debug = False) -> None:
+def check(config: Config = CONFIG, overrides: Overrides = None, as_json: Json = False, debug: Debug = False) -> None:
     """Check each task against its own verifier before any model is loaded: gold answers pass, near misses fail."""
     from selfplay.cli.check import check_command
 
-    raise typer.Exit(check_command(config, overrides or [], as_json))
+    raise typer.Exit(check_command(*_given(config, overrides), as_json))
 
 
 @app.command()
 def plan(
-    config: Config,
+    config: Config = CONFIG,
     overrides: Overrides = None,
     device: Annotated[str, typer.Option(help="cpu, or the name of a GPU such as h100.")] = "cpu",
     ranks: Annotated[int, typer.Option(min=1, help="Processes, one per GPU.")] = 1,
@@ -167,7 +188,8 @@ def plan(
     """Work out what a run will take before it starts: requests, tokens, time, memory, disk and money, by phase."""
     from selfplay.cli.plan import plan_command
 
-    plan_command(config, overrides or [], device=device, ranks=ranks, hourly=hourly, measure=measure, as_json=as_json)
+    path, given = _given(config, overrides)
+    plan_command(path, given, device=device, ranks=ranks, hourly=hourly, measure=measure, as_json=as_json)
 
 
 @app.command()
@@ -329,7 +351,10 @@ def collapse(
 @app.command()
 def synthesize(
     config: Annotated[
-        Path, typer.Argument(help="A YAML file, such as configs/synthesize_data.yaml.", show_default=False)
+        Path,
+        typer.Argument(
+            help="A YAML file, as `selfplay init NAME --from synthesize_data` writes it.", show_default=False
+        ),
     ],
     overrides: Overrides = None,
     out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("synthesized"),
@@ -344,7 +369,7 @@ def synthesize(
     Writes data.parquet (train on rows whose decision is accepted), refused.jsonl, summary.json and README.md, the
     data set's card. The same command resumes: paid replies are cached in replies.db.
 
-    Try: selfplay synthesize configs/synthesize_data.yaml --out data/synthesized
+    Try: selfplay init data --from synthesize_data, then in it: selfplay synthesize config.yaml
 
     Exit codes: 0 done, 1 no row was accepted, 2 usage or config, 3 outage (run the same command again to resume).
     """
@@ -359,6 +384,13 @@ def doctor(as_json: Json = False, debug: Debug = False) -> None:
     from selfplay.cli.doctor import doctor as examine
 
     raise typer.Exit(examine(as_json))
+
+
+def _given(config: str, overrides: list[str] | None) -> tuple[Path, list[str]]:
+    """The configuration and the overrides; where the first argument is an override, the configuration is config.yaml."""
+    if "=" in config and not Path(config).exists():
+        return Path(CONFIG), [config, *(overrides or [])]
+    return Path(config), overrides or []
 
 
 def _named(overrides: list[str] | None, name: str | None, runs_dir: Path | None) -> list[str]:

@@ -275,7 +275,7 @@ def _read_file(reader: _Reader) -> dict[str, Any]:
         node = _composed(raw.decode("utf-8-sig"), str(path))
     except FileNotFoundError:
         raise ConfigError(
-            f"{path}: no such configuration file; give the path of a YAML file such as configs/quickstart.yaml"
+            f"{path}: no such configuration file; give the path of a YAML file, or write one with `selfplay init NAME`"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}); give a UTF-8 YAML file") from None
@@ -288,9 +288,11 @@ def _read_file(reader: _Reader) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: is not valid YAML ({error}); fix the file") from None
     if node is None:
-        raise ConfigError(f"{path}:1:1: is empty; start from configs/quickstart.yaml")
+        raise ConfigError(f"{path}:1:1: is empty; `selfplay init NAME` writes one to start from")
     if not isinstance(node, yaml.MappingNode):
-        raise ConfigError(f"{path}:1:1: is not a mapping of keys to values; start from configs/quickstart.yaml")
+        raise ConfigError(
+            f"{path}:1:1: is not a mapping of keys to values; `selfplay init NAME` writes one to start from"
+        )
     data: dict[str, Any] = reader.value(node, ())
     return data
 

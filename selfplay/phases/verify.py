@@ -5,14 +5,12 @@ attempt, in the same order, and `verify/DONE`.
 """
 
 from collections import Counter
-from collections.abc import Sequence
 
 from selfplay.records import Attempt, Outcome
-from selfplay.runtime.attempts import VerifiedAttempt, Verifiers, is_outage, verify_with_retry
+from selfplay.runtime.attempts import VerifiedAttempt, Verifiers, is_outage, outage_example, verify_with_retry
 from selfplay.runtime.chunk_runner import refuse_outage, run_chunks
 from selfplay.runtime.context import RoundContext
 from selfplay.store import Chunk, ChunkFolder, FinishedChunks
-from selfplay.verify import Judged
 from selfplay.verify.python_function import AT, RAISED
 
 
@@ -25,7 +23,9 @@ def verify(ctx: RoundContext) -> None:
         with ctx.progress.timed("verify"):
             judged = verify_with_retry([ctx.tasks[a.task_id] for a in rows], rows, verifiers)
         failed = [j for j in judged if is_outage(j)]
-        refuse_outage("verify", chunk, len(failed), len(judged), ctx.config.verify.max_error_share, _example(failed))
+        refuse_outage(
+            "verify", chunk, len(failed), len(judged), ctx.config.verify.max_error_share, outage_example(failed)
+        )
         return [VerifiedAttempt.of(attempt, one) for attempt, one in zip(rows, judged, strict=True)]
 
     # members are row numbers; the key of a chunk includes the content of generation's chunk
@@ -58,8 +58,3 @@ def raised_in(verified: FinishedChunks) -> list[str]:
         f"verify: {count} attempt{'s' * (count > 1)} of this round without an outcome: {name} of {verifier} ({place})"
         for (verifier, name, place), count in sorted(counts.items())
     ]
-
-
-def _example(failed: Sequence[Judged]) -> str:
-    reasons = [v.reason or v.verifier for one in failed for v in one.verdicts if v.outcome is Outcome.ERROR]
-    return reasons[0] if reasons else ""

@@ -94,6 +94,11 @@ def is_outage(judged: Judged) -> bool:
     return not errors or any(RAISED not in verdict.details for verdict in errors)
 
 
+def outage_example(judged: Sequence[Judged]) -> str:
+    """The reason of the first error verdict, such as a refused connection; "" if there is none."""
+    return next((v.reason or v.verifier for one in judged for v in one.verdicts if v.outcome is Outcome.ERROR), "")
+
+
 class VerifiedAttempt(Record):
     """The row that a chunk keeps of one judged attempt."""
 

@@ -69,6 +69,11 @@ def check_set_up(resources: RunResources) -> None:
         LOG.warning("%d answers of the tasks were not checked by the symbolic worker, which took too long", untried)
     if faults := [*source_faults(resources), *(fault for _, fault in model_faults(resources))]:
         raise ConfigError("\n".join(faults))
+    if resources.config.train.warmup is not None and not resources.source.fixed.anchor:
+        raise ConfigError(
+            "train.warmup trains round 0 on the anchor, but no training task has a reference; add reference to tasks, or remove "
+            "train.warmup and start from a pretrained student"
+        )
     for kind in sorted(resources.kinds):
         if kind.startswith(f"{PYTHON}:"):
             resources.functions.load(kind)

@@ -1,6 +1,6 @@
 """Reads and writes the parquet files of a round: traces.parquet, train.parquet, pairs.parquet.
 
-They have explicit schemas and zstd compression. This is the only file that imports pyarrow.
+They have explicit schemas and zstd compression. Only this file, and the reader of users' tables (`tasks/table_files.py`), import pyarrow.
 """
 
 import json

@@ -1,50 +1,92 @@
-"""Your own tasks, as JSON Lines."""
+"""Your own tasks: a file of JSON Lines, JSON, CSV or parquet, or a data set of the hub."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import field_validator
+
 from selfplay.config.sections import TaskSettings
 from selfplay.errors import DataError
 from selfplay.records import Task
 from selfplay.tasks.base import FaultOf, Fixed
+from selfplay.tasks.columns import Columns, accepted_once, is_synthesized, synthesized_task
 from selfplay.tasks.pool import PoolSource
-from selfplay.tasks.rows import TaskRows, task_of
+from selfplay.tasks.rows import TaskRows
+from selfplay.tasks.table_files import Table
 
 DEV_EVERY = 10
 """Without a dev set of their own, the tasks give every 10th one to it."""
+_HUB_SPLITS = {"train": "train", "anchor": "train", "dev": "validation", "test": "test"}
 
 
 class JsonlTasks(TaskSettings):
-    """Your own files, one task a line: id, prompt or messages, verifier, reference, tags, difficulty, split."""
+    """Your own tasks, one a row: id, prompt or messages, verifier or answer, reference, tags, difficulty, split."""
 
     source: Literal["jsonl"]
     train: str
-    """Path of a JSONL(.gz) file; a task's own `split` wins. A relative path counts from the config file."""
+    """A file, by its ending JSON Lines, `.json`, `.csv`, `.tsv` or `.parquet`, also as `.gz`; or a hub data set such as `openai/gsm8k`,
+    or `openai/gsm8k:train[:2000]` with its split. A row's own `split` wins. A relative path counts from the config file."""
     dev: str | None = None
-    """Path of the dev tasks; None takes the lines of `train` with `split: dev`, or every 10th line."""
+    """The same for the dev tasks. None takes the rows of `train` with `split: dev`, or every 10th row."""
     test: str | None = None
-    """Path of the test tasks; None takes the lines of `train` with `split: test`."""
+    """The same for the test tasks. None takes the rows of `train` with `split: test`."""
     anchor: str | None = None
-    """Path of tasks with a reference; None takes the training tasks that have one."""
+    """The same for tasks with a reference. None takes the training tasks that have one."""
+    fields: Mapping[str, str] = {}
+    """Key of a task -> column that holds it, such as `{prompt: question, answer: result}`; other columns are then ignored. `answer` and
+    `verifier.KEY` go into the verifier, and a column inside an object is written with dots. Empty: the columns are named as the keys."""
+    verifier: dict[str, Any] | None = None
+    """The verifier of rows that have none of their own. None: mathematics for rows with an `answer`; the others need one."""
+    hub_config: str | None = None
+    """Configuration (subset) of the hub data sets, such as `main`. None: their only one."""
+
+    @field_validator("fields")
+    @classmethod
+    def _known(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        if fault := Columns.faults(value):
+            raise ValueError(fault)
+        return value
 
     def open(self, *, seed: int, eval_seed: int, folder: Path, fault_of: FaultOf | None = None) -> PoolSource:
         """See `TaskSettings.open`."""
-        rows = TaskRows(folder, fault_of)
-        table = rows.table(self.train)
+        rows, columns = TaskRows(folder, fault_of), Columns(self.fields, self.verifier)
+
+        def tasks_of(path: str, split: str) -> tuple[str, list[Task]]:
+            table = rows.table(path, (self.hub_config, _HUB_SPLITS[split]), columns.wanted)
+            return table.name, _tasks(table, split, rows, columns)
+
+        name, train = tasks_of(self.train, "train")
         parts: dict[str, list[Task]] = {"train": [], "anchor": [], "dev": [], "test": []}
-        for task in rows.tasks(table, _task):
+        for task in train:
             parts[task.split].append(task)
         for split, path in (("dev", self.dev), ("test", self.test), ("anchor", self.anchor)):
             if path is not None:
-                own = rows.tasks(rows.table(path), _task)
+                _, own = tasks_of(path, split)
                 parts[split] = [task.model_copy(update={"split": split}) for task in own]
         rows.settle()
-        return _source(parts, rows, table.name)
+        return _source(parts, rows, name)
 
 
-def _task(row: Mapping[str, Any], where: str, number: int) -> Task:
-    return task_of(row, where)
+def _tasks(table: Table, split: str, rows: TaskRows, columns: Columns) -> list[Task]:
+    """The tasks of one table; what is wrong with its columns or rows is noted in `rows`."""
+    if is_synthesized(table):
+        try:
+            table = accepted_once(table)
+        except DataError as error:
+            rows.fault(str(error))
+            return []
+        return rows.tasks(table, lambda row, where, number: synthesized_task(row, where))
+    if fault := columns.missing(table):
+        rows.fault(fault)
+        return []
+    stem = Path(table.name).name.partition(".")[0] + (f"-{split}" if split != "train" else "")
+    named = columns.has_ids(table)
+
+    def make(row: Mapping[str, Any], where: str, number: int) -> Task:
+        return columns.task(row, where, cells=table.cells, name=None if named else f"{stem}-{number + 1}")
+
+    return rows.tasks(table, make)
 
 
 def _source(parts: dict[str, list[Task]], rows: TaskRows, name: str) -> PoolSource:
@@ -54,12 +96,23 @@ def _source(parts: dict[str, list[Task]], rows: TaskRows, name: str) -> PoolSour
         parts["train"] = [task for place, task in enumerate(parts["train"]) if place % DEV_EVERY]
     if not parts["train"]:
         raise DataError(f"{name}: leaves no training task beside the dev set; add tasks, or give dev its own file")
-    held = {task.id for split in ("dev", "test") for task in parts[split]}
-    pool = [task for task in parts["train"] if task.id not in held]
+    pool = _unlike([task for split in ("dev", "test") for task in parts[split]], parts["train"])
     anchor = parts["anchor"] or [task for task in pool if task.reference is not None]
     missing = [task.id for task in anchor if task.reference is None]
     if missing:
         raise DataError(
             f"{rows.places[missing[0]]}: anchor task {missing[0]!r} has no reference; the anchor is trained on, add it"
         )
-    return PoolSource(pool, Fixed(anchor, parts["dev"], parts["test"], files=rows.files, places=rows.places))
+    fixed = Fixed(anchor, parts["dev"], parts["test"], files=rows.files, places=rows.places)
+    return PoolSource(pool, fixed, filtered=len(parts["train"]) - len(pool))
+
+
+def _unlike(held_out: list[Task], tasks: list[Task]) -> list[Task]:
+    """The tasks that are not held out under the same id, nor under another id with the same question.
+
+    Where more than half ask what a held-out task asks, the question says too little to tell tasks apart, and only ids count.
+    """
+    ids, asked = {task.id for task in held_out}, {task.text.strip() for task in held_out}
+    others = [task for task in tasks if task.id not in ids]
+    unlike = [task for task in others if task.text.strip() not in asked]
+    return unlike if 2 * len(unlike) >= len(others) else others

@@ -11,15 +11,18 @@ from selfplay.tasks.levels import UNTRIED, spread
 
 
 class PoolSource(Source):
-    """A finite pool of training tasks with its held-out parts. Its levels are those that a training task is tagged with."""
+    """A finite pool of training tasks with its held-out parts. Its levels are those that a training task is tagged with.
 
-    def __init__(self, pool: Sequence[Task], fixed: Fixed) -> None:
-        self.pool, self.fixed = list(pool), fixed
+    `filtered`: training tasks that are not in the pool because they are held out, or ask the same as a held-out one.
+    """
+
+    def __init__(self, pool: Sequence[Task], fixed: Fixed, filtered: int = 0) -> None:
+        self.pool, self.fixed, self._filtered = list(pool), fixed, filtered
         self.levels = {task.difficulty for task in self.pool if task.difficulty is not None}
 
     def propose(self, count: int | None, shares: Mapping[int, float] | None, seed: int) -> Proposal:
         """See `Source.propose` and `draw`."""
-        return Proposal(draw(self.pool, count, seed, shares))
+        return Proposal(draw(self.pool, count, seed, shares), self._filtered)
 
 
 def draw(pool: Sequence[Task], count: int | None, seed: int, shares: Mapping[int, float] | None = None) -> list[Task]:

@@ -3,7 +3,7 @@
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -38,10 +38,10 @@ class TaskRows:
         self._faults: list[str] = []
         self._more = 0
 
-    def table(self, path: str, hub: tuple[str, str] | None = None) -> Table:
+    def table(self, path: str, hub: tuple[str | None, str] | None = None, columns: Collection[str] = ()) -> Table:
         """A table as `read_table` reads it, without the lines that cannot be read, each of which is a fault."""
         try:
-            table = read_table(path, self._folder, hub)
+            table = read_table(path, self._folder, hub, columns)
         except DataError as error:
             return self._partly(path, str(error))
         self.files |= table.files
@@ -94,19 +94,22 @@ class TaskRows:
             raise DataError("\n".join([*self._faults, *([f"and {self._more} more"] if self._more else [])]))
 
 
-def task_of(row: Mapping[str, Any], where: str) -> Task:
+def task_of(row: Mapping[str, Any], where: str, columns: Mapping[str, str] | None = None) -> Task:
     """A task line as a record; its `difficulty` (a whole number from 1, None for none) becomes the tag `difficulty:n`.
 
-    Raises DataError with its place, a line a fault, where it cannot be a task.
+    `columns`: key -> the column that it was read from, for messages. Raises DataError with its place, a line a fault, where it cannot
+    be a task.
     """
     try:
         task = Task.model_validate({key: value for key, value in row.items() if key != "difficulty"})
     except ValidationError as error:
-        faults = [_sentence(dict(item)) for item in error.errors()]
+        faults = [_sentence(dict(item), columns or {}) for item in error.errors()]
         raise DataError("\n".join(f"{where}: {fault}" for fault in dict.fromkeys(faults))) from None
     if not task.text.strip():
         key = "prompt" if task.prompt is not None else "messages"
         raise DataError(f"{where}: {key} is empty; write what the student is asked")
+    if task.messages is not None and task.messages[-1].role == "assistant":
+        raise DataError(f"{where}: messages end with a turn of the assistant; give its text as reference, or remove it")
     if not task.id.strip():
         raise DataError(f"{where}: id is blank; give each task a name of its own")
     return _with_difficulty(task, row.get("difficulty"), where)
@@ -140,12 +143,14 @@ def needed(row: Mapping[str, Any], key: str, where: str) -> Any:
     return row[key]
 
 
-def _sentence(item: Mapping[str, Any]) -> str:
-    """One finding of pydantic's as key, value and remedy."""
+def _sentence(item: Mapping[str, Any], columns: Mapping[str, str]) -> str:
+    """One finding of pydantic's as key, value and remedy. `columns`: see `task_of`."""
     key, kind = ".".join(str(part) for part in item["loc"]).replace("check", "verifier", 1), item["type"]
     given = repr(item["input"]) if len(repr(item["input"])) <= 60 else f"{item['input']!r:.57}..."
     if kind == "missing" and key == "verifier":
-        return "task has no verifier; add verifier: {type: math, answer: ...} or another type"
+        return "task has no verifier; add verifier: {type: math, answer: ...} or another type, or tasks.verifier for all rows"
+    if (column := columns.get(key, key)) != key:
+        key = f"{key} (column {column!r})"
     if kind == "missing":
         return f"{key} is missing; add it"
     if kind == "extra_forbidden":

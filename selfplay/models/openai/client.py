@@ -329,7 +329,7 @@ class Http(Backend):
         except TimeoutError:
             return Trouble(Kind.LOST, f"no whole reply within {self.patience.deadline_seconds:g} s")
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
-            return Trouble(Kind.DOWN, self._redacted(f"cannot connect, {type(error).__name__}: {error}"))
+            return Trouble(Kind.DOWN, self._redacted(f"cannot connect to {self.url}, {type(error).__name__}: {error}"))
         except (httpx2.HTTPError, httpx2.StreamError) as error:
             return Trouble(Kind.LOST, self._redacted(f"cut off, {type(error).__name__}: {error}"))
         if isinstance(payload, str):

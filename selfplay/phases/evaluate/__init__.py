@@ -21,7 +21,7 @@ from selfplay.models.encode import anchor_row
 from selfplay.phases.evaluate import drift
 from selfplay.phases.evaluate.parts import LIKELIHOOD, SAMPLES, Part, chunks_of, parts_of
 from selfplay.records import Attempt, Outcome, Request, Sampling, Task
-from selfplay.runtime.attempts import Verifiers, attempt_of, complete_all, is_outage, verify_with_retry
+from selfplay.runtime.attempts import Verifiers, attempt_of, complete_all, is_outage, outage_example, verify_with_retry
 from selfplay.runtime.chunk_runner import Json, refuse_outage, run_chunks
 from selfplay.runtime.context import RoundContext
 from selfplay.runtime.metrics import RoundView, measure
@@ -177,14 +177,8 @@ class _Work:
                         attempt_of(task.id, n, completion, sampler, tools.backend.identity, chunk.id, self._ctx.number)
                     )
             judged = verify_with_retry(asked, attempts, tools.verifiers)
-        refuse_outage(
-            "evaluate",
-            chunk,
-            sum(map(is_outage, judged)),
-            len(judged),
-            self._ctx.config.verify.max_error_share,
-            "error verdicts or failed completions",
-        )
+        failed, most = [one for one in judged if is_outage(one)], self._ctx.config.verify.max_error_share
+        refuse_outage("evaluate", chunk, len(failed), len(judged), most, outage_example(failed))
         return [(task, attempt, one.outcome) for task, attempt, one in zip(asked, attempts, judged, strict=True)]
 
     def _drift(self, tools: _Tools, tasks: Sequence[Task], attempts: Sequence[Attempt]) -> list[Json]:
