@@ -63,7 +63,7 @@ def test_a_run_may_be_called_by_a_number(folder: Path, tmp_path: Path) -> None:
 def test_finished_run_ends_with_0_and_names_its_report(folder: Path) -> None:
     done = command("run", folder / "c.yaml", "--runs-dir", folder / "runs")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0].split()[:3] == ["round", "dev", "test"]
+    assert done.stdout.splitlines()[0].split()[:3] == ["round", "dev", "gain"]
     assert done.stdout.splitlines()[-1] == f"report: {folder / 'runs/a/report.html'}"
     assert (folder / "runs/a/report.html").is_file()
 

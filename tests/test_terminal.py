@@ -68,7 +68,7 @@ def test_gain_is_told_with_its_paired_interval_and_no_gain_without() -> None:
     assert "0.200 -> 0.500 on the dev set, round 0 -> 3" in first
     assert "+0.300 [+0.200, +0.400], 95 % interval, paired over tasks" in best
     [none] = gained(commit(0, 0.2), commit(0, 0.2))
-    assert "no later round is better" in none
+    assert "no later round is clearly better" in none
     assert list(gained(commit(0), commit(0))) == []
     unsure = commit(3, 0.5, metrics={f"{SCORE}_delta_lo": -0.1})
     assert list(gained(commit(0, 0.2), unsure))[1].endswith("; no change is within it")
@@ -77,7 +77,7 @@ def test_gain_is_told_with_its_paired_interval_and_no_gain_without() -> None:
 def test_end_names_what_to_do_next(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text(CONFIG)
     loaded = load_config(tmp_path / "c.yaml", ["rounds=4", "runs_dir=my runs", "seed=3"])
-    said = "\n".join(summary(loaded, [commit(0, 0.2), commit(1, 0.5)]))
+    said = "\n".join(summary(loaded, [commit(0, 0.2), commit(1, 0.5, metrics={"eval/best_round": 1})]))
     assert "my runs/a: 1 of 4 rounds in 2:00" in said and "my runs/a/report.html" in said
     assert "selfplay traces 'my runs/a' --decision accepted" in said
     assert "selfplay export 'my runs/a' --round 1 --out a-model" in said

@@ -80,7 +80,7 @@ def gained(first: Commit, best: Commit) -> Iterator[str]:
     if old is None or new is None:
         return
     if best.round == first.round:
-        yield f"accuracy     {old:.3f} on the dev set in round 0, and no later round is better"
+        yield f"accuracy     {old:.3f} on the dev set in round 0, and no later round is clearly better"
         return
     change, low, high = (best.metrics.get(f"{SCORE}_delta{end}") for end in ("", "_lo", "_hi"))
     told = f"accuracy     {old:.3f} -> {new:.3f} on the dev set, round 0 -> {best.round} (the best)"
