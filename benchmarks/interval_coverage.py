@@ -287,7 +287,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--sizes", nargs="+", type=int, default=[tasks for tasks, _ in SIZES], help="numbers of tasks")
     parser.add_argument("--only", default="", help="cells of the dev set whose name starts so, such as U")
-    parser.add_argument("--rounds", type=int, default=500)
+    parser.add_argument("--rounds", type=int, default=400)
     parser.add_argument("--many", type=int, default=30_000, help="tasks of the truth")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--show", type=Path)

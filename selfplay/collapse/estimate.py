@@ -138,7 +138,10 @@ def _effective_trials(share: Floats, w: Floats, p: float, trials: float) -> tupl
         return units, Z95
     variance = float((w**2 * (share - p) ** 2).sum()) / float(w.sum()) ** 2 * units / (units - 1)
     most = units * max(1.0, trials)
-    return min(p * (1 - p) / variance, most) if variance > 0 else most, t975(int(units) - 1)
+    telling = min(
+        int(units), int((share > 0).sum()), int((share < 1).sum())
+    )  # those that show how far a unit may be off
+    return min(p * (1 - p) / variance, most) if variance > 0 else most, t975(max(3, telling - 1))
 
 
 def tango(gained: float, lost: float, n: float, z: float = Z95) -> Estimate:
