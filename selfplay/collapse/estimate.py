@@ -111,7 +111,8 @@ def bounded_mean(
     share = (x - low) / (high - low)
     if share.min() < -1e-9 or share.max() > 1 + 1e-9:
         raise DataError(f"bounded_mean: values from {x.min():g} to {x.max():g}, must lie in {low:g}..{high:g}")
-    p = min(1.0, max(0.0, float((share * w).sum() / w.sum())))
+    share = np.where(share < 1e-9, 0.0, np.where(share > 1 - 1e-9, 1.0, share))
+    p = float((share * w).sum() / w.sum())
     n, z = _effective_trials(share, w, p, trials)
     lo, hi = _rare_aware(p, n, z)
     return _between(low + p * (high - low), low + lo * (high - low), low + hi * (high - low), x.size)
