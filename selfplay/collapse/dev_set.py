@@ -21,6 +21,8 @@ from selfplay.textstats.hashing import Ints
 
 RARE_DRAWS = 4
 """Right attempts of each task that the figures of variety draw."""
+UNSOLVED = "collapse_tails/unsolved_answer_diversity"
+"""It has no change: its tasks are those that round 0 did not solve, some of them by luck, so that it rises by itself."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ def dev_set_metrics(now: DevSet, first: DevSet | None = None, *, ks: Sequence[in
     pair = _Pair(now, base, common)
     columns_now = _columns(pair, now, ks)
     columns_first = _columns(pair, base, ks) if first is not None else {}
+    columns_first.pop(UNSOLVED, None)
     out: dict[str, float] = {}
     for key, column in columns_now.items():
         out |= _reported(key, column, columns_first.get(key))
@@ -185,7 +188,7 @@ def _columns(pair: _Pair, dev_set: DevSet, ks: Sequence[int]) -> dict[str, Colum
         answers = [dev_set.answers[i] for i in pair.rows[id(dev_set)]]
         different, effective = _different(answers, n, m), np.exp(_entropy_in(answers, n, m))
         out["collapse_diversity/unconditional_hill1"] = Column(effective, ones, 1.0, m, m)
-        out["collapse_tails/unsolved_answer_diversity"] = Column(different, never, 1.0, m, m)
+        out[UNSOLVED] = Column(different, never, 1.0, m, m)
     return out
 
 

@@ -100,7 +100,7 @@ def _by_draw(common: Hashes) -> dict[str, Measure]:
         "collapse_diversity/ngram2_collision_u": lambda d: collision_estimate(d, 2),
         "collapse_diversity/ngram4_collision_u": lambda d: ngram_collision_u(d, 4),
         "collapse_diversity/ead_3": lambda d: ead(d, 3, EAD_VOCABULARY),
-        "collapse_tails/ref_ngram_lost": lambda d: tokens_lost(d, common),
+        "collapse_tails/ref_ngram_lost": lambda d: tokens_lost(d, common).value,
     }
 
 

@@ -111,7 +111,8 @@ def bounded_mean(
     share = (x - low) / (high - low)
     if share.min() < -1e-9 or share.max() > 1 + 1e-9:
         raise DataError(f"bounded_mean: values from {x.min():g} to {x.max():g}, must lie in {low:g}..{high:g}")
-    p = min(1.0, max(0.0, float((share * w).sum() / w.sum())))
+    share = np.where(share < 1e-9, 0.0, np.where(share > 1 - 1e-9, 1.0, share))
+    p = float((share * w).sum() / w.sum())
     n, z = _effective_trials(share, w, p, trials)
     lo, hi = _rare_aware(p, n, z)
     return _between(low + p * (high - low), low + lo * (high - low), low + hi * (high - low), x.size)
@@ -138,7 +139,10 @@ def _effective_trials(share: Floats, w: Floats, p: float, trials: float) -> tupl
         return units, Z95
     variance = float((w**2 * (share - p) ** 2).sum()) / float(w.sum()) ** 2 * units / (units - 1)
     most = units * max(1.0, trials)
-    return min(p * (1 - p) / variance, most) if variance > 0 else most, t975(int(units) - 1)
+    telling = min(
+        int(units), int((share > 0).sum()), int((share < 1).sum())
+    )  # those that show how far a unit may be off
+    return min(p * (1 - p) / variance, most) if variance > 0 else most, t975(max(3, telling - 1))
 
 
 def tango(gained: float, lost: float, n: float, z: float = Z95) -> Estimate:

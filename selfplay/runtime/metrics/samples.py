@@ -203,7 +203,7 @@ TAILS = {
     "collapse_tails/unsolved_answer_diversity": Definition(
         "Spread on unsolved tasks",
         "Number of different answers among n samples, on tasks that round 0 never solved. It falls when the student is stuck on one wrong answer.",
-        f"Rarefaction; {DEV_SAMPLES}.",
+        f"Rarefaction; {DEV_SAMPLES}. No change: some of its tasks were unsolved at round 0 by luck.",
         FROM_ONE,
         "https://arxiv.org/abs/2509.06941",
     ),

@@ -121,7 +121,7 @@ class Wording(Metric):
         "collapse_tails/ref_ngram_lost": Definition(
             "Lost words of round 0",
             "Share of round 0's common words (five times or more in a draw, on average) that a draw of the round does not show.",
-            f"{DRAW}; {JACKKNIFE}.",
+            f"{DRAW}; no interval.",
             SHARE,
             SHUMAILOV,
         ),
