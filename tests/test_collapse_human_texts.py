@@ -16,10 +16,13 @@ from selfplay.runtime.metrics.human_texts import HumanTexts
 from tests.support.metrics import view
 
 
-def test_a_text_is_forgotten_above_a_tenth_of_a_nat_and_a_tenth_of_its_value() -> None:
+def test_a_text_is_forgotten_above_a_tenth_of_a_nat_and_a_tenth_of_the_mean() -> None:
     first = {"a": 0.2, "b": 0.2, "c": 3.0, "d": 3.0, "e": 3.0, "gone": 1.0}
-    now = {"a": 0.31, "b": 0.29, "c": 3.29, "d": 3.31, "e": 2.6, "new": 9.0}
-    assert moved_texts(now, first) == (2, 1, 5), "a and d rose, e fell; b and c are within the margin"
+    now = {"a": 0.38, "b": 0.39, "c": 3.18, "d": 3.31, "e": 2.6, "new": 9.0}
+    assert moved_texts(now, first) == (2, 1, 5), (
+        "b and d rose by more than 0.188, e fell; a and c are within the margin"
+    )
+    assert moved_texts({"a": 0.31, "b": 0.29}, first) == (1, 0, 2), "of a small mean a tenth of a nat counts"
     assert moved_texts({}, first) == (0, 0, 0) == moved_texts(now, {})
 
 

@@ -11,7 +11,7 @@ from statistics import NormalDist
 import numpy as np
 
 from selfplay.collapse.dev_history import DevRound, History, history_of
-from selfplay.collapse.dev_rules import KEYS, DevRules, Judged, dev_rules, judge, moved_texts, next_back, recent
+from selfplay.collapse.dev_rules import KEYS, DevRules, Judged, count_moved, dev_rules, judge, next_back, recent
 from selfplay.collapse.estimate import Floats
 from selfplay.collapse.paired_tests import minimum_detectable_fall, tasks_needed
 
@@ -117,7 +117,7 @@ class _Told:
 
     def _human(self, earlier: int) -> str:
         values = self.history.nats_R_T_D[0]
-        rose, fell = moved_texts(values[self.t], values[earlier], self.rules)
+        rose, fell = count_moved(values[self.t], values[earlier], self.rules)
         return f"human text is forgotten: {int(rose)} texts are clearly less likely than in round {self.rounds[earlier].number}, {int(fell)} likelier"
 
 

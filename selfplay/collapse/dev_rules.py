@@ -212,7 +212,7 @@ def _variety(differ_R_T_Q: Floats, t: int, inc_R: Places, kept: float, rules: De
     return _compared(differ_R_T_Q, t, inc_R, rules, lambda now, then, single: mean_fell(now - kept * then))
 
 
-def moved_texts(now: Floats, then: Floats, rules: DevRules) -> tuple[Floats, Floats]:
+def count_moved(now: Floats, then: Floats, rules: DevRules) -> tuple[Floats, Floats]:
     """Numbers of texts that became clearly less likely and clearly likelier, over the last axis."""
     common = ~np.isnan(now) & ~np.isnan(then)
     mean = np.where(common, then, 0.0).sum(-1) / np.maximum(common.sum(-1), 1)
@@ -223,7 +223,7 @@ def moved_texts(now: Floats, then: Floats, rules: DevRules) -> tuple[Floats, Flo
 def _human_text(nats_R_T_D: Floats, t: int, inc_R: Places, rules: DevRules) -> Floats:
     now, then = nats_R_T_D[:, t], chosen(nats_R_T_D, inc_R)
     enough = (~np.isnan(now) & ~np.isnan(then)).sum(1) >= rules.fewest
-    return np.where(enough, sign_test(*moved_texts(now, then, rules)), np.nan)
+    return np.where(enough, sign_test(*count_moved(now, then, rules)), np.nan)
 
 
 def _likelier(nats_R_T_D: Floats, t: int, inc_R: Places, rules: DevRules) -> Flags:

@@ -9,10 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from selfplay.collapse.dev_rules import count_moved, dev_rules
 from selfplay.collapse.estimate import Estimate, Floats, mean_of, ratio_of_sums
 
-LEAST_NATS, LEAST_SHARE = 0.1, 0.1
-"""A text counts as moved if its nats per token change by more than LEAST_NATS and by more than LEAST_SHARE of their value at first."""
 DECILES = 10
 FEWEST_TEXTS = 8
 """Texts that must have tokens in a decile; below it the decile is left out."""
@@ -29,10 +28,12 @@ class Moved(NamedTuple):
 
 
 def moved_texts(now: Mapping[str, float], first: Mapping[str, float]) -> Moved:
-    """How many texts became less likely, and how many likelier, by more than LEAST_NATS and LEAST_SHARE. Nats per token by text id."""
+    """How many texts became clearly less likely, and how many likelier, as the alarm counts them (`dev_rules.count_moved`): by more than
+    0.1 nats per token and 10 % of the mean at first. Nats per token by text id.
+    """
     both = [text for text in now if text in first]
-    changes = [(now[text] - first[text], max(LEAST_NATS, LEAST_SHARE * first[text])) for text in both]
-    return Moved(sum(x > bar for x, bar in changes), sum(-x > bar for x, bar in changes), len(both))
+    rose, fell = count_moved(np.array([now[x] for x in both]), np.array([first[x] for x in both]), dev_rules())
+    return Moved(int(rose), int(fell), len(both))
 
 
 def token_deciles(ids_D_T: Sequence[Sequence[int]]) -> dict[int, int]:

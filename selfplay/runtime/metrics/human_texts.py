@@ -5,8 +5,6 @@ from typing import ClassVar
 
 from selfplay.collapse import wilson
 from selfplay.collapse.human_texts import (
-    LEAST_NATS,
-    LEAST_SHARE,
     decile_estimates,
     decile_sums,
     moved_texts,
@@ -18,7 +16,7 @@ from selfplay.runtime.metrics.base import NATS, SHARE, SHUMAILOV, Json, Measured
 
 NAME = "human_tokens"
 MOVED = (
-    f"Texts that are never trained on; a change counts above {LEAST_NATS} nats and {LEAST_SHARE:.0%} of round 0's value; "
+    "Texts that are never trained on; a change counts above 0.1 nats and 10 % of the mean at round 0, as for the alarm; "
     "95 % Wilson interval over texts."
 )
 BY_TOKEN = "Nats over tokens of human solutions that are never trained on; 95 % interval over texts."
