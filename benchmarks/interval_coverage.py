@@ -16,6 +16,8 @@ import platform
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -120,29 +122,25 @@ def values_of(figures: Mapping[str, float]) -> dict[str, float]:
 
 def dev_set_cells(tasks: int, n: int, many: int, only: str = "") -> Iterator[Cell]:
     """All keys of the dev set's samples, and greedy accuracy with its change; `only` cells whose name starts so ("U 0.05")."""
-    for shape in SHAPES:
-        for rate in RATES:
-            for change in CHANGES:
-                if not f"{shape} {rate} {change}".startswith(only):
-                    continue
+    for shape, rate, change in product(SHAPES, RATES, CHANGES):
+        if not f"{shape} {rate} {change}".startswith(only):
+            continue
+        figures = partial(dev_set_figures, size=tasks, n=n, shape=shape, rate=rate, change=change)
+        truth = values_of(figures(np.random.default_rng(1), size=many))
+        if change == "none":
+            truth |= {key: 0.0 for key in truth if key.endswith("_delta")}
+        yield f"{shape} {rate} {change}", truth, figures
 
-                def figures(
-                    rng: np.random.Generator,
-                    size: int = tasks,
-                    shape: str = shape,
-                    rate: float = rate,
-                    change: str = change,
-                ) -> dict[str, float]:
-                    before, shares = pass_rates(shape, rate, size, rng), solution_shares(size, rng)
-                    after, narrowed = changed(before, shares, change, rng)
-                    first, now = attempted(before, shares, n, rng), attempted(after, narrowed, n, rng)
-                    ks = tuple(k for k in (1, 2, 4, 8) if k <= n)
-                    return dev_set_metrics(now, first, ks=ks) | greedy(before, after, change, rng)
 
-                truth = values_of(figures(np.random.default_rng(1), many))
-                if change == "none":
-                    truth |= {key: 0.0 for key in truth if key.endswith("_delta")}
-                yield f"{shape} {rate} {change}", truth, figures
+def dev_set_figures(
+    rng: np.random.Generator, *, size: int, n: int, shape: str, rate: float, change: str
+) -> dict[str, float]:
+    """The figures of two rounds of one simulated student on `size` tasks, with n attempts each."""
+    before, shares = pass_rates(shape, rate, size, rng), solution_shares(size, rng)
+    after, narrowed = changed(before, shares, change, rng)
+    first, now = attempted(before, shares, n, rng), attempted(after, narrowed, n, rng)
+    ks = tuple(k for k in (1, 2, 4, 8) if k <= n)
+    return dev_set_metrics(now, first, ks=ks) | greedy(before, after, change, rng)
 
 
 def greedy(before: Floats, after: Floats, change: str, rng: np.random.Generator) -> dict[str, float]:
@@ -268,11 +266,10 @@ def worst(out: Mapping[str, Mapping[str, Mapping[str, list[float]]]]) -> Cells:
     """By key and size: the least coverage over cells, the greatest share of rounds that show the interval, and the cells."""
     found: Cells = defaultdict(dict)
     for size, cells in out.items():
-        for keys in cells.values():
-            for key, (shown, coverage) in keys.items():
-                if shown > SHOWN_OFTEN:
-                    entry = found[key].setdefault(size, [1.0, 0.0, 0])
-                    found[key][size] = [min(entry[0], coverage), max(entry[1], shown), entry[2] + 1]
+        often = [(key, *row) for keys in cells.values() for key, row in keys.items() if row[0] > SHOWN_OFTEN]
+        for key, shown, coverage in often:
+            entry = found[key].setdefault(size, [1.0, 0.0, 0])
+            found[key][size] = [min(entry[0], coverage), max(entry[1], shown), entry[2] + 1]
     return found
 
 

@@ -98,7 +98,8 @@ def test_configuration_of_a_page_is_valid(tmp_path: Path, block: Block) -> None:
     for number, text in enumerate(alternatives):
         whole = {**yaml.safe_load(BASE), **yaml.safe_load(text)}
         (tmp_path / f"{number}.yaml").write_text(yaml.safe_dump(whole), encoding="utf-8")
-        load_config(tmp_path / f"{number}.yaml")
+        loaded = load_config(tmp_path / f"{number}.yaml")
+        assert set(yaml.safe_load(text)) <= loaded.config.model_fields_set
 
 
 @of("json")
@@ -120,7 +121,9 @@ def test_python_of_a_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     text = block.text
     if block.page in NOT_RUN:
         text = "\n".join(line for line in text.splitlines() if line.startswith(("import ", "from ")))
-    exec(compile(text, f"{block.page}:{block.line}", "exec"), dict(GIVEN.get(block.page, {})))
+    names = dict(GIVEN.get(block.page, {}))
+    exec(compile(text, f"{block.page}:{block.line}", "exec"), names)
+    assert names.keys() > GIVEN.get(block.page, {}).keys(), "it imports or makes something"
 
 
 def files_of_the_commands(folder: Path) -> None:

@@ -5,11 +5,10 @@ import json
 import re
 from pathlib import Path
 
-import selfplay
 from selfplay.errors import ConfigError
 from selfplay.store import write_whole
 
-STARTS = Path(selfplay.__file__).parent / "starts"
+STARTS = Path(__file__).parent.parent / "starts"
 """A folder for each start, with config.yaml and what it reads. `configs/` of the repository links to them."""
 SHARED = ("README.md", "accelerate_config.yaml")
 """Files that every start gets, where it has none of its own."""
