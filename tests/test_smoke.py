@@ -76,9 +76,27 @@ NO_INTERVAL = (
     "zlib_ratio",
     "len_p95",
     "support_retention_expected",
+    "ref_ngram_lost",
 )
 
+FROM_40_UNITS = ("human_nll", "nll_", "kl_fwd_", "token_entropy_", "len_mean", "data_nll_")
+"""Starts of names of skewed means, which have an interval from 40 tasks or texts on; the smoke run has fewer."""
 VERIFIER_COUNTS = ("verifier_checked", "verifier_overturned", "verifier_undecided")
+
+
+def test_accepted_attempts_are_scored_under_the_weights_of_round_0(smoke: Path) -> None:
+    from selfplay.models.encode import row_of
+    from selfplay.models.transformers.backend import Embedded
+
+    scored = json.loads((smoke / "rounds/001/evaluate/data_under_round_0.json").read_text())
+    accepted = [trace for trace in open_run(smoke).traces(1) if trace["decision"] == "accepted"]
+    assert len(scored) == min(64, len(accepted)) > 1
+    nats, tokens = (sum(row[name] for row in scored) for name in ("nats", "tokens"))
+    assert open_run(smoke).metrics()[1]["collapse_drift/data_nll_round_0"] == pytest.approx(nats / tokens, abs=1e-5)
+    rows = [row_of(trace["prompt_ids"], trace["completion_ids"]) for trace in accepted]
+    with Embedded(smoke / "rounds/000/model", template="plain", threads=1) as first:
+        found = sorted(-float(sum(one)) for one in first.likelihood(rows))
+    assert all(min(abs(row["nats"] - x) for x in found) < 1e-2 for row in scored)
 
 
 def test_every_figure_of_a_run_is_defined_and_estimates_carry_their_intervals(smoke: Path) -> None:
@@ -91,7 +109,7 @@ def test_every_figure_of_a_run_is_defined_and_estimates_carry_their_intervals(sm
     assert {f"collapse_drift/{name}" for name in drift} <= set(rows[1])
     for key in rows[1]:
         family, _, name = key.partition("/")
-        counted = name.startswith("canary_") or name in (*NO_INTERVAL, *VERIFIER_COUNTS)
+        counted = name.startswith(("canary_", *FROM_40_UNITS)) or name in (*NO_INTERVAL, *VERIFIER_COUNTS)
         if family in ("collapse_quality", "collapse_diversity", "collapse_tails", "collapse_drift") and not counted:
             stem = re.sub(r"(_lo|_hi)$", "", key)
             assert f"{stem}_lo" in rows[1] and f"{stem}_hi" in rows[1], key

@@ -195,6 +195,8 @@ class Evaluate(Section):
     """Whether the test set is evaluated."""
     seen_tasks: Annotated[int, Field(ge=0)] = 100
     """Number of tasks, of those that the round was trained on, that are answered greedily, for the memorisation gap. 0: none."""
+    round_0_rows: Annotated[int, Field(ge=0)] = 64
+    """Number of the round's accepted attempts that are scored under the weights of round 0, which are loaded for it. 0: none."""
     chunk_tasks: Count = 128
     """Tasks per chunk. A chunk is the unit of work of a rank; a crash loses at most one per rank."""
 

@@ -19,12 +19,14 @@ from typing import Any
 from selfplay.models.base import Backend, Encoder, scorer_of
 from selfplay.models.encode import anchor_row
 from selfplay.phases.evaluate import drift
+from selfplay.phases.evaluate.origin import data_under_round_0
 from selfplay.phases.evaluate.parts import LIKELIHOOD, SAMPLES, Part, chunks_of, parts_of
 from selfplay.records import Attempt, Outcome, Request, Sampling, Task
 from selfplay.runtime.attempts import Verifiers, attempt_of, complete_all, is_outage, outage_example, verify_with_retry
 from selfplay.runtime.chunk_runner import Json, refuse_outage, run_chunks
 from selfplay.runtime.context import RoundContext
 from selfplay.runtime.metrics import RoundView, measure
+from selfplay.runtime.metrics.drift import DATA
 from selfplay.runtime.metrics.drift import PART as DRIFT
 from selfplay.store import Chunk, ChunkFolder, read_json, write_json
 from selfplay.store.traces import read_parquet
@@ -61,6 +63,8 @@ def _measure(ctx: RoundContext, parts: Sequence[Part]) -> None:
     rows: dict[str, list[Json]] = defaultdict(list)
     for row in chain.from_iterable(ctx.finished("evaluate").iter_json()):
         rows[row["part"]].append(row)
+    if DRIFT in rows:  # the engine can score
+        rows[DATA] = data_under_round_0(ctx)
     view = RoundView(
         number=ctx.number,
         config=ctx.config,

@@ -11,10 +11,23 @@ from typing import ClassVar
 from selfplay.collapse import bounded_mean, mean_of, paired_delta, ratio_of_sums
 from selfplay.collapse.estimate import Estimate
 from selfplay.config.metrics import Definition
-from selfplay.runtime.metrics.base import NATS, OVER_TASKS, SHARE, SKEWED, Json, Measured, Metric, RoundView, interval
+from selfplay.runtime.metrics.base import (
+    NATS,
+    OVER_TASKS,
+    SHARE,
+    SHUMAILOV,
+    SKEWED,
+    Json,
+    Measured,
+    Metric,
+    RoundView,
+    interval,
+)
 
 PART = "drift"
 """The part of the evaluation, and the name under which round 0 keeps its scored samples."""
+DATA = "data"
+"""The part of the evaluation with the round's accepted attempts, scored under round 0's weights."""
 ONE_SAMPLE = f"One sample of round 0 per sampled dev task, its first 512 tokens; {SKEWED}."
 TOKEN_ENTROPY = "https://arxiv.org/abs/2505.22617"
 TOKENS = "tokens, 0 or more"
@@ -36,6 +49,14 @@ class Drift(Metric):
             "The forward KL per sample, over the tokens of the samples.",
             f"Ratio of sums. {ONE_SAMPLE}",
             "nats per token",
+        ),
+        "collapse_drift/data_nll_round_0": Definition(
+            "Data of the round under round 0",
+            "Negative log-likelihood per token of the round's accepted attempts under the weights of round 0. It falls where the data narrows "
+            "to what round 0 found likely, and rises where the student writes what round 0 would not have.",
+            f"At most eval.round_0_rows accepted attempts, their first 512 tokens, evenly spaced over the round; ratio of sums; {SKEWED}.",
+            NATS,
+            SHUMAILOV,
         ),
         "collapse_drift/token_entropy_free": Definition(
             "Token entropy on own samples",
@@ -75,7 +96,7 @@ class Drift(Metric):
         """Round 0 keeps its scored samples as `drift`, by task id."""
         samples = view.rows("samples")
         now = _by_task([row for row in view.rows(PART) if row["tokens"]])
-        figures = _own_entropy(samples) | _against_first(view, now) | _lengths(samples)
+        figures = _own_entropy(samples) | _against_first(view, now) | _lengths(samples) | _data(view.rows(DATA))
         judged, errors = view.judged("samples")
         if judged and not view.too_many(errors, len(samples)):
             figures |= interval("collapse_drift/trunc_rate", _truncated(judged))
@@ -96,6 +117,15 @@ def _own_entropy(samples: Sequence[Json]) -> Json:
         return {}
     entropy = ratio_of_sums(_sums(scored, "nats"), _sums(scored, "tokens"), least=0.0)
     return interval("collapse_drift/token_entropy_free", entropy)
+
+
+def _data(rows: Sequence[Json]) -> Json:
+    """The accepted attempts under round 0's weights."""
+    scored = _by_task([row for row in rows if row["tokens"]])
+    if not scored:
+        return {}
+    nats = ratio_of_sums(_sums(scored, "nats"), _sums(scored, "tokens"), least=0.0)
+    return interval("collapse_drift/data_nll_round_0", nats)
 
 
 def _against_first(view: RoundView, now: Mapping[str, Sequence[Json]]) -> Json:
