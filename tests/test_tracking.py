@@ -56,8 +56,8 @@ def test_the_offline_file_holds_each_row_once_with_its_axis_table_summary_and_gr
     assert [r.get("train/step") for r in rows] == [1, 2, None, None]
     assert [r["round"] for r in rows] == [0, 0, 0, 1]
     assert rows[2]["eval/greedy_accuracy"] == 0.25 and "data/gone" not in rows[2]
-    assert rows[2]["traces/round_000/nrows"] == 50
-    table = next(folder.glob("wandb/offline-run-*/files/media/table/traces/*.json")).read_text()
+    assert rows[2]["traces/nrows"] == 50
+    table = next(folder.glob("wandb/offline-run-*/files/media/table/traces*.json")).read_text()
     assert "ask jo#x.org" in table and "jo@x.org" not in table
     run = of_kind(folder, "run")[0]
     stored = {c.key: json.loads(c.value_json) for c in run.config.update}

@@ -3,9 +3,7 @@
 The commands import what they need, so that `selfplay --help` does not load torch. This is the only file that imports typer.
 """
 
-import errno
 import json
-import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +11,7 @@ from typing import Annotated
 import typer
 
 from selfplay import __version__
+from selfplay.cli.file_trouble import UNWRITABLE, file_trouble
 
 app = typer.Typer(
     name="selfplay",
@@ -36,14 +35,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
-_UNWRITABLE = re.compile(
-    r"No space left on device|Disk quota exceeded|File too large|Read-only file system|database or disk is full|"
-    r"PytorchStreamWriter failed writing file|disk I/O error",
-    re.IGNORECASE,
-)
-"""What libraries that save weights, optimizers or replies say of a disk that is full or cannot be written."""
-
-
 def start() -> None:
     """Runs the command line. An error of the package exits with its own code and without a traceback."""
     from selfplay.errors import SelfplayError
@@ -58,10 +49,10 @@ def start() -> None:
     except OSError as error:
         if "--debug" in sys.argv or error.errno is None:
             raise
-        print(f"selfplay: {_file_trouble(error)}", file=sys.stderr)
+        print(f"selfplay: {file_trouble(error)}", file=sys.stderr)
         sys.exit(1)
     except Exception as error:
-        if "--debug" in sys.argv or not (found := _UNWRITABLE.search(str(error))):
+        if "--debug" in sys.argv or not (found := UNWRITABLE.search(str(error))):
             raise
         print(
             f"selfplay: a file cannot be written ({found[0]}); free disk space or fix the permissions, then rerun the same command",
@@ -74,23 +65,6 @@ def start() -> None:
             file=sys.stderr,
         )
         sys.exit(130)
-
-
-def _file_trouble(error: OSError) -> str:
-    """A file that cannot be read or written, as a sentence; what is no trouble of files keeps its own words."""
-    place = f"{error.filename}: " if error.filename else ""
-    advice = {
-        errno.ENOSPC: "free disk space",
-        errno.EDQUOT: "free disk space",
-        errno.EACCES: "fix the permissions, or give another place",
-        errno.EPERM: "fix the permissions, or give another place",
-        errno.EROFS: "give a place that can be written",
-        errno.ENOENT: "correct the path",
-        errno.ENOTDIR: "correct the path",
-        errno.EISDIR: "correct the path",
-        errno.EMFILE: "raise the limit of open files (ulimit -n)",
-    }.get(error.errno or 0, "the option --debug shows where")
-    return f"{place}{error.strerror or error}; {advice}"
 
 
 def _version(wanted: bool) -> None:
@@ -133,6 +107,9 @@ def run(
     overrides: Overrides = None,
     name: Annotated[str | None, typer.Option(help="Name of the run and of its folder.", show_default=False)] = None,
     runs_dir: Annotated[Path | None, typer.Option(help="Folder of all runs.", show_default=False)] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="Run it once per seed, such as 0,1,2, then compare.", show_default=False)
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Run a self-improvement loop, or resume it with the same command.
@@ -145,7 +122,13 @@ def run(
     from selfplay.loop import run as run_loop
 
     path, overrides = _given(config, overrides)
-    loaded = load_config(path, _named(overrides, name, runs_dir))
+    given = _named(overrides, name, runs_dir)
+    if seeds is not None:
+        from selfplay.cli.seeds import run_seeds
+
+        run_seeds(path, given, seeds)
+        return
+    loaded = load_config(path, given)
     with RunDisplay(loaded) as display:
         finished = run_loop(loaded, listener=display.hear, on_commit=display.committed)
     display.finished(finished)
@@ -253,6 +236,14 @@ def fork(
     from selfplay.cli.runs import fork_command
 
     fork_command(run, round, overrides or [], name)
+
+
+@app.command()
+def track(run: Run, debug: Debug = False) -> None:
+    """Send to W&B what it lacks of a run: all its rounds if it has none. Run it again at any time."""
+    from selfplay.cli.track import track_command
+
+    track_command(run)
 
 
 @app.command()

@@ -235,11 +235,14 @@ class Tracking(Section):
     project: str = operation("selfplay")
     """Name of the project in W&B."""
     group: str | None = operation(None)
-    """Group of runs in W&B. None: the run's name."""
+    """Group of runs in W&B. None: one group for all seeds of a setting, the name of the configuration file with a digest of the keys that count."""
     metrics: Literal["headline", "all"] = operation("headline")
     """Metrics of a round that are sent to W&B: about 30 headline metrics, or all. metrics.jsonl always has all."""
     traces: int = operation(50, ge=0, le=200)
     """Number of sampled traces in the table of each round. 0: none."""
+    artifacts: Literal["off", "references", "data", "all"] = operation("references")
+    """Artifacts of each round: model, data set, traces. references: hashes, lineage and addresses, nothing is uploaded; data: also uploads data
+    and traces up to 64 MiB a file, through the privacy filter; all: also the weights."""
     privacy: Literal["scrub", "none"] = operation("scrub")
     """scrub: replaces personal identifiers in all text before it is sent. none: sends text unchanged."""
 

@@ -13,17 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from selfplay.config import Loaded
-from selfplay.config.metrics import SCORE, best_round
-from selfplay.curate import privacy
 from selfplay.errors import GateStopped, SelfplayError
+from selfplay.loop.tracked import open_tracker, summary_of
 from selfplay.runtime.progress import Listener, Progress
 from selfplay.store import Commit, RunFolder
 from selfplay.store.traces import skim_traces
 
 LOG = logging.getLogger("selfplay")
 OnCommit = Callable[[RunFolder, Commit], None]
-BEST_KEYS = (SCORE, "test/greedy_accuracy", "eval/pass_at_1", "eval/pass_at_8")
-"""Metrics of the best round that go into W&B's summary."""
 QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -67,24 +64,13 @@ class Session:
         self._folder = folder
         self._stack.enter_context(logging_to(folder.new_log_folder() / "log.txt"))
         self._stack.push(note_end)
-        section = self._loaded.config.tracking
-        if section.mode == "disabled":
+        if self._loaded.config.tracking.mode == "disabled":
             return
-        from selfplay.tracking import Tracker
-
-        self._tracker = self._stack.enter_context(
-            Tracker(
-                self._path,
-                self._loaded.config.model_dump(mode="json"),
-                privacy="none" if section.privacy == "none" else scrubbed,
-                family=section.group or "",
-                project=section.project,
-                mode=section.mode,
-                metrics=section.metrics,
-                table_rows=section.traces,
-                system_metrics=False,
-            )
-        )
+        commits = folder.commits()
+        over = bool(commits) and (commits[-1].round >= self._loaded.config.rounds or commits[-1].action == "stop")
+        self._tracker = self._stack.enter_context(open_tracker(self._loaded, self._path, wait=over))
+        if self._tracker.url:
+            self.progress.note(f"W&B: {self._tracker.url}")
         self._tracker.catch_up(skim_traces)
 
     def _hear(self, event: str, figures: dict[str, Any]) -> None:
@@ -128,9 +114,7 @@ class Session:
         if commits and not self._reported:  # a start that was killed after its last COMMIT left an old report
             self._write_report()
         if self._tracker is not None and commits:
-            best = commits[best_round(commits)]
-            figures = {f"best/{key.replace('/', '_')}": best.metrics.get(key) for key in BEST_KEYS}
-            self._tracker.finish({"best_round": best.round, **figures})
+            self._tracker.finish(summary_of(commits))
 
     def _follow(self, begins: bool) -> None:
         if self._follower is not None:
@@ -138,11 +122,6 @@ class Session:
             self._follower = None
         if begins and self._tracker is not None and self._folder is not None:
             self._follower = self._tracker.follow(self._folder.phase(self._round, "train") / "curve.jsonl")
-
-
-def scrubbed(text: str) -> str:
-    """Text with personal identifiers replaced by surrogates, so that it may be sent to W&B."""
-    return privacy.scrub(text, "surrogate").text or ""
 
 
 @contextmanager

@@ -4,20 +4,21 @@ import hashlib
 import heapq
 import json
 import logging
-import netrc
 import os
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
-from urllib.parse import urlsplit
 
 from selfplay.config.headline import headline_first
-from selfplay.config.metrics import is_headline
+from selfplay.config.metrics import BEST, is_headline
 from selfplay.tracking.follower import Follower
+from selfplay.tracking.lineage import Artifacts, Product, alias, aliases_of, fill, products, read_commit
+from selfplay.tracking.mode import choose_mode
 from selfplay.tracking.sent import Sent, frames, place, read_lines, replace, wait_until_settled
 
 SCHEMA_VERSION = 1
@@ -28,41 +29,14 @@ COLUMNS = (
     *("round", "task_id", "attempt", "turn", "origin", "outcome", "decision", "reason", "rank", "finish_reason"),
     *("tags", "prompt", "text", "verdicts"),
 )
+ARTIFACT_SECONDS = 60
+"""How long an edge waits for the upload of the artifact it begins at."""
 FLUSH_SECONDS = 1.0
 """How much of W&B's file a SIGKILL can lose; it is sent again on resume."""
 
 Privacy = Callable[[str], str] | Literal["none"]
-Mode = Literal["online", "offline", "disabled"]
 T = TypeVar("T")
 _LOG = logging.getLogger("selfplay.tracking")
-_MODES: dict[str, Mode] = {"online": "online", "run": "online", "shared": "online", "disabled": "disabled"}
-
-
-def choose_mode(asked: Literal["auto", "online", "offline", "disabled"] = "auto") -> tuple[Mode, str]:
-    """The mode to start in, and why. WANDB_MODE wins over `asked`; online without a key becomes offline."""
-    named = os.environ.get("WANDB_MODE", "").strip().lower()
-    wanted, by = (named, f"WANDB_MODE={named}") if named else (asked, f"tracking mode {asked}")
-    if wanted == "auto":
-        return ("online", "a key is set") if _has_key() else ("offline", "no key is set")
-    mode = _MODES.get(wanted, "offline")
-    if mode == "online" and not _has_key():
-        return "offline", f"{by}, but no key is set"
-    return mode, by
-
-
-def _has_key() -> bool:
-    """Whether wandb would find a key, without reading it: environment or netrc."""
-    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
-        return True
-    host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname
-    named = os.environ.get("NETRC")
-    for path in [Path(named)] if named else [Path.home() / ".netrc", Path.home() / "_netrc"]:
-        try:
-            if path.is_file() and host in netrc.netrc(path).hosts:
-                return True
-        except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
-            continue
-    return False
 
 
 def history(path: Path) -> Iterator[dict[str, Any]]:
@@ -80,11 +54,12 @@ def history(path: Path) -> Iterator[dict[str, Any]]:
 class Tracker:
     """One W&B series for one run folder; create it on rank 0 only. Safe to call from several threads.
 
-    `config` is the resolved config; `family` groups runs (seeds and arms of one setting); if empty, the run's name.
-    `privacy` rewrites every text before it is written or sent; "none" says that no text needs it.
+    `config` is the resolved config; `family` groups runs (the seeds of one setting); if empty, the run's name. `tags` and
+    `job_type` are W&B's. `privacy` rewrites every text before it is written or sent; "none" says that no text needs it.
     `table_rows`: sampled traces in a round's table. `metrics`: send the headline figures of a row (see
-    `selfplay.config.metrics`), or all. Every failure of wandb becomes one warning line. Mode `disabled` does nothing and
-    never imports wandb.
+    `selfplay.config.metrics`), or all. `artifacts`: see `selfplay.tracking.lineage.fill`. `wait`: the session opens with the
+    first row or summary that W&B lacks, so that a finished run that starts again opens none. `resend`: online, only what W&B's server has counts
+    as sent, whatever the files say. Every failure of wandb becomes one warning line. Mode `disabled` does nothing and never imports wandb.
     """
 
     def __init__(
@@ -94,12 +69,17 @@ class Tracker:
         *,
         privacy: Privacy,
         family: str = "",
+        tags: Sequence[str] = (),
+        job_type: str | None = None,
         project: str = "selfplay",
         mode: Literal["auto", "online", "offline", "disabled"] = "auto",
         table_rows: int = TABLE_ROWS,
         metrics: Literal["headline", "all"] = "headline",
+        artifacts: Artifacts = "references",
         system_metrics: bool = True,
         init_timeout: float = 20.0,
+        wait: bool = False,
+        resend: bool = False,
     ) -> None:
         if privacy != "none" and not callable(privacy):
             raise ValueError(f"tracking: privacy is {privacy!r}; give a function from text to text, or 'none'")
@@ -108,29 +88,57 @@ class Tracker:
         self._privacy = privacy
         self._table_rows = table_rows
         self._all = metrics == "all"
+        self._artifacts: Artifacts = artifacts
+        self._resend = resend
         self._lock = threading.RLock()
         self._axes: set[str] = set()
+        self._logged: dict[str, Any] = {}
         self._run: Any = None
         self._sent = Sent(folder)
+        self._waits = wait and self.mode != "disabled" and not (resend and self.mode == "online")
+        known = {"family": family or folder.name, "project": project}
+        about = {"tags": [str(self._filtered(tag))[:64] for tag in tags], "job_type": job_type}
+        limits = {"x_disable_stats": not system_metrics, "init_timeout": init_timeout}
+        self._start = partial(self._open, config, known, about, limits)
+        if self._waits:
+            sessions = self._attempt("what was sent", lambda: self._identity(known)["sessions"])
+            self._attempt("what was sent", lambda: self._sent.recover(sessions or [], 0, history))
+        else:
+            self._begin()
+
+    @property
+    def url(self) -> str | None:
+        """The address of the online session; None offline, and while none is open."""
+        return self._run.url if self._run is not None and self.mode == "online" else None
+
+    def _begin(self) -> None:
+        self._waits = False
         if self.mode == "disabled":
             return
-        known = {"family": family or folder.name, "project": project}
-        limits = {"x_disable_stats": not system_metrics, "init_timeout": init_timeout}
-        opened = self._attempt(
-            "the online start" if self.mode == "online" else "the start", lambda: self._open(config, known, limits)
-        )
+        opened = self._attempt("the online start" if self.mode == "online" else "the start", self._start)
         if opened is None and self.mode == "online":
             self.mode, self.why = "offline", "the server was not reached"
-            self._attempt("the offline start", lambda: self._open(config, known, limits, afresh=True))
+            self._attempt("the offline start", partial(self._start, afresh=True))
         if self._run is None:
             self.mode = "disabled"
         elif self.mode == "offline":
             _LOG.info(
-                "W&B is offline (%s); `wandb sync %s` sends it later", self.why, folder / "wandb" / "offline-run-*"
+                "W&B is offline (%s); `wandb sync %s` sends it later", self.why, self.folder / "wandb" / "offline-run-*"
             )
 
+    def _ready(self) -> bool:
+        """Whether rows can be sent; opens the session that waited for one."""
+        if self._waits:
+            self._begin()
+        return self._run is not None
+
     def _open(
-        self, config: Mapping[str, Any], known: Mapping[str, str], limits: Mapping[str, Any], afresh: bool = False
+        self,
+        config: Mapping[str, Any],
+        known: Mapping[str, str],
+        about: Mapping[str, Any],
+        limits: Mapping[str, Any],
+        afresh: bool = False,
     ) -> bool:
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # its crash reports are telemetry
         import wandb
@@ -148,6 +156,7 @@ class Tracker:
             name=self.folder.name,
             project=identity["project"],
             group=identity["group"],
+            **about,
             config=self._filtered(dict(config)),
             dir=str(self.folder),
             mode="online" if self.mode == "online" else "offline",
@@ -155,7 +164,9 @@ class Tracker:
             reinit="create_new",
             settings=wandb.Settings(x_transaction_log_flush_interval=FLUSH_SECONDS, **quiet, **limits),
         )
-        self._sent.recover(sessions, run.starting_step if self.mode == "online" else 0, history)
+        online = self.mode == "online"
+        counted = [] if online and self._resend else sessions
+        self._sent.recover(counted, run.starting_step if online else 0, history)
         opened = Path(run.dir).parent.resolve().relative_to(self.folder.resolve()).as_posix()
         url = run.url if self.mode == "online" else None
         sessions.append({"folder": opened, "mode": self.mode, "first": self._sent.next_step, "url": url})
@@ -186,7 +197,7 @@ class Tracker:
         `row` has `round` and flat keys of one slash; None leaves a key out. `traces` are rows as in traces.parquet.
         """
         with self._lock:
-            if self._run is None or int(row["round"]) in self._sent.rounds:
+            if int(row["round"]) in self._sent.rounds or not self._ready():
                 return
             self._attempt(f"round {row['round']}", lambda: self._send_round(row, traces))
 
@@ -201,7 +212,8 @@ class Tracker:
                 self._run.define_metric(axis, step_metric="round", step_sync=False)
         table = self._table(traces)
         if table is not None:
-            data[f"traces/round_{int(row['round']):03d}"] = table
+            data["traces"] = table
+        self._log_artifacts(int(row["round"]))
         self._run.log(data, step=self._sent.note({"round": row["round"]}), commit=True)
         level = row.get("collapse_alarm/level") or 0
         if level >= 2:
@@ -236,8 +248,8 @@ class Tracker:
     def log_train(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Sends the curve rows that were not sent yet, by (round, train/step); rows without a step are passed over."""
         with self._lock:
-            for row in rows if self._run is not None else ():
-                if "train/step" in row and place(row) not in self._sent.train:
+            for row in rows:
+                if "train/step" in row and place(row) not in self._sent.train and self._ready():
                     self._attempt(f"training step {row['train/step']}", partial(self._send_train, row))
 
     def _send_train(self, row: Mapping[str, Any]) -> None:
@@ -249,26 +261,84 @@ class Tracker:
 
         `read_traces` takes the path of a traces.parquet and gives its rows; None sends no tables.
         """
-        for commit in sorted(self.folder.glob("rounds/*/COMMIT")) if self._run is not None else ():
+        for commit in sorted(self.folder.glob("rounds/*/COMMIT")) if self.mode != "disabled" else ():
             row = self._attempt(f"the row of {commit}", partial(_committed_row, commit))
             if not isinstance(row, dict) or row.get("round") in self._sent.rounds:
                 continue
             self.log_train(read_lines(commit.parent / "train" / "curve.jsonl"))
             traces = commit.parent / "traces.parquet"
             self.log_round(row, read_traces(traces) if read_traces and traces.is_file() else ())
+        self._link_older()
 
     def follow(self, curve: Path) -> Follower:
         """Sends rows of a growing curve file as they come, from a thread, until its `stop()`; use it as a `with` block."""
         return Follower(curve, self.log_train)
 
     def finish(self, summary: Mapping[str, Any] | None = None, exit_code: int = 0) -> None:
-        """Writes the run's summary (the best round and its figures) and closes it; a second call does nothing."""
+        """Writes the run's summary (the best round and its figures) and closes it; a second call does nothing.
+
+        A tracker that waits opens no session for a summary that was written before.
+        """
         with self._lock:
-            run, self._run = self._run, None
+            chosen = {k: self._filtered(v) for k, v in (summary or {}).items() if v is not None}
+            place = self.folder / "tracking.json"
+            if self._waits and chosen and place.is_file() and self._noted().get("summary") != chosen:
+                self._begin()
+            run, self._run, self._waits = self._run, None, False
             if run is not None:
-                chosen = {k: self._filtered(v) for k, v in (summary or {}).items() if v is not None}
                 self._attempt("the summary", lambda: run.summary.update(chosen))
                 self._attempt("the end", lambda: run.finish(exit_code=exit_code))
+                if chosen:
+                    self._attempt("the note of the summary", lambda: self._note(summary=chosen))
+
+    def _noted(self) -> dict[str, Any]:
+        return dict(json.loads((self.folder / "tracking.json").read_text(encoding="utf-8")))
+
+    def _note(self, **known: Any) -> None:
+        replace(self.folder / "tracking.json", json.dumps(self._noted() | known, indent=1) + "\n")
+
+    def _log_artifacts(self, number: int) -> None:
+        """Logs what a round made, before its row: a round whose row arrived has its artifacts too."""
+        if self._artifacts == "off" or not read_commit(self.folder, number):
+            return
+        noted = self._noted()
+        for round_, aliases in aliases_of(self.folder, number, BEST):
+            for product in products(self.folder, noted["id"], round_):
+                self._attempt(f"the artifact {product.name} of round {round_}", partial(self._log, product, aliases))
+        self._note(logged=sorted({*noted.get("logged", []), number}))
+        if self.mode == "online":
+            self._attempt(f"the lineage of round {number}", partial(self._link, number))
+
+    def _log(self, product: Product, aliases: Sequence[str]) -> None:
+        import wandb
+
+        with _staging_in(self.folder / "wandb"):
+            metadata = self._filtered(dict(product.metadata))
+            artifact = wandb.Artifact(product.name, type=product.kind, metadata=metadata)
+            fill(artifact, product, self._artifacts, self._filtered)
+            self._logged[f"{product.name}:{alias(product.round)}"] = self._run.log_artifact(
+                artifact, aliases=list(aliases)
+            )
+
+    def _link_older(self) -> None:
+        """Makes, online, the used-by edges of rounds whose artifacts were sent offline; the first failure ends the attempt."""
+        if self._run is None or self.mode != "online" or self._artifacts == "off":
+            return
+        noted = self._noted()
+        for number in sorted({*noted.get("logged", [])} - {*noted.get("linked", [])}):
+            if self._attempt(f"the lineage of round {number}", partial(self._link, number)) is None:
+                return
+
+    def _link(self, number: int) -> bool:
+        """Says that the run used the weights that a round started from. `use_artifact` needs the server."""
+        noted = self._noted()
+        parents = {name for p in products(self.folder, noted["id"], number) for name in p.metadata["parents"]}
+        for name in sorted(name for name in parents if not name.endswith(alias(number))):
+            if name in self._logged:
+                self._logged[name].wait(timeout=ARTIFACT_SECONDS)
+            self._run.use_artifact(name)
+        self._note(linked=sorted({*noted.get("linked", []), number}))
+        return True
 
     def __enter__(self) -> Self:
         return self
@@ -301,6 +371,20 @@ class Tracker:
                 *(what, type(error).__name__, reason),
             )
             return None
+
+
+@contextmanager
+def _staging_in(folder: Path) -> Iterator[None]:
+    """Where wandb keeps the files of artifacts until they are uploaded: in the run folder, not in the home folder."""
+    before = os.environ.get("WANDB_DATA_DIR")
+    os.environ["WANDB_DATA_DIR"] = str(folder.resolve())
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["WANDB_DATA_DIR"]
+        else:
+            os.environ["WANDB_DATA_DIR"] = before
 
 
 def _committed_row(commit: Path) -> dict[str, Any]:
