@@ -97,13 +97,14 @@ def best_of(commit: Mapping[str, Any], key: str) -> int | None:
 
 
 def aliases_of(folder: Path, number: int, key: str) -> Sequence[tuple[int, list[str]]]:
-    """Which rounds' artifacts are logged once a round is committed, with their aliases.
+    """Which rounds' artifacts are logged once a round is committed, in order, with their aliases.
 
-    The round's own come first, with `latest`, and with `best` if `key` (the metric that names the best round) is this round.
-    Where it has become an earlier round, that one's are logged again, with `best` alone: the same contents are the same version.
+    The round's own have `latest`, and `best` if `key` (the metric that names the best round) is this round. Where the best has
+    become an earlier round, that one's are logged again with `best`: the same contents are the same version. They come first,
+    because wandb adds `latest` to whatever is logged.
     """
     commit = read_commit(folder, number)
     best, before = best_of(commit, key), best_of(read_commit(folder, number - 1), key) if number else None
     own = ["latest", alias(number), *(["best"] if best == number else [])]
-    moved = best is not None and best != number and best != before
-    return [(number, own), *([(best, ["best"])] if moved and best is not None else [])]
+    moved = [] if best is None or best in (number, before) else [(best, ["best", alias(best)])]
+    return [*moved, (number, own)]

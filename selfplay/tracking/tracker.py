@@ -172,6 +172,7 @@ class Tracker:
         sessions.append({"folder": opened, "mode": self.mode, "first": self._sent.next_step, "url": url})
         replace(self.folder / "tracking.json", json.dumps(identity, indent=1) + "\n")
         run.define_metric("round")
+        run.define_metric("traces", step_metric="round", step_sync=False)
         run.define_metric("train/step")
         run.define_metric("train/*", step_metric="train/step", step_sync=False)
         self._run = run
