@@ -46,3 +46,9 @@ def test_a_list_that_is_none_is_refused(text: str) -> None:
 def test_an_override_of_the_seed_beside_seeds_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="seed is set together with --seeds"):
         invoke(tmp_path, "seed=4", "--seeds", "0,1")
+
+
+def test_a_launch_of_several_ranks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="launch once per seed"):
+        invoke(tmp_path, "--seeds", "0,1")

@@ -1,6 +1,6 @@
 """`selfplay run --seeds` runs one configuration once per seed, and compares the runs."""
 
-from collections.abc import Sequence
+import os
 from pathlib import Path
 
 from selfplay.cli.results import compare_command
@@ -10,14 +10,19 @@ from selfplay.errors import ConfigError, GateStopped
 from selfplay.loop import run as run_loop
 
 
-def run_seeds(path: Path, overrides: Sequence[str], seeds: str) -> None:
+def run_seeds(path: Path, overrides: list[str], seeds: str) -> None:
     """Runs a configuration once per seed as NAME-seed-S, one after the other, then writes the page that compares them.
 
     `seed` differs, `eval.seed` does not: all runs are measured on the same held-out tasks, so that they can be paired. The same command
     resumes; finished seeds are passed over. A seed that its gate stops counts as done, and GateStopped is raised after the comparison.
-    Raises ConfigError on a list that is not one of different non-negative integers, or with an override of `seed`.
+    Raises ConfigError on a list that is not one of different non-negative integers, with an override of `seed`, or under a launcher
+    of several ranks, which is started once for each run.
     """
     numbers = parse_seeds(seeds)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError(
+            "--seeds cannot run under a launcher of several ranks; launch once per seed with seed=S and --name"
+        )
     if any(text.partition("=")[0].strip() == "seed" for text in overrides):
         raise ConfigError("seed is set together with --seeds, which sets it; remove one of the two")
     name = load_config(path, overrides).config.name
