@@ -88,10 +88,10 @@ def test_3_where_the_judge_is_down_before_a_round_is_run_in_vain(tmp_path: Path)
 
 
 def test_4_where_the_gate_stops_and_says_what_was_gained(tmp_path: Path) -> None:
-    text = "gate.plateau_rounds=1", "student.skill=0.0"
+    text = "gate.plateau_rounds=1", "student.skill=1.0"
     for first in (True, False):
         done = command("run", config_in(tmp_path), *text, "--runs-dir", tmp_path)
-        assert done.returncode == 4 and "plateau: no better dev accuracy" in done.stderr, done.stderr
+        assert done.returncode == 4 and "plateau: no round was significantly better" in done.stderr, done.stderr
         assert ("0 -> " in done.stderr or "in round 0, and no later round is clearly better" in done.stderr) == first
 
 

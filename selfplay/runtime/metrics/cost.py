@@ -25,7 +25,6 @@ class Cost(Metric):
             "Share of the round's wall time outside generation, training and the sandbox's executor.",
             WALL,
             SHARE,
-            headline=True,
         ),
         "time/*": Definition("Time of a phase", "Wall time of the phase.", WALL, SECONDS),
         "cost/money": Definition(
