@@ -127,7 +127,7 @@ class _Told:
 def _blindness(rounds: Sequence[DevRound], history: History, judged: Judged, rules: DevRules, key: str) -> str:
     """Why a key cannot be judged in the last round; "" in round 0, which has nothing to be compared with, if its data is there."""
     t = len(rounds) - 1
-    reference = 0 if key == "human_text" else int(judged.incumbent_R_T[0, t])
+    reference = int((judged.human_incumbent_R_T if key == "human_text" else judged.incumbent_R_T)[0, t])
     values = {
         "dev_accuracy": history.greedy_R_T_P, "task_rate": history.rates_R_T_Q,
         "human_text": history.nats_R_T_D, "variety": history.differ_R_T_Q,
