@@ -8,7 +8,8 @@ Four keys, each a test on the same tasks in two rounds:
 - `variety`: the chance that two right attempts at a task differ; bad where more than half of the reference's is lost
 
 Rounds are compared with round 0 and with the incumbent, the last round that clearly beat the incumbent before it (or that has no
-task in common with it), in one round and in the mean of the last three; Bonferroni within a key. Level 1: a key has p <= warn / m, with m keys that can be
+task in common with it), in one round and in the mean of the last three; Bonferroni within a key. Level 1: a key has p
+<= warn / m, with m keys that can be
 judged. Level 2: the same key has it in two rounds running, or p <= alarm / (T m) at once, with T planned rounds (alpha
 spending, which holds however rounds depend on one another). What cannot be judged is blind, with the reason; see `blindness`.
 """

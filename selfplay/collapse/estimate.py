@@ -224,7 +224,8 @@ def ratio_of_sums(tops: ArrayLike, bottoms: ArrayLike, *, fewest: int = FEWEST, 
 
     Hall 1992: Student's t after a cubic transformation that takes the skew out; on the linearised residuals. A plain t
     or a percentile bootstrap misses the long tail of nats and lengths. No interval below `fewest` units or where all
-    are equal. `least`: what the quantity cannot fall below. Units that are not finite are left out. Raises EmptyMetric where the bottoms sum to nothing,
+    are equal. `least`: what the quantity cannot fall below. Units that are not finite are left out. Raises
+    EmptyMetric where the bottoms sum to nothing,
     DataError on unequal lengths.
     """
     tops_P, bottoms_P = np.asarray(tops, dtype=np.float64).ravel(), np.asarray(bottoms, dtype=np.float64).ravel()

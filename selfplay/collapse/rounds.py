@@ -71,7 +71,8 @@ def profile(
     """One row per round, oldest first: the keys of `measure` at one budget, dev-set keys where verdicts are there, alarms.
 
     `reference`: a round's number, or texts to hold all rounds against; None: `default_reference`. Alarm keys:
-    collapse_alarm/level (0..2 here), n_active, first_metric, blind (why the pass rate of a round with verdicts is not judged), and `reasons`. An empty round gets its row with
+    collapse_alarm/level (0..2 here), n_active, first_metric, blind (why the pass rate of a round with verdicts is not
+    judged), and `reasons`. An empty round gets its row with
     `collapse_data/texts` 0 and is judged by nothing. `judged_only`: see `measure`. Raises DataError for no round, ConfigError for an unknown one.
     """
     data = {number: _as_round(texts) for number, texts in sorted(rounds.items())}
