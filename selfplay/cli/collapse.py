@@ -203,6 +203,9 @@ def _print(rows: Sequence[Row]) -> None:
         before = level
     if before == 0:
         print("no alarm in the last round")
+    for row in rows:
+        if why := row.get("collapse_alarm/blind"):
+            print(f"round {row['round']} is not judged by its verdicts: {why}")
 
 
 def _cell(row: Mapping[str, Any], key: str) -> str:

@@ -35,13 +35,14 @@ def best_round_of(rounds: Sequence[DevRound], rules: DevRules | None = None) -> 
 def best_unbiased(rounds: Sequence[DevRound], rules: DevRules | None = None) -> Unbiased | None:
     """The accuracy of the best round, cross-fitted: for each fold of tasks the round that the other folds choose is scored on it.
 
-    Only tasks of all rounds count; None with fewer than two of them, or without rounds. Wilson's interval, and that of
-    Bonett and Price for the change to the first round.
+    Rounds without outcomes are left out, and only tasks of all others count; None with fewer than two of them, or without rounds.
+    Wilson's interval, and that of Bonett and Price for the change to the first round.
     """
     rules = rules or dev_rules()
     greedy = _greedy(rounds)
     if not greedy.size:
         return None
+    greedy = greedy[~np.isnan(greedy).all(1)]
     greedy = greedy[:, ~np.isnan(greedy).any(0)]
     tasks = greedy.shape[1]
     if tasks < 2:
@@ -64,7 +65,9 @@ def _best(greedy_T_P: Floats, rules: DevRules) -> int | None:
     known = ~np.isnan(greedy_T_P)
     if not known.any():
         return None
-    mean = np.where(known, greedy_T_P, 0.0).sum(1) / np.maximum(known.sum(1), 1)
+    shared = known[known.any(1)].all(0)
+    counted = known & shared if shared.any() else known  # else errors at hard tasks would lift a round's mean
+    mean = np.where(counted, greedy_T_P, 0.0).sum(1) / np.maximum(counted.sum(1), 1)
     top = int(np.where(known.any(1), mean, -1.0).argmax())
     worse = sign_test((greedy_T_P < greedy_T_P[top]).sum(1), (greedy_T_P > greedy_T_P[top]).sum(1)) <= rules.best
     equal = known.any(1) & ~worse & (known & known[top]).any(1)

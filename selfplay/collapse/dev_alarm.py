@@ -127,7 +127,7 @@ class _Told:
 def _blindness(rounds: Sequence[DevRound], history: History, judged: Judged, rules: DevRules, key: str) -> str:
     """Why a key cannot be judged in the last round; "" in round 0, which has nothing to be compared with, if its data is there."""
     t = len(rounds) - 1
-    reference = 0 if key == "human_text" else int(judged.incumbent_R_T[0, t])
+    reference = int((judged.human_incumbent_R_T if key == "human_text" else judged.incumbent_R_T)[0, t])
     values = {
         "dev_accuracy": history.greedy_R_T_P, "task_rate": history.rates_R_T_Q,
         "human_text": history.nats_R_T_D, "variety": history.differ_R_T_Q,
@@ -213,9 +213,10 @@ def _smallest_falls(
     found: dict[str, float | None] = {}
     for key in keys:
         if key == "dev_accuracy":
-            found[key] = _by_sign(history.greedy_R_T_P[0], t, 0.0, rules)
+            found[key] = _by_sign(history.greedy_R_T_P[0], t, inc, 0.0, rules)
         elif key == "human_text":
-            found[key] = _by_sign(-history.nats_R_T_D[0], t, rules.human_rise_nats, rules)
+            human = int(judged.human_incumbent_R_T[0, t])
+            found[key] = _by_sign(-history.nats_R_T_D[0], t, human, rules.human_rise_nats, rules)
         elif key == "task_rate":
             values = history.rates_R_T_Q[0]
             found[key] = rules.margin + _detectable(values[t] - values[inc], rules)
@@ -227,14 +228,17 @@ def _smallest_falls(
     return {key: None if fall is None or fall > 1 else round(float(fall), 4) for key, fall in found.items()}
 
 
-def _by_sign(values_T_P: Floats, t: int, bar: float, rules: DevRules) -> float | None:
-    """By the sign test, with the discordance of the consecutive rounds so far: twice the rarer direction of change."""
+def _by_sign(values_T_P: Floats, t: int, reference: int, bar: float, rules: DevRules) -> float | None:
+    """By the sign test on the tasks of this round and its reference, with the discordance of the consecutive rounds so far: twice
+    the rarer direction of change; that of the rules where no two consecutive rounds have a task in common."""
     changes = np.diff(values_T_P[: t + 1], axis=0)
     known = ~np.isnan(changes)
     lost, gained = ((changes < -bar) & known).sum(1), ((changes > bar) & known).sum(1)
-    compared = max(int(known.sum()), 1)
-    discordance = min(0.9, max(2 * float(np.minimum(lost, gained).sum()) / compared, 1 / compared))
-    return minimum_detectable_fall(int(known[-1].sum()), alpha=rules.warn, discordance=discordance, power=rules.power)
+    compared = int(known.sum())
+    rarer = 2 * float(np.minimum(lost, gained).sum())
+    discordance = min(0.9, max(rarer, 1) / compared) if compared else rules.discordance
+    common = int((~np.isnan(values_T_P[t]) & ~np.isnan(values_T_P[reference])).sum())
+    return minimum_detectable_fall(common, alpha=rules.warn, discordance=discordance, power=rules.power)
 
 
 HALF = 0.5

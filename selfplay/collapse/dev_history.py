@@ -37,7 +37,7 @@ class DevRound:
         counted = {
             str(task): (int(right), int(of), tuple(map(int, clusters)))
             for task, right, of, clusters in zip(*fields, strict=False)
-            if of > 0
+            if right is not None and of
         }
         return cls(number, _finite(kept.get("dev") or {}), counted, _finite(kept.get("nll") or {}))
 
@@ -70,8 +70,11 @@ class History:
 
 
 def history_of(rounds: Sequence[DevRound]) -> History:
-    """One run's history: its rounds, oldest first, each an ancestor of the next. Tasks of any round are in it."""
-    rates = [{task: right / of for task, (right, of, _) in one.samples.items()} for one in rounds]
+    """One run's history: its rounds, oldest first, each an ancestor of the next. Tasks of any round are in it.
+
+    What is not finite, and a task without attempts, is unknown.
+    """
+    rates = [{task: right / of for task, (right, of, _) in one.samples.items() if of > 0} for one in rounds]
     differ = [
         {task: differs(clusters) for task, (right, _, clusters) in one.samples.items() if right >= 2} for one in rounds
     ]
@@ -94,4 +97,5 @@ def differs(clusters: Iterable[int]) -> float:
 def _table(values: Sequence[Mapping[str, float]], columns: Sequence[str] | None = None) -> Floats:
     names = sorted(set().union(*values)) if columns is None else columns
     rows = [[one.get(name, math.nan) for name in names] for one in values]
-    return np.asarray(rows, np.float64).reshape(1, len(values), len(names))
+    table = np.asarray(rows, np.float64).reshape(1, len(values), len(names))
+    return np.where(np.isfinite(table), table, np.nan)

@@ -7,8 +7,9 @@ Four keys, each a test on the same tasks in two rounds:
 - `human_text`: human texts whose nats per token rose clearly against those whose fell as clearly; sign test
 - `variety`: the chance that two right attempts at a task differ; bad where more than half of the reference's is lost
 
-Rounds are compared with round 0 and with the incumbent, the last round that clearly beat the incumbent before it, in one
-round and in the mean of the last three; Bonferroni within a key. Level 1: a key has p <= warn / m, with m keys that can be
+Rounds are compared with round 0 and with the incumbent, the last round that clearly beat the incumbent before it (or that has no
+task in common with it), in one round and in the mean of the last three; Bonferroni within a key. Level 1: a key has p
+<= warn / m, with m keys that can be
 judged. Level 2: the same key has it in two rounds running, or p <= alarm / (T m) at once, with T planned rounds (alpha
 spending, which holds however rounds depend on one another). What cannot be judged is blind, with the reason; see `blindness`.
 """
@@ -133,7 +134,8 @@ def judge(history: History, *, planned: int, rules: DevRules | None = None) -> J
         level[:, t] = np.where((at_once | twice).any(1), 2, warned[:, t].any(1))
         beats = _beats(history.greedy_R_T_P, t, inc, rules)
         incumbents[:, t + 1] = np.where(beats, t, inc)
-        human[:, t + 1] = np.where(_likelier(history.nats_R_T_D, t, human[:, t], rules), t, human[:, t])
+        likelier = _likelier(history.nats_R_T_D, t, human[:, t], rules)
+        human[:, t + 1] = np.where(likelier, t, human[:, t])
         back[:, t + 1] = np.where(beats & ~warned[:, t].any(1), t, back[:, t])
     kept = slice(None, rounds)
     return Judged(p, warned, bad, level, incumbents[:, kept], human[:, kept], back[:, kept], clearest)
@@ -230,9 +232,20 @@ def _likelier(nats_R_T_D: Floats, t: int, inc_R: Places, rules: DevRules) -> Fla
     """Whether human text is clearly likelier than at its incumbent, so that the round becomes it."""
     change = nats_R_T_D[:, t] - chosen(nats_R_T_D, inc_R)
     p = sign_test((change < 0).sum(1), (change > 0).sum(1))
-    return np.asarray((p <= rules.incumbent) & (np.where(np.isnan(change), 0.0, change).sum(1) < 0))
+    clearly = (p <= rules.incumbent) & (np.where(np.isnan(change), 0.0, change).sum(1) < 0)
+    return np.asarray(clearly | _in_its_stead(nats_R_T_D, t, inc_R))
 
 
 def _beats(greedy_R_T_P: Floats, t: int, inc_R: Places, rules: DevRules) -> Flags:
     now, then = greedy_R_T_P[:, t], chosen(greedy_R_T_P, inc_R)
-    return np.asarray(sign_test((now > then).sum(1), (now < then).sum(1)) <= rules.incumbent)
+    clearly = sign_test((now > then).sum(1), (now < then).sum(1)) <= rules.incumbent
+    return np.asarray(clearly | _in_its_stead(greedy_R_T_P, t, inc_R))
+
+
+def _in_its_stead(values_R_T_P: Floats, t: int, inc_R: Places) -> Flags:
+    """Whether a round was measured and has nothing in common with its incumbent, which was not measured or had another dev set.
+
+    Such a round becomes the incumbent: else nothing after it could be judged.
+    """
+    now, then = ~np.isnan(values_R_T_P[:, t]), ~np.isnan(chosen(values_R_T_P, inc_R))
+    return np.asarray(now.any(1) & ~(now & then).any(1))

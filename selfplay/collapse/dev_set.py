@@ -108,7 +108,7 @@ def _cluster_counts(task_id: str, right: Sequence[bool], labels: Sequence[Hashab
 
 def freeze_strata(dev_set: DevSet) -> tuple[str, ...]:
     """Strata by round 0's pass rate: never (0), low (up to .25), middle (up to .75), high."""
-    rates = [c / n for c, n in zip(dev_set.correct, dev_set.attempts, strict=True)]
+    rates = [c / max(1, n) for c, n in zip(dev_set.correct, dev_set.attempts, strict=True)]
     return tuple("never" if r == 0 else "low" if r <= 0.25 else "middle" if r <= 0.75 else "high" for r in rates)
 
 
@@ -116,12 +116,12 @@ def dev_set_metrics(now: DevSet, first: DevSet | None = None, *, ks: Sequence[in
     """Flat keys of one round: value, `_lo`, `_hi`, and against `first` (round 0's attempts) also `_delta`, `_delta_lo`, ...
 
     Only tasks in both rounds are compared. Strata and tail are read from `first` where given, so they stay frozen.
-    `ks` above the attempts at hand are left out; `pass_at_n` uses all attempts. Keys: eval/pass_at_*,
+    `ks` below 1 or above the attempts at hand are left out; `pass_at_n` uses all attempts. Keys: eval/pass_at_*,
     collapse_quality/, collapse_diversity/, collapse_tails/ of docs/collapse.md. No common task gives an empty dict.
     """
     base = first or now
-    present = set(now.task_ids)
-    common = [t for t in base.task_ids if t in present]
+    present = _attempted(now)
+    common = [t for t in _attempted(base) if t in present]
     if not common:
         return {}
     pair = _Pair(now, base, common)
@@ -135,6 +135,11 @@ def dev_set_metrics(now: DevSet, first: DevSet | None = None, *, ks: Sequence[in
     if first is not None:
         out |= _support_keys(pair)
     return out | _item_keys(now, first)
+
+
+def _attempted(dev_set: DevSet) -> dict[str, None]:
+    """The tasks with attempts, in order; one that the dev set repeats is there once."""
+    return dict.fromkeys(task for task, n in zip(dev_set.task_ids, dev_set.attempts, strict=True) if n > 0)
 
 
 class Column(NamedTuple):
@@ -172,7 +177,7 @@ def _columns(pair: _Pair, dev_set: DevSet, ks: Sequence[int]) -> dict[str, Colum
     clusters = [dev_set.clusters[i] for i in pair.rows[id(dev_set)]]
     ones, m = np.ones(c.size), pair.m
     out: dict[str, Column] = {}
-    for name, k in [*((str(k), k) for k in ks if k <= m), ("n", m)]:
+    for name, k in [*((str(k), k) for k in ks if 1 <= k <= m), ("n", m)]:
         out[f"eval/pass_at_{name}"] = Column(1.0 - miss_chance(n, c, k), ones, trials=m / k)
         out[f"collapse_diversity/unique_correct_at_{name}"] = Column(_different(clusters, n, k), ones, high=k, trials=m)
     solved = out["eval/pass_at_n"].values
@@ -304,7 +309,7 @@ def _support_keys(pair: _Pair) -> dict[str, float]:
     expansion = bounded_mean((1 - s0) * s1).keyed("collapse_tails/support_expansion")
     if not s0.any():
         return expansion
-    pooled = np.round((c0 / n0 + c1 / n1) * pair.m)
+    pooled = np.maximum(np.round((c0 / n0 + c1 / n1) * pair.m), (c0 + c1) > 0)  # what was solved once stays so
     q = np.where(pooled > 0, miss_chance(2.0 * pair.m, pooled, pair.m), 1.0)
     kept, either = np.where(pooled > 0, 1 - 2 * q, 0.0), 1 - q
     change, expected = _beyond_chance(s0, s1, kept, either)

@@ -29,6 +29,8 @@ FEWEST = 40
 """Units below which a mean without a bound has no interval: its spread cannot be told from so few."""
 FEWEST_BOUNDED = 8
 """Units below which the spread of a bounded mean is not estimated: each counts as one trial, with a wider interval."""
+EQUAL = 1e-15
+"""Variance of a share up to which its delete-one values are equal, but for rounding."""
 RARE_LOWER = (0.0, 0.0513, 0.3554, 0.8177)
 """95 % lower bounds of a Poisson mean after 0, 1, 2 and 3 events."""
 RARE_SHARE = 0.25
@@ -74,7 +76,7 @@ def wilson(successes: float, n: float, z: float = Z95) -> Estimate:
     """
     if n <= 0:
         raise EmptyMetric(f"wilson: n is {n}, nothing was tried; leave the metric out of this round")
-    if not 0 <= successes <= n:
+    if not 0 <= successes <= n < math.inf:
         raise DataError(f"wilson: successes is {successes}, must lie in 0..{n}; check the counts")
     p, zz = successes / n, z * z / n
     centre, half = (p + zz / 2) / (1 + zz), z * math.sqrt(p * (1 - p) / n + zz / (4 * n)) / (1 + zz)
@@ -153,7 +155,7 @@ def tango(gained: float, lost: float, n: float, z: float = Z95) -> Estimate:
     """
     if n <= 0:
         raise EmptyMetric(f"tango: n is {n}, nothing is paired; leave the metric out of this round")
-    if gained < 0 or lost < 0 or gained + lost > n * (1 + 1e-9):
+    if not (gained >= 0 and lost >= 0 and gained + lost <= n * (1 + 1e-9) and n < math.inf):
         raise DataError(f"tango: gained {gained} and lost {lost} of n = {n}; check the counts")
     lo, hi = -_tango_upper(lost, gained, n, z), _tango_upper(gained, lost, n, z)
     return _between((gained - lost) / n, lo, hi, n)
@@ -222,12 +224,15 @@ def ratio_of_sums(tops: ArrayLike, bottoms: ArrayLike, *, fewest: int = FEWEST, 
 
     Hall 1992: Student's t after a cubic transformation that takes the skew out; on the linearised residuals. A plain t
     or a percentile bootstrap misses the long tail of nats and lengths. No interval below `fewest` units or where all
-    are equal. `least`: what the quantity cannot fall below. Raises EmptyMetric where the bottoms sum to nothing,
+    are equal. `least`: what the quantity cannot fall below. Units that are not finite are left out. Raises
+    EmptyMetric where the bottoms sum to nothing,
     DataError on unequal lengths.
     """
     tops_P, bottoms_P = np.asarray(tops, dtype=np.float64).ravel(), np.asarray(bottoms, dtype=np.float64).ravel()
     if tops_P.shape != bottoms_P.shape:
         raise DataError(f"ratio_of_sums: {tops_P.size} against {bottoms_P.size} units; give one of each")
+    finite = np.isfinite(tops_P) & np.isfinite(bottoms_P)
+    tops_P, bottoms_P = tops_P[finite], bottoms_P[finite]
     if tops_P.size == 0 or not bottoms_P.sum() > 0:
         raise EmptyMetric("ratio_of_sums: nothing to divide by; leave the metric out of this round")
     value, n = float(tops_P.sum() / bottoms_P.sum()), tops_P.size
@@ -280,14 +285,14 @@ def jackknife(value: float, left_out: ArrayLike, *, share: bool = False) -> Esti
     """
     left_P = np.asarray(left_out, dtype=np.float64)
     n = left_P.size
-    if n < 2 or not math.isfinite(value):
+    if n < 2 or not (math.isfinite(value) and np.isfinite(left_P).all()):
         return _between(value, value, value, n)
     variance = (n - 1) / n * float(((left_P - left_P.mean()) ** 2).sum())
     if not share:
         half = t975(n - 1) * math.sqrt(variance)
         return _between(value, value - half, value + half, n)
     p = min(1.0, max(0.0, value))
-    trials = p * (1 - p) / variance if variance > 0 and 0 < p < 1 else n
+    trials = p * (1 - p) / variance if variance > EQUAL and 0 < p < 1 else n
     return _between(value, *_rare_aware(p, trials, t975(n - 1)), n)
 
 

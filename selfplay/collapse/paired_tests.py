@@ -134,7 +134,11 @@ def _critical(m: Floats, alpha: float) -> Floats:
 
 
 def minimum_detectable_fall(tasks: int, *, alpha: float, discordance: float = 0.1, power: float = 0.8) -> float | None:
-    """The smallest fall of the mean, a multiple of 0.005, that the sign test sees with this power; None if it sees no fall at all."""
+    """The smallest fall of the mean, a multiple of 0.005, that the sign test sees with this power; None if it sees no fall at all.
+
+    Raises DataError if `discordance` is not in [0, 1), or `power` not in (0, 1).
+    """
+    _checked(discordance, power)
     steps = int((1 - discordance / 2) / 0.005)
     if tasks < 1 or fall_power(tasks, steps * 0.005, discordance, alpha) < power:
         return None
@@ -149,8 +153,9 @@ def minimum_detectable_fall(tasks: int, *, alpha: float, discordance: float = 0.
 def tasks_needed(fall: float, *, alpha: float, discordance: float = 0.1, power: float = 0.8) -> int:
     """The fewest tasks on which the sign test sees a fall of the mean by `fall` with this power.
 
-    Raises DataError if `fall` is not in (0, 1), or if a million tasks are too few for it.
+    Raises DataError if `fall` or `power` is not in (0, 1), `discordance` not in [0, 1), or if a million tasks are too few for it.
     """
+    _checked(discordance, power)
     if not 0 < fall < 1:
         raise DataError(f"tasks needed: fall is {fall}; give a fall of the mean between 0 and 1, such as 0.1")
     high = 8
@@ -164,6 +169,13 @@ def tasks_needed(fall: float, *, alpha: float, discordance: float = 0.1, power: 
         enough = fall_power(middle, fall, discordance, alpha) >= power
         low, high = (low, middle) if enough else (middle, high)
     return high
+
+
+def _checked(discordance: float, power: float) -> None:
+    if not 0 <= discordance < 1:
+        raise DataError(f"smallest fall: discordance is {discordance}; give a share of the tasks from 0 to below 1")
+    if not 0 < power < 1:
+        raise DataError(f"smallest fall: power is {power}; give a chance between 0 and 1, such as 0.8")
 
 
 def paired_change(lost: int, gained: int, tasks: int) -> Estimate:

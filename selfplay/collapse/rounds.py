@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from selfplay.collapse.alarms import Rules, alarms
-from selfplay.collapse.dev_alarm import DevAlarm, alarm_of
+from selfplay.collapse.dev_alarm import NAMES, DevAlarm, alarm_of
 from selfplay.collapse.dev_history import DevRound
 from selfplay.collapse.dev_rules import METRIC_OF
 from selfplay.collapse.dev_set import DevSet, dev_set_metrics, dev_set_of
@@ -71,7 +71,8 @@ def profile(
     """One row per round, oldest first: the keys of `measure` at one budget, dev-set keys where verdicts are there, alarms.
 
     `reference`: a round's number, or texts to hold all rounds against; None: `default_reference`. Alarm keys:
-    collapse_alarm/level (0..2 here), n_active, first_metric, and `reasons`. An empty round gets its row with
+    collapse_alarm/level (0..2 here), n_active, first_metric, blind (why the pass rate of a round with verdicts is not
+    judged), and `reasons`. An empty round gets its row with
     `collapse_data/texts` 0 and is judged by nothing. `judged_only`: see `measure`. Raises DataError for no round, ConfigError for an unknown one.
     """
     data = {number: _as_round(texts) for number, texts in sorted(rounds.items())}
@@ -170,6 +171,8 @@ def _with_alarms(
         row["collapse_alarm/first_metric"] = first
         said = [f"{key} {reason}" for key, reason in zip(moved, tasks.reasons, strict=True)]
         row["reasons"] = said + alarm["reasons"]
+        if why := tasks.blind.get("task_rate"):
+            row["collapse_alarm/blind"] = f"{NAMES['task_rate']}: {why}"
     return rows
 
 
@@ -179,9 +182,7 @@ def _without_rate(row: Row) -> Row:
 
 
 def _task_alarms(dev_sets: Mapping[int, DevSet], base: int) -> dict[int, DevAlarm]:
-    """The alarm over tasks of each round with verdicts after the reference, which has the place of round 0."""
-    if base not in dev_sets:
-        return {}
+    """The alarm over tasks of each round with verdicts from the reference on; the first of them has the place of round 0."""
     counted = [
         DevRound.read(number, {"samples": dev_set.to_dict()})
         for number, dev_set in sorted(dev_sets.items())

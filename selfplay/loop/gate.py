@@ -180,7 +180,7 @@ def _best_figures(rounds: Sequence[DevRound]) -> dict[str, Any]:
     best = best_round_of(rounds)
     if best is None:
         return {}
-    found = best_unbiased([one for one in rounds if one.greedy])
+    found = best_unbiased(rounds)
     if found is None:
         return {BEST: best}
     figures = interval("eval/best_unbiased", found.accuracy) | interval("eval/best_unbiased_delta", found.change)

@@ -45,6 +45,10 @@ class Stratum:
             raise DataError(
                 f"audit: {self.right} right and {self.wrong} wrong of {self.total}; give counts of a sample"
             )
+        if self.worth is not None and self.checked and not self.worth > 0:
+            raise DataError(
+                f"audit: the sample is worth {self.worth} independent attempts; give a number above 0, or None"
+            )
 
     @property
     def checked(self) -> int:
@@ -110,6 +114,10 @@ def audit(
     0 ends at 0 (Brown, Cai and DasGupta 2001): never of zero width. `benchmarks/verifier_audit.py` simulates their coverage. A
     stratum of which nothing was decided, and 0/0, leave what depends on them None.
     """
+    if known_wrong < 0 or not (attempts_worth is None or attempts_worth >= 0):
+        raise DataError(
+            f"audit: known_wrong is {known_wrong} and attempts_worth {attempts_worth}; give counts of attempts, from 0 on"
+        )
     precision = _wilson(accepted) if accepted.checked else None
     if accepted.unknown or (rejected is not None and rejected.unknown):
         return Audit(precision, None, None, None, None, None, None)
@@ -254,7 +262,9 @@ def stratum(total: int, outcomes: Sequence[Outcome], tasks: Sequence[str] | None
     """
     right = sum(outcome is Outcome.PASS for outcome in outcomes)
     wrong = sum(outcome in WRONG for outcome in outcomes)
-    decided = [task for task, word in zip(tasks or (), outcomes, strict=tasks is not None) if word in DECIDED]
+    if tasks is not None and len(tasks) != len(outcomes):
+        raise DataError(f"audit: {len(tasks)} tasks for {len(outcomes)} outcomes; give the task of each attempt")
+    decided = [task for task, word in zip(tasks or (), outcomes, strict=False) if word in DECIDED]
     return Stratum(total, right, wrong, None if tasks is None else worth(decided))
 
 
