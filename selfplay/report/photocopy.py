@@ -30,7 +30,8 @@ def of_run(run: RunData) -> Section:
     table = Table("In figures", ["written in half of round 0", *columns], [*shares, words], folded=True)
     data: dict[str, Any] = {"columns": copies.rounds, "rows": copies.kept, "groups": {n: GROUP[n] for n in copies.kept}}
     data |= {"words": copies.words, "draw": copies.draw, "tasks": copies.tasks, "lost": copies.lost}
-    return Section(ID, TITLE, f"{LEAD} {_said(copies)}", charts, [table], data=data)
+    data |= {"in_words": _said(copies)}
+    return Section(ID, TITLE, LEAD, charts, [table], data=data)
 
 
 def _said(copies: Copies) -> str:
