@@ -1,7 +1,6 @@
 """The trace browser, clicked through in a real Chromium as a reader does it."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 

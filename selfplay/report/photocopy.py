@@ -37,7 +37,7 @@ def of_run(run: RunData) -> Section:
 def _said(copies: Copies) -> str:
     """The last round in words."""
     last = copies.rounds[-1]
-    told = [f"By round {last}, {_ends({'': copies})}, on {counted(copies.tasks, 'task')}."]
+    told = [f"By round {last}, {_ends({'': copies})} of what round 0 shows, on {counted(copies.tasks, 'task')}."]
     if copies.lost:
         names = listed(f'"{name}"' for name in copies.lost)
         told.append(f"Often written in round 0 and never in round {last}: {names}.")
@@ -53,7 +53,7 @@ def _ends(found: Mapping[str, Copies]) -> str:
     told = []
     for name, copies in found.items():
         parts = {part: copies.of(n for n, g in GROUP.items() if g.startswith(part)) for part in ("common", "rare")}
-        ends = [f"{part} pairs are at {values[-1][0]:.2f}" for part, values in parts.items() if values]
+        ends = [f"{part} word pairs are at {values[-1][0]:.2f}" for part, values in parts.items() if values]
         told.append(f"{name + ': ' if name else ''}{' and '.join(ends)}")
     return "; ".join(told)
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 from selfplay.config.metrics import title
@@ -13,7 +14,12 @@ from selfplay.report.sections import dropped, stages
 from selfplay.report.svg_primitives import say
 from selfplay.report.trace_stats import Tally
 
-_TAILS = ("collapse_tails/rare_item_coverage", "collapse_tails/support_retention", "eval_frequency/rare")
+_TAILS = {
+    "collapse_tails/rare_item_coverage": "",
+    "collapse_tails/support_retention": "",
+    "eval_frequency/rare": "Dev accuracy on rare tasks",
+}
+"""Key -> name, where its title does not stand alone."""
 _ACTIONS = {"continue": "went on", "warn": "warned", "roll_back": "rolled back", "stop": "stopped"}
 REMARK_CHARS = 1200
 """Characters of a remark that are shown."""
@@ -34,14 +40,16 @@ def story(run: RunData, tallies: Mapping[int, Tally], photocopy: Section) -> lis
 
 def _tails(run: RunData) -> str:
     told = []
-    for key in _TAILS:
+    for key, name in _TAILS.items():
         points = run.points(key)
         if len(points) < 2:
             continue
         (start, then, *_), (end, now, *_) = points[0], points[-1]
         change = triple(run.row(int(end)), f"{key}_delta")
         between = f" ({signed(*change)})" if change[0] is not None else ""
-        told.append(f"{title(key)}: {say(then)} at round {say(start)}, {say(now)} at round {say(end)}{between}.")
+        told.append(
+            f"{name or title(key)}: {say(then)} at round {say(start)}, {say(now)} at round {say(end)}{between}."
+        )
     return " ".join(told)
 
 
@@ -65,7 +73,10 @@ def _decisions(run: RunData) -> str:
     for round_, commit in run.commits.items():
         if action := str(commit.get("action") or ""):
             by_action.setdefault(action, []).append(round_)
-    told = [f"{_ACTIONS.get(action, action)} after round {spans(rounds)}" for action, rounds in by_action.items()]
+    told = [
+        f"{_ACTIONS.get(action, action)} after round{'s' if len(rounds) > 1 else ''} {spans(rounds)}"
+        for action, rounds in by_action.items()
+    ]
     return f"The gate {listed(told)}." if told else ""
 
 
@@ -82,7 +93,10 @@ def remarks(run: RunData) -> list[dict[str, Any]]:
             found[kind] = text[:REMARK_CHARS], [*rounds, *({round_} - set(rounds))]
     ordered = sorted(found.values(), key=lambda one: -one[1][-1])
     end = max(run.rounds, default=0)
-    return [{"rounds": spans(rounds), "text": text, "last": rounds[-1] == end} for text, rounds in ordered]
+    return [
+        {"rounds": spans(rounds), "text": text, "last": rounds[-1] == end, "many": len(rounds) > 1}
+        for text, rounds in ordered
+    ]
 
 
 def _audit_notes(run: RunData, round_: int) -> list[str]:
@@ -105,4 +119,5 @@ def spans(rounds: Iterable[int]) -> str:
             runs[-1].append(n)
         else:
             runs.append([n])
-    return listed(f"{run[0]} to {run[-1]}" if len(run) > 2 else " and ".join(map(str, run)) for run in runs)
+    parts = [[f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run) for run in runs]
+    return listed(chain.from_iterable(parts))
