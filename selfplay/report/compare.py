@@ -84,7 +84,10 @@ def write_compare(runs: Sequence[Path], out: Path) -> Path:
             differing(settings),
         ]
         told = {"sentence": _sentence(settings, on), "stopped": on.shared.why, "alarm": _alarms(settings)}
-        told["figures"] = [] if on.shared.why else _figures(settings, on.key)
+        told |= {
+            "figures": [] if on.shared.why else _figures(settings, on.key),
+            "story": _story(sections, told["alarm"]),
+        }
     groups = [("Rounds side by side" if len(read) == 1 else "Side by side", sections)]
     notes = [f"{run.name}: {note}" for run in read for note in run.notes]
     more = {"runs": {run.name: run.rows for run in read}, "notes": notes}
@@ -178,6 +181,18 @@ def _sentence(settings: Sequence[Setting], on: Ground) -> str:
         f"After round {say(last)}, {on.of}: {listed(f'{name} is at {say(value)}' for name, value in values.items())}."
     )
     return f"The runs were not measured on the same tasks. {told}" if on.shared.why else told
+
+
+def _story(sections: Sequence[Section], alarm: str) -> list[dict[str, str]]:
+    """The differences, what is left of round 0, and the alarms in words; what is not known is left out."""
+    by_id = {section.id: section for section in sections}
+    rows = [row for table in by_id["outcome"].tables[1:] for row in table.rows]
+    told = {
+        "Difference": ". ".join(f"{names}: {difference}, {how}" for names, difference, how in rows[:3]),
+        photocopy.TITLE: by_id[photocopy.ID].lead.removeprefix(photocopy.LEAD).strip(),
+        "Gate": alarm,
+    }
+    return [{"label": label, "text": text} for label, text in told.items() if text]
 
 
 def _alarms(settings: Sequence[Setting]) -> str:
