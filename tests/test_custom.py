@@ -336,7 +336,7 @@ def test_process_that_does_not_start_is_an_outage(tmp_path: Path, monkeypatch: p
 )
 def test_verifier_of_the_readme_judges_what_a_student_may_write(tmp_path: Path, text: str, outcome: str) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    [module] = [part for part in readme.split("```python\n")[1:] if part.startswith("# my_checks.py")]
+    [module] = [part for part in readme.split("```python\n")[1:] if part.startswith("# checks.py")]
     (tmp_path / "my_checks.py").write_text(module.partition("```")[0])
     with PythonFunction(tmp_path) as verifier:
         [verdict] = judged(verifier, "my_checks:prime_above", text, floor=90)

@@ -123,7 +123,7 @@ def test_greedy_answers_take_the_place_of_samples_and_it_is_said(tmp_path: Path)
         _rewritten(folder, number, lambda row: row | {"part": "dev", "task_id": f"{row['task_id']}-{row['sample']}"})
     write_report(folder)
     told = json.loads((folder / "report.json").read_text())["sections"]["photocopy"]
-    assert "these are its greedy answers" in told["lead"] and told["tasks"] == 200
+    assert "these are its greedy answers" in told["in_words"] and told["tasks"] == 200
 
 
 def test_the_control_arm_stands_beside_the_run_over_the_same_rounds(tmp_path: Path) -> None:
@@ -137,4 +137,4 @@ def test_the_control_arm_stands_beside_the_run_over_the_same_rounds(tmp_path: Pa
     }
     ends = {name: found[name]["rows"]["once"][-1][0] for name in ("arm (2 seeds)", "control")}
     assert ends["control"] < 0.6 < 0.8 < ends["arm (2 seeds)"]
-    assert "control: common pairs are at" in found["lead"]
+    assert "control: common word pairs are at" in found["lead"]

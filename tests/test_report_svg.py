@@ -45,7 +45,7 @@ def test_every_chart_is_well_formed_named_and_escaped(name: str) -> None:
         and desc.tag == f"{SVG}desc"
     )
     assert root.get("aria-labelledby") == f"{title.get('id')} {desc.get('id')}"
-    allowed = {"svg", "title", "desc", "text", "line", "path", "circle", "rect", "polygon"}
+    allowed = {"svg", "g", "title", "desc", "text", "line", "path", "circle", "rect", "polygon"}
     assert {e.tag.removeprefix(SVG) for e in root.iter()} <= allowed
     assert text == EVERY[name]()
     ET.fromstring(svg.standalone(text).encode("utf-8"))

@@ -2,7 +2,6 @@
 
 import json
 import re
-import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -14,30 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfplay.records import Attempt, Decision, Outcome, Task, Trace, Verdict
 from selfplay.store.trace_index import TraceIndex
-from selfplay.store.traces import write_traces
-from selfplay.view import serve
 from selfplay.view.browse import DIFF_CHARS, PAGE_ROWS, line_diff
-
-HOSTILE = "</pre><script>alert(1)</script>\u202e\"'&<img src=x onerror=alert(2)>"
-
-
-def trace(task: str, number: int, round: int, outcome: str = "pass", text: str = "", reason: str = "accepted") -> Trace:
-    """One verified and curated trace."""
-    return Trace(
-        task=Task(id=task, prompt=f"Solve {task}.", verifier={"type": "math", "answer": "4"}, tags=("difficulty:2",)),
-        attempt=Attempt(task_id=task, attempt=number, round=round, text=text or f"{task} is {number}"),
-        verdicts=(Verdict(verifier="math/1", outcome=Outcome(outcome), reason="wrong_answer", evidence="got 5"),),
-        outcome=Outcome(outcome),
-        decision=Decision(decision="accepted" if reason == "accepted" else "dropped", reason=reason),
-    )
-
-
-def write_round(run: Path, number: int, traces: list[Trace], group: int = 7) -> None:
-    folder = run / "rounds" / f"{number:03d}"
-    folder.mkdir(parents=True, exist_ok=True)
-    write_traces(folder / "traces.parquet", [traces[i : i + group] for i in range(0, len(traces), group)])
+from tests.support.trace_pages import HOSTILE, served, trace, write_round
 
 
 @pytest.fixture(scope="module")
@@ -52,16 +30,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         trace("odd/1 & co?", 1, 2, "fail", "x = 1\ny = 3", "failed"),
     ]
     write_round(run, 2, [*odd, trace("evil", 0, 2, text=HOSTILE), trace("t-0", 0, 2, text="A NEEDLE in it")])
-    found: list[str] = []
-    opened = threading.Event()
-
-    def announce(url: str) -> None:
-        found.append(url)
-        opened.set()
-
-    threading.Thread(target=serve, args=(run, 0, announce), daemon=True).start()
-    assert opened.wait(30)
-    yield found[0]
+    yield served(run)
 
 
 def get(address: str, host: str | None = None, **query: str | int) -> str:

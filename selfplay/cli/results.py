@@ -23,13 +23,15 @@ def report_command(run: Path) -> None:
 
 
 def compare_command(runs: list[Path], out: Path) -> None:
-    """Writes the comparison page, and prints a table with the rounds of all runs."""
+    """Writes the comparison page, and prints a table with the rounds of all runs, and what can be said of them together."""
     from selfplay.report import write_compare
 
     opened = [open_run(run) for run in runs]
     rows = [[o.path.name, *_short(row)] for o in opened for row in o.metrics()]
     print_table("Rounds", ["run", "round", "dev", "test", "pass@8", "unique@8", "rare items", "alarm"], rows)
-    print(write_compare([o.path for o in opened], out))
+    page = write_compare([o.path for o in opened], out)
+    told = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))["headline"]
+    print(*filter(None, (told["sentence"], told["stopped"], str(page))), sep="\n")
 
 
 _COLUMNS = (

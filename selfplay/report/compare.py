@@ -1,17 +1,17 @@
 """The comparison page: runs side by side, with the seeds of one setting drawn together; or the rounds of one run."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from selfplay.collapse import paired_delta
 from selfplay.config.metrics import title
 from selfplay.errors import DataError
 from selfplay.report import html, photocopy
 from selfplay.report.glance import alarm_in_words
 from selfplay.report.headline import headline
+from selfplay.report.held_out import PARTS, Common, common, on_shared, paired, solved
 from selfplay.report.page_model import DEV, TEST, Chart, Section, Table, cell, counted, interval, listed, signed
 from selfplay.report.run_data import Point, RunData, flatten, number, read_run, spread, triple
 from selfplay.report.svg import line_chart
@@ -45,11 +45,15 @@ class Setting:
 
     def points(self, key: str) -> list[Point]:
         """A metric over the rounds: one run with its interval, or the mean of several with the smallest and the largest value."""
+        return self.mean(lambda run: run.points(key))
+
+    def mean(self, points_of: Callable[[RunData], list[Point]]) -> list[Point]:
+        """The same for any points of a run."""
         if len(self.runs) == 1:
-            return self.runs[0].points(key)
+            return points_of(self.runs[0])
         by_round: dict[float, list[float]] = {}
         for run in self.runs:
-            for x, y, *_ in run.points(key):
+            for x, y, *_ in points_of(run):
                 by_round.setdefault(x, []).append(y or 0.0)
         full = {x: spread(ys) for x, ys in sorted(by_round.items()) if len(ys) == len(self.runs)}
         return [(x, *found) for x, found in full.items() if found]
@@ -68,16 +72,22 @@ def write_compare(runs: Sequence[Path], out: Path) -> Path:
     target = out / "compare.html" if out.is_dir() or not out.suffix else out
     settings = group(read)
     name = read[0].name if len(read) == 1 else " vs ".join(s.name for s in settings)
-    sections = (
-        [rounds_of(read[0])]
-        if len(read) == 1
-        else [claim(settings), outcome(settings), _copied(settings), curves(settings), differing(settings)]
-    )
-    told = (
-        headline(read[0])
-        if len(read) == 1
-        else {"sentence": _sentence(settings), "stopped": "", "alarm": _alarms(settings), "figures": _figures(settings)}
-    )
+    if len(read) == 1:
+        sections, told = [rounds_of(read[0])], headline(read[0])
+    else:
+        on = ground(settings)
+        sections = [
+            claim(settings, on),
+            outcome(settings, on),
+            _copied(settings),
+            curves(settings, on),
+            differing(settings),
+        ]
+        told = {"sentence": _sentence(settings, on), "stopped": on.shared.why, "alarm": _alarms(settings)}
+        told |= {
+            "figures": [] if on.shared.why else _figures(settings, on.key),
+            "story": _story(sections, told["alarm"]),
+        }
     groups = [("Rounds side by side" if len(read) == 1 else "Side by side", sections)]
     notes = [f"{run.name}: {note}" for run in read for note in run.notes]
     more = {"runs": {run.name: run.rows for run in read}, "notes": notes}
@@ -120,27 +130,69 @@ def _shared_name(names: Sequence[str]) -> str:
     return f"{low[:shared].rstrip('-_. ').removesuffix('-s').removesuffix('seed').rstrip('-_. ') or low} ({len(names)} seeds)"
 
 
-def _main_key(settings: Sequence[Setting]) -> str:
-    return TEST if all(s.points(TEST) for s in settings) else DEV
+@dataclass(frozen=True)
+class Ground:
+    """On which figure the runs can be compared."""
+
+    key: str
+    """Metric that is shown."""
+    part: str
+    """Its tasks: `dev` or `test`."""
+    shared: Common
+
+    @property
+    def of(self) -> str:
+        """`on the test set`, or over which tasks."""
+        number = len(self.shared.tasks)
+        return f"on the {PARTS[self.part]}" if not self.shared.why else f"on the {number} {self.part} tasks of all runs"
+
+    def points(self, setting: Setting) -> list[Point]:
+        """The accuracy by round, with intervals: where the sets differ, on the tasks of all runs, without intervals."""
+        if not self.shared.why:
+            return setting.points(self.key)
+        return setting.mean(lambda run: on_shared(run, self.part, self.shared.tasks))
 
 
-def _common_round(settings: Sequence[Setting], key: str) -> float | None:
+def ground(settings: Sequence[Setting]) -> Ground:
+    """The test set if all measured the same one, else the dev set if that is the same; else the part that shares more tasks."""
+    runs = [run for s in settings for run in s.runs]
+    tested = all(s.points(TEST) for s in settings)
+    found = [
+        Ground(key, part, common(runs, part)) for key, part in ((TEST, "test"), (DEV, "dev")) if key == DEV or tested
+    ]
+    best = max(len(one.shared.tasks) for one in found)
+    return next((g for g in found if not g.shared.why), next(g for g in found if len(g.shared.tasks) == best))
+
+
+def _common_round(settings: Sequence[Setting], on: Ground) -> float | None:
     """The last round that every setting has the figure for."""
-    shared = set.intersection(*({p[0] for p in s.points(key)} for s in settings)) if settings else set()
+    shared = set.intersection(*({p[0] for p in on.points(s)} for s in settings)) if settings else set()
     return max(shared) if shared else None
 
 
-def _at(setting: Setting, key: str, number_: float) -> Point:
-    return next((p for p in setting.points(key) if p[0] == number_), (number_, None, None, None))
-
-
-def _sentence(settings: Sequence[Setting]) -> str:
-    key = _main_key(settings)
-    last = _common_round(settings, key)
+def _sentence(settings: Sequence[Setting], on: Ground) -> str:
+    last = _common_round(settings, on)
+    if on.shared.why and last is None:
+        return "The accuracies of these runs cannot be compared: they were not measured on the same tasks."
     if last is None:
         return "No round has an accuracy in all of them yet."
-    told = [f"{s.name} is at {say(_at(s, key, last)[1])}" for s in settings]
-    return f"After round {say(last)}, on the {'test set' if key == TEST else 'dev set'}: {listed(told)}."
+    values = {s.name: next(p[1] for p in on.points(s) if p[0] == last) for s in settings}
+    told = (
+        f"After round {say(last)}, {on.of}: {listed(f'{name} is at {say(value)}' for name, value in values.items())}."
+    )
+    return f"The runs were not measured on the same tasks. {told}" if on.shared.why else told
+
+
+def _story(sections: Sequence[Section], alarm: str) -> list[dict[str, str]]:
+    """The differences, what is left of round 0, and the alarms in words; what is not known is left out."""
+    by_id = {section.id: section for section in sections}
+    rows = [row for table in by_id["outcome"].tables[1:] for row in table.rows]
+    told = {
+        "Difference": ". ".join(f"{names}: {difference}, {how}" for names, difference, how in rows[:3]),
+        photocopy.TITLE: by_id[photocopy.ID].lead.removeprefix(photocopy.LEAD).strip(),
+        "Gate": alarm,
+    }
+    return [{"label": label, "text": text} for label, text in told.items() if text]
 
 
 def _alarms(settings: Sequence[Setting]) -> str:
@@ -149,8 +201,7 @@ def _alarms(settings: Sequence[Setting]) -> str:
     return " ".join(f"{name}: {words}" for name, words in told if words)
 
 
-def _figures(settings: Sequence[Setting]) -> list[dict[str, str]]:
-    key = _main_key(settings)
+def _figures(settings: Sequence[Setting], key: str) -> list[dict[str, str]]:
     made = []
     for s in settings:
         best = [(r, number(run.row(r), key)) for run in s.runs if (r := run.best) is not None]
@@ -165,32 +216,34 @@ def _figures(settings: Sequence[Setting]) -> list[dict[str, str]]:
     return [dict(zip(("label", "value", "note"), item, strict=True)) for item in made]
 
 
-def _chart(settings: Sequence[Setting], key: str, *, wide: bool = False) -> Chart:
-    lines = {s.name: s.points(key) for s in settings}
+def _chart(settings: Sequence[Setting], key: str) -> Chart:
     unit = "share of tasks solved" if key.endswith("accuracy") else key
-    width, height = (960.0, 380.0) if wide else (480.0, 280.0)
-    return Chart(line_chart(lines, title(key), "round", unit, width=width, height=height), wide=wide)
+    return Chart(line_chart({s.name: s.points(key) for s in settings}, title(key), "round", unit))
 
 
-def claim(settings: Sequence[Setting]) -> Section:
-    """The main chart: accuracy over the rounds."""
-    key = _main_key(settings)
-    if not any(s.points(key) for s in settings):
-        return Section("claim", "Accuracy", missing="None of the runs has an accuracy yet.")
-    seeds = [s for s in settings if len(s.runs) > 1]
-    bands = "Shaded: 95 % intervals over tasks" + (
-        "; for several seeds from the smallest to the largest, the line is their mean" if seeds else ""
-    )
-    data = {s.name: s.points(key) for s in settings}
-    return Section("claim", "Accuracy by round", f"{bands}.", [_chart(settings, key, wide=True)], keys=[key], data=data)
+def claim(settings: Sequence[Setting], on: Ground) -> Section:
+    """The main chart: accuracy over the rounds, on tasks that all runs were measured on."""
+    lines = {s.name: on.points(s) for s in settings}
+    if not any(lines.values()):
+        why = on.shared.why and f"{on.shared.why} No task is known to be in all of them."
+        return Section("claim", "Accuracy", missing=why or "None of the runs has an accuracy yet.")
+    seeds = any(len(s.runs) > 1 for s in settings)
+    lead = f"Only the {counted(len(on.shared.tasks), 'task')} of all runs: {on.shared.why}" if on.shared.why else _BANDS
+    lead += " Of several seeds the line is their mean, the band goes from the smallest to the largest." if seeds else ""
+    head = f"{title(on.key)}, {on.of}" if on.shared.why else title(on.key)
+    chart = line_chart(lines, head, "round", "share of tasks solved", width=960.0, height=380.0)
+    return Section("claim", "Accuracy by round", lead, [Chart(chart, wide=True)], keys=[on.key], data=lines)
 
 
-def outcome(settings: Sequence[Setting]) -> Section:
+_BANDS = "Shaded: 95 % intervals over tasks."
+
+
+def outcome(settings: Sequence[Setting], on: Ground) -> Section:
     """Each run after the last round that all have, and the differences between them."""
-    key = _main_key(settings)
-    last = _common_round(settings, key)
+    key, last = on.key, _common_round(settings, on)
     if last is None:
-        return Section("outcome", "After the same round", missing="The runs share no round with an accuracy.")
+        why = on.shared.why or "The runs share no round with an accuracy."
+        return Section("outcome", "After the same round", missing=why)
     runs = [run for s in settings for run in s.runs]
     rows = []
     for run in runs:
@@ -199,16 +252,18 @@ def outcome(settings: Sequence[Setting]) -> Section:
         rows.append(
             [
                 run.name,
-                cell(row, key),
-                signed(*triple(row, f"{key}_delta")),
+                next((interval(*p[1:]) for p in on.points(Setting(run.name, [run])) if p[0] == last), say(None)),
+                say(None) if on.shared.why else signed(*triple(row, f"{key}_delta")),
                 say(number(row, "data/accept_rate")),
                 say(max(level, default=None)),
             ]
         )
     first = Table(
-        f"After round {say(last)}", ["run", title(key), "change to its round 0", "accept rate", "highest alarm"], rows
+        f"After round {say(last)}, {on.of}",
+        ["run", title(key), "change to its round 0", "accept rate", "highest alarm"],
+        rows,
     )
-    pairs = [_difference(a, b, key, int(last)) for i, a in enumerate(runs) for b in runs[i + 1 :]][:12]
+    pairs = [_difference(a, b, on, int(last)) for i, a in enumerate(runs) for b in runs[i + 1 :]][:12]
     second = Table("Differences between runs, 95 % intervals", ["runs", "difference", "how"], [p[0] for p in pairs])
     lead = "A paired difference compares the same held-out tasks; it does not cover other seeds."
     return Section(
@@ -221,47 +276,18 @@ def outcome(settings: Sequence[Setting]) -> Section:
     )
 
 
-def solved(run: RunData, number_: int, part: str) -> dict[str, float]:
-    """Held-out tasks of a round and whether they were solved (1.0 or 0.0); empty if the run did not keep them."""
-    path = run.path / "rounds" / f"{number_:03d}" / "evaluate" / "dev.json"
-    try:
-        found = json.loads(path.read_bytes()).get(part)
-    except (OSError, ValueError, AttributeError):
-        return {}
-    return (
-        {str(k): float(v) for k, v in found.items() if isinstance(v, (int, float))} if isinstance(found, dict) else {}
+def _difference(a: RunData, b: RunData, on: Ground, last: int) -> tuple[list[str], dict[str, Any]]:
+    """a minus b at one round, paired over the tasks of all runs; without a value if a round lacks the outcomes."""
+    mine, theirs = (
+        {task: value for task, value in solved(run, last, on.part).items() if task in on.shared.tasks} for run in (a, b)
     )
-
-
-def _difference(a: RunData, b: RunData, key: str, last: int) -> tuple[list[str], dict[str, Any]]:
-    """a minus b at one round: paired if both kept the same tasks, else the plain difference without an interval."""
-    part = "test" if key == TEST else "dev"
-    found, n = paired(solved(a, last, part), solved(b, last, part))
-    names = f"{a.name} \u2212 {b.name}"
-    if n:
-        return [names, signed(*found), f"paired over {n} tasks"], {
-            "runs": [a.name, b.name],
-            "difference": found,
-            "tasks": n,
-        }
-    ends = number(a.row(last), key), number(b.row(last), key)
-    plain = ends[0] - ends[1] if ends[0] is not None and ends[1] is not None else None
-    return [names, signed(plain), "not paired: no interval"], {
+    found, n = paired(mine, theirs)
+    how = f"paired over {counted(n, 'task')}" if n else "no outcomes in that round"
+    return [f"{a.name} \u2212 {b.name}", signed(*found), how], {
         "runs": [a.name, b.name],
-        "difference": [plain, None, None],
-        "tasks": 0,
+        "difference": found,
+        "tasks": n,
     }
-
-
-def paired(
-    a: Mapping[str, float], b: Mapping[str, float]
-) -> tuple[tuple[float | None, float | None, float | None], int]:
-    """Mean difference over the tasks that both have, its 95 % score interval (Tango), and the number of tasks."""
-    both = sorted(a.keys() & b.keys())
-    if not both:
-        return (None, None, None), 0
-    found = paired_delta([a[t] for t in both], [b[t] for t in both], span=1.0)
-    return (found.value, found.lo, found.hi), len(both)
 
 
 def _copied(settings: Sequence[Setting]) -> Section:
@@ -273,15 +299,23 @@ def _or_all(settings: Sequence[Setting], key: str) -> str:
     return key if any(s.points(key) for s in settings) or not key.endswith("_8") else f"{key.removesuffix('8')}n"
 
 
-def curves(settings: Sequence[Setting]) -> Section:
-    """The other measures of progress and collapse, side by side."""
-    main = _main_key(settings)
-    wanted = [_or_all(settings, key) for key in (*_SIDE_BY_SIDE, *_MORE, *_DATA)]
-    keys = [key for key in dict.fromkeys(wanted) if key != main and any(s.points(key) for s in settings)]
+def curves(settings: Sequence[Setting], on: Ground) -> Section:
+    """The other measures of progress and collapse, side by side; where the dev sets differ, those that need none."""
+    runs = [run for s in settings for run in s.runs]
+    why = common(runs, "dev").why
+    held_out = [key for key in (*_SIDE_BY_SIDE, *_MORE) if key != TEST or not common(runs, "test").why]
+    wanted = [_or_all(settings, key) for key in (*([] if why else held_out), *_DATA)]
+    keys = [key for key in dict.fromkeys(wanted) if key != on.key and any(s.points(key) for s in settings)]
+    lead = f"Measures on the dev set are left out. {why}" if why else ""
     if not keys:
-        return Section("curves", "More measures", missing="The runs share no further measures.")
+        return Section("curves", "More measures", missing=lead or "The runs share no further measures.")
     data = {key: {s.name: s.points(key) for s in settings} for key in keys}
-    return Section("curves", "More measures", charts=[_chart(settings, key) for key in keys], keys=keys, data=data)
+    charts = [replace(_chart(settings, key), folded=place >= OPEN) for place, key in enumerate(keys)]
+    return Section("curves", "More measures", lead, charts, keys=keys, data=data)
+
+
+OPEN = 6
+"""Charts of further measures that are open."""
 
 
 def differing(settings: Sequence[Setting]) -> Section:

@@ -75,7 +75,7 @@ def at_a_glance(run: RunData) -> Section:
         rows.append([title(key), *figures, signed(*triple(last, f"{key}_delta")), group])
     lead = "In the order in which they are read. Change: of the last round to round 0, paired over tasks."
     table = Table("With 95 % intervals", ["figure", *columns, "change", "about"], rows)
-    return Section("glance", "Headline figures", lead, tables=[table], keys=[key for _, key in keys])
+    return Section("glance", "Headline figures", lead, tables=[table], folded=True, keys=[key for _, key in keys])
 
 
 def quiet_note(run: RunData) -> str:

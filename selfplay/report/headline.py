@@ -25,15 +25,15 @@ def headline(run: RunData) -> dict[str, Any]:
         found["sentence"] = f"{counted(len(run.rows), 'round')} committed; no accuracy was measured."
     elif best == first["round"]:
         found["sentence"] = (
-            f"Greedy accuracy on the {where} was {say(then)} at round {best}, and no later round did better on the dev set."
+            f"Greedy accuracy on the {where} was {say(then)} at round {best}, and no later round was clearly better on the dev set."
         )
     else:
         word = "rose" if now > then else "fell" if now < then else "stayed"
         found["sentence"] = (
-            f"Greedy accuracy on the {where} {word} from {say(then)} to {say(now)} by round {best}{_doubt(last, key)}."
+            f"Greedy accuracy on the {where} {word} from {say(then)} to {say(now)} by round {last['round']}{_doubt(last, key)}."
         )
     final = run.rows[-1]
-    if best != final["round"] and then is not None and (ended := number(final, key)) is not None:
+    if last["round"] != final["round"] and then is not None and (ended := number(final, key)) is not None:
         found["sentence"] += f" After the last round, {final['round']}, it is {say(ended)}."
     found["figures"] = _figures(run, key, where, first, last)
     return found
@@ -63,9 +63,10 @@ def _figures(
     planned = setting(run.config, "rounds")
     made = [
         (
-            "Best round",
+            "Best round" if run.best is not None else "Last round",
             f"{last['round']} of {max(run.rounds)}",
-            "by greedy accuracy on the dev set" + (f"; {planned} planned" if planned != max(run.rounds) else ""),
+            ("by greedy accuracy on the dev set" if run.best is not None else "no round is named the best")
+            + (f"; {planned} planned" if planned != max(run.rounds) else ""),
         ),
         (f"Accuracy, {where}", value, told),
     ]

@@ -17,6 +17,7 @@ from selfplay import __version__
 from selfplay.config.metrics import Definition, definition
 from selfplay.report.page_model import Section
 from selfplay.report.svg import STYLE
+from selfplay.report.svg_primitives import slim
 
 SCHEMA_VERSION = 2
 """Of report.json and of the comparison's JSON."""
@@ -67,13 +68,15 @@ def _environment() -> Any:
     """The templates, each of them compiled once per process."""
     import jinja2
 
-    return jinja2.Environment(
+    found = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found.filters["slim"] = slim
+    return found
 
 
 def twin(

@@ -29,6 +29,8 @@ class Chart:
     svg: str
     wide: bool = False
     """Takes the page's width instead of half of it."""
+    folded: bool = False
+    """Shown when the reader opens it."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Section:
     tables: Sequence[Table] = ()
     examples: Sequence[dict[str, Any]] = ()
     missing: str = ""
+    folded: bool = False
+    """Its title is shown, the rest when the reader opens it."""
     keys: Sequence[str] = ()
     """Metric keys shown, to be defined at the page's end."""
     data: dict[str, Any] = field(default_factory=dict)
@@ -81,10 +85,27 @@ def counted(number: float, singular: str, plural: str = "") -> str:
 
 
 def by_round(run: RunData, keys: Sequence[str], names: Sequence[str], caption: str, folded: bool = False) -> Table:
-    """A table with a row per round and a column per key; keys that no round has are left out."""
+    """A table with a row per round and a column per key; keys that no round has are left out, and so are rounds beyond ROUNDS."""
     shown = [(key, name) for key, name in zip(keys, names, strict=True) if run.points(key)]
-    rows = [[str(row["round"]), *(_of(row, key) for key, _ in shown)] for row in run.rows]
+    rows = [[str(row["round"]), *(_of(row, key) for key, _ in shown)] for row in some_rounds(run)]
+    caption += of_all(run)
     return Table(caption, ["round", *(name for _, name in shown)], rows, folded)
+
+
+ROUNDS = 16
+"""Rounds that a table shows; the JSON file beside the page has all."""
+
+
+def some_rounds(run: RunData) -> list[dict[str, Any]]:
+    """The rows of ROUNDS rounds at most, evenly spread, with the first, the best and the last of them."""
+    kept = {*pick(run.rounds, ROUNDS - 1), run.best}
+    return [row for row in run.rows if row["round"] in kept]
+
+
+def of_all(run: RunData) -> str:
+    """`; 16 of 51 rounds` for a table that leaves some out, else ""."""
+    few = len(some_rounds(run))
+    return f"; {few} of {len(run.rows)} rounds, the JSON file has all" if few < len(run.rows) else ""
 
 
 def _of(row: Row, key: str) -> str:

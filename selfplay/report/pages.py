@@ -3,7 +3,7 @@
 from functools import lru_cache
 from pathlib import Path
 
-from selfplay.report import glance, html, photocopy, profile, sections, times
+from selfplay.report import glance, html, photocopy, profile, sections, story, times
 from selfplay.report.headline import headline
 from selfplay.report.page_model import Section
 from selfplay.report.run_data import RunData, read_run
@@ -19,8 +19,9 @@ def write_report(run: Path, read_traces: TraceReader | None = None) -> Path:
     """
     data = read_run(run)
     tallies = read_tallies(data, read_traces)
-    told = headline(data)
-    groups = _groups(data, tallies)
+    copied = photocopy.of_run(data)
+    told = headline(data) | {"story": story.story(data, tallies, copied), "remarks": story.remarks(data)}
+    groups = _groups(data, tallies, copied)
     remarks = {str(number): commit.get("remarks", []) for number, commit in data.commits.items()}
     raw = {"rounds": data.rows, "notes": data.notes, "remarks": remarks}
     html.write_whole(run / "report.json", html.twin("report", data.name, told, groups, raw))
@@ -49,17 +50,13 @@ def _tallied(number: int, path: Path, changed: int, read_traces: TraceReader) ->
     return tally(number, read_traces(path))
 
 
-def _groups(data: RunData, tallies: dict[int, Tally]) -> list[tuple[str, list[Section]]]:
-    collapse = [
-        profile.balance(data),
-        *profile.families(data),
-        profile.provenance(data),
-        profile.alarms(data),
-    ]
+def _groups(data: RunData, tallies: dict[int, Tally], copied: Section) -> list[tuple[str, list[Section]]]:
+    """At most 12 charts of them are open, the others unfold."""
+    families = profile.families(data)
+    collapse = [profile.balance(data), profile.alarms(data), profile.provenance(data), *families]
     return [
-        ("At a glance", [glance.at_a_glance(data), photocopy.of_run(data)]),
-        ("Progress", [sections.accuracy(data), sections.selection(data, tallies)]),
+        ("Accuracy and what is left of round 0", [sections.accuracy(data), copied, glance.at_a_glance(data)]),
+        ("Attempts", [sections.selection(data, tallies), sections.examples(tallies)]),
         ("Collapse profile", [p for p in collapse if not p.missing] + [p for p in collapse if p.missing]),
-        ("The work", [times.time(data), times.training(data), sections.examples(tallies)]),
-        ("Record", [sections.setup(data)]),
+        ("Work and record", [times.training(data), times.time(data), sections.setup(data)]),
     ]

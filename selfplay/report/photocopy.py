@@ -30,13 +30,14 @@ def of_run(run: RunData) -> Section:
     table = Table("In figures", ["written in half of round 0", *columns], [*shares, words], folded=True)
     data: dict[str, Any] = {"columns": copies.rounds, "rows": copies.kept, "groups": {n: GROUP[n] for n in copies.kept}}
     data |= {"words": copies.words, "draw": copies.draw, "tasks": copies.tasks, "lost": copies.lost}
-    return Section(ID, TITLE, f"{LEAD} {_said(copies)}", charts, [table], data=data)
+    data |= {"in_words": _said(copies)}
+    return Section(ID, TITLE, LEAD, charts, [table], data=data)
 
 
 def _said(copies: Copies) -> str:
     """The last round in words."""
     last = copies.rounds[-1]
-    told = [f"By round {last}, {_ends({'': copies})}, on {counted(copies.tasks, 'task')}."]
+    told = [f"By round {last}, {_ends({'': copies})} of what round 0 shows, on {counted(copies.tasks, 'task')}."]
     if copies.lost:
         names = listed(f'"{name}"' for name in copies.lost)
         told.append(f"Often written in round 0 and never in round {last}: {names}.")
@@ -52,7 +53,7 @@ def _ends(found: Mapping[str, Copies]) -> str:
     told = []
     for name, copies in found.items():
         parts = {part: copies.of(n for n, g in GROUP.items() if g.startswith(part)) for part in ("common", "rare")}
-        ends = [f"{part} pairs are at {values[-1][0]:.2f}" for part, values in parts.items() if values]
+        ends = [f"{part} word pairs are at {values[-1][0]:.2f}" for part, values in parts.items() if values]
         told.append(f"{name + ': ' if name else ''}{' and '.join(ends)}")
     return "; ".join(told)
 

@@ -3,9 +3,21 @@
 import re
 from collections.abc import Sequence
 
+from selfplay.collapse.dev_rules import KEYS
 from selfplay.config.metrics import definition, title
-from selfplay.report.glance import MEANING, sight_in_words
-from selfplay.report.page_model import DEV, Chart, Section, Table, cell, interval, signed, without_twins
+from selfplay.report.glance import BLIND, MEANING, SMALLEST, sight_in_words
+from selfplay.report.page_model import (
+    DEV,
+    Chart,
+    Section,
+    Table,
+    cell,
+    interval,
+    of_all,
+    signed,
+    some_rounds,
+    without_twins,
+)
 from selfplay.report.run_data import RunData, number, triple
 from selfplay.report.sections import rows_by_kind
 from selfplay.report.svg import bar_chart, line_chart, scatter
@@ -77,6 +89,7 @@ def families(run: RunData) -> list[Section]:
                 f"The same in every round. {told}." if told else "",
                 charts,
                 [_then_and_now(run, keys)],
+                folded=True,
                 keys=keys,
                 data={key: run.points(key) for key in keys},
             )
@@ -95,10 +108,15 @@ def _stems(keys: Sequence[str]) -> dict[str, list[str]]:
 
 def _family_chart(run: RunData, stem: str, keys: Sequence[str]) -> Chart:
     if len(keys) == 1:
-        return Chart(line_chart({"": run.points(keys[0])}, title(keys[0]), "round", keys[0], height=230))
+        return Chart(
+            line_chart({"": run.points(keys[0])}, title(keys[0]), "round", keys[0], height=200, small=True), folded=True
+        )
     lines = without_twins({key.removeprefix(f"{stem}_").removesuffix("_fixed"): run.points(key) for key in keys})
     known = definition(keys[-1])
-    return Chart(line_chart(lines, known.title if known else title(stem), "round", f"{stem}_*", height=230))
+    return Chart(
+        line_chart(lines, known.title if known else title(stem), "round", f"{stem}_*", height=200, small=True),
+        folded=True,
+    )
 
 
 def _then_and_now(run: RunData, keys: Sequence[str]) -> Table:
@@ -120,9 +138,7 @@ def _then_and_now(run: RunData, keys: Sequence[str]) -> Table:
             ]
         )
     first, last = run.rounds[0], run.rounds[-1]
-    return Table(
-        "Then and now, with 95 % intervals", ["metric", f"round {first}", f"round {last}", "change"], rows, folded=True
-    )
+    return Table("Then and now, with 95 % intervals", ["metric", f"round {first}", f"round {last}", "change"], rows)
 
 
 def alarms(run: RunData) -> Section:
@@ -145,7 +161,7 @@ def alarms(run: RunData) -> Section:
     lead += f" {sight_in_words(run.rows[-1], run.sizes.get('dev'))}".rstrip()
     columns = ["round", "level", "active", "first metric", "action", "reason"]
     rows = []
-    for row in run.rows:
+    for row in some_rounds(run):
         commit = run.commits.get(row["round"], {})
         told = [
             cell(row, "collapse_alarm/level"),
@@ -164,15 +180,38 @@ def alarms(run: RunData) -> Section:
     charts = (
         [Chart(bar_chart(bars, "Alarm level", "round", "level, 0 to 3", y_range=(0, 3), height=200))] if top else []
     )
-    return Section(
-        "alarms",
-        "Alarms",
-        lead,
-        charts,
-        [Table("By round", columns, rows)],
-        keys=["collapse_alarm/level"],
-        data={"levels": levels},
+    tables = [Table(f"By round{of_all(run)}", columns, rows, True), *_by_key(run)]
+    keys = ["collapse_alarm/level", *(key for key in run.rows[-1] if key.startswith((_P, SMALLEST)))]
+    return Section("alarms", "Alarms", lead, charts, tables, keys=keys, data={"levels": levels})
+
+
+_P = "collapse_alarm/p_"
+
+
+def _by_key(run: RunData) -> list[Table]:
+    """What the gate read, key by key, in the last round: p, its lowest value so far, the smallest fall seen, why it is blind."""
+    last = run.rows[-1]
+    blind = dict(
+        re.findall(rf"(?:^|; )({'|'.join(KEYS)}): (.*?)(?=; (?:{'|'.join(KEYS)}): |$)", str(last.get(BLIND, "")))
     )
+    rows = []
+    for key in KEYS:
+        smallest = SMALLEST if key == "dev_accuracy" else f"{SMALLEST}_{key}"
+        lowest = min(((p, int(r)) for r, p, *_ in run.points(f"{_P}{key}") if p is not None), default=None)
+        told = [_p(number(last, f"{_P}{key}")), f"{_p(lowest[0])}, round {lowest[1]}" if lowest else say(None)]
+        rows.append([key.replace("_", " "), *told, say(number(last, smallest)), blind.get(key, "")])
+    if not any(cell not in ("", say(None)) for row in rows for cell in row[1:]):
+        return []
+    columns = ["key", "p", "lowest p so far", "smallest fall seen (80 % power)", "blind, because"]
+    return [
+        Table(
+            f"By key, in round {last['round']}: a small p is a fall that chance does not explain", columns, rows, True
+        )
+    ]
+
+
+def _p(value: float | None) -> str:
+    return say(None) if value is None else f"{value:.2g}"
 
 
 def provenance(run: RunData) -> Section:

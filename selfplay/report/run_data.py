@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from selfplay.config.metrics import SCORE, best_round
+from selfplay.config.metrics import BEST, SCORE, best_round
 from selfplay.errors import DataError
 
 Row = Mapping[str, Any]
@@ -52,12 +52,12 @@ class RunData:
 
     @property
     def best(self) -> int | None:
-        """The best round, by the rule of the gate; None if no round has a dev accuracy."""
+        """The best round, as the gate names it; None if no round has a dev accuracy, or none names it."""
         ended = [
             EndedRound(row["round"], row, str(self.commits.get(row["round"], {}).get("action", "")))
             for row in self.rows
         ]
-        return best_round(ended) if self.points(SCORE) else None
+        return best_round(ended) if self.points(SCORE) and self.points(BEST) else None
 
     def row(self, number: int) -> dict[str, Any]:
         """The row of a round; empty if there is none."""

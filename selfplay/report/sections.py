@@ -4,7 +4,20 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from selfplay.report.page_model import DEV, TEST, Chart, Section, Table, by_round, counted, listed, without_twins
+from selfplay.report.failed_tests import shown
+from selfplay.report.page_model import (
+    DEV,
+    TEST,
+    Chart,
+    Section,
+    Table,
+    by_round,
+    counted,
+    listed,
+    of_all,
+    some_rounds,
+    without_twins,
+)
 from selfplay.report.run_data import Point, RunData, flatten, number, setting
 from selfplay.report.svg import bar_chart, funnel, line_chart
 from selfplay.report.svg_primitives import say
@@ -13,11 +26,13 @@ from selfplay.report.trace_stats import Tally
 
 def accuracy(run: RunData) -> Section:
     """Accuracy by round, as a whole and by stratum."""
-    shown = {"dev": run.points(DEV), "test": run.points(TEST)}
-    shown = {name: points for name, points in shown.items() if points}
-    if not shown:
+    main_lines = {"dev": run.points(DEV), "test": run.points(TEST)}
+    main_lines = {name: points for name, points in main_lines.items() if points}
+    if not main_lines:
         return Section("accuracy", "Accuracy", missing="No round has an accuracy yet.")
-    charts = [Chart(line_chart(shown, "Greedy accuracy", "round", "share of tasks solved", y_range=_unit(shown)))]
+    charts = [
+        Chart(line_chart(main_lines, "Greedy accuracy", "round", "share of tasks solved", y_range=_unit(main_lines)))
+    ]
     passes = [key for key in run.keys("eval") if key.startswith("eval/pass_at_")]
     sampled = without_twins({key.partition("/")[2].replace("pass_at_", "pass@"): run.points(key) for key in passes})
     passes = [f"eval/{name.replace('@', '_at_')}" for name in sampled]
@@ -35,7 +50,11 @@ def accuracy(run: RunData) -> Section:
             continue
         lines = {key.partition("/")[2]: run.points(key) for key in keys}
         head = f"{'Dev' if part == 'eval' else 'Test'} accuracy by {name.replace('_', ' ')}"
-        charts.append(Chart(line_chart(lines, head, "round", "share of tasks solved", y_range=_unit(lines))))
+        charts.append(
+            Chart(
+                line_chart(lines, head, "round", "share of tasks solved", y_range=_unit(lines), small=True), folded=True
+            )
+        )
     ends = passes[:1] + passes[-1:] if len(passes) > 1 else passes
     main_key = TEST if run.points(TEST) else DEV
     columns = {
@@ -49,6 +68,7 @@ def accuracy(run: RunData) -> Section:
         list(columns),
         list(columns.values()),
         "By round, with 95 % intervals; change: to round 0, paired over tasks",
+        True,
     )
     keys = [*(k for ks in strata.values() for k in ks)]
     tables = (
@@ -142,7 +162,8 @@ def selection(run: RunData, tallies: Mapping[int, Tally]) -> Section:
         Chart(bar_chart(ends, "Where attempts ended", "round", "attempts", stacked=True)),
     ]
     columns = ["round", *_STAGES, "dropped because"]
-    rows = [[str(r), *(say(reached[r].get(s)) for s in _STAGES), _reasons(reasons[r])] for r in reached]
+    rounds = [row["round"] for row in some_rounds(run)]
+    rows = [[str(r), *(say(reached[r].get(s)) for s in _STAGES), _reasons(reasons[r])] for r in rounds]
     data = {"stages": reached, "dropped": {r: dict(c) for r, c in reasons.items()}}
     lead = "Right: the verifiers passed the attempt. Rows trained on include older rounds and the anchor."
     lead += (
@@ -156,7 +177,7 @@ def selection(run: RunData, tallies: Mapping[int, Tally]) -> Section:
         "From sampled to trained on",
         lead,
         charts,
-        [Table("By round", columns, rows), *_synthesis(run)],
+        [Table(f"By round{of_all(run)}", columns, rows, True), *_synthesis(run)],
         keys=keys,
         data=data,
     )
@@ -194,7 +215,9 @@ def setup(run: RunData) -> Section:
     flat = flatten(run.config)
     tables = []
     if flat:
-        tables.append(Table("Configuration", ["key", "value"], [[k, str(v)] for k, v in flat.items()], folded=True))
+        tables.append(
+            Table("Configuration", ["key", "value"], [[k, shown(v, 200)] for k, v in flat.items()], folded=True)
+        )
     parents = [
         [
             str(n),
@@ -204,12 +227,16 @@ def setup(run: RunData) -> Section:
             say(number(c, "world_size")),
         ]
         for n, c in run.commits.items()
+        if n in {row["round"] for row in some_rounds(run)}
     ]
     if parents:
         tables.insert(
             0,
             Table(
-                "Rounds and their parents", ["round", "parent", "action", "optimizer steps so far", "ranks"], parents
+                f"Rounds and their parents{of_all(run)}",
+                ["round", "parent", "action", "optimizer steps so far", "ranks"],
+                parents,
+                True,
             ),
         )
     versions = run.commits[max(run.commits)].get("versions") if run.commits else None

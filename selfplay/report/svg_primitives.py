@@ -7,6 +7,7 @@ foreign objects: the charts live under a strict content security policy.
 
 import hashlib
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -18,6 +19,8 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberat
 MUTED, RULE, INK = "#5a6570", "#dfe3e8", "#1b232b"
 SIZE = 13.0
 """Font size of a chart's text in its own units; a chart is 480 units wide unless told otherwise."""
+SMALL = SIZE - 1
+"""Font size of axes and notes, which a text has that states none."""
 CHAR = 0.6
 """Width of an average character in font sizes, for texts that are measured by their length alone."""
 _WIDTHS = {**dict.fromkeys("mwMW@%", 0.98), **dict.fromkeys("iljtfrI.,:;|!'()[] ", 0.42)}
@@ -52,8 +55,8 @@ def clean(text: object) -> str:
 
 
 def num(value: float) -> str:
-    """A coordinate, two decimals at most."""
-    return f"{value:.2f}".rstrip("0").rstrip(".") or "0"
+    """A coordinate, one decimal at most: a tenth of a pixel."""
+    return f"{value:.1f}".rstrip("0").rstrip(".") or "0"
 
 
 def say(value: float | None, step: float | None = None) -> str:
@@ -93,7 +96,7 @@ def label(x: float, y: float, text: str, kind: str = "ink", anchor: str = "start
     fill = LIGHT[int(kind)] if kind.isdigit() else {"ink": INK, "muted": MUTED}[kind]
     named = (f"sp-f{kind}" if kind.isdigit() else f"sp-{kind}") + (" sp-halo" if more.pop("halo", False) else "")
     size = more.pop("size", SIZE)
-    where = {"text_anchor": None if anchor == "start" else anchor, "font_size": size, **more}
+    where = {"text_anchor": None if anchor == "start" else anchor, "font_size": None if size == SMALL else size, **more}
     return tag("text", clean(text), class_=named, fill=fill, x=float(x), y=float(y), **where)
 
 
@@ -176,14 +179,30 @@ class Frame:
 
 def y_axis(frame: Frame, marks: Sequence[float], step: float) -> str:
     """Horizontal rules with their numbers."""
-    parts = []
-    for value in marks:
-        y = frame.y(value)
-        base = "sp-axis" if value == frame.y0 else "sp-rule"
-        stroke = MUTED if value == frame.y0 else RULE
-        parts.append(tag("line", class_=base, stroke=stroke, x1=frame.left, x2=frame.right, y1=y, y2=y))
-        parts.append(label(frame.left - 7, y + SIZE * 0.35, say(value, step), "muted", "end", size=SIZE - 1))
-    return "".join(parts)
+    rules = [f"M{num(frame.left)} {num(frame.y(v))}H{num(frame.right)}" for v in marks if v != frame.y0]
+    axis = [f"M{num(frame.left)} {num(frame.y(v))}H{num(frame.right)}" for v in marks if v == frame.y0]
+    drawn = (("sp-rule", RULE, rules), ("sp-axis", MUTED, axis))
+    lines = "".join(tag("path", d="".join(paths), class_=kind, stroke=color) for kind, color, paths in drawn if paths)
+    places = [(frame.left - 7, frame.y(v) + SIZE * 0.35, say(v, step)) for v in marks]
+    return lines + labels(places, "end")
+
+
+def labels(places: Iterable[tuple[float, float, str]], anchor: str) -> str:
+    """Small muted texts (x, y, text) with the same anchor, `start`, `middle` or `end`."""
+    texts = "".join(tag("text", clean(text), x=float(x), y=float(y)) for x, y, text in places)
+    return tag("g", texts, class_="sp-muted", fill=MUTED, text_anchor=anchor)
+
+
+_COLORED = re.compile(
+    r'(class="sp-(?:[fs]\d|ink|muted|ghost|rule|axis|whisker)[^"]*")((?: (?:fill|stroke)="#[0-9a-f]{3,6}")+)'
+)
+
+
+def slim(element: str) -> str:
+    """A chart without what a page that has `STYLE` says anyway: its colours, its font, the name space of files, and ids."""
+    head, title, rest = element.partition("<title")
+    head = re.sub(r' (?:xmlns|font-family|aria-labelledby)="[^"]*"', "", head)
+    return _COLORED.sub(r"\1", head + title + re.sub(r' id="sp[0-9a-f]{10}[td]"', "", rest, count=2))
 
 
 def chart(title: str, summary: str, width: float, height: float, body: str) -> str:
@@ -199,6 +218,7 @@ def chart(title: str, summary: str, width: float, height: float, body: str) -> s
         role="img",
         aria_labelledby=f"{key}t {key}d",
         font_family=FONT,
+        font_size=SMALL,
     )
 
 

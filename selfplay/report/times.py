@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from selfplay.report.page_model import Chart, Section, Table, cell, counted
+from selfplay.report.page_model import Chart, Section, Table, cell, counted, of_all, some_rounds
 from selfplay.report.run_data import Point, RunData, number
 from selfplay.report.svg import bar_chart, line_chart
 from selfplay.report.svg_primitives import say
@@ -54,12 +54,12 @@ def time(run: RunData) -> Section:
     names = list(dict.fromkeys(n for found in parts.values() for n in found))
     rows = [
         [str(row["round"]), *(say(_parts(row).get(n)) for n in names), cell(row, "time/overhead_share")]
-        for row in run.rows
+        for row in some_rounds(run)
     ]
-    table = Table("Seconds by phase", ["round", *names, "overhead share"], rows, folded=True)
+    table = Table(f"Seconds by phase{of_all(run)}", ["round", *names, "overhead share"], rows)
     lead = f"{clock(sum(map(round_seconds, run.rows)))} in all. Overhead is the time outside generation, training and the sandbox."
     keys = [k for k in run.keys("time") if k.startswith("time/")]
-    return Section("time", "Time", lead, charts, [table], keys=keys, data={"seconds": parts})
+    return Section("time", "Time", lead, charts, [table], folded=True, keys=keys, data={"seconds": parts})
 
 
 def training(run: RunData) -> Section:
@@ -85,14 +85,14 @@ def training(run: RunData) -> Section:
         data[key] = points
         head = "Training loss" if key == "train/loss" else key.partition("/")[2].replace("_", " ").capitalize()
         unit = {"train/loss": loss_unit, "train/rewards_margin": "nats"}.get(key, "share")
-        charts.append(Chart(line_chart({"": points}, head, "optimizer step, all rounds", unit)))
+        charts.append(Chart(line_chart({"": points}, head, "optimizer step, all rounds", unit), folded=bool(charts)))
     last = max(number(r, "train/step") or 0 for r in run.curve)
     rounds = len({r.get("round") for r in run.curve})
     lead = f"{counted(last, 'optimizer step')} in {counted(rounds, 'round')}; the axis runs on over the rounds."
     return Section("training", "Training", lead, charts, keys=names[:2], data=data)
 
 
-def _thinned(raw: Sequence[tuple[float, float]], most: int = 300) -> list[Point]:
+def _thinned(raw: Sequence[tuple[float, float]], most: int = 150) -> list[Point]:
     """At most `most` points, each the mean of its neighbours."""
     size = -(-len(raw) // most) if raw else 1
     groups = [sorted(raw)[i : i + size] for i in range(0, len(raw), size)]

@@ -2,19 +2,22 @@
 
 import hashlib
 import heapq
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from selfplay.report.failed_tests import facts, messages_of, parsed, shown
+
 TraceReader = Callable[[Path], Iterable[Mapping[str, Any]]]
 """From the path of a traces.parquet to its rows; `selfplay.store.traces.skim_traces` is one."""
 
 EXAMPLES = 4
 """Examples kept of each decision."""
-TEXT_CHARS = 3000
+TEXT_CHARS = 1500
+MESSAGES = 6
+"""Messages of a chat that are shown, the last ones."""
 
 
 @dataclass
@@ -73,27 +76,21 @@ def _varied(traces: list[Mapping[str, Any]], decision: str) -> list[dict[str, An
 
 
 def _example(trace: Mapping[str, Any], decision: str) -> dict[str, Any]:
-    verdicts = trace.get("verdicts")
-    try:
-        parsed = json.loads(verdicts) if isinstance(verdicts, str) else verdicts
-    except ValueError:
-        parsed = None
-    said = [v for v in parsed if isinstance(v, dict)] if isinstance(parsed, list) else []
+    verdicts, task = parsed(trace.get("verdicts")), parsed(trace.get("task"))
+    task = task if isinstance(task, dict) else {}
+    said = [v for v in verdicts if isinstance(v, dict)] if isinstance(verdicts, list) else []
     return {
-        "task_id": str(trace.get("task_id")),
+        "task_id": shown(trace.get("task_id")),
         "attempt": trace.get("attempt"),
         "round": trace.get("round"),
         "decision": decision,
-        "reason": str(trace.get("reason") or ""),
-        "outcome": str(trace.get("outcome") or "none"),
-        "prompt": _short(trace.get("prompt")),
-        "text": _short(trace.get("text")),
+        "reason": shown(trace.get("reason")),
+        "outcome": shown(trace.get("outcome") or "none"),
+        "prompt": shown(trace.get("prompt"), TEXT_CHARS),
+        "messages": messages_of(task, TEXT_CHARS)[-MESSAGES:],
+        "text": shown(trace.get("text"), TEXT_CHARS),
         "verdicts": [
-            {k: _short(v.get(k), 400) for k in ("verifier", "outcome", "reason", "evidence")} for v in said[:4]
+            {k: shown(v.get(k)) for k in ("verifier", "outcome", "reason", "evidence")} | {"facts": facts(task, v)}
+            for v in said[:4]
         ],
     }
-
-
-def _short(value: Any, most: int = TEXT_CHARS) -> str:
-    text = "" if value is None else str(value)
-    return text if len(text) <= most else f"{text[:most]}\u2026 ({len(text) - most} more characters)"

@@ -254,7 +254,7 @@ def read_traces(path: Path) -> Iterator[dict[str, Any]]:
 
 def skim_traces(path: Path) -> Iterator[dict[str, Any]]:
     """The columns of a round's traces for display: no token ids, and JSON columns as text. Takes a fifth of the time of `read_traces`."""
-    hidden = {"prompt_ids", "completion_ids", "logprobs", "task", "sampler"}
+    hidden = {"prompt_ids", "completion_ids", "logprobs", "sampler"}
     with pq.ParquetFile(path) as file:
         shown = [name for name in file.schema_arrow.names if name not in hidden]
         for batch in file.iter_batches(batch_size=READ_ROWS, columns=shown):
