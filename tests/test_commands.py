@@ -245,7 +245,7 @@ def test_traces_are_filtered_by_outcome_decision_reason_and_task(
         assert part == [row for row in every if row[key] == value] and 0 < len(part) < len(every)
     assert len(shown(capsys, run, limit=3)) == 3
     traces_command(run, 1, {"outcome": "error"}, None, 10, as_json=False)
-    assert capsys.readouterr().out == "no trace matches\n"
+    assert capsys.readouterr().out == "no trace of round 1 matches\n"
 
 
 def test_what_a_model_wrote_cannot_drive_the_terminal(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -237,4 +237,4 @@ def test_word_that_no_attempt_can_have_lists_those_it_can(folder: Path, wanted: 
 def test_reason_that_nobody_has_lists_those_there_are(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     traces_command(folder / "runs/mine", 1, {"reason": "fialed"}, None, 10, as_json=False)
     said = capsys.readouterr().out
-    assert "no trace matches" in said and "reasons in round 1: " in said and "failed (" in said
+    assert "no trace of round 1 matches" in said and "reasons in round 1: " in said and "failed (" in said

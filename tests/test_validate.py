@@ -12,6 +12,7 @@ import pytest
 from selfplay.cli.validate import validate_command
 from selfplay.errors import ConfigError
 from selfplay.models.transformers import hub
+from selfplay.prompts.correction import leaves
 from selfplay.verify.function_lookup import lookup_fault
 from tests.support import ROOT
 
@@ -111,7 +112,7 @@ def test_lines_that_are_no_json_hide_no_other_line_and_no_model(tmp_path: Path) 
 def test_tasks_are_left_out_where_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = folder_of(tmp_path, task("b", {"type": "math"}))
     validate_command(config, [], tasks=False)
-    assert "valid (jsonl, tiny student, 1 rounds)" in capsys.readouterr().out
+    assert "valid (jsonl, tiny student, 1 round)" in capsys.readouterr().out
 
 
 # ---- models ----
@@ -234,3 +235,30 @@ def test_thousand_tasks_take_a_second_and_no_torch(tmp_path: Path) -> None:
             break
     assert done.returncode == 0 and done.stderr.strip() == "", done.stderr
     assert min(spent) < 1.0, f"CPU seconds: {spent}"
+
+
+@pytest.mark.parametrize("own", [7, "abc", ["a"], [{"type": "math"}], {"a": 1}, None])
+def test_key_of_a_users_function_may_have_the_name_of_a_combinations_key(tmp_path: Path, own: Any) -> None:
+    (tmp_path / "checks.py").write_text(CHECKS, encoding="utf-8")
+    check = {"type": "python:checks:grade", "of": own}
+    validate_command(folder_of(tmp_path, *(task(f"t{n}", check) for n in range(3))), ())
+    assert leaves(check) == [check]
+
+
+def test_warmup_without_any_reference_is_told_with_its_line(tmp_path: Path) -> None:
+    rows = [{key: value for key, value in task(f"t{n}").items() if key != "reference"} for n in range(3)]
+    fault, _ = faults_of(folder_of(tmp_path, *rows))
+    assert fault.startswith("config.yaml:4:") and "no training task has a reference" in fault
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"verifier": "math"}, 'verifier is \'math\', must be an object; write {"type": "math", "answer": ...}'),
+        ({"question": "q"}, "split, answer; for other names set tasks.fields"),
+        ({"anser": "4"}, "did you mean answer?"),
+    ],
+)
+def test_line_that_is_no_task_says_what_to_write(tmp_path: Path, row: dict[str, Any], says: str) -> None:
+    fault, _ = faults_of(folder_of(tmp_path, task("a"), task("b") | row))
+    assert fault.startswith("tasks.jsonl:2:") and says in fault

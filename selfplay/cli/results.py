@@ -78,9 +78,10 @@ def traces_command(
             raise ConfigError(f"--{option} is {value!r}; use one of {', '.join(words)}")
     opened, shown, seen = open_run(run), 0, Counter[str]()
     number = opened.last_with_traces() if number is None else number
+    rows = opened.traces(number)
     if number >= len(opened.rounds):
         print(f"round {number} is not finished: its attempts so far", file=sys.stderr)
-    for row in opened.traces(number):
+    for row in rows:
         seen[str(row["reason"])] += 1
         if not _matches(row, wanted, task):
             continue
@@ -93,7 +94,7 @@ def traces_command(
         else:
             _print_trace(row)
     if not shown:
-        print("no trace matches")
+        print(f"no trace of round {number} matches")
         if wanted.get("reason") is not None and seen:
             print(f"reasons in round {number}: {', '.join(f'{name} ({count})' for name, count in seen.most_common())}")
 

@@ -61,7 +61,7 @@ def summary(loaded: Loaded, commits: Sequence[Commit]) -> Iterator[str]:
     first, best = commits[0], commits[best_round(commits)]
     seconds = sum(commit.time.get("time/round_seconds", 0.0) for commit in commits)
     yield ""
-    yield f"{run}: {len(commits) - 1} of {loaded.config.rounds} rounds in {clock(seconds)}"
+    yield f"{run}: {len(commits) - 1} of {max(len(commits) - 1, loaded.config.rounds)} rounds in {clock(seconds)}"
     yield from gained(first, best)
     place = shlex.quote(str(run))
     yield f"report       {run / 'report.html'}"

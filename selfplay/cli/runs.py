@@ -93,7 +93,7 @@ def fork_command(run: Path, which: str, overrides: Sequence[str], name: str | No
     new = fork(run, number, place)
     write_json(new.path / "start.json", {"config": str(loaded.path.resolve()), "overrides": [*given, *named]})
     write_whole(new.path / "config.yaml", resolved_text(loaded))
-    rounds = f"{done + 1} round{'s' * (done > 0)}"
+    rounds = f"rounds 0 to {done}" if done else "round 0"
     print(
         f"{new.path}: begins with {rounds} of {run} and continues from its round {number} to round {loaded.config.rounds}"
     )

@@ -10,7 +10,7 @@ from selfplay.config.load import Examined, examine
 from selfplay.errors import ConfigError
 from selfplay.runtime.distributed import Ranks
 from selfplay.runtime.resources import RunResources
-from selfplay.runtime.set_up import check_fault, model_faults, row_faults, source_faults, verifier_faults
+from selfplay.runtime.set_up import check_fault, model_faults, row_faults, source_faults, verifier_faults, warmup_fault
 from selfplay.training.methods.base import method_of
 from selfplay.training.trl_arguments import argument_faults
 
@@ -36,7 +36,8 @@ def validate_command(config: Path, overrides: Sequence[str], tasks: bool = True)
     if lines := _in_order(faults, str(config)):
         raise ConfigError("\n".join(lines))
     assert found.config is not None
-    shape = f"{found.config.tasks.source}, {found.config.student.kind} student, {found.config.rounds} rounds"
+    rounds = found.config.rounds
+    shape = f"{found.config.tasks.source}, {found.config.student.kind} student, {rounds} round{'s' * (rounds != 1)}"
     print(f"{config}: valid ({shape})")
 
 
@@ -65,7 +66,10 @@ def _task_faults(found: Examined, resources: RunResources) -> list[str]:
         print(f"{untried} answers of the tasks were not checked by the symbolic worker, which took too long")
     if fault := check_fault(resources, look=True):
         rows.append(f"{found.where('verify', 'check')}: {fault}")
-    return rows if rows or found.faults else verifier_faults(resources)
+    if rows or found.faults:
+        return rows
+    fault = warmup_fault(resources) if hasattr(resources.config, "train") else ""
+    return [*([f"{found.where('train', 'warmup')}: {fault}"] if fault else []), *verifier_faults(resources)]
 
 
 def _in_order(faults: Iterable[str], config: str) -> list[str]:

@@ -196,7 +196,7 @@ def sight(tasks: int, *, rules: DevRules | None = None) -> str:
         return ""
     needed = f"{dev_tasks_needed(rules.fall, rules=rules)} dev tasks would show one of {rules.fall:.2f}"
     if least is None:
-        return f"the gate is blind: {tasks} dev tasks show no fall of the dev accuracy at all; {needed}"
+        return f"the gate is blind: {tasks} dev task{'s' * (tasks != 1)} can show no fall of the dev accuracy at all; {needed}"
     return f"the gate sees little: {tasks} dev tasks show a lasting fall of the dev accuracy only from {least:.3g} on (80 % power); {needed}"
 
 

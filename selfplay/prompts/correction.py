@@ -116,7 +116,7 @@ def leaves(check: dict[str, object]) -> list[dict[str, object]]:
     while left and len(found) < 100:
         one = left.pop(0)
         parts = one.get("of")
-        if isinstance(parts, list):
+        if one.get("type") in ("all", "any", "first") and isinstance(parts, list):
             left += [part for part in parts if isinstance(part, dict)]
         else:
             found.append(one)

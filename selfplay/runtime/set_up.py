@@ -47,6 +47,16 @@ def verifier_faults(resources: RunResources) -> list[str]:
     return faults
 
 
+def warmup_fault(resources: RunResources) -> str:
+    """Why round 0 has nothing to be trained on; "" if it has, or is not trained. The tasks must be sound."""
+    if resources.config.train.warmup is None or resources.source.fixed.anchor:
+        return ""
+    return (
+        "train.warmup trains round 0 on the anchor, but no training task has a reference; add reference to tasks, or remove "
+        "train.warmup and start from a pretrained student"
+    )
+
+
 def check_tasks(resources: RunResources) -> int:
     """Checks every task of the task files, without model and sandbox; must be called before anything else opens the source.
 
@@ -69,11 +79,8 @@ def check_set_up(resources: RunResources) -> None:
         LOG.warning("%d answers of the tasks were not checked by the symbolic worker, which took too long", untried)
     if faults := [*source_faults(resources), *(fault for _, fault in model_faults(resources))]:
         raise ConfigError("\n".join(faults))
-    if resources.config.train.warmup is not None and not resources.source.fixed.anchor:
-        raise ConfigError(
-            "train.warmup trains round 0 on the anchor, but no training task has a reference; add reference to tasks, or remove "
-            "train.warmup and start from a pretrained student"
-        )
+    if fault := warmup_fault(resources):
+        raise ConfigError(fault)
     for kind in sorted(resources.kinds):
         if kind.startswith(f"{PYTHON}:"):
             resources.functions.load(kind)

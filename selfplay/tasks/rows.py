@@ -148,17 +148,19 @@ def _sentence(item: Mapping[str, Any], columns: Mapping[str, str]) -> str:
     key, kind = ".".join(str(part) for part in item["loc"]).replace("check", "verifier", 1), item["type"]
     given = repr(item["input"]) if len(repr(item["input"])) <= 60 else f"{item['input']!r:.57}..."
     if kind == "missing" and key == "verifier":
-        return "task has no verifier; add verifier: {type: math, answer: ...} or another type, or tasks.verifier for all rows"
+        return "task has no verifier; add answer, verifier: {type: ...}, or tasks.verifier for all rows"
+    if key == "verifier" and isinstance(item["input"], str):
+        return f'verifier is {given}, must be an object; write {{"type": "math", "answer": ...}}, or another type with its own keys'
     if (column := columns.get(key, key)) != key:
         key = f"{key} (column {column!r})"
     if kind == "missing":
         return f"{key} is missing; add it"
     if kind == "extra_forbidden":
         name = key.rpartition(".")[2]
-        near = difflib.get_close_matches(name, KEYS, n=1, cutoff=0.6) if key == name else []
-        advice = (
-            f"did you mean {near[0]}?" if near else f"known keys: {', '.join(KEYS) if key == name else 'role, content'}"
-        )
+        known = (*KEYS, "answer") if key == name else ("role", "content")
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+        more = "; for other names set tasks.fields" if key == name else ""
+        advice = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}{more}"
         return f"{key} is {given}, but there is no such key; {advice}"
     message = item["msg"].removeprefix("Value error, ")
     if kind == "value_error":

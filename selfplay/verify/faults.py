@@ -136,7 +136,7 @@ def golds_of(check: Check) -> list[str]:
     """The mathematical answers that a sound check compares with, those of its parts and of its `stronger` check included."""
     kind = str(check["type"])
     found = [] if kind in (*COMBINERS, "task") else verifier_class(kind).golds(check)
-    for part in (*(check.get("of") or ()), *([check["stronger"]] if "stronger" in check else ())):
+    for part in (*(check["of"] if kind in COMBINERS else ()), *([check["stronger"]] if "stronger" in check else ())):
         found += golds_of(part) if isinstance(part, Mapping) else []
     return found
 

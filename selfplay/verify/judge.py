@@ -323,7 +323,7 @@ def require_unrelated_judge(judge: str, model_family: Sequence[str], student_fam
     if not ours or not theirs:
         missing = "judge" if not ours else "student"
         raise ConfigError(
-            f"judge {judge}: the {missing} declares no model_family, so the two may be related; "
+            f"judge {judge}: the {missing} declares no model_family, so judge and student may be related; "
             "give the family of its base model, such as [qwen3]"
         )
     if shared := sorted(ours & theirs):

@@ -13,7 +13,7 @@ from selfplay.verify import Judged
 from selfplay.verify.audit_rates import DECIDED, WRONG, flat, sample, stratum, worth
 from selfplay.verify.audit_rates import Audit as Rates
 from selfplay.verify.audit_rates import audit as rates
-from selfplay.verify.base import VerifierSet, verifier_class
+from selfplay.verify.base import COMBINERS, VerifierSet, verifier_class
 from selfplay.verify.nested import can_overturn
 from selfplay.verify.routing import leaves
 
@@ -191,7 +191,7 @@ def _stronger(check: Mapping[str, Any], cases: Sequence[tuple[Any, Any]]) -> dic
     from selfplay.verify.strengthen import strengthened
 
     parts = check.get("of")
-    if not isinstance(parts, list):
+    if check["type"] not in COMBINERS or not isinstance(parts, list):
         return strengthened(check, cases)
     code = _code_of(check)
     return {**check, "of": [_stronger(p, cases) if _code_of(p) is code and code is not None else p for p in parts]}
