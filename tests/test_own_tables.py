@@ -90,7 +90,7 @@ def test_unicode_and_a_huge_cell_are_kept_as_they_are(tmp_path: Path) -> None:
         ("question,result\nx,1\n\nx,,2\n", r"t\.csv:4: has 3 cells, but there are 2 columns; put a text that holds"),
         ("question,result\nx,1\nx\n", r"t\.csv:3: has 1 cells, but there are 2 columns"),
         ("question,result\nx,1\n,2\n", r"t\.csv:3: the line needs exactly one of prompt and messages"),
-        ("question,result\nx,1\ny,\n", r"t\.csv:3: task has no verifier; add verifier: .*tasks\.verifier for all rows"),
+        ("question,result\nx,1\ny,\n", r"t\.csv:3: task has no verifier; add answer, verifier: .*tasks\.verifier for all rows"),
         ('question,result\nx,1\n"y,2\n', r"t\.csv:3: is not CSV \(unexpected end of data\); write a quotation mark inside"),
         ('question,result\n"x"y,1\n', r"t\.csv:2: is not CSV"),
         ("question,result,result\nx,1,2\n", r"t\.csv:1: two columns are named 'result'; rename one of them"),

@@ -52,7 +52,7 @@ def without(key: str) -> bytes:
         (None, r"t\.jsonl: no such file \(looked in .*correct the path"),
         (b"", r"t\.jsonl: is empty; give a file with one JSON object a line"),
         (b"\n \n", r"t\.jsonl: is empty"),
-        (without("verifier"), r"t\.jsonl:2: task has no verifier; add verifier"),
+        (without("verifier"), r"t\.jsonl:2: task has no verifier; add answer, verifier"),
         (without("prompt"), r"t\.jsonl:2: the line needs exactly one of prompt and messages; correct the line"),
         (without("id"), r"t\.jsonl:2: id is missing; add it"),
         (lines({**LINE, "verifier": {"answer": "4"}}), r"t\.jsonl:1: .*verifier has no type; give verifier"),
