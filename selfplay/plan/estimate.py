@@ -205,10 +205,12 @@ def _notes(config: Config, lengths: Lengths, shape: Shape | None, rates: Rates, 
     if config.train.epochs is not None or config.correct.attempts:
         yield f"Half of the attempts are taken as right ({RIGHT:.0%}): training and corrections follow from that."
     yield {
-        "measured": "Seconds: measured on this machine with this student; expect them within a factor of 1.5.",
-        "table": "Seconds: from a table for two CPU cores; expect them within a factor of 2 there. --measure tries this machine.",
+        "measured": "Seconds: measured on this machine with this student; expect them within a factor of 2.",
+        "table": "Seconds: from a table for two idle CPU cores, made from one run of the quick start; take them as an order of magnitude. --measure tries this machine.",
         "assumed": "Seconds: assumed from the published peak of the device, nothing was measured on one; expect a factor of 3.",
     }[rates.source]
+    if rates.source != "assumed":
+        yield "Memory on a CPU is at least this: kernels that torch caches for each new shape add up to 1 GiB (the quick start reached 1.6 GiB)."
     if any(engine is not None and engine.kind == "http" for engine in _engines(config).values()):
         yield f"Judge and teacher: {SERVER_SECONDS:g} s a request, {SERVER_PARALLEL} at a time, is a guess; their prompts are one too."
     if any(work.phase == "synthesize" for work in works):

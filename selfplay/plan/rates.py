@@ -47,7 +47,7 @@ class Rates:
 
 
 CPU = Rates("table", 2.4e10, 3.0e-3, 6.0e10, 6.0e10, 4.0e-2, 256, 1.6e-3, 0.5)
-"""Two cores of a server CPU without bf16 products (benchmarks/plan.py)."""
+"""Two cores of a server CPU without bf16 products, fitted to the phases of one quick start; `benchmarks/plan.py` compares it with runs."""
 MFU = 0.3
 """Share of a GPU's published peak that training is assumed to reach; sampling is bound by memory and assumed to reach a tenth of it."""
 PEAK = {"h200": 989e12, "h100": 989e12, "a100": 312e12, "l40s": 362e12, "l4": 121e12, "a10": 125e12, "4090": 165e12}

@@ -11,7 +11,7 @@ from selfplay.training.schedule import CPU_MICRO_TOKENS
 
 MIB = 2**20
 BASE_BYTES = 620 * MIB
-"""Memory of the process with torch, transformers, TRL and the loop, before a model (benchmarks/plan.py)."""
+"""Memory of the process with torch, transformers, TRL, the loop and its files, before a model."""
 WORKER_BYTES = 26 * MIB
 """Memory of one sandbox worker."""
 ACTIVATION_VALUES = 34
