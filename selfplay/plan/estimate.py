@@ -206,7 +206,7 @@ def _notes(config: Config, lengths: Lengths, shape: Shape | None, rates: Rates, 
         yield f"Half of the attempts are taken as right ({RIGHT:.0%}): training and corrections follow from that."
     yield {
         "measured": "Seconds: measured on this machine with this student; expect them within a factor of 2.",
-        "table": "Seconds: from a table for two idle CPU cores, made from one run of the quick start; take them as an order of magnitude. --measure tries this machine.",
+        "table": "Seconds: from a table for two idle CPU cores, fitted to one quick start; an order of magnitude. --measure tries this machine.",
         "assumed": "Seconds: assumed from the published peak of the device, nothing was measured on one; expect a factor of 3.",
     }[rates.source]
     if rates.source != "assumed":
