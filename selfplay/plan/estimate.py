@@ -102,7 +102,7 @@ def plan_run(config: Config, folder: Path, *, device: str = "cpu", ranks: int = 
             with_references = [task for task in (*source.fixed.anchor, *source.fixed.dev) if task.reference]
             rates = measured(config, model, shape, with_references or list(source.fixed.dev), encoder)
         else:
-            rates = _known(device)
+            rates = rates_of(device)
     phases = [tuple(_planned(config, round_work(config, source, lengths, n), shape, rates, ranks)) for n in (0, 1)]
     works = [phase.work for phase in phases[1]]
     memory = None if shape is None else peak_memory(config, shape, lengths, works, device)
@@ -111,15 +111,6 @@ def plan_run(config: Config, folder: Path, *, device: str = "cpu", ranks: int = 
     return Plan(
         config.rounds, phases[0], phases[1], shape, lengths, rates, memory, disk, _money(config, phases), tuple(notes)
     )
-
-
-def _known(device: str) -> Rates:
-    try:
-        return rates_of(device)
-    except StopIteration:
-        from selfplay.plan.rates import PEAK
-
-        raise ConfigError(f"--device {device}: is not in the table; give cpu or one of {', '.join(PEAK)}") from None
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import Literal
 
 from selfplay.config.sections import StudentSettings
 from selfplay.config.tree import Config
+from selfplay.errors import ConfigError
 from selfplay.models.base import Backend, Encoder, Opening, Weights, scorer_of
 from selfplay.models.encode import anchor_row
 from selfplay.plan.shape import Shape
@@ -55,11 +56,12 @@ PEAK = {"h200": 989e12, "h100": 989e12, "a100": 312e12, "l40s": 362e12, "l4": 12
 
 
 def rates_of(device: str) -> Rates:
-    """The rates of `cpu`, or of a GPU by its name; those of a GPU are assumed. Raises KeyError for an unknown name."""
+    """The rates of `cpu`, or of a GPU by its name; those of a GPU are assumed. Raises ConfigError for an unknown name."""
     if device == "cpu":
         return CPU
-    name = next(name for name in PEAK if name in device.lower())
-    peak = PEAK[name]
+    peak = next((peak for name, peak in PEAK.items() if name in device.lower()), None)
+    if peak is None:
+        raise ConfigError(f"--device {device}: is not in the table; give cpu or one of {', '.join(PEAK)}")
     return Rates("assumed", MFU / 10 * peak, 1.0e-4, MFU * peak, MFU * peak, 2.0e-2, 512, 1.6e-3, 3.0)
 
 

@@ -37,7 +37,7 @@ class TraceIndex:
     """The traces of several files as one table; rows are numbered from 0, in the order of the files."""
 
     def __init__(self, files: Sequence[Path]) -> None:
-        """Reads the filter columns. Raises pyarrow's error for a file that is not parquet, and DataError never."""
+        """Reads the filter columns. Raises pyarrow's error for a file that is not parquet."""
         self._files = [pq.ParquetFile(file, read_dictionary=list(WORDS)) for file in files]
         tables = [file.read(list(COLUMNS)) for file in self._files]
         self._table = pa.concat_tables(tables).unify_dictionaries().combine_chunks() if tables else None

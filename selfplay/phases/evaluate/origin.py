@@ -3,6 +3,7 @@
 Rank 0 opens round 0's weights in place of the round's own, so that one model is in memory at a time.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,9 +60,11 @@ def _score(ctx: RoundContext, accepted: Sequence[dict[str, Any]]) -> list[Json]:
     rows = [row_of(row["prompt_ids"], row["completion_ids"][:MOST_TOKENS]) for row in accepted]
     with ctx.resources.student(ctx.run.model(0), ctx.commits[0].outputs["model"]) as backend:
         scorer = scorer_of(backend)
+        if scorer is None:
+            return []
         with ctx.progress.timed("evaluate"):
-            scored = scorer.likelihood(rows) if scorer is not None else []
+            scored = scorer.likelihood(rows)
     return [
-        {"part": DATA, "task_id": row["task_id"], "nats": -float(sum(found)), "tokens": len(found)}
-        for row, found in zip(accepted, scored, strict=False)
+        {"part": DATA, "task_id": row["task_id"], "nats": -math.fsum(found), "tokens": len(found)}
+        for row, found in zip(accepted, scored, strict=True)
     ]
