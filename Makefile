@@ -16,7 +16,8 @@ help:
 	@echo "make prove-engines  run the matrices of engines; their results are committed under benchmarks/results"
 	@echo "make check       run ruff and mypy"
 	@echo "make frontier    run the quick start's tasks for longer (half an hour on two cores)"
-	@echo "make gpu-check   run a round of the quick start and a LoRA round of a 7B model on a GPU, without network"
+	@echo "make gpu-check   measure sampling, training and a round of the quick start on a GPU, without network (8 minutes)"
+	@echo "make wheels      download what gpu-check needs beside torch, transformers, accelerate and peft"
 
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -34,7 +35,7 @@ install: $(VENV)/.installed-dev
 quickstart: $(VENV)/.installed
 	$(BIN)/selfplay run configs/quickstart.yaml --runs-dir $(RUNS) $(ARGS)
 	$(BIN)/selfplay run configs/quickstart.yaml --runs-dir $(RUNS) --name quickstart-unverified \
-		curate.verified_only=false curate.regime=replace gate.action=observe rounds=4 $(ARGS)
+		curate.verified_only=false curate.regime=replace gate.action=observe $(ARGS)
 	$(BIN)/selfplay compare $(RUNS)/quickstart $(RUNS)/quickstart-unverified --out $(RUNS)/compare.html
 	@echo "report: $(RUNS)/quickstart/report.html"
 
@@ -67,9 +68,15 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Run `make wheels` on a machine with network, and copy the folder to the GPU machine, which needs no network but its own python3.
-wheels:
-	$(PYTHON) -m pip download --quiet --dest wheels --no-deps trl peft accelerate datasets wandb httpx2 typer
+# `make gpu-check` needs python3 with torch, transformers, accelerate and peft, and no network. What else it imports, in the versions of this
+# environment, is put into `wheels` (20 MB) by `make wheels` on a connected machine; copy that folder to the GPU machine.
+WHEEL_PYTHON ?= 3.12
+WHEELS = trl|datasets|dill|multiprocess|xxhash|pandas|python-dateutil|six|pydantic|pydantic_core|annotated-types|typing-inspection|typing_extensions|httpx2|httpcore2|truststore
+wheels: $(VENV)/.installed
+	$(BIN)/python -m pip freeze | grep -E '^($(WHEELS))==' > wheels.txt
+	$(BIN)/python -m pip download --quiet --no-deps --only-binary :all: --python-version $(WHEEL_PYTHON) --platform manylinux_2_28_x86_64 \
+		--platform manylinux2014_x86_64 --platform any --dest wheels --requirement wheels.txt
+	rm wheels.txt
 
 gpu-check:
 	$(PYTHON) benchmarks/gpu_check.py --wheels wheels $(ARGS)

@@ -1,6 +1,7 @@
 """The quick start, measured: seeds and arms, accuracy by round and operation count, wall and CPU seconds, one picture.
 
     python benchmarks/quickstart.py --seeds 0 1 2 --json benchmarks/results/quickstart-DATE.json --picture docs/dev/pictures
+    python benchmarks/quickstart.py --arms pair                  `make quickstart` itself: each seed beside its control
     python benchmarks/quickstart.py --arms all --rounds 8        the 2 x 2 {verified, unverified} x {accumulate, replace}
     python benchmarks/quickstart.py --config configs/frontier.yaml
 
@@ -32,6 +33,8 @@ ARMS = {
     "unverified-accumulate": ["curate.verified_only=false"],
     "unverified-replace": ["curate.verified_only=false", "curate.regime=replace"],
 }
+PAIR = {"verified": [], "unverified": [*ARMS["unverified-replace"], "gate.action=observe"]}
+"""The two runs of `make quickstart`: equal tasks, samples, steps, temperature and rounds."""
 FIXED = ["gate.action=observe", "propose.curriculum.levels=[2,3,3,3,4,4,4,4]"]
 """For the 2 x 2: no arm is rolled back, and all meet the same lengths in the same rounds."""
 COUNTS = range(1, 7)
@@ -140,7 +143,10 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=ROOT / "configs" / "quickstart.yaml")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument(
-        "--arms", choices=["verified", "all"], default="verified", help="all: the 2 x 2, on a fixed schedule"
+        "--arms",
+        choices=["verified", "pair", "all"],
+        default="verified",
+        help="pair: with the control run of each seed; all: the 2 x 2, on a fixed schedule",
     )
     parser.add_argument("--rounds", type=int, help="as in the config by default")
     parser.add_argument("--runs-dir", type=Path, default=ROOT / "runs" / "bench")
@@ -148,7 +154,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--picture", type=Path, help="folder for the SVG")
     options = parser.parse_args()
-    arms = ARMS if options.arms == "all" else {"verified": []}
+    arms = {"all": ARMS, "pair": PAIR, "verified": {"verified": []}}[options.arms]
     fixed = FIXED if options.arms == "all" else []
     rounds = [f"rounds={options.rounds}"] if options.rounds is not None else []
     runs: dict[str, list[dict[str, Any]]] = {}

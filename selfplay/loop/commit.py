@@ -6,9 +6,11 @@ Runs on rank 0 alone. Reads `gate/DONE` (the decision and the metrics) and the `
 
 import platform
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 
+from selfplay import __version__
 from selfplay.collapse import sight
 from selfplay.config.metrics import best_round
 from selfplay.loop.gate import BACK
@@ -85,5 +87,9 @@ def _kept(ctx: RoundContext, commits: list[Commit]) -> set[int]:
 
 @cache
 def _versions() -> dict[str, str]:
-    names = ("selfplay", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "wandb", "pyarrow")
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+    """Versions of Python, of this package (which a checkout need not have installed), and of the libraries that are installed."""
+    found = {"python": platform.python_version(), "selfplay": __version__}
+    for name in ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "wandb", "pyarrow"):
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
