@@ -18,7 +18,7 @@ FLOORS = {
     "runtime": 4,
     "training synthesis": 5,
     "phases": 6,
-    "loop view plan": 7,
+    "loop view plan publish": 7,
     "cli": 8,
     "__init__ __main__": 9,
 }

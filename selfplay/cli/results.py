@@ -1,7 +1,6 @@
-"""The commands that read a run: `report`, `compare`, `status`, `traces`, `export`."""
+"""The commands that read a run: `report`, `compare`, `status`, `traces`."""
 
 import json
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from selfplay.cli.terminal import print_table, round_line
-from selfplay.errors import ConfigError, DataError
+from selfplay.errors import ConfigError
 from selfplay.loop.run_view import open_run
 from selfplay.records import Outcome
 from selfplay.store.traces import skim_traces
@@ -118,24 +117,3 @@ def _print_trace(row: Mapping[str, Any]) -> None:
 def _safe(text: str) -> str:
     """Text of a model without the characters that control a terminal."""
     return "".join(c if c in "\n\t" or (c.isprintable()) else "?" for c in text)
-
-
-def export_command(run: Path, which: str, out: Path) -> None:
-    """Writes the model of a round to `out`. Raises DataError if its weights were removed, or if `out` is not empty."""
-    from selfplay.models.student import export_model
-
-    opened = open_run(run)
-    number = opened.round_named(which)
-    if out.exists() and any(out.iterdir()):
-        raise DataError(f"{out}: is not empty; give --out a new or empty folder")
-    source = opened.folder.model(number)
-    if not source.exists():
-        raise DataError(
-            f"{run}: the weights of round {number} were removed (section keep); rounds with weights: {opened.rounds_with_weights()}"
-        )
-    temporary = out.with_name(f".{out.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    export_model(source, temporary)
-    shutil.rmtree(out, ignore_errors=True)
-    temporary.rename(out)
-    print(out)

@@ -36,7 +36,14 @@ class TaskSettings(Section):
     """Base of the settings of a task source. Each source defines its own settings in its file, which also state what it supports."""
 
     source: str
+    license: str | None = operation(None)
+    """Licence of the tasks by its name on the hub, such as `cc-by-4.0`. It stands in published cards and changes nothing else. None: that of
+    the source where selfplay knows it (gsm8k, mbpp, humaneval, reasoning_gym, and tasks that selfplay itself writes), else unknown."""
 
+    known_license: ClassVar[str | None] = None
+    """Licence of the source's tasks where nobody says otherwise; None: unknown."""
+    language: ClassVar[str | None] = None
+    """Code of the tasks' natural language, for published cards; None: unknown, or none."""
     endless: ClassVar[bool] = False
     """Whether the source generates new tasks without end, so that `propose.tasks_per_round` is required."""
     templated: ClassVar[bool] = False

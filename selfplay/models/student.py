@@ -5,7 +5,6 @@ or a scripted student's `scripted.json`.
 """
 
 import json
-import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -49,22 +48,16 @@ def served_name(folder: Path) -> str:
     return str(json.loads(pointer.read_text())["base"]) if pointer.is_file() else str(weights_of(folder).resolve())
 
 
-def export_model(folder: Path, out: Path) -> None:
-    """Writes what `from_pretrained` loads with nothing else: full weights with tokenizer, an adapter merged in fp32.
+def export_model(folder: Path, out: Path, *, base: Path, dtype: str | None = None) -> str:
+    """Writes what `from_pretrained` loads with nothing else: full weights with tokenizer, an adapter merged. Returns their data type.
 
-    Raises StoreError for a scripted student, which has no model.
+    `base`: the folder of the model that the run began with; its data type is kept unless `dtype` names another. Raises StoreError for a
+    scripted student, which has no model.
     """
     if (folder / "scripted.json").is_file():
         raise StoreError(
             f"{folder}: is a scripted student, which has no weights to export; run with student.kind tiny or pretrained"
         )
-    if (folder / "adapter_config.json").is_file():
-        from selfplay.models.transformers.library import export_merged
+    from selfplay.models.transformers.export import export_weights
 
-        export_merged(folder, out)
-    elif (folder / "base.json").is_file():
-        from selfplay.models.transformers.library import export_merged
-
-        export_merged(served_name(folder), out)
-    else:
-        shutil.copytree(folder, out)
+    return export_weights(folder, out, base=base, dtype=dtype)

@@ -28,6 +28,7 @@ class Arithmetic(TaskSettings):
     max_operations: Count = 4
     """Most operations of a task, where no curriculum says."""
 
+    known_license = "apache-2.0"
     endless = True
     templated = True
     evolves = True

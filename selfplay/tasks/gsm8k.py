@@ -39,6 +39,8 @@ class Gsm8k(TaskSettings):
     train_rows: int | None = Field(None, ge=1)
     """Training problems that are used, from the first on; None: all of them."""
 
+    known_license = "mit"
+    language = "en"
     scripted_student = False
 
     def open(self, *, seed: int, eval_seed: int, folder: Path, fault_of: FaultOf | None = None) -> PoolSource:
@@ -69,6 +71,8 @@ class Gsm8kRecorded(TaskSettings):
     dev: Count = 50
     """Training problems held out as the dev set."""
 
+    known_license = "mit"
+    language = "en"
     scripted_student = False
 
     def open(self, *, seed: int, eval_seed: int, folder: Path, fault_of: FaultOf | None = None) -> PoolSource:

@@ -18,6 +18,8 @@ class HumanEval(TaskSettings):
     path: str
     """A JSONL(.gz) file, or a hub data set such as openai/openai_humaneval."""
 
+    known_license = "mit"
+    language = "en"
     evaluation_only = True
     scripted_student = False
 

@@ -29,6 +29,8 @@ class Mbpp(TaskSettings):
     test: Count = 50
     """The same, of the test set."""
 
+    known_license = "cc-by-4.0"
+    language = "en"
     scripted_student = False
 
     def open(self, *, seed: int, eval_seed: int, folder: Path, fault_of: FaultOf | None = None) -> PoolSource:

@@ -58,6 +58,8 @@ class ReasoningGym(TaskSettings):
     """Levels of the data sets' own curricula, 1 the easiest, such as [1, 2, 3]: each data set is made at each of them, and its
     tasks have that difficulty. `settings` win over a level's. Empty: the data sets as `settings` say, without a difficulty."""
 
+    known_license = "apache-2.0"
+    language = "en"
     scripted_student = False
 
     def open(self, *, seed: int, eval_seed: int, folder: Path, fault_of: FaultOf | None = None) -> PoolSource:

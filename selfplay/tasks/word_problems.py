@@ -37,6 +37,7 @@ class WordProblems(TaskSettings):
     test_rows: Count = 50
     """Problems held out as the test set, where it has no file of its own."""
 
+    language = "en"
     scripted_student = False
 
     def open(self, *, seed: int, eval_seed: int, folder: Path, fault_of: FaultOf | None = None) -> PoolSource:

@@ -90,7 +90,7 @@ def resolve(path: str | Path, revision: str | None = None) -> Path:
         return resolve(pointer["base"], pointer.get("revision"))
     if folder.is_dir():
         return folder
-    wanted = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
+    wanted = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "README.md", "LICENSE*"]
     try:
         return Path(snapshot_download(str(path), revision=revision, allow_patterns=wanted))
     except (HFValidationError, LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
@@ -237,21 +237,20 @@ def save_model(model: Any, folder: Path, *, base: str | Path) -> None:
         name, revision = _pointed(base)
     for config in model.peft_config.values():
         config.base_model_name_or_path = name
+        if isinstance(config.target_modules, set):  # saved in hash order: two identical runs would differ
+            config.target_modules = sorted(config.target_modules)
     model.save_pretrained(folder, save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)  # PEFT's template of a card, which says nothing of this model
     about = {"base": name, "revision": revision, "identity": identity_of(name, revision)}
     (folder / BASE_FILE).write_text(json.dumps(about) + "\n", encoding="utf-8")
 
 
-def export_merged(path: str | Path, out: Path) -> None:
-    """Writes full weights with tokenizer: an adapter is merged into its base once, in fp32, and cast to the base's dtype."""
+def stored_dtype(path: str | Path) -> torch.dtype:
+    """The data type in which a model folder, or the base of an adapter, holds its weights; float32 where its config names none."""
     folder = resolve(path)
-    source = resolve(*base_of(folder)) if is_adapter(folder) else folder
-    stored = AutoConfig.from_pretrained(source).dtype or torch.float32
-    model: Any = load_model(folder, device=torch.device("cpu"), dtype=torch.float32)
-    if is_adapter(folder):
-        model = model.merge_and_unload(safe_merge=True)
-    model.to(stored).save_pretrained(out)
-    cast(Any, load_tokenizer(folder)).save_pretrained(out)
+    return (
+        AutoConfig.from_pretrained(resolve(*base_of(folder)) if is_adapter(folder) else folder).dtype or torch.float32
+    )
 
 
 def _pointed(path: str | Path) -> tuple[str, str | None]:

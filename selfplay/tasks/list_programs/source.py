@@ -31,6 +31,8 @@ class ListPrograms(TaskSettings):
     """Corrections made by program (a wrong solution, its evidence, the right one) that are added to the anchor, so that a
     small student knows the form of a second try; useful with `correct.attempts: 1`."""
 
+    known_license = "apache-2.0"
+    language = "en"
     endless = True
     templated = True
     evolves = True
