@@ -14,9 +14,11 @@ import pytest
 from selfplay import fork, load_config, open_run
 from selfplay import run as start
 from selfplay.cli.check import check_command
-from selfplay.cli.results import compare_command, export_command, report_command, status_command, traces_command
+from selfplay.cli.export import Wanted, export_command
+from selfplay.cli.results import compare_command, report_command, status_command, traces_command
 from selfplay.cli.validate import validate_command
 from selfplay.errors import ConfigError, DataError, StoreError
+from selfplay.publish import Names
 from selfplay.records import Attempt, Decision, Outcome, Task, Trace, Verdict
 from selfplay.store import Lease, RunFolder, sha256_of
 from selfplay.store.traces import write_traces
@@ -281,18 +283,18 @@ def test_export_of_a_student_without_weights_is_refused_with_the_reason(folder: 
     with pytest.raises(
         StoreError, match=r"is a scripted student, which has no weights to export; run with student.kind"
     ):
-        export_command(folder / "runs/a", "best", tmp_path / "out")
+        export_command(folder / "runs/a", "best", Wanted(tmp_path / "out"), Names(""))
     assert not (tmp_path / "out").exists()
     (tmp_path / "full").mkdir()
     (tmp_path / "full/x").touch()
     with pytest.raises(DataError, match="full: is not empty; give --out a new or empty folder"):
-        export_command(folder / "runs/a", "last", tmp_path / "full")
+        export_command(folder / "runs/a", "last", Wanted(tmp_path / "full"), Names(""))
 
 
 def test_export_of_removed_weights_names_those_there_are(copied: Path, tmp_path: Path) -> None:
     shutil.rmtree(copied / "runs/a/rounds/001/model")
     with pytest.raises(DataError, match=r"the weights of round 1 were removed .*rounds with weights: \[0, 2\]"):
-        export_command(copied / "runs/a", "1", tmp_path / "out")
+        export_command(copied / "runs/a", "1", Wanted(tmp_path / "out"), Names(""))
 
 
 # ---- from Python ----

@@ -7,7 +7,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from selfplay import fork, load_config, open_run, run
-from selfplay.cli.results import export_command
+from selfplay.cli.export import Wanted, export_command
+from selfplay.publish import Names
 from tests.support.tiny_models import make_tiny
 
 CONFIG = """\
@@ -31,10 +32,15 @@ def test_round_0_keeps_the_base_and_round_1_is_an_adapter_that_exports_merged(tm
     folder = open_run(finished.path).folder
     assert json.loads((folder.model(0) / "base.json").read_text())["base"] == str(base)
     assert (folder.model(1) / "adapter_config.json").is_file() and not (folder.model(1) / "model.safetensors").exists()
+    targets = json.loads((folder.model(1) / "adapter_config.json").read_text())["target_modules"]
+    assert targets == sorted(targets), "in hash order, two identical runs would have other weights"
+    assert not list(finished.path.glob("rounds/*/**/README.md")), "PEFT writes a card that says nothing"
     rows = [json.loads(line) for line in (finished.path / "metrics.jsonl").read_text().splitlines()]
     assert rows[1]["train/steps"] == 3 and rows[0]["train/steps"] == 0
 
-    export_command(finished.path, "1", tmp_path / "merged")
+    export_command(finished.path, "1", Wanted(tmp_path / "merged"), Names(""))
+    card = (tmp_path / "merged/README.md").read_text()
+    assert "a LoRA adapter of rank 4, merged into the base here" in card and "More Information Needed" not in card
     merged, plain = (AutoModelForCausalLM.from_pretrained(path) for path in (tmp_path / "merged", base))
     changed = [name for name, weight in merged.named_parameters() if not torch.equal(weight, plain.get_parameter(name))]
     assert changed and all("proj" in name for name in changed), "LoRA touches linear layers alone"

@@ -19,7 +19,9 @@ from huggingface_hub import (
 )
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
-from selfplay.errors import ConfigError, OutageError
+from selfplay.errors import ConfigError, OutageError, SelfplayError
+
+constants.HF_HUB_DISABLE_TELEMETRY = True  # it would ask the hub for a list of coding agents, and name ours
 
 Kind = Literal["model", "dataset"]
 WORDS: Mapping[str, str] = {"model": "model", "dataset": "data set", "space": "space"}
@@ -158,20 +160,23 @@ def _in_words(doing: str) -> Iterator[None]:
     """Turns the many errors of an upload into a sentence each."""
     try:
         yield
-    except HfHubHTTPError as error:
-        status, said = error.response.status_code, (error.server_message or str(error)).splitlines()[0][:200]
-        if status == 401 or isinstance(error, RepositoryNotFoundError):
-            raise ConfigError(f"{doing}: the hub does not accept the token ({said}); {TOKEN}") from None
-        if status == 403:
-            raise ConfigError(f"{doing}: the token may not do that ({said}); {TOKEN} to this namespace") from None
-        if status < 500 and status != 429:
-            raise ConfigError(
-                f"{doing}: the hub refuses it ({status}: {said}); correct that, then push again"
-            ) from None
-        raise OutageError(f"{doing}: the hub answers {status} ({said}); run the same command again later") from None
     except Exception as error:  # the boundary: a network fails in many ways, each of another library's class
-        said = (str(error).splitlines() or [""])[0][:200]
-        raise OutageError(
-            f"{doing}: the hub cannot be reached ({type(error).__name__}: {said}); check the network and HF_ENDPOINT, then run the "
-            "same command again, or use --dry-run"
-        ) from None
+        cause = error.__cause__ if isinstance(error.__cause__, HfHubHTTPError) else error  # of one file of many
+        raise _said(doing, cause) from None
+
+
+def _said(doing: str, error: BaseException) -> SelfplayError:
+    """The error for what the hub answered, or for no answer."""
+    if not isinstance(error, HfHubHTTPError):
+        why = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
+        return OutageError(
+            f"{doing}: the hub cannot be reached ({why}); check the network and HF_ENDPOINT, then run the same command again, or use --dry-run"
+        )
+    status, said = error.response.status_code, (error.server_message or str(error)).splitlines()[0][:200]
+    if status == 401 or isinstance(error, RepositoryNotFoundError):
+        return ConfigError(f"{doing}: the hub does not accept the token ({said}); {TOKEN}")
+    if status == 403:
+        return ConfigError(f"{doing}: the token may not do that ({said}); {TOKEN} to this namespace")
+    if status < 500 and status != 429:
+        return ConfigError(f"{doing}: the hub refuses it ({status}: {said}); correct that, then push again")
+    return OutageError(f"{doing}: the hub answers {status} ({said}); run the same command again later")

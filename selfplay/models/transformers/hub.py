@@ -5,6 +5,8 @@ from typing import Final
 from huggingface_hub import HfApi, constants, try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
+constants.HF_HUB_DISABLE_TELEMETRY = True  # it would send more than the question
+
 SECONDS: Final = 3.0
 """How long the hub may take to answer."""
 
