@@ -19,6 +19,7 @@ from selfplay.curate import Archive
 from selfplay.tasks.jsonl import JsonlTasks
 from selfplay.verify.faults import fault_of
 from tests.support import ROOT
+from tests.support.published import write_published
 
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 NOT_RUN = {
@@ -28,6 +29,7 @@ NOT_RUN = {
     "selfplay doctor": "tests/test_commands.py runs it",
     "python": "is the tests themselves, or a benchmark",
     "nice": "is a benchmark of an hour",
+    "selfplay export runs/quickstart --push your-account/my-model --license": "uploads; tests/test_publish.py pushes to a hub on loopback",
     "docs/synthesis.md": "asks a teacher, a model behind a server",
     "docs/tracking.md": "opens a session of W&B in a run's folder",
 }
@@ -145,6 +147,8 @@ def files_of_the_commands(folder: Path) -> None:
 @of("commands")
 def test_commands_of_a_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: Block) -> None:
     files_of_the_commands(tmp_path)
+    if block.page == "docs/publishing.md":
+        write_published(tmp_path).rename(tmp_path / "runs/quickstart")
     monkeypatch.chdir(tmp_path)
     for line in block.text.splitlines():
         words = shlex.split(line, comments=True)

@@ -1,6 +1,6 @@
 """Defines the commands. Each parses its arguments, calls one function and exits with its code.
 
-The commands import what they need, so that `selfplay --help` does not load torch. This is the only file that imports typer.
+The commands import what they need, so that `selfplay --help` does not load torch. Only this file and `publish_commands.py` import typer.
 """
 
 import json
@@ -12,6 +12,7 @@ import typer
 
 from selfplay import __version__
 from selfplay.cli.file_trouble import UNWRITABLE, file_trouble
+from selfplay.cli.publish_commands import commands as publish_commands
 
 app = typer.Typer(
     name="selfplay",
@@ -287,57 +288,7 @@ def view(
     serve(open_run(run).path, port, lambda address: print(f"{address}  (Ctrl-C ends it)", flush=True))
 
 
-@app.command()
-def export(
-    run: Run,
-    out: Annotated[
-        Path, typer.Option(help="Folder to write; must be new or empty, or that of an earlier --push.")
-    ] = Path("exported"),
-    round: Annotated[str, typer.Option(help="best, last, or a round number.")] = "best",
-    push: Annotated[
-        str | None, typer.Option(help="Name on the Hugging Face hub: NAMESPACE/NAME.", show_default=False)
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --push: write and list, upload nothing.")] = False,
-    public: Annotated[bool, typer.Option("--public", help="New repositories are public; without it private.")] = False,
-    data: Annotated[bool, typer.Option("--data/--no-data", help="Whether --push publishes the data set.")] = True,
-    dtype: Annotated[
-        str | None,
-        typer.Option(help="float32, bfloat16 or float16; by default that of the base model.", show_default=False),
-    ] = None,
-    base_model: Annotated[
-        str | None,
-        typer.Option(help="Name of the base model on the hub, if the run read it from a folder.", show_default=False),
-    ] = None,
-    license: Annotated[
-        str | None, typer.Option(help="Licence of the model, such as apache-2.0.", show_default=False)
-    ] = None,
-    data_license: Annotated[
-        str | None, typer.Option(help="Licence of the data set; by default tasks.license.", show_default=False)
-    ] = None,
-    debug: Debug = False,
-) -> None:
-    """Write the model of a round as a folder that from_pretrained loads, with a card; or publish it with its data set.
-
-    An adapter is merged into its base. The card says what the run knows: base and licence, rounds and what the gate said
-    of each, error rates of the verifiers, decontamination, test accuracy with its interval, how to reproduce. What is
-    not known is said to be unknown.
-
-    With --push the folder has model/ and dataset/: the accepted attempts that the model comes from, as parquet. They
-    are uploaded as NAMESPACE/NAME and NAMESPACE/NAME-data. It takes a token with write access (hf auth login, or
-    HF_TOKEN). A round that the gate refused is not pushed.
-
-    Try: selfplay export runs/quickstart --push your-account/my-model --dry-run
-    """
-    from selfplay.cli.export import Wanted, export_command
-    from selfplay.publish import Names
-
-    if push is None and (dry_run or public):
-        raise typer.BadParameter("--dry-run and --public go with --push NAMESPACE/NAME, whose names stand in the cards")
-    wanted = Wanted(out, dtype, push, dry_run, public)
-    names = Names(
-        push or "", f"{push}-data" if push and data else None, base_model, license=license, data_license=data_license
-    )
-    export_command(run, round, wanted, names)
+app.add_typer(publish_commands)
 
 
 @app.command()
