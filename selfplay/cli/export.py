@@ -47,7 +47,7 @@ def export_command(run: Path, which: str, wanted: Wanted, names: Names) -> None:
     if out.exists() and any(out.iterdir()) and not (wanted.push and was_exported(out)):
         raise DataError(f"{out}: is not empty; give --out a new or empty folder")
     if wanted.push is None:
-        write_model(facts_of(opened.folder, number, replace(names, model=out.name)), out, wanted.dtype)
+        write_model(facts_of(opened.folder, number, replace(names, model=out.resolve().name)), out, wanted.dtype)
         print(out)
         return
     facts = facts_of(opened.folder, number, names)

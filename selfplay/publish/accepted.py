@@ -77,7 +77,7 @@ def write_accepted(facts: RoundFacts, path: Path) -> Written:
     chat = facts.config.student.prompt_form == "chat"
     written, tasks = Written(), set[str]()
     with writing(path) as temporary, pq.ParquetWriter(temporary, _schema(chat), compression="zstd") as writer:
-        for number in facts.rounds:
+        for number in facts.data_rounds:
             before, of_round = written.rows, set[str]()
             for rows in _batches(facts.run.round(number) / "traces.parquet"):
                 made = [_row(row, chat, written) for row in rows]

@@ -124,11 +124,7 @@ def _summary(facts: RoundFacts) -> str:
     row, then = facts.commit.row(), facts.first.row()
     start = md.code(facts.base_name) if facts.base_name else "A model from random weights"
     run = f"the `selfplay` run `{facts.config.name}`"
-    own = (
-        "solutions of its own that verifiers accepted"
-        if facts.config.curate.verified_only
-        else "solutions of its own, unfiltered"
-    )
+    own = f"{'verified' if facts.config.curate.verified_only else 'unfiltered'} solutions of its own"
     given = "given solutions (the anchor)" if facts.config.train.warmup or row.get("data/anchor_share") else ""
     on = listed(filter(None, (own if facts.total("data/accepted") else "", given)))
     said = f"{start}, trained on {on}: round {facts.number} of {run}."
@@ -198,7 +194,8 @@ def _training(facts: RoundFacts, dtype: str) -> str:
     train, row = facts.config.train, facts.commit.row()
     length = f"{train.steps} steps" if train.steps else f"{train.epochs:g} epochs"
     what = f"a LoRA adapter of rank {train.lora.rank}, merged into the base here" if train.lora else "all weights"
-    start = "the base model" if train.start == "from_base" else "its parent's weights"
+    base = "the model of round 0" if train.warmup else "the base model"
+    start = base if train.start == "from_base" else "its parent's weights"
     regime = {
         "accumulate": "the accepted attempts of all its rounds",
         "replace": "the accepted attempts of its own round alone",
@@ -250,7 +247,7 @@ def _data_summary(facts: RoundFacts, written: Written) -> str:
     model = facts.names.model
     link = f"[{model}](https://huggingface.co/{model})" if "/" in model else md.code(model)
     return (
-        f"{counted(written.rows, 'accepted attempt')} at {counted(written.tasks, 'task')}, from {counted(len(facts.rounds), 'round')} of the "
+        f"{counted(written.rows, 'accepted attempt')} at {counted(written.tasks, 'task')}, from {counted(len(facts.data_rounds), 'round')} of the "
         f"`selfplay` run `{facts.config.name}`: the self-made training data of {link}. Attempts of rounds that were rolled back are not in it, "
         "nor are rejected attempts, dev tasks and test tasks."
     )
@@ -328,7 +325,7 @@ def _data_limits(facts: RoundFacts) -> list[str]:
     correction = facts.config.correct
     return [
         "The solutions are a model's. An accepted one can be right by luck, or right with wrong reasoning.",
-        "A row's weight, and how often it was repeated in training, are not recorded here.",
+        "A row's weight, how often it was repeated in training, and whether a batch reached it are not recorded here.",
         "Training used preference pairs, of which this data set has the accepted side only."
         if facts.config.train.method in ("dpo", "kto")
         else "",

@@ -63,6 +63,12 @@ class RoundFacts:
         return [commit.round for commit in self.lineage if commit.round]
 
     @property
+    def data_rounds(self) -> list[int]:
+        """The rounds whose accepted attempts the weights were trained on."""
+        own = self.config.curate.regime == "replace" and self.config.train.start == "from_base"
+        return self.rounds[-1:] if own else self.rounds
+
+    @property
     def first(self) -> Commit:
         """The COMMIT of round 0."""
         return self.commits[0]
@@ -110,18 +116,18 @@ class RoundFacts:
 
     @cached_property
     def judged(self) -> Counter[str]:
-        """Accepted attempts of the lineage by verifier and outcome, such as `math/1: pass`."""
+        """Accepted attempts that were trained on, by verifier and outcome, such as `math/1: pass`."""
         return self._counted[0]
 
     @cached_property
     def authors(self) -> Counter[str]:
-        """Accepted attempts of the lineage by who wrote them: student, teacher or human."""
+        """Accepted attempts that were trained on, by who wrote them: student, teacher or human."""
         return self._counted[1]
 
     @cached_property
     def _counted(self) -> tuple[Counter[str], Counter[str]]:
         judged, authors = Counter[str](), Counter[str]()
-        for number in self.rounds:
+        for number in self.data_rounds:
             path = self.run.round(number) / "traces.parquet"
             for row in read_parquet(path, ["decision", "verdicts", "origin"]):
                 if row["decision"] == "accepted":

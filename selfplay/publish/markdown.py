@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#|<>~])")
+_SPECIAL = re.compile(r"([\\`*_\[\]|<>~$])")
 
 
 def text(value: object) -> str:

@@ -4,7 +4,7 @@ import getpass
 import os
 import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -57,18 +57,15 @@ def _last_part(path: str) -> str:
     return re.split(r"[/\\]", path.rstrip("/\\"))[-1] or "."
 
 
-def secrets_in(folder: Path) -> Iterator[str]:
-    """Sentences on the text files of a folder that name this machine or hold a key, as `FILE holds ...`; the value is not repeated."""
-    private = dict(_private_words())
-    for file in sorted(folder.rglob("*")):
-        if file.suffix not in (".md", ".yaml", ".json", ".jinja", ".txt") or file.name.startswith("tokenizer."):
-            continue
+def secrets_in(folder: Path, names: Sequence[str]) -> Iterator[str]:
+    """Sentences on the named files of a folder that name this machine or hold a key, as `FILE holds ...`; the value is not repeated."""
+    for file in (folder / name for name in names if (folder / name).is_file()):
         text = file.read_text(encoding="utf-8", errors="replace")
-        for word, what in private.items():
+        for word, what in _private_words():
             if re.search(rf"(?<![\w.-]){re.escape(word)}(?![\w-])", text):
-                yield f"{file.relative_to(folder)} holds {what}"
+                yield f"{file.name} holds {what}"
         if _TOKEN.search(text):
-            yield f"{file.relative_to(folder)} holds what looks like a key"
+            yield f"{file.name} holds what looks like a key"
 
 
 def _private_words() -> Iterator[tuple[str, str]]:

@@ -56,7 +56,7 @@ def _place(facts: RoundFacts, part: Path, out: Path) -> None:
     if facts.names.base:
         plain["student"]["model"] = facts.names.base
     write_whole(part / MARK, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
-    if found := list(secrets_in(part)):
+    if found := list(secrets_in(part, ("README.md", MARK, "config.json"))):
         raise StoreError(
             f"{part}: {'; '.join(found)}; nothing was published. Remove it from the configuration or the task names, then export again"
         )
