@@ -69,7 +69,7 @@ def test_card_tells_lineage_gate_verifiers_and_screening_as_the_run_has_them(fol
     said = (folders / "model/README.md").read_text()
     for true in (
         "0.200 [0.150, 0.250] in round 0, 0.500 [0.450, 0.550] in this round, paired change +0.300 [+0.250, +0.350]",
-        "round 3, which comes from rounds 0 to 1. The gate abandoned round 2",
+        "round 3, which comes from rounds 0 and 1. The gate abandoned round 2",
         "| 2 | 1 | no | rolled back | 2 | 3 of 12 |",
         "| 3 | 1 | yes | went on | 0 | 3 of 12 |",
         r"Round 2: collapse alarm level 2: the dev accuracy fell \| twice.",
@@ -210,6 +210,14 @@ def test_data_set_is_the_accepted_attempts_of_the_lineage_with_their_verdicts(fo
     }
     card = (folders / "dataset/README.md").read_text()
     assert "6 accepted attempts at 3 tasks, from 2 rounds" in card and "made-up one: in 2 rows" in card
+
+
+def test_data_set_leaves_out_rounds_that_the_model_never_saw(made: Path, tmp_path: Path) -> None:
+    run = copied(made, tmp_path)
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(config.replace('regime: "accumulate"', 'regime: "replace"'))
+    export(run, tmp_path / "out", dry_run=True)
+    assert {row["round"] for row in rows_of(tmp_path / "out")} == {3}, "replace from the base trains on one round alone"
 
 
 # ---- the weights ----

@@ -26,10 +26,8 @@ def ranges(numbers: Iterable[int]) -> str:
             runs[-1].append(number)
         else:
             runs.append([number])
-    return (
-        listed(f"rounds {run[0]} to {run[-1]}" if len(run) > 1 else f"round {run[0]}" for run in runs)
-        or "no other round"
-    )
+    joined = [f"{run[0]} {'to' if len(run) > 2 else 'and'} {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs]
+    return listed(f"round{'s' if ' ' in one else ''} {one}" for one in joined) or "no other round"
 
 
 def lineage(facts: RoundFacts) -> str:
