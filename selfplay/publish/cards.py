@@ -161,7 +161,9 @@ def _use(facts: RoundFacts) -> str:
         "```",
     )
     example = "\n".join(lines)
-    return md.section("Use", form, example)
+    data = facts.names.data
+    shown = f" The prompts of [{data}](https://huggingface.co/datasets/{data}) are such tasks." if data else ""
+    return md.section("Use", form + shown, example)
 
 
 def _base(facts: RoundFacts) -> str:

@@ -186,7 +186,7 @@ def reproduction(facts: RoundFacts) -> str:
         f"It reads these files, which are not part of this repository:\n\n{md.bullets(files)}" if files else "",
         f"Versions: {versions}. World size: {commit.world_size}. On the same kind of CPU the same versions and "
         "world size give the same bytes, as far as no server's replies are part of the run; on GPUs expect small differences.",
-        "The command is that of the `selfplay` package, which measured every figure on this card.",
+        "`selfplay` is the Python package that ran this and measured every figure on this card.",
     )
 
 
