@@ -1,8 +1,11 @@
 """Publishing a round: true cards, nothing private, the base's data type, and the upload to a hub on loopback."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -296,7 +299,16 @@ def test_push_makes_two_private_repositories_with_exactly_what_the_folder_has(
         f"{server.url}/datasets/lab/shop-data",
         f"{server.url}/lab/shop",
     ]
-    assert not [path for path in server.asked if "agent" in path or "telemetry" in path]
+
+
+@pytest.mark.parametrize("module", ["selfplay.publish.hub", "selfplay.models.transformers.hub"])
+def test_what_asks_the_hub_sends_nothing_but_the_question(module: str) -> None:
+    code = f"import {module}; from huggingface_hub import constants; print(constants.HF_HUB_DISABLE_TELEMETRY)"
+    env = {name: value for name, value in os.environ.items() if name != "HF_HUB_DISABLE_TELEMETRY"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True", (
+        "otherwise it names packages, and asks for a list of coding agents to name ours"
+    )
 
 
 def test_public_is_asked_for_and_only_then(made: Path, tmp_path: Path, server: FakeHub) -> None:
