@@ -11,7 +11,9 @@ from typing import Annotated
 import typer
 
 from selfplay import __version__
+from selfplay.cli.arguments import CONFIG, Config, Debug, Json, Overrides, Run
 from selfplay.cli.file_trouble import UNWRITABLE, file_trouble
+from selfplay.cli.wandb_commands import commands as wandb_commands
 
 app = typer.Typer(
     name="selfplay",
@@ -23,16 +25,6 @@ app = typer.Typer(
     help="Self-improvement of language models: a model trains on its own verified work, round by round, and every round is "
     "measured for collapse.\n\nStart with: selfplay init NAME",
 )
-
-Config = Annotated[str, typer.Argument(help="A YAML file; without it config.yaml of this folder.", show_default=False)]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(help="key=value pairs that override it, such as rounds=6 gate.action=observe.", show_default=False),
-]
-Run = Annotated[Path, typer.Argument(help="A run folder, such as runs/quickstart.", show_default=False)]
-CONFIG = "config.yaml"
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 def start() -> None:
@@ -238,12 +230,7 @@ def fork(
     fork_command(run, round, overrides or [], name)
 
 
-@app.command()
-def track(run: Run, debug: Debug = False) -> None:
-    """Send to W&B what it lacks of a run: all its rounds if it has none. Run it again at any time."""
-    from selfplay.cli.track import track_command
-
-    track_command(run)
+app.add_typer(wandb_commands)
 
 
 @app.command()
