@@ -106,7 +106,7 @@ def heard(monkeypatch: pytest.MonkeyPatch, live: bool, *events: tuple[str, dict[
 def test_progress_says_which_round_of_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(terminal, "PLAIN_SECONDS", -1.0)
     begin = ("round", {"number": 3, "planned": 9}), ("phase", {"name": "generate", "total": 10, "done": 0})
-    assert heard(monkeypatch, False, *begin, ("advance", {"items": 4, "accepted": 0}))[0].startswith(
+    assert heard(monkeypatch, False, *begin, ("advance", {"items": 4, "accepted": 0, "judged": 0}))[0].startswith(
         "round 3 of 9  generate: 4/10"
     )
 

@@ -38,7 +38,8 @@ def _row(phase: PhasePlan) -> list[str]:
 
 
 def _summary(plan: Plan, hourly: float) -> Iterable[str]:
-    yield f"The run, round 0 and {plan.rounds} rounds: {_time(plan.seconds) or 'unknown time'}"
+    later = f"{plan.rounds} later round{'s' * (plan.rounds != 1)}"
+    yield f"The run, round 0 and {later}: {_time(plan.seconds) or 'unknown time'}"
     memory, disk = (_size(value) for value in (plan.memory_bytes, plan.disk_bytes))
     yield f"Memory at the peak, per rank: {memory}; disk: {disk}"
     money = plan.money

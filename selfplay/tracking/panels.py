@@ -19,7 +19,7 @@ SECTIONS = {
 """Section -> groups of the headline metrics (`selfplay.config.headline`)."""
 TEXTS = {"collapse_alarm/first_metric", "collapse_alarm/blind"}
 """Headline metrics that are words, which no line shows."""
-TOGETHER = {
+TOGETHER: dict[tuple[str, ...], str] = {
     ("collapse_quality/verifier_tpr", "collapse_quality/verifier_fpr"): "Verifier: true and false positive rate",
     ("data/accepted", "data/train_rows"): "Accepted attempts and training rows",
 }

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # its crash reports are telemetry
 import wandb
@@ -139,7 +139,8 @@ def save(made: Any) -> str:
     app = urlsplit(
         wandb.setup().settings.app_url
     )  # the package forgets the path of an app that is not at the root of its host
-    return found._replace(path=f"{app.path.rstrip('/')}/{found.path.removeprefix(app.path).lstrip('/')}").geturl()
+    path = f"{app.path.rstrip('/')}/{found.path.removeprefix(app.path).lstrip('/')}"
+    return str(urlunsplit(found._replace(path=path)))
 
 
 def _quietly(made: Any) -> Any:

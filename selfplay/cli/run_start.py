@@ -1,0 +1,62 @@
+"""What a run says of itself before its first round ends: its model, and how long a round will take."""
+
+from selfplay.config import Loaded
+from selfplay.errors import SelfplayError
+from selfplay.store import Commit, RunFolder
+
+
+def student_line(loaded: Loaded, folder: RunFolder) -> str:
+    """`student: /models/smollm2, 134.5M parameters, float32 on cpu, 2 threads`; "" for one without a model, or where it cannot be read.
+
+    Reads the shape of `rounds/000/initial`, and no weights. Loads torch, which the phase that comes next does anyway.
+    """
+    config = loaded.config
+    if config.student.kind == "scripted" or config.phase_subprocess:
+        return ""
+    import torch
+
+    from selfplay.models.transformers.library import pick_device, pick_dtype
+    from selfplay.plan.shape import place_of, shape_of
+
+    initial = folder.round(0) / "initial"
+    try:
+        count, (name, _) = shape_of(initial).parameters, place_of(initial)
+    except (SelfplayError, OSError, ValueError):
+        return ""
+    device = pick_device(config.launch.device)
+    dtype = str(pick_dtype(getattr(config.student, "dtype", "auto"), device)).removeprefix("torch.")
+    where = (
+        f"{device.type}, {torch.get_num_threads()} threads"
+        if device.type == "cpu"
+        else torch.cuda.get_device_name(device)
+    )
+    kind = f"{config.student.kind} model" if name == str(initial) else name
+    lora = f", LoRA of rank {config.train.lora.rank}" if config.train.lora is not None else ""
+    served = "" if config.generate.backend.is_student else f"; {config.generate.backend.kind} writes the attempts"
+    return f"student: {kind}, {in_short(count)} parameters{lora}, {dtype} on {where}{served}"
+
+
+def in_short(count: int) -> str:
+    """`134.5M` of 134515008."""
+    for size, letter in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if count >= size:
+            return f"{count / size:.3g}{letter}" if count < 100 * size else f"{count / size:.0f}{letter}"
+    return str(count)
+
+
+def projected_seconds(loaded: Loaded, first: Commit) -> float | None:
+    """Seconds of a later round: what `selfplay plan` expects of it, at the speed of round 0. None where the plan knows no seconds.
+
+    The plan's own seconds are right within an order of magnitude; of them only the ratio of the rounds is used.
+    """
+    measured = first.time.get("time/round_seconds")
+    if measured is None or loaded.config.student.kind == "scripted" or loaded.config.phase_subprocess:
+        return None
+    from selfplay.plan.estimate import plan_run
+
+    try:
+        plan = plan_run(loaded.config, loaded.path.resolve().parent)
+    except (SelfplayError, OSError, ValueError):
+        return None
+    once, later = plan.seconds_of(plan.first), plan.seconds_of(plan.later)
+    return None if not once or later is None else later * measured / once
