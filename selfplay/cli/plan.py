@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from selfplay.cli.terminal import print_table
+from selfplay.cli.terminal import print_table, rough_time
 from selfplay.config import load_config
 from selfplay.plan.estimate import PhasePlan, Plan, plan_run
 
@@ -53,11 +53,7 @@ def _summary(plan: Plan, hourly: float) -> Iterable[str]:
 
 
 def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    if seconds < 90:
-        return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return "" if seconds is None else rough_time(seconds)
 
 
 def _size(value: int | None) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from selfplay.cli.run_start import projected_seconds, student_line
-from selfplay.cli.terminal import Display, clock, round_line
+from selfplay.cli.terminal import Display, clock, rough_time, round_line
 from selfplay.config import Loaded
 from selfplay.config.load import plain_override
 from selfplay.config.metrics import SCORE, best_round
@@ -26,6 +26,7 @@ class RunDisplay(Display):
     def __init__(self, loaded: Loaded) -> None:
         self._gain, self._since = "", 0.0
         self._left: float | None = None
+        self._measured = False
         super().__init__()
         self._loaded, self._new = loaded, 0
         self._folder = RunFolder(Path(loaded.config.runs_dir) / loaded.config.name)
@@ -39,31 +40,28 @@ class RunDisplay(Display):
         elif event == "phase" and not self._described and (self._folder.round(0) / "initial").is_dir():
             self._described = True
             if told := student_line(self._loaded, self._folder):
-                self.line(told)
+                self.tell(told)
 
     def about_run(self) -> str:
         """`round 3 of 9, 12:40 left of the run, dev accuracy 0.213 -> 0.344 (+0.131)`; what is not known yet is left out."""
         left = None if self._left is None else max(self._left - (time.monotonic() - self._since), self.phase_left())
-        return ", ".join(
-            filter(None, [self._round, "" if left is None else f"{clock(left)} left of the run", self._gain])
-        )
+        told = "" if left is None else clock(left) if self._measured else f"about {rough_time(left)}"
+        return ", ".join(filter(None, [self._round, told and f"{told} left of the run", self._gain]))
 
     def _begin_round(self, commits: Sequence[Commit]) -> None:
         planned = self._loaded.config.rounds
         self._since = time.monotonic()
-        known = seconds_left(commits, planned) if commits else None
-        self._left = known if known is not None else self._projected(commits)
         scores = [commit.metrics[SCORE] for commit in commits if SCORE in commit.metrics]
         change = f" -> {scores[-1]:.3f} ({scores[-1] - scores[0]:+.3f})" if len(scores) > 1 else ""
         self._gain = f"dev accuracy {scores[0]:.3f}{change}" if scores else ""
-
-    def _projected(self, commits: Sequence[Commit]) -> float | None:
-        """Seconds left of a run of which only round 0 is done, by the plan at the speed of round 0; tells the user. None if unknown."""
-        seconds = projected_seconds(self._loaded, commits[0]) if len(commits) == 1 and not self.silent else None
-        if seconds is None:
-            return None
-        self.line(f"a round takes about {clock(seconds)}, by its plan at the speed of round 0")
-        return seconds * self._loaded.config.rounds
+        self._left = seconds_left(commits, planned) if commits else None
+        self._measured = self._left is not None
+        if self._left is not None and not self._new:
+            left = planned - len(commits) + 1
+            self.tell(f"a round takes about {rough_time(self._left / left)}, as the last ones did")
+        elif len(commits) == 1 and not self.silent and (seconds := projected_seconds(self._loaded, commits[0])):
+            self._left = seconds * planned
+            self.tell(f"a round takes about {rough_time(seconds)}, by its plan and the speed of round 0")
 
     def __exit__(self, *error: object) -> None:
         if self._new and any(isinstance(part, GateStopped) for part in error):
@@ -130,13 +128,13 @@ def gained(first: Commit, best: Commit) -> Iterator[str]:
     if old is None or new is None:
         return
     if best.round == first.round:
-        yield f"accuracy     {old:.3f} on the dev set in round 0, and no later round is clearly better"
+        yield f"accuracy     {old:.3f} on the dev set in round 0; no later round is clearly better"
         return
     change, low, high = (best.metrics.get(f"{SCORE}_delta{end}") for end in ("", "_lo", "_hi"))
     told = f"accuracy     {old:.3f} -> {new:.3f} on the dev set, round 0 -> {best.round} (the best)"
     yield told
     if change is not None and low is not None and high is not None:
-        sure = "" if low > 0 or high < 0 else "; no change is within it"
+        sure = "" if low > 0 or high < 0 else "; 0 is in it"
         yield f"change       {change:+.3f} [{low:+.3f}, {high:+.3f}], 95 % interval, paired over tasks{sure}"
 
 

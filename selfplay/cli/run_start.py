@@ -25,8 +25,9 @@ def student_line(loaded: Loaded, folder: RunFolder) -> str:
         return ""
     device = pick_device(config.launch.device)
     dtype = str(pick_dtype(getattr(config.student, "dtype", "auto"), device)).removeprefix("torch.")
+    threads = torch.get_num_threads()
     where = (
-        f"{device.type}, {torch.get_num_threads()} threads"
+        f"{device.type}, {threads} thread{'s' * (threads > 1)}"
         if device.type == "cpu"
         else torch.cuda.get_device_name(device)
     )

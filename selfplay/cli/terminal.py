@@ -73,7 +73,7 @@ class Display:
             self._phase = None
             self._lines.clear()
         elif event == "note":
-            self._note(figures["text"])
+            self.tell(figures["text"])
         elif self._phase is not None:
             self._phase.hear(event, figures, time.monotonic())
             self._show()
@@ -86,8 +86,11 @@ class Display:
         """Prints a line above the progress bar."""
         self._console.print(Text(text))
 
-    def _note(self, text: str) -> None:
-        """Prints a note; one that differs from an earlier note of this start in its numbers and examples alone is left out."""
+    def tell(self, text: str) -> None:
+        """Prints a note above the progress bar, on a terminal wrapped between words.
+
+        One that differs from an earlier note of this start in its numbers and examples alone is left out.
+        """
         kind = re.sub(r"\d+", "", text.partition("\n")[0])
         if kind in self._noted:
             return
@@ -103,7 +106,7 @@ class Display:
         self._phase = _Phase(name, total, done, time.monotonic())
         self._printed, self._pause = time.monotonic(), PLAIN_SECONDS
         self._lines.begin(name)
-        self._show()
+        self._lines.move(total, done)
 
     def _show(self) -> None:
         if self._phase is None:
@@ -130,21 +133,23 @@ class _Phase:
         self._done = self._first = done
         self._hand = 0.0
         self._tokens = self._judged = self._accepted = 0
-        self._began = now
+        self._began, self._counts = now, False
         self._working: float | None = None
         """When its work began: a model is loaded before it."""
 
     def hear(self, event: str, figures: Mapping[str, Any], now: float) -> None:
         """Takes in one event of the phase."""
         if event == "total":
-            self.total, self._done, self._hand = figures["total"], figures["done"], 0.0
+            self.total, self._done, self._hand, self._counts = figures["total"], figures["done"], 0.0, True
             self._first = self._done if self._working is None else self._first
         elif event == "working":
             self._working = now if self._working is None else self._working
             self._hand, self._tokens = figures["rows"], figures["tokens"]
         elif event == "advance":
-            self._working = self._began if self._working is None else self._working
             self._done, self._hand = self._done + figures["items"], 0.0
+            if self._working is None and self._counts:  # the first step of training, with all that was loaded for it
+                self._working, self._first = now, self._done
+            self._working = self._began if self._working is None else self._working
             self._judged += figures["judged"]
             self._accepted += figures["accepted"]
 
@@ -179,7 +184,7 @@ class _Lines(Progress):
         self._bar: TaskID | None = None
         super().__init__(
             TextColumn("{task.description:<10}"),
-            BarColumn(bar_width=16),
+            BarColumn(bar_width=12),
             _Said(status),
             console=console,
             transient=True,
@@ -254,6 +259,13 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def rough_time(seconds: float) -> str:
+    """A time span of few digits: `0.4 s`, `45 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 WIDTH = 80

@@ -45,10 +45,10 @@ def wandb_workspace(
     dry_run: DryRun = None,
     debug: Debug = False,
 ) -> None:
-    """Make a W&B workspace: sections of panels, arms side by side.
+    """Make a W&B workspace that shows arms side by side.
 
-    The runs are grouped by arm and family, with the round as axis. Needs the extra `workspace`; each call saves a
-    new workspace.
+    Sections of panels for quality, diversity, tails, gate and cost. The runs are grouped by arm and family, with the
+    round as axis. Needs the extra `workspace`; each call saves a new workspace.
 
     Try: selfplay wandb-workspace runs/quickstart --dry-run workspace.json
     """
