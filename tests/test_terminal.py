@@ -9,7 +9,7 @@ from rich.console import Console
 
 from selfplay.cli import terminal
 from selfplay.cli.run import RunDisplay, gained, seconds_left, summary, tracked
-from selfplay.cli.run_start import in_short, student_line
+from selfplay.cli.run_start import in_short, scaled, student_line
 from selfplay.cli.terminal import Display, _Phase, clock, round_line
 from selfplay.config import load_config
 from selfplay.store import Commit, RunFolder, write_json
@@ -239,3 +239,11 @@ def test_model_of_a_run_is_told_with_parameters_type_and_device(tmp_path: Path) 
     loaded.config.student.located(tmp_path).make_initial([], folder.round(0) / "initial", 0)
     said = student_line(loaded, folder)
     assert said.startswith(f"student: {tmp_path}/model, ") and " parameters, LoRA of rank 4, float32 on cpu, " in said
+
+
+def test_length_of_a_round_follows_the_speed_of_round_0_phase_by_phase() -> None:
+    measured = {"time/train_seconds": 120.0, "time/evaluate_seconds": 18.0, "time/curate_seconds": 19.0}
+    planned = {"generate": 7.0, "train": 9.0, "evaluate": 6.0}
+    assert scaled({"train": 30.0, "evaluate": 6.0}, planned, measured) == pytest.approx(7 * 3 + 9 * 4 + 6 * 3)
+    assert scaled({"evaluate": 6.0}, planned, measured) == pytest.approx(3 * (7 + 9 + 6))
+    assert scaled({}, planned, measured) is None and scaled({"evaluate": 6.0}, planned, {}) is None

@@ -45,7 +45,7 @@ class RunDisplay(Display):
     def about_run(self) -> str:
         """`round 3 of 9, 12:40 left of the run, dev accuracy 0.213 -> 0.344 (+0.131)`; what is not known yet is left out."""
         left = None if self._left is None else max(self._left - (time.monotonic() - self._since), self.phase_left())
-        told = "" if left is None else clock(left) if self._measured else f"about {rough_time(left)}"
+        told = "" if left is None else clock(left) if self._measured else f"roughly {rough_time(left)}"
         return ", ".join(filter(None, [self._round, told and f"{told} left of the run", self._gain]))
 
     def _begin_round(self, commits: Sequence[Commit]) -> None:
@@ -61,7 +61,7 @@ class RunDisplay(Display):
             self.tell(f"a round takes about {rough_time(self._left / left)}, as the last ones did")
         elif len(commits) == 1 and not self.silent and (seconds := projected_seconds(self._loaded, commits[0])):
             self._left = seconds * planned
-            self.tell(f"a round takes about {rough_time(seconds)}, by its plan and the speed of round 0")
+            self.tell(f"a round takes roughly {rough_time(seconds)}, by its plan at the speed of round 0")
 
     def __exit__(self, *error: object) -> None:
         if self._new and any(isinstance(part, GateStopped) for part in error):

@@ -1,5 +1,8 @@
 """What a run says of itself before its first round ends: its model, and how long a round will take."""
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from selfplay.config import Loaded
 from selfplay.errors import SelfplayError
 from selfplay.store import Commit, RunFolder
@@ -48,10 +51,10 @@ def in_short(count: int) -> str:
 def projected_seconds(loaded: Loaded, first: Commit) -> float | None:
     """Seconds of a later round: what `selfplay plan` expects of it, at the speed of round 0. None where the plan knows no seconds.
 
-    The plan's own seconds are right within an order of magnitude; of them only the ratio of the rounds is used.
+    The plan's own seconds are right within an order of magnitude, so each phase is scaled by what it took in round 0 against its plan; one
+    that round 0 does not have is scaled as `evaluate`, which samples and verifies.
     """
-    measured = first.time.get("time/round_seconds")
-    if measured is None or loaded.config.student.kind == "scripted" or loaded.config.phase_subprocess:
+    if loaded.config.student.kind == "scripted" or loaded.config.phase_subprocess:
         return None
     from selfplay.plan.estimate import plan_run
 
@@ -59,5 +62,22 @@ def projected_seconds(loaded: Loaded, first: Commit) -> float | None:
         plan = plan_run(loaded.config, loaded.path.resolve().parent)
     except (SelfplayError, OSError, ValueError):
         return None
-    once, later = plan.seconds_of(plan.first), plan.seconds_of(plan.later)
-    return None if not once or later is None else later * measured / once
+    return scaled(_by_phase(plan.first), _by_phase(plan.later), first.time)
+
+
+def scaled(first: Mapping[str, float], later: Mapping[str, float], measured: Mapping[str, float]) -> float | None:
+    """Seconds of a later round from the plan of round 0, the plan of a later round, and the `time/` figures of round 0."""
+    taken = {name: measured.get(f"time/{name}_seconds", 0.0) for name in first}
+    slower = {name: taken[name] / first[name] for name in first if first[name] > 0 and taken[name] > 0}
+    if "evaluate" not in slower:
+        return None
+    return sum(seconds * slower.get(name, slower["evaluate"]) for name, seconds in later.items())
+
+
+def _by_phase(phases: Iterable[Any]) -> dict[str, float]:
+    """Planned seconds by phase; phases of unknown length are left out."""
+    found: dict[str, float] = {}
+    for one in phases:
+        if one.seconds is not None:
+            found[one.work.phase] = found.get(one.work.phase, 0.0) + one.seconds
+    return found
