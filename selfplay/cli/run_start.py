@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from selfplay.config import Loaded
-from selfplay.errors import SelfplayError
 from selfplay.store import Commit, RunFolder
 
 
@@ -24,7 +23,7 @@ def student_line(loaded: Loaded, folder: RunFolder) -> str:
     initial = folder.round(0) / "initial"
     try:
         count, (name, _) = shape_of(initial).parameters, place_of(initial)
-    except (SelfplayError, OSError, ValueError):
+    except Exception:  # what a run says of itself must not end it
         return ""
     device = pick_device(config.launch.device)
     dtype = str(pick_dtype(getattr(config.student, "dtype", "auto"), device)).removeprefix("torch.")
@@ -60,7 +59,7 @@ def projected_seconds(loaded: Loaded, first: Commit) -> float | None:
 
     try:
         plan = plan_run(loaded.config, loaded.path.resolve().parent)
-    except (SelfplayError, OSError, ValueError):
+    except Exception:  # what a run says of itself must not end it
         return None
     return scaled(_by_phase(plan.first), _by_phase(plan.later), first.time)
 
