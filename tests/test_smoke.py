@@ -72,6 +72,7 @@ def test_whole_loop_commits_measures_reports_and_tracks(smoke: Path) -> None:
 NOT_MEASURED = {
     *(
         "collapse_quality/verifier_youden_j",
+        "collapse_quality/verifier_fpr",
         "collapse_quality/verifier_tpr",
     ),  # no second check can overturn a rejection
     *("train/rewards_margin", "train/rewards_margin_last"),  # training on pairs
