@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
 
 from selfplay import fork, load_config, open_run
 from selfplay import run as start
+from selfplay.cli.app import app
 from selfplay.cli.check import check_command
 from selfplay.cli.export import Wanted, export_command
 from selfplay.cli.results import compare_command, report_command, status_command, traces_command
@@ -134,6 +137,17 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
     words = ("run", "validate", "check", "report", "compare", "status", "traces", "collapse", "doctor", "export")
     assert all(word in done.stdout for word in words)
     assert min(spent) < 0.5, f"CPU seconds: {spent}"
+
+
+def test_help_has_a_whole_line_for_each_command_at_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    said = CliRunner().invoke(app, ["--help"]).output
+    lines = said.partition("Commands:\n")[2].splitlines()
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    assert [line.split()[0] for line in lines] == list(commands), "one line each"
+    for line, command in zip(lines, commands.values(), strict=True):
+        assert line.endswith(".") and line.split(maxsplit=1)[1] in " ".join((command.help or "").split()), line
+    assert max(map(len, lines)) <= 80
 
 
 def test_validate_says_that_a_file_is_sound(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

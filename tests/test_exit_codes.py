@@ -92,7 +92,7 @@ def test_4_where_the_gate_stops_and_says_what_was_gained(tmp_path: Path) -> None
     for first in (True, False):
         done = command("run", config_in(tmp_path), *text, "--runs-dir", tmp_path)
         assert done.returncode == 4 and "plateau: no round was significantly better" in done.stderr, done.stderr
-        assert ("0 -> " in done.stderr or "in round 0, and no later round is clearly better" in done.stderr) == first
+        assert ("0 -> " in done.stderr or "in round 0; no later round is clearly better" in done.stderr) == first
 
 
 def test_130_where_it_is_interrupted_and_the_same_command_goes_on(tmp_path: Path) -> None:

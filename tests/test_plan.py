@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from selfplay.cli.plan import plan_command
 from selfplay.config import load_config
 from selfplay.errors import ConfigError
 from selfplay.loop import run
@@ -119,3 +120,13 @@ def test_more_ranks_share_the_work_and_a_longer_run_takes_longer(tmp_path: Path)
     assert four.seconds < one.seconds < longer.seconds
     assert one.memory_bytes is not None and longer.memory_bytes == one.memory_bytes
     assert one.disk_bytes is not None and longer.disk_bytes is not None and longer.disk_bytes > one.disk_bytes
+
+
+@pytest.mark.parametrize(("rounds", "told"), [(0, "0 later rounds:"), (1, "1 later round:"), (2, "2 later rounds:")])
+def test_rounds_are_counted_in_english(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rounds: int, told: str
+) -> None:
+    (tmp_path / "c.yaml").write_text(ARITHMETIC)
+    given = {"device": "cpu", "ranks": 1, "hourly": 0.0, "measure": False, "as_json": False}
+    plan_command(tmp_path / "c.yaml", [f"rounds={rounds}"], **given)  # type: ignore[arg-type]
+    assert f"The run, round 0 and {told}" in capsys.readouterr().out

@@ -11,9 +11,10 @@ import pytest
 
 from selfplay import fork, load_config, open_run
 from selfplay import run as start
-from selfplay.cli.results import traces_command
+from selfplay.cli.results import report_command, traces_command
+from selfplay.cli.run import summary
 from selfplay.cli.runs import fork_command, runs_command
-from selfplay.config.load import run_name
+from selfplay.config.load import plain_override, run_name
 from selfplay.errors import ConfigError, DataError
 from selfplay.store import Lease, read_json, sha256_of
 from tests.support import ROOT
@@ -160,7 +161,7 @@ def test_lineage_of_a_fork_is_kept_through_its_first_start(folder: Path, capsys:
         ("-1", [], "has no round '-1'"),
         ("1", ["student.skill=0.9"], "student.skill .* cannot change in a fork"),
         ("1", ["eval.seed=7"], "eval.seed 1 -> 7 cannot change in a fork"),
-        ("2", [], "round 2 is the last of the 2 planned rounds, so a fork has nothing to do; add rounds=4"),
+        ("2", ["rounds=2"], "rounds is 2, and a fork of round 2 has 2 rounds already; give a number above 2"),
         ("1", ["roundz=7"], "did you mean 'rounds'"),
     ],
 )
@@ -238,3 +239,61 @@ def test_reason_that_nobody_has_lists_those_there_are(folder: Path, capsys: pyte
     traces_command(folder / "runs/mine", 1, {"reason": "fialed"}, None, 10, as_json=False)
     said = capsys.readouterr().out
     assert "no trace of round 1 matches" in said and "reasons in round 1: " in said and "failed (" in said
+
+
+# ---- how many rounds: a plan ----
+
+
+def again(folder: Path, *overrides: str) -> None:
+    start(load_config(folder / "mine.yaml", [f"runs_dir={folder / 'runs'}", *overrides]))
+
+
+def test_fewer_rounds_than_are_done_leave_the_run_as_it_is(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = end_state_of(folder / "runs/mine")
+    again(folder, "rounds=1")
+    run = open_run(folder / "runs/mine")
+    assert end_state_of(run.path) == before and (len(run.rounds), run.planned, run.state()) == (3, 2, "finished")
+    runs_command(folder / "runs", as_json=True)
+    [row] = json.loads(capsys.readouterr().out)
+    assert (row["done"], row["planned"]) == (2, 2)
+    told = list(summary(load_config(folder / "mine.yaml", [f"runs_dir={folder / 'runs'}", "rounds=1"]), run.rounds))
+    assert "2 of 2 rounds" in told[1] and told[2] == "rounds       is 1, and 2 are done: finished rounds stay"
+    assert any(line.startswith("more rounds") and line.endswith(" rounds=4") for line in told)
+    page = json.loads((folder / "runs/mine/report.json").read_text()) if report_command(run.path) is None else {}
+    assert page["headline"]["stopped"] == "All 2 planned rounds are done."
+
+
+@pytest.mark.parametrize(("which", "rounds"), [("0", 2), ("1", 2), ("2", 4), ("last", 4), ("best", 2)])
+def test_any_committed_round_can_be_forked_whatever_the_last_start_planned(
+    folder: Path, capsys: pytest.CaptureFixture[str], which: str, rounds: int
+) -> None:
+    again(folder, "rounds=1")
+    fork_command(folder / "runs/mine", which, [], "b")
+    said = capsys.readouterr().out
+    number = open_run(folder / "runs/mine").round_named(which)
+    planned = rounds if number < 2 else 4
+    assert f"continues from its round {number} to round {planned}\n" in said
+    command = shlex.split(said.splitlines()[-1])
+    started = load_config(folder / "mine.yaml", [word for word in command[3:] if "=" in word])
+    assert started.config.rounds == planned == open_run(folder / "runs/b").planned
+
+
+@pytest.mark.parametrize(
+    ("override", "plain"),
+    [
+        ('name="three"', "name=three"),
+        ('runs_dir="/data/my runs"', "runs_dir=/data/my runs"),
+        ('name="7"', 'name="7"'),
+        ('name="no"', 'name="no"'),
+        ('name="null"', 'name="null"'),
+        ('stop="a # b"', 'stop="a # b"'),
+        ('stop=" "', 'stop=" "'),
+        ("rounds=3", "rounds=3"),
+        ("generate.temperature=1.0", "generate.temperature=1.0"),
+        ('generate.stop=["\\n"]', 'generate.stop=["\\n"]'),
+        ("train.warmup=null", "train.warmup=null"),
+        ("name=a: b: c", "name=a: b: c"),
+    ],
+)
+def test_override_is_shown_without_quotes_that_it_does_not_need(override: str, plain: str) -> None:
+    assert plain_override(override) == plain

@@ -13,6 +13,7 @@ import pytest
 from selfplay import open_run
 from selfplay.config.metrics import definition, is_headline
 from selfplay.tracking import history
+from selfplay.tracking.panels import sections
 from tests.support import ROOT
 from tests.support.runs import DRIVER, end_state_of
 
@@ -66,6 +67,33 @@ def test_whole_loop_commits_measures_reports_and_tracks(smoke: Path) -> None:
     figures = {key for row in sent for key in row if not key.startswith(("_", "traces/"))}
     assert all(map(is_headline, figures)) and {"collapse_alarm/level", "time/round_seconds"} <= figures
     assert len(figures) < 45 < len(rows[1]), "the other figures stay in metrics.jsonl"
+
+
+NOT_MEASURED = {
+    *(
+        "collapse_quality/verifier_youden_j",
+        "collapse_quality/verifier_fpr",
+        "collapse_quality/verifier_tpr",
+    ),  # no second check can overturn a rejection
+    *("train/rewards_margin", "train/rewards_margin_last"),  # training on pairs
+    "cost/money",  # servers
+    *("collapse_tails/support_retention", "collapse_diversity/unique_correct_per_solved"),  # tasks that were solved
+    *("collapse_tails/solve_seldom_pass_at_n", "collapse_quality/memorisation_gap"),
+    "collapse_tails/words_gap_pass_at_n",  # more dev tasks
+}
+"""Headline metrics that a run like this has no data for, so that its panels stay empty."""
+
+
+def test_panels_of_a_workspace_show_what_was_sent_over_the_axis_that_it_was_sent_with(smoke: Path) -> None:
+    (file,) = smoke.glob("wandb/offline-run-*/*.wandb")
+    sent = list(history(file))
+    lacking = set()
+    for panel in [panel for panels in sections().values() for panel in panels]:
+        for key in panel.keys:
+            rows = [row for row in sent if key in row]
+            assert all(panel.axis in row and isinstance(row[key], int | float) for row in rows), key
+            lacking |= set() if rows else {key}
+    assert lacking == NOT_MEASURED, lacking ^ NOT_MEASURED
 
 
 NO_INTERVAL = (

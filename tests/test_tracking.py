@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -277,3 +278,36 @@ def test_a_series_of_a_newer_schema_is_left_alone_with_one_line(
     tracker = Tracker(tmp_path, {}, privacy="none", system_metrics=False)
     tracker.log_round({"round": 0})
     assert tracker.mode == "disabled" and "schema_version 99 is newer" in caplog.text and len(caplog.records) == 1
+
+
+HOSTS = """
+import os, sys
+from pathlib import Path
+from selfplay.tracking import choose_mode
+folder = Path(sys.argv[1])
+os.environ.update(NETRC=str(folder / "netrc"), WANDB_CONFIG_DIR=str(folder), HOME=str(folder))
+os.chdir(folder)
+def told(machine, settings="", url=""):
+    (folder / "netrc").write_text(f"machine {machine} login user password " + "0" * 40)
+    (folder / "settings").write_text(settings)
+    os.environ["WANDB_BASE_URL"] = url
+    print(choose_mode("auto")[0])
+told("api.forge.coreweave.com")                                  # what `wandb login` of 0.31 writes
+told("api.wandb.ai", url="https://api.forge.coreweave.com")      # the same server under its other name
+told("other.example")
+told("other.example", url="https://other.example")
+told("other.example", "[default]\\nbase_url = https://other.example\\n")
+told("api.wandb.ai", "[default]\\nbase_url = https://other.example\\n")
+told("api.wandb.ai", "no settings at all")
+"""
+
+
+def test_the_key_of_the_server_that_wandb_would_use_is_found(tmp_path: Path) -> None:
+    from wandb.sdk.lib.urls import DEFAULT_BASE_URL
+
+    from selfplay.tracking.mode import CLOUD
+
+    assert urlsplit(DEFAULT_BASE_URL).hostname in CLOUD
+    done = python(HOSTS, tmp_path)
+    expected = ["online", "online", "offline", "online", "online", "offline", "online"]
+    assert done.stdout.split() == expected, done.stderr

@@ -11,8 +11,10 @@ from typing import Annotated
 import typer
 
 from selfplay import __version__
+from selfplay.cli.arguments import CONFIG, Commands, Config, Debug, Json, Overrides, Run
 from selfplay.cli.file_trouble import UNWRITABLE, file_trouble
 from selfplay.cli.publish_commands import commands as publish_commands
+from selfplay.cli.wandb_commands import commands as wandb_commands
 
 app = typer.Typer(
     name="selfplay",
@@ -20,20 +22,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Self-improvement of language models: a model trains on its own verified work, round by round, and every round is "
     "measured for collapse.\n\nStart with: selfplay init NAME",
 )
-
-Config = Annotated[str, typer.Argument(help="A YAML file; without it config.yaml of this folder.", show_default=False)]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(help="key=value pairs that override it, such as rounds=6 gate.action=observe.", show_default=False),
-]
-Run = Annotated[Path, typer.Argument(help="A run folder, such as runs/quickstart.", show_default=False)]
-CONFIG = "config.yaml"
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 def start() -> None:
@@ -96,7 +89,10 @@ def init(
     ] = "own",
     debug: Debug = False,
 ) -> None:
-    """Write a folder that runs as it stands: config.yaml, tasks, a verifier and a README with the next steps."""
+    """Write a folder that runs as it stands.
+
+    It holds config.yaml, tasks, a verifier and a README with the next steps.
+    """
     from selfplay.cli.init import init_command
 
     init_command(name, start)
@@ -113,7 +109,9 @@ def run(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Run a self-improvement loop, or resume it with the same command.
+    """Run a self-improvement loop, or resume it.
+
+    The same command resumes.
 
     Exit codes: 0 done, 1 failure, 2 usage or config, 3 outage (run the same command again to resume), 4 stopped by the
     gate, 130 interrupted. The first Ctrl-C stops once the current work is saved, the second at once.
@@ -142,7 +140,10 @@ def validate(
     tasks: Annotated[bool, typer.Option("--tasks/--no-tasks", help="Check all rows of the task files.")] = True,
     debug: Debug = False,
 ) -> None:
-    """List all faults of a configuration and of its tasks as file:line:col, in about a second and without torch."""
+    """List all faults of a configuration and of its tasks.
+
+    They are listed as file:line:col, in about a second and without torch.
+    """
     from selfplay.cli.validate import validate_command
 
     validate_command(*_given(config, overrides), tasks)
@@ -150,7 +151,7 @@ def validate(
 
 @app.command()
 def check(config: Config = CONFIG, overrides: Overrides = None, as_json: Json = False, debug: Debug = False) -> None:
-    """Check each task against its own verifier before any model is loaded: gold answers pass, near misses fail."""
+    """Check each task against its own verifier. Gold answers pass and near misses fail; no model is loaded."""
     from selfplay.cli.check import check_command
 
     raise typer.Exit(check_command(*_given(config, overrides), as_json))
@@ -169,7 +170,7 @@ def plan(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Work out what a run will take before it starts: requests, tokens, time, memory, disk and money, by phase."""
+    """Work out what a run will take before it starts. Requests, tokens, time, memory, disk and money, by phase."""
     from selfplay.cli.plan import plan_command
 
     path, given = _given(config, overrides)
@@ -178,7 +179,7 @@ def plan(
 
 @app.command()
 def report(run: Run, debug: Debug = False) -> None:
-    """Write report.html and report.json of a run again, and print the path."""
+    """Write report.html and report.json of a run again. Prints the path."""
     from selfplay.cli.results import report_command
 
     report_command(run)
@@ -192,7 +193,7 @@ def compare(
     out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("compare.html"),
     debug: Debug = False,
 ) -> None:
-    """Compare runs, or the seeds of one setting, on one page and in a table on the terminal."""
+    """Compare runs, or the seeds of one setting, on one page. Prints a table of their rounds as well."""
     from selfplay.cli.results import compare_command
 
     compare_command(runs, out)
@@ -200,7 +201,7 @@ def compare(
 
 @app.command()
 def status(run: Run, as_json: Json = False, debug: Debug = False) -> None:
-    """Show the state of a run, the finished phases of the current round, and why the run stopped."""
+    """Show the state of a run, and why it stopped. Lists its rounds, and the finished phases of the current one."""
     from selfplay.cli.results import status_command
 
     status_command(run, as_json)
@@ -212,7 +213,7 @@ def runs(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """List the runs of a folder: rounds done, dev accuracy, alarm, state."""
+    """List the runs of a folder. Rounds done, dev accuracy, alarm, state, last change."""
     from selfplay.cli.runs import runs_command
 
     runs_command(folder, as_json)
@@ -228,7 +229,9 @@ def fork(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Begin a new run from a round of an old one, with other settings; prints the command that continues it.
+    """Begin a new run from a round of an old one.
+
+    It may have other settings. Prints the command that continues it.
 
     The rounds up to ROUND are copied with their weights and data. Keys of the student and eval.seed cannot change.
 
@@ -239,12 +242,7 @@ def fork(
     fork_command(run, round, overrides or [], name)
 
 
-@app.command()
-def track(run: Run, debug: Debug = False) -> None:
-    """Send to W&B what it lacks of a run: all its rounds if it has none. Run it again at any time."""
-    from selfplay.cli.track import track_command
-
-    track_command(run)
+app.add_typer(wandb_commands)
 
 
 @app.command()
@@ -269,7 +267,7 @@ def traces(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show the traces of a round that match all filters: prompt, reply, verdicts, decision."""
+    """Show the traces of a round that match all filters. Prompt, reply, verdicts and decision of each."""
     from selfplay.cli.results import traces_command
 
     traces_command(run, round, {"outcome": outcome, "decision": decision, "reason": reason}, task, limit, as_json)
@@ -281,7 +279,7 @@ def view(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 8765,
     debug: Debug = False,
 ) -> None:
-    """Browse all traces of a run on a page of this machine: filter, search, and compare the attempts at one task."""
+    """Browse all traces of a run on a page of this machine. Filter, search, and compare the attempts at one task."""
     from selfplay.loop.run_view import open_run
     from selfplay.view import serve
 
@@ -313,7 +311,7 @@ def collapse(
     rules: Annotated[Path | None, typer.Option(help="JSON file with your own alarm rules.", show_default=False)] = None,
     debug: Debug = False,
 ) -> None:
-    """Compute collapse metrics and alarms for any file of texts by round; it needs no run."""
+    """Compute collapse metrics of any file of texts by round. Alarms as well; it needs no run."""
     from selfplay.cli.collapse import collapse as measure
 
     code = measure(
@@ -342,7 +340,9 @@ def synthesize(
     out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("synthesized"),
     debug: Debug = False,
 ) -> None:
-    """Synthesize a data set of tasks and solutions from seed tasks, without any training.
+    """Synthesize a data set of tasks and solutions.
+
+    From seed tasks, without any training.
 
     The config sets the seed tasks (tasks), the methods (methods: [procedural, evolve, rare, textbook, variants,
     backtranslate, instruct, traces]) and the teacher that they ask; procedural needs none. Every task is tested with
@@ -362,7 +362,7 @@ def synthesize(
 
 @app.command()
 def doctor(as_json: Json = False, debug: Debug = False) -> None:
-    """Show versions, devices, the sandbox tier of this machine and the W&B mode; exit code 1 if something is wrong."""
+    """Show versions, devices, sandbox tier and W&B mode. The exit code is 1 if something is wrong."""
     from selfplay.cli.doctor import doctor as examine
 
     raise typer.Exit(examine(as_json))

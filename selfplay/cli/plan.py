@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from selfplay.cli.terminal import print_table
+from selfplay.cli.terminal import print_table, rough_time
 from selfplay.config import load_config
 from selfplay.plan.estimate import PhasePlan, Plan, plan_run
 
@@ -38,7 +38,8 @@ def _row(phase: PhasePlan) -> list[str]:
 
 
 def _summary(plan: Plan, hourly: float) -> Iterable[str]:
-    yield f"The run, round 0 and {plan.rounds} rounds: {_time(plan.seconds) or 'unknown time'}"
+    later = f"{plan.rounds} later round{'s' * (plan.rounds != 1)}"
+    yield f"The run, round 0 and {later}: {_time(plan.seconds) or 'unknown time'}"
     memory, disk = (_size(value) for value in (plan.memory_bytes, plan.disk_bytes))
     yield f"Memory at the peak, per rank: {memory}; disk: {disk}"
     money = plan.money
@@ -52,11 +53,7 @@ def _summary(plan: Plan, hourly: float) -> Iterable[str]:
 
 
 def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    if seconds < 90:
-        return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return "" if seconds is None else rough_time(seconds)
 
 
 def _size(value: int | None) -> str:

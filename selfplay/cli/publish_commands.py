@@ -5,12 +5,14 @@ from typing import Annotated
 
 import typer
 
+from selfplay.cli.arguments import Debug, Run
+
 commands = typer.Typer()
 
 
 @commands.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="A run folder, such as runs/quickstart.", show_default=False)],
+    run: Run,
     out: Annotated[
         Path, typer.Option(help="Folder to write; must be new or empty, or that of an earlier --push.")
     ] = Path("exported"),
@@ -35,7 +37,7 @@ def export(
     data_license: Annotated[
         str | None, typer.Option(help="Licence of the data set; by default tasks.license.", show_default=False)
     ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Write the model of a round as a folder with a card, or publish it.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from selfplay.cli.terminal import print_table
 from selfplay.config import Config, load_config
-from selfplay.config.load import resolved_text, science_of
+from selfplay.config.load import plain_override, resolved_text, science_of
 from selfplay.config.metrics import SCORE
 from selfplay.errors import ConfigError, SelfplayError
 from selfplay.loop.run_view import OpenRun, fork, open_run
@@ -66,11 +66,16 @@ def _cells(row: dict[str, Any]) -> list[str]:
     return [row["name"], f"{done}{planned}", gained, alarm, row["state"], when]
 
 
+MORE = 2
+"""Rounds that a fork of the last planned round plans, where its command names no number."""
+
+
 def fork_command(run: Path, which: str, overrides: Sequence[str], name: str | None) -> None:
     """Begins a new run with the rounds up to `which` of an old one, and prints the command that continues it.
 
-    The configuration is that of the old run's last start, with `overrides`. `name` None: `RUN-rN`, with a number if that exists. Raises
-    ConfigError on a changed key that a fork cannot change, or if no round is left to do; DataError without the round or its weights.
+    The configuration is that of the old run's last start, with `overrides`. `name` None: `RUN-rN`, with a number if that exists. The
+    plan is the old run's: a fork of its last round plans MORE. Raises ConfigError on a changed key that a fork cannot change, or for a
+    given number of rounds that leaves nothing to do; DataError without the round or its weights.
     """
     old = open_run(run)
     number = old.round_named(which)
@@ -85,11 +90,14 @@ def fork_command(run: Path, which: str, overrides: Sequence[str], name: str | No
             f"{run}: {'; '.join(lost)} cannot change in a fork, whose first rounds have the old value; start a new run instead"
         )
     done = len(chain(old.rounds, number)) - 1
-    if loaded.config.rounds <= done:
+    if "rounds" in map(_key, overrides) and loaded.config.rounds <= done:
         raise ConfigError(
-            f"{run}: round {number} is the last of the {loaded.config.rounds} planned rounds, so a fork has nothing to do; add "
-            f"rounds={done + 2} or another number above {done}"
+            f"{run}: rounds is {loaded.config.rounds}, and a fork of round {number} has {done} rounds already; give a number above {done}"
         )
+    wanted = max(loaded.config.rounds, old.planned or 0)
+    if (planned := wanted if wanted > done else done + MORE) != loaded.config.rounds:
+        given = [*(text for text in given if _key(text) != "rounds"), f"rounds={planned}"]
+        loaded = load_config(config, [*given, *named])
     new = fork(run, number, place)
     write_json(new.path / "start.json", {"config": str(loaded.path.resolve()), "overrides": [*given, *named]})
     write_whole(new.path / "config.yaml", resolved_text(loaded))
@@ -102,7 +110,9 @@ def fork_command(run: Path, which: str, overrides: Sequence[str], name: str | No
     where = (
         [] if str(old.path.parent) == Config.model_fields["runs_dir"].default else ["--runs-dir", str(old.path.parent)]
     )
-    print(f"continue it with:\n  {shlex.join(['selfplay', 'run', _short(config), *given, '--name', place, *where])}")
+    print(
+        f"continue it with:\n  {shlex.join(['selfplay', 'run', _short(config), *map(plain_override, given), '--name', place, *where])}"
+    )
 
 
 def _key(override: str) -> str:

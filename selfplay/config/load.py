@@ -305,6 +305,24 @@ def _composed(text: str, where: str) -> yaml.Node | None:
         raise ConfigError(f"{where}: is nested too deeply; nest at most {MAX_DEPTH} levels") from None
 
 
+def override_text(key: str, value: Any) -> str:
+    """`key=value` as the command line takes it: a string has quotes only where YAML would read it as something else without them."""
+    if isinstance(value, str):
+        with contextlib.suppress(yaml.YAMLError):
+            if yaml.safe_load(value) == value:
+                return f"{key}={value}"
+    return f"{key}={json.dumps(value)}"
+
+
+def plain_override(text: str) -> str:
+    """An override as a person would type it: `name=three` for `name="three"`."""
+    key, _, raw = text.partition("=")
+    with contextlib.suppress(yaml.YAMLError):
+        value = yaml.safe_load(raw)
+        return override_text(key, value) if isinstance(value, str) else text
+    return text
+
+
 def _override(data: dict[str, Any], text: str, reader: _Reader, marks: dict[Place, str]) -> None:
     """Sets one `key.path=value` in the tree of plain values."""
     key, equals, raw = text.partition("=")

@@ -131,7 +131,9 @@ def _opened(loaded: Loaded, session: Session) -> Iterator[tuple[RunFolder, RunRe
         )
     folder = RunFolder(Path(config.runs_dir) / config.name)
     note = progress.note if ranks.is_main else LOG.warning
-    with contextlib.closing(RunResources(config, loaded.path.resolve().parent, ranks, folder.path, note)) as resources:
+    with contextlib.closing(
+        RunResources(config, loaded.path.resolve().parent, ranks, folder.path, note, progress.written)
+    ) as resources:
         if not ranks.is_main:
             yield folder, resources
             return

@@ -17,7 +17,7 @@ from selfplay.runtime.context import read_tasks
 from selfplay.store import Commit, RunFolder, read_json, sha256_of, write_json
 from selfplay.store.chunks import rows_in
 from selfplay.store.lease import is_held
-from selfplay.store.run import chain, check_version, is_kept
+from selfplay.store.run import chain, check_version, is_kept, planned_rounds
 from selfplay.store.traces import read_traces
 
 FINISHED, STOPPED = "finished", "stopped by the gate"
@@ -95,12 +95,12 @@ class OpenRun:
 
     @property
     def planned(self) -> int | None:
-        """Number of the last round that the latest start planned; None before the first start of a fork."""
+        """Number of the last round that the latest start planned, and no less than what is done; None before the first start of a fork."""
         try:
             value = yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))["rounds"]
         except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
             return None
-        return value if isinstance(value, int) else None
+        return planned_rounds(value, self.rounds) if isinstance(value, int) else None
 
     def state(self) -> str:
         """`finished`, `stopped by the gate`, `running`, `killed` (its lease is that of a dead process) or `not running`."""

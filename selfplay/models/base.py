@@ -32,12 +32,26 @@ class Capabilities:
     """The student's weights are in its memory, so that it stays open for the next phase that needs the same weights."""
 
 
+class OnTokens(Protocol):
+    """Hears of the work of an engine while it goes on, from any thread."""
+
+    def __call__(self, tokens: int, rows: int) -> None:
+        """`tokens` were written and `rows` completions ended (or texts were scored) since the last call."""
+
+
+class _Nobody:
+    def __call__(self, tokens: int, rows: int) -> None:
+        pass
+
+
 class Backend(ABC):
     """Base of everything that completes prompts."""
 
     identity: str
     """What stands in `Attempt.model`: a hash of weights, or a server's model name."""
     capabilities: Capabilities = Capabilities()
+    on_tokens: OnTokens = _Nobody()
+    """Whom an engine tells while it completes or scores; an engine may tell nobody."""
 
     @abstractmethod
     def complete(self, requests: Sequence[Request], *, n: int, sampling: Sampling, seed: int) -> list[list[Completion]]:

@@ -27,6 +27,7 @@ from selfplay.runtime.attempts import (
     attempt_of,
     complete_all,
     is_outage,
+    passed,
     row_of,
     verify_with_retry,
 )
@@ -97,7 +98,7 @@ def correct(ctx: RoundContext) -> None:
         work,
         ranks=ctx.ranks,
         progress=ctx.progress,
-        accepted=lambda row: bool(row["outcome"] == Outcome.PASS.value),
+        accepted=lambda row: passed(row["outcome"]),
     )
 
 
@@ -175,7 +176,7 @@ def _second_attempts(ctx: RoundContext, backend: Backend, failed: Sequence[Faile
         return []
     sampling, most = sampling_of(ctx), ctx.config.verify.max_error_share
     sampler, origin = sampling.model_dump(mode="json"), ctx.resources.origin
-    completions = complete_all(backend, [one.request for one in failed], 1, sampling, chunk.seed)
+    completions = complete_all(backend, [one.request for one in failed], 1, sampling, chunk.seed, ctx.progress)
     failures = [row[0] for row in completions if row[0].finish_reason == "error"]
     example = (failures[0].error or "?") if failures else ""
     refuse_outage("correct", chunk, len(failures), len(completions), most, example)

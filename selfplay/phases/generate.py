@@ -24,7 +24,7 @@ def generate(ctx: RoundContext) -> None:
             for n in sorted({counts[name] for name in chunk.members}):  # tasks with equal numbers go in one batch
                 group = [name for name in chunk.members if counts[name] == n]
                 requests = [Request.of(ctx.tasks[name]) for name in group]
-                rows = complete_all(backend, requests, n, sampling, seed_of(chunk.seed, n))
+                rows = complete_all(backend, requests, n, sampling, seed_of(chunk.seed, n), ctx.progress)
                 completions |= dict(zip(group, rows, strict=True))
         sampled = [one for name in chunk.members for one in completions[name]]
         failed = [one for one in sampled if one.finish_reason == "error"]
@@ -49,6 +49,7 @@ def generate(ctx: RoundContext) -> None:
         work,
         ranks=ctx.ranks,
         progress=ctx.progress,
+        size=counts.__getitem__,
     )
 
 

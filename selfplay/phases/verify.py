@@ -7,7 +7,7 @@ attempt, in the same order, and `verify/DONE`.
 from collections import Counter
 
 from selfplay.records import Attempt, Outcome
-from selfplay.runtime.attempts import VerifiedAttempt, Verifiers, is_outage, outage_example, verify_with_retry
+from selfplay.runtime.attempts import VerifiedAttempt, Verifiers, is_outage, outage_example, passed, verify_with_retry
 from selfplay.runtime.chunk_runner import refuse_outage, run_chunks
 from selfplay.runtime.context import RoundContext
 from selfplay.store import Chunk, ChunkFolder, FinishedChunks
@@ -39,7 +39,7 @@ def verify(ctx: RoundContext) -> None:
         work,
         ranks=ctx.ranks,
         progress=ctx.progress,
-        accepted=lambda row: row.outcome is Outcome.PASS,
+        accepted=lambda row: passed(row.outcome),
     )
     if ctx.ranks.is_main and not was_done:
         for line in raised_in(ctx.finished("verify")):

@@ -96,6 +96,14 @@ def write_compare(runs: Sequence[Path], out: Path) -> Path:
     return target
 
 
+def in_words(runs: Sequence[Path]) -> tuple[str, list[Table]]:
+    """What the page says of several runs: sentences, and the tables of accuracies, differences and settings. Raises as `write_compare`."""
+    settings = group(_named([read_run(Path(run)) for run in runs]))
+    on = ground(settings)
+    told = (_sentence(settings, on), on.shared.why, _alarms(settings))
+    return " ".join(filter(None, told)), [*outcome(settings, on).tables, *differing(settings).tables]
+
+
 def _named(runs: Sequence[RunData]) -> list[RunData]:
     """Runs with unique names: the parent folder is added if two share a name."""
     names = [run.name for run in runs]

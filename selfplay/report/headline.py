@@ -60,7 +60,7 @@ def _figures(
         if ends
         else f"round {first['round']}: {say(number(first, key))}"
     )
-    planned = setting(run.config, "rounds")
+    planned = _planned(run)
     made = [
         (
             "Best round" if run.best is not None else "Last round",
@@ -101,11 +101,17 @@ def _apart(row: Mapping[str, Any], key: str) -> tuple[str, str]:
     return say(value), "" if lo is None or hi is None else f"[{say(lo)}, {say(hi)}]"
 
 
+def _planned(run: RunData) -> Any:
+    """Number of the last planned round, no less than what is done; as it stands where it is no number."""
+    asked = setting(run.config, "rounds")
+    return max(asked, *run.rounds) if isinstance(asked, int) else asked
+
+
 def stopped(run: RunData) -> str:
     """Why the run stopped or has not finished, in a sentence."""
     if not run.rows:
         return "It has not finished a round."
-    last, planned = max(run.rounds), setting(run.config, "rounds")
+    last, planned = max(run.rounds), _planned(run)
     commit = run.commits.get(last, {})
     reason = str(commit.get("reason") or "").strip()
     if commit.get("action") == "stop":

@@ -4,12 +4,14 @@ Completions and verdicts that failed through an outage are requested once more b
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from selfplay.models import Backend
 from selfplay.records import Attempt, Completion, Outcome, Record, Request, Sampling, Task, Verdict
 from selfplay.runtime.chunk_runner import Json
+from selfplay.runtime.progress import Progress
 from selfplay.store import FinishedChunks
 from selfplay.verify import Judged, Verifier, verify
 from selfplay.verify.python_function import RAISED
@@ -18,9 +20,24 @@ Origin = Literal["student", "teacher"]
 
 
 def complete_all(
+    backend: Backend,
+    requests: Sequence[Request],
+    n: int,
+    sampling: Sampling,
+    seed: int,
+    progress: Progress | None = None,
+) -> list[list[Completion]]:
+    """Returns n completions for each request; those that failed through an outage are requested once more.
+
+    `progress`: hears how far the call has come; None: nobody does.
+    """
+    with nullcontext() if progress is None else progress.sampling(len(requests) * n, sampling.max_new_tokens):
+        return _with_retry(backend, requests, n, sampling, seed)
+
+
+def _with_retry(
     backend: Backend, requests: Sequence[Request], n: int, sampling: Sampling, seed: int
 ) -> list[list[Completion]]:
-    """Returns n completions for each request; those that failed through an outage are requested once more."""
     completions = backend.complete(requests, n=n, sampling=sampling, seed=seed)
     for _ in range(RETRIES):
         failed = [i for i, row in enumerate(completions) if any(c.finish_reason == "error" for c in row)]
@@ -92,6 +109,12 @@ def is_outage(judged: Judged) -> bool:
         return False
     errors = [verdict for verdict in judged.verdicts if verdict.outcome is Outcome.ERROR]
     return not errors or any(RAISED not in verdict.details for verdict in errors)
+
+
+def passed(outcome: Outcome | str) -> bool | None:
+    """Whether an attempt passed, for the progress display; None where nobody could tell."""
+    found = Outcome(outcome)
+    return None if found in (Outcome.ERROR, Outcome.ABSTAIN) else found is Outcome.PASS
 
 
 def outage_example(judged: Sequence[Judged]) -> str:

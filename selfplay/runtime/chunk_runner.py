@@ -29,12 +29,14 @@ def run_chunks(
     *,
     ranks: Ranks,
     progress: Progress,
-    accepted: Callable[[RowType], bool] = lambda row: False,
+    accepted: Callable[[RowType], bool | None] = lambda row: None,
+    size: Callable[[str], int] = lambda member: 1,
 ) -> None:
     """Computes every pending chunk, then writes DONE. All ranks call it.
 
     `open_tool` opens what the work needs (a model, the verifiers): each rank does so at its first chunk, and closes it before it
-    waits for the others. `accepted` says which rows count as accepted in the progress display.
+    waits for the others. For the progress display, `accepted` says of a row whether it passed, None if it was not judged, and `size` how many
+    rows (attempts or scored texts) a member makes.
     """
     if ranks.broadcast(f"{name}/done", folder.done() is not None):
         return
@@ -43,17 +45,21 @@ def run_chunks(
         f"{name}/pending", [chunk.id for chunk in folder.pending()] if ranks.is_main else None
     )
     by_id = {chunk.id: chunk for chunk in folder.chunks}
-    total = sum(len(chunk.members) for chunk in folder.chunks)
-    progress.phase(name, total, total - sum(len(by_id[id].members) for id in ids))
+    sizes = {chunk.id: sum(map(size, chunk.members)) for chunk in folder.chunks}
+    total, owed = sum(sizes.values()), [sizes[id] for id in ids]
+    progress.phase(name, total, total - sum(owed))
     with ExitStack() as stack:
         tool: Tool | None = None
         while (ticket := ranks.next_ticket(tickets)) < len(ids):
             if tool is None:
                 tool = stack.enter_context(open_tool())
             chunk = by_id[ids[ticket]]
+            if ranks.world_size > 1:  # the chunks before this one are done, or in the hands of other ranks
+                progress.total(total, total - sum(owed[ticket:]))
             rows = work(tool, chunk)
             folder.write(chunk, rows)
-            progress.advance(len(chunk.members), sum(accepted(row) for row in rows))
+            verdicts = [passed for row in rows if (passed := accepted(row)) is not None]
+            progress.advance(sizes[chunk.id], sum(verdicts), len(verdicts))
             progress.check_stop()
     ranks.barrier(name)
     if ranks.is_main:

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from selfplay.errors import Interrupted
+from selfplay.runtime.pace import Pace
 from selfplay.store import read_json, write_json
 
 Listener = Callable[[str, dict[str, Any]], None]
-"""Called as (event, figures): `round` {number, planned}, `phase` {name, total, done}, `total` {total, done}, `advance` {items, accepted},
-`end` {name}, `note` {text}."""
+"""Called as (event, figures): `round` {number, planned}, `phase` {name, total, done}, `total` {total, done}, `working` {rows, tokens},
+`advance` {items, accepted, judged}, `end` {name}, `note` {text}. From any thread."""
+WORKING_SECONDS = 0.2
+"""Least seconds between two `working` events."""
 
 
 class Progress:
@@ -25,6 +28,7 @@ class Progress:
         self.stop_requested = False
         self.busy: dict[str, float] = {}
         """Seconds of actual work (sampling, training, running programs) by phase, since the last `pop_timings`."""
+        self._pace, self._told = Pace(), 0.0
 
     def round(self, number: int, planned: int) -> None:
         """A round begins. `planned`: number of the last round that is planned."""
@@ -32,15 +36,35 @@ class Progress:
 
     def phase(self, name: str, total: int, done: int = 0) -> None:
         """A phase begins. `total`: its number of items; `done`: how many of them an earlier start has finished."""
+        self._pace, self._told = Pace(), 0.0
         self._emit("phase", name=name, total=total, done=done)
 
     def total(self, total: int, done: int) -> None:
         """Corrects the number of items of the current phase, and how many of them are done."""
         self._emit("total", total=total, done=done)
 
-    def advance(self, items: int, accepted: int = 0) -> None:
-        """`items` more are done; `accepted` of them passed, if the phase knows that."""
-        self._emit("advance", items=items, accepted=accepted)
+    def advance(self, items: int, accepted: int = 0, judged: int = 0) -> None:
+        """`items` more are done; `judged` attempts among them have an outcome, and `accepted` of these passed."""
+        self._pace.next_chunk()
+        self._emit("advance", items=items, accepted=accepted, judged=judged)
+
+    @contextmanager
+    def sampling(self, rows: int, limit: int) -> Iterator[None]:
+        """While its body runs an engine completes `rows` completions of at most `limit` tokens; limit 0: it scores so many texts."""
+        self._pace.begin(rows, limit)
+        self._working()
+        yield
+        self._pace.settle()
+
+    def written(self, tokens: int, rows: int) -> None:
+        """An engine wrote tokens and ended rows; see `OnTokens`."""
+        self._pace.write(tokens, rows)
+        if time.perf_counter() - self._told >= WORKING_SECONDS:
+            self._working()
+
+    def _working(self) -> None:
+        self._told = time.perf_counter()
+        self._emit("working", rows=self._pace.rows, tokens=self._pace.tokens)
 
     def end(self, name: str) -> None:
         """A phase ends."""

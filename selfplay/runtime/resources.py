@@ -13,7 +13,7 @@ from selfplay.config.sections import EngineSettings, StudentSettings
 from selfplay.config.tree import Config
 from selfplay.cores import usable_cores
 from selfplay.curate.screening import Screen, screen_of
-from selfplay.models.base import Backend, Encoder, Opening, Weights
+from selfplay.models.base import Backend, Encoder, OnTokens, Opening, Weights
 from selfplay.records import Completion, Request, Sampling, Task, digest
 from selfplay.runtime.distributed import Ranks
 from selfplay.seeds import seed_of
@@ -32,14 +32,21 @@ LOG = logging.getLogger("selfplay")
 class RunResources:
     """The resources of a run; each is opened at its first use. Relative paths count from `folder`, the configuration's.
 
-    `run`: the run folder. `note`: called with lines for the user, such as an exception that their own verifier raised.
+    `run`: the run folder. `note`: called with lines for the user, such as an exception that their own verifier raised. `on_tokens`: hears
+    of the work of every engine.
     """
 
     def __init__(
-        self, config: Config, folder: Path, ranks: Ranks, run: Path, note: Callable[[str], None] = LOG.warning
+        self,
+        config: Config,
+        folder: Path,
+        ranks: Ranks,
+        run: Path,
+        note: Callable[[str], None] = LOG.warning,
+        on_tokens: OnTokens | None = None,
     ) -> None:
         self.config, self.folder, self.ranks, self.run = config, folder, ranks, run
-        self.note = note
+        self.note, self._on_tokens = note, on_tokens
         self._executor: Executor | None = None
         self._kept: tuple[str, Backend, ExitStack] | None = None
         self.fault_of: Callable[[Mapping[str, Any]], str] | None = None
@@ -128,6 +135,8 @@ class RunResources:
     def _open(self, engine: EngineSettings, student: Weights | None = None) -> Backend:
         """Opens an engine of this run; `student`: the weights to sample, None for a teacher or judge."""
         backend: Backend = engine.open(self.opening(student))
+        if self._on_tokens is not None:
+            backend.on_tokens = self._on_tokens
         return backend
 
     def opening(self, student: Weights | None = None) -> Opening:

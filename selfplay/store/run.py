@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
+from selfplay.config.load import override_text
 from selfplay.errors import ConfigError, StoreError
 from selfplay.records import SCHEMA_VERSION, Record
 from selfplay.store.files import read_json, sha256_of, write_json, write_whole
@@ -142,7 +143,7 @@ class RunFolder:
         if kept := [key for key in keys if is_kept(key)]:
             return f"{said}or start a new run with a new --name ({kept[0]} cannot change in a fork either)"
         tip = self.commits()[-1].next_parent
-        given = [f"{key}={json.dumps(value)}" for key, value in keys.items()]
+        given = [override_text(key, value) for key, value in keys.items()]
         return f"{said}use a new --name, or continue from round {tip} in a new run:\n  {fork_command(self.path, tip, given)}"
 
     def _put_aside(self) -> None:
@@ -206,6 +207,11 @@ class RunFolder:
         folder = self.path / "logs" / f"attempt-{number}"
         folder.mkdir(parents=True)
         return folder
+
+
+def planned_rounds(asked: int, commits: Sequence[Any]) -> int:
+    """Number of the last round that is planned: `rounds` of the configuration, and no less than what is done, since finished rounds stay."""
+    return max(asked, len(commits) - 1)
 
 
 def chain(commits: Sequence[Commit], tip: int | None) -> list[Commit]:

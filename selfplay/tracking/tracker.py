@@ -1,4 +1,4 @@
-"""The tracker, the only file that imports `wandb` (and only when a run is tracked)."""
+"""The tracker. With `workspace` the only file that imports `wandb`, and only when a run is tracked."""
 
 import hashlib
 import heapq

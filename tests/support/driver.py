@@ -29,7 +29,8 @@ def main() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def heard(event: str, figures: dict[str, Any]) -> None:
-        die_at("event")
+        if event != "working":  # their number depends on the clock
+            die_at("event")
 
     def audited(event: str, args: tuple[Any, ...]) -> None:
         if event == "os.rename" and "lease" not in str(args[0]) and (not part or f"/{part}/" in str(args[1])):

@@ -207,6 +207,7 @@ class Http(Backend):
         got = dict(zip((keys[index] for index in indexes), reply.completions, strict=False))
         self.cache.put(self.identity, got, self.budget.priced(reply.spent))
         call.done.update(got)
+        self.on_tokens(reply.spent.completion_tokens, len(got))
         if len(got) < len(indexes) and self.use_n:
             self.use_n = False
             _log.info("%s ignores n (%d choices for %d): one request a sample", self, len(got), len(indexes))

@@ -108,7 +108,9 @@ class Embedded(Backend):
         longest = max((len(ids) + limit for ids, limit in zip(prompts, limits, strict=True)), default=1)
         while any(not d.done for d in draws):
             rows = max(1, self._rows(longest) >> self._halvings)
-            decoder = Decoder(self.model, ends=self._ends, pad=min(self._ends, default=0), rows=rows)
+            decoder = Decoder(
+                self.model, ends=self._ends, pad=min(self._ends, default=0), rows=rows, on_tokens=self.on_tokens
+            )
             try:
                 decoder.run(prompts, draws, sampling, seed, limits, _stop_test(self.tokenizer, sampling.stop))
             except (RuntimeError, MemoryError) as error:
@@ -192,6 +194,7 @@ class Embedded(Backend):
                     spread = places.sum(1).tolist()
                 for i, own, part in zip(members, found, spread, strict=True):
                     scores[i] = (own, part)
+                self.on_tokens(0, len(members))
         return scores
 
     def _score_groups(self, rows: Sequence[Row]) -> Iterator[list[int]]:

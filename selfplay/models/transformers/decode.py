@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from selfplay.models.base import OnTokens
 from selfplay.models.transformers.library import forward_of, layer_kinds, prompt_cache, window_cache
 from selfplay.records import Sampling
 from selfplay.seeds import seed_of
@@ -58,8 +59,18 @@ class Steps:
 class Decoder:
     """Draws samples from one model. `rows` and `prefill_tokens` bound memory and change no text."""
 
-    def __init__(self, model: Any, *, ends: Sequence[int], pad: int, rows: int, prefill_tokens: int = 8192) -> None:
+    def __init__(
+        self,
+        model: Any,
+        *,
+        ends: Sequence[int],
+        pad: int,
+        rows: int,
+        prefill_tokens: int = 8192,
+        on_tokens: OnTokens | None = None,
+    ) -> None:
         self.rows, self.prefill_tokens, self.pad = rows, prefill_tokens, pad
+        self.on_tokens = on_tokens
         self.ends = frozenset(ends)
         self.steps = Steps()
         self.device = next(model.parameters()).device
@@ -89,8 +100,10 @@ class Decoder:
         with torch.inference_mode():
             while waiting or batch.live:
                 batch.admit(waiting)
-                logits = batch.logits()
+                logits, live = batch.logits(), batch.live
                 batch.write(*pick(logits, sampling, batch.uniforms()), limits, stops)
+                if self.on_tokens is not None:
+                    self.on_tokens(live, live - batch.live)
 
     def noise(self, draw: Draw, sampling: Sampling, seed: int, limit: int) -> np.ndarray:
         """One uniform number a step, a function of (seed, request, sample, step) alone."""

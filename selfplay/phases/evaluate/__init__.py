@@ -22,7 +22,15 @@ from selfplay.phases.evaluate import drift
 from selfplay.phases.evaluate.origin import data_under_round_0
 from selfplay.phases.evaluate.parts import LIKELIHOOD, SAMPLES, Part, chunks_of, parts_of
 from selfplay.records import Attempt, Outcome, Request, Sampling, Task
-from selfplay.runtime.attempts import Verifiers, attempt_of, complete_all, is_outage, outage_example, verify_with_retry
+from selfplay.runtime.attempts import (
+    Verifiers,
+    attempt_of,
+    complete_all,
+    is_outage,
+    outage_example,
+    passed,
+    verify_with_retry,
+)
 from selfplay.runtime.chunk_runner import Json, refuse_outage, run_chunks
 from selfplay.runtime.context import RoundContext
 from selfplay.runtime.metrics import RoundView, measure
@@ -51,7 +59,8 @@ def evaluate(ctx: RoundContext) -> None:
         work.rows,
         ranks=ctx.ranks,
         progress=ctx.progress,
-        accepted=lambda row: row.get("outcome") == Outcome.PASS.value,
+        accepted=lambda row: passed(row["outcome"]) if "outcome" in row else None,
+        size=work.size,
     )
     if ctx.ranks.is_main:
         _measure(ctx, work.parts)
@@ -142,6 +151,10 @@ class _Work:
             "stop": generate.stop,
         }
 
+    def size(self, member: str) -> int:
+        """Rows of one member: attempts, or 1 for a text that is scored."""
+        return max(1, self._tasks[member][0].samples)
+
     @contextmanager
     def open_tools(self) -> Iterator[_Tools]:
         """Opens the engine that samples the student, and the verifiers."""
@@ -171,7 +184,12 @@ class _Work:
         sampler = sampling.model_dump(mode="json")
         with self._ctx.progress.timed("evaluate"):
             sampled = complete_all(
-                tools.backend, [Request.of(task) for task in tasks], part.samples, sampling, chunk.seed
+                tools.backend,
+                [Request.of(task) for task in tasks],
+                part.samples,
+                sampling,
+                chunk.seed,
+                self._ctx.progress,
             )
             asked, attempts = list[Task](), list[Attempt]()
             for task, completions in zip(tasks, sampled, strict=True):
@@ -204,7 +222,7 @@ class _Work:
         if scorer is None:
             return []
         rows = [anchor_row(tools.encoder, task) for task in tasks]
-        with self._ctx.progress.timed("evaluate"):
+        with self._ctx.progress.timed("evaluate"), self._ctx.progress.sampling(len(rows), 0):
             scored = scorer.likelihood(rows)
         return [
             {

@@ -62,8 +62,10 @@ def _score(ctx: RoundContext, accepted: Sequence[dict[str, Any]]) -> list[Json]:
         scorer = scorer_of(backend)
         if scorer is None:
             return []
-        with ctx.progress.timed("evaluate"):
+        ctx.progress.phase("score", len(rows))
+        with ctx.progress.timed("evaluate"), ctx.progress.sampling(len(rows), 0):
             scored = scorer.likelihood(rows)
+        ctx.progress.end("score")
     return [
         {"part": DATA, "task_id": row["task_id"], "nats": -math.fsum(found), "tokens": len(found)}
         for row, found in zip(accepted, scored, strict=True)
