@@ -74,13 +74,14 @@ class VllmStudent(_Served):
         weights = opening.weights
         super().__init__(settings, opening, "student.engine", weights.lora_rank)
         self.identity = weights.identity
-        self._weights = held(weights.folder, weights.identity)
+        self.weights: Held = held(weights.folder, weights.identity)
+        """What the server is given."""
         self._encoder: Encoder = weights.settings.encoder(weights.folder)
-        self._ends = scoring.end_tokens(self._weights, self._encoder)
+        self._ends = scoring.end_tokens(self.weights, self._encoder)
 
     def complete(self, requests: Sequence[Request], *, n: int, sampling: Sampling, seed: int) -> Rows:
         """See `Backend.complete`. A prompt that leaves no room for a token comes back empty with finish_reason `length`."""
-        self.replica.holding(self._weights)
+        self.replica.holding(self.weights)
         room = self.replica.most_tokens()
         prompts = [tuple(self._encoder.prompt(request)) for request in requests]
         fitting = [i for i, ids in enumerate(prompts) if len(ids) < room]
@@ -97,7 +98,7 @@ class VllmStudent(_Served):
             for ids in prompts
         ]
         rows = [[one] * n for one in empty]
-        for i, row in zip(fitting, self._completed(self._weights, None, ask), strict=True):
+        for i, row in zip(fitting, self._completed(self.weights, None, ask), strict=True):
             rows[i] = row * (n // samples)
         return rows
 
@@ -118,7 +119,7 @@ class VllmStudent(_Served):
 
     def likelihood(self, rows: Sequence[Row]) -> list[list[float]]:
         """See `Scorer.likelihood`. A row that is longer than the server takes raises ConfigError."""
-        return scoring.likelihood(self.replica, self._weights, rows, self._settings.concurrency)
+        return scoring.likelihood(self.replica, self.weights, rows, self._settings.concurrency)
 
     def entropies(self, rows: Sequence[Row]) -> list[tuple[float, int, float | None]]:
         """See `Scorer.entropies`; the entropy is None, since a server gives no whole distribution."""

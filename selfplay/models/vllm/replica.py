@@ -196,6 +196,10 @@ class Replica:
             self._start(weights)
         self._loaded, self._adapter = weights.base_identity, None
 
+    def forget(self) -> None:
+        """Has the full weights given anew with the next `holding`, whatever the server holds."""
+        self._loaded = None
+
     def _swap(self, weights: Held) -> None:
         """Loads an adapter under its name, and unloads the one before it."""
         self._unload()
