@@ -125,7 +125,7 @@ class Replica:
         self._url = f"http://127.0.0.1:{port}"
         command = [*settings.launcher(), *self.arguments(weights, port)]
         LOG.info("%s: starts %s", self._what, " ".join(command))
-        process = ServerProcess(command, self._environment(), self._log, self._what)
+        process = ServerProcess(command, self.environment(), self._log, self._what)
         self._process, self._adapter, self._asleep = process, None, 0
         process.wait_until_healthy(self._url, settings.start_seconds)
         self._loaded = weights.base_identity
@@ -159,7 +159,8 @@ class Replica:
             }
         return _flags(given | settings.args)
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """The server's environment. Raises ConfigError where this rank has too few GPUs."""
         own = ENVIRONMENT | (ON_A_CPU if self.cpu else {})
         gpus = [] if self.cpu else self._gpus()
         devices = {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {}
