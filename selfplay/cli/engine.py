@@ -1,5 +1,6 @@
 """`selfplay engine check`: tries the engines that a configuration owns, step by step, before a run needs them."""
 
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,15 +23,16 @@ PROMPTS = 8
 def engine_check_command(path: Path, overrides: list[str]) -> None:
     """Prints a line for each step. Raises ConfigError or OutageError at the first one that fails."""
     loaded = load_config(path, overrides)
-    with tempfile.TemporaryDirectory(prefix="selfplay-engine-") as scratch:
-        resources = RunResources(loaded.config, loaded.path.resolve().parent, Ranks(), Path(scratch), print)
-        with closing(resources):
-            if faults := [fault for _, fault in model_faults(resources)]:
-                raise ConfigError("\n".join(faults))
-            tried = 0
-            for step in _steps(resources, Path(scratch)):
-                tried += 1
-                print(f"{step.name:<12}{step.seconds:7.1f} s   {step.found}", flush=True)
+    scratch = Path(tempfile.mkdtemp(prefix="selfplay-engine-"))
+    resources = RunResources(loaded.config, loaded.path.resolve().parent, Ranks(), scratch, print)
+    with closing(resources):
+        if faults := [fault for _, fault in model_faults(resources)]:
+            raise ConfigError("\n".join(faults))
+        tried = 0
+        for step in _steps(resources, scratch):
+            tried += 1
+            print(f"{step.name:<12}{step.seconds:7.1f} s   {step.found}", flush=True)
+    shutil.rmtree(scratch)  # it stays where a step fails, with the server's log
     if not tried:
         raise ConfigError(f"{path}: names no engine that a run owns; set student.engine: {{kind: vllm}}")
     print("good")

@@ -119,7 +119,7 @@ class VllmStudent(_Served):
 
     def likelihood(self, rows: Sequence[Row]) -> list[list[float]]:
         """See `Scorer.likelihood`. A row that is longer than the server takes raises ConfigError."""
-        return scoring.likelihood(self.replica, self.weights, rows, self._settings.concurrency)
+        return scoring.likelihood(self.replica, self.weights, rows)
 
     def entropies(self, rows: Sequence[Row]) -> list[tuple[float, int, float | None]]:
         """See `Scorer.entropies`; the entropy is None, since a server gives no whole distribution."""

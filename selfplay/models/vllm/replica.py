@@ -66,6 +66,11 @@ class Replica:
         return self._place.cpu
 
     @property
+    def takes_adapters(self) -> bool:
+        """Whether the server was started for adapters."""
+        return self._place.lora_rank is not None
+
+    @property
     def url(self) -> str:
         """Its address, without `/v1`; "" before the first start."""
         return self._url

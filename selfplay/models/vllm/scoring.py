@@ -13,6 +13,9 @@ from selfplay.models.vllm.replica import Replica
 from selfplay.models.vllm.weights import Held
 from selfplay.records import Row
 
+AT_ONCE = 16
+"""Rows that are scored at once."""
+
 
 def end_tokens(weights: Held, encoder: Encoder) -> list[int]:
     """Ids that end a reply: the tokenizer's end token, and all of the model's generation config, as in this process."""
@@ -22,12 +25,16 @@ def end_tokens(weights: Held, encoder: Encoder) -> list[int]:
     return sorted({int(one) for one in [*ids, encoder.completion("x")[-1]] if one is not None})
 
 
-def likelihood(replica: Replica, weights: Held, rows: Sequence[Row], concurrency: int) -> list[list[float]]:
-    """See `Scorer.likelihood`. A server that dies over it is started again once. Raises OutageError where it dies again."""
+def likelihood(replica: Replica, weights: Held, rows: Sequence[Row]) -> list[list[float]]:
+    """See `Scorer.likelihood`. A server that dies over it is started again once. Raises OutageError where it dies again.
+
+    A server that takes adapters scores one row at a time: vLLM 0.32 dies (on a CPU) over two in one batch, since its adapter of the head
+    counts one token a request.
+    """
     for last in (False, True):
         score = partial(_scored, name=replica.holding(weights), url=replica.url)
         try:
-            with ThreadPoolExecutor(min(concurrency, 16)) as pool:
+            with ThreadPoolExecutor(1 if replica.takes_adapters else AT_ONCE) as pool:
                 return list(pool.map(score, rows))
         except calls.Refused as refusal:
             if replica.up:
