@@ -254,6 +254,7 @@ def test_longest_sequence_above_the_models_is_refused_before_a_run_starts(tmp_pa
     [
         ({"use_dora": True}, "use_dora is True, which vLLM does not load"),
         ({"modules_to_save": ["lm_head"]}, "modules_to_save is ['lm_head'], which vLLM does not load"),
+        ({"target_modules": ["q_proj", "lm_head"]}, "target_modules has lm_head, which vLLM does not load"),
         ({"bias": "all"}, "bias is 'all', which vLLM does not load"),
         ({"rank_pattern": {"q_proj": 600}}, "its rank is 600, above 512, which vLLM does not load"),
     ],

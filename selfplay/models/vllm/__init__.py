@@ -18,7 +18,7 @@ from selfplay.config.sections import Count, EngineSettings, StudentSettings, ope
 from selfplay.config.training import Train
 from selfplay.errors import ConfigError
 from selfplay.models.base import Backend, Opening
-from selfplay.models.vllm.weights import adapter_fault, rank_limit
+from selfplay.models.vllm.weights import adapter_fault, rank_limit, target_fault
 
 PYTHON_VARIABLE = "SELFPLAY_VLLM_PYTHON"
 OLDEST = (0, 20)
@@ -181,11 +181,13 @@ class VllmStudentEngine(VllmSettings):
 
     def training_fault(self, train: Train) -> str:
         """See `EngineSettings.training_fault`."""
+        if train.lora is None:
+            return ""
         try:
-            _ = train.lora is not None and rank_limit(train.lora.rank)
+            rank_limit(train.lora.rank)
         except ConfigError as error:
             return str(error)
-        return ""
+        return target_fault(train.lora.target_modules)
 
     def student_fault(self, model: Path) -> str:
         """Why the student's base model cannot be served, as `problem; remedy`; "" if it can, or if it is no folder here."""

@@ -16,6 +16,7 @@ from selfplay.models.vllm.calls import answers
 
 POLL_SECONDS = 0.1
 TAIL_LINES = 12
+_ERROR = re.compile(r"\b\w+(Error|Exception): ")
 _LAUNCHER = re.compile(
     r"(LOCAL_|GROUP_|ROLE_)?(RANK|WORLD_SIZE)|ROLE_NAME|MASTER_\w+|(TORCHELASTIC|ACCELERATE|TORCH_NCCL)_\w+|PYTHON\w+"
 )
@@ -82,11 +83,16 @@ class ServerProcess:
         return self._keeper.poll() is None
 
     def tail(self) -> str:
-        """The last lines of this server's log."""
+        """The last lines of this server's log, behind the last error of its engine where that stands above them."""
+        lines = self._text().splitlines()
+        last = lines[-TAIL_LINES:]
+        errors = [line for line in lines[:-TAIL_LINES] if _ERROR.search(line) and "EngineDeadError" not in line]
+        return "\n".join(line[:400] for line in [*errors[-1:], *last])
+
+    def _text(self) -> str:
         with self.log.open("rb") as file:
             file.seek(self._start)
-            lines = file.read().decode("utf-8", "replace").splitlines()
-        return "\n".join(line[:400] for line in lines[-TAIL_LINES:])
+            return file.read().decode("utf-8", "replace")
 
     def wait_until_healthy(self, url: str, seconds: float) -> None:
         """Returns once `url`/health answers. Raises ConfigError with the cause and the last lines of the log where the server ends
@@ -104,10 +110,7 @@ class ServerProcess:
             time.sleep(POLL_SECONDS)
 
     def _why_it_ended(self) -> str:
-        with self.log.open("rb") as file:
-            file.seek(self._start)
-            text = file.read().decode("utf-8", "replace")
-        code = self._keeper.returncode
+        text, code = self._text(), self._keeper.returncode
         known = next(((cause, remedy) for words, cause, remedy in _CAUSES if re.search(words, text)), None)
         if known is None and code in (137, 256 - 9):
             known = "it was killed, most likely for want of memory", "free memory, or lower max_model_len"

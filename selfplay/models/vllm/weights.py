@@ -1,6 +1,7 @@
 """What of a model folder a vLLM server is given: a base by its folder, and an adapter beside it; and what adapters it cannot hold."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from selfplay.errors import ConfigError
 
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """Values that vLLM accepts as `--max-lora-rank`."""
+HEADS = frozenset({"lm_head", "embed_tokens", "wte"})
+"""Layers whose adapters vLLM drops or leaves out of `prompt_logprobs` (vllm#51594)."""
 BASE_NAME = "base"
 """The name under which a server knows its full weights."""
 
@@ -43,6 +46,22 @@ def held(folder: Path, identity: str) -> Held:
     return Held(base.resolve(), library.identity_of(base), local.resolve(), f"adapter-{identity[:16]}")
 
 
+def _named(modules: Any) -> list[str]:
+    """The layers that `target_modules` names; none where it is a pattern."""
+    return [] if isinstance(modules, str) or modules is None else [str(name).rpartition(".")[2] for name in modules]
+
+
+def target_fault(modules: str | Sequence[str]) -> str:
+    """Why vLLM cannot sample with adapters on these layers, as `key is value, problem; remedy`; "" if it can."""
+    heads = sorted(set([modules] if isinstance(modules, str) else _named(modules)) & HEADS)
+    if not heads:
+        return ""
+    return (
+        f"train.lora.target_modules has {' and '.join(heads)}, which vLLM leaves out of the likelihoods it gives (or of the adapter); "
+        "leave it out, or remove student.engine"
+    )
+
+
 def rank_limit(rank: int) -> int:
     """The smallest `--max-lora-rank` that holds an adapter of this rank. Raises ConfigError above the largest."""
     limit = next((limit for limit in RANKS if rank <= limit), None)
@@ -61,6 +80,8 @@ def adapter_fault(folder: Path) -> str:
     ]
     if config.get("bias", "none") != "none":
         found.append(f"bias is {config['bias']!r}")
+    if heads := sorted(set(_named(config.get("target_modules"))) & HEADS):
+        found.append(f"target_modules has {' and '.join(heads)}")
     highest = max([int(config.get("r") or 1), *map(int, (config.get("rank_pattern") or {}).values())])
     if highest > RANKS[-1]:
         found.append(f"its rank is {highest}, above {RANKS[-1]}")
