@@ -10,9 +10,9 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from selfplay.config.sections import Count, EngineSettings, StudentSettings, operation
 from selfplay.config.training import Train
@@ -216,7 +216,7 @@ class VllmEngine(VllmSettings):
     """Hub name or path of the model."""
     revision: str | None = None
     """Revision of the model at the hub. None: its main branch."""
-    mode: Annotated[Literal["chat", "text"], Field()] = "chat"
+    mode: Literal["chat", "text"] = "chat"
     """Messages, or bare prompts."""
 
     @property
