@@ -18,13 +18,16 @@ def main() -> int:
     """Makes the environment unless it is there, and prints its Python."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent / ".vllm"
     python = folder / "bin" / "python"
-    if not python.is_file():
-        venv.create(folder, with_pip=True)
+    if (folder / "DONE").is_file():
+        print(python)
+        return 0
+    venv.create(folder, with_pip=True)
     steps = (["install", "--quiet", WANTED], ["uninstall", "--quiet", "--yes", *CLASHING])
     for step in steps:
-        if subprocess.run([python, "-m", "pip", *step], check=False).returncode:
+        if subprocess.run([python, "-m", "pip", "--disable-pip-version-check", *step], check=False).returncode:
             print(f"{WANTED} cannot be installed here; the tests that need it are skipped", file=sys.stderr)
             return 1
+    (folder / "DONE").touch()
     print(python)
     return 0
 

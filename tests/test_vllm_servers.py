@@ -43,6 +43,13 @@ def alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists() and "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
 
 
+def keeper_and_server(replica: Replica) -> tuple[int, int]:
+    """Their process ids; the server is the keeper's only child."""
+    assert replica._process is not None
+    keeper = replica._process._keeper.pid
+    return keeper, int(Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()[0])
+
+
 # ---- start and end ----
 
 
@@ -162,6 +169,14 @@ def test_stopping_ends_the_children_too(tmp_path: Path) -> None:
     assert not server.running and wait_for(lambda: not alive(child), 5)
 
 
+def test_server_ends_when_its_keeper_is_killed(tmp_path: Path, owned: Owned) -> None:
+    replica = replica_of(tmp_path, owned)
+    replica.holding(BASE)
+    keeper, server = keeper_and_server(replica)
+    os.kill(keeper, signal.SIGKILL)
+    assert wait_for(lambda: not alive(server), 5)
+
+
 # ---- weights ----
 
 
@@ -204,9 +219,7 @@ def test_adapter_that_the_server_refuses_is_named_with_the_servers_words(tmp_pat
 def test_server_that_died_is_started_again_with_its_adapter(tmp_path: Path, owned: Owned) -> None:
     replica = replica_of(tmp_path, owned, lora=8)
     replica.holding(FIRST)
-    keeper = replica._process._keeper.pid  # type: ignore[union-attr]  # the server is the keeper's only child
-    child = int(Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()[0])
-    os.kill(child, signal.SIGKILL)
+    os.kill(keeper_and_server(replica)[1], signal.SIGKILL)
     assert wait_for(lambda: not replica.up, 5)
     assert replica.holding(FIRST) == "adapter-1111"
     assert paths_of(tmp_path) == ["start", "/v1/load_lora_adapter"] * 2

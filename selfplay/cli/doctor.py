@@ -6,12 +6,11 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 from selfplay.cores import usable_cores
-from selfplay.models.vllm import PYTHON_VARIABLE, engine_python, version_of
+from selfplay.models.vllm import installed
 from selfplay.sandbox import Executor, IOTests, Job, Limits
 from selfplay.sandbox.probe import Reach, try_tier
 
@@ -93,16 +92,6 @@ def _tracking() -> str:
     return "online, a key is set" if os.environ.get("WANDB_API_KEY") else "online if logged in (WANDB_MODE is not set)"
 
 
-def _vllm() -> str:
-    """vLLM's version and where it is, or how to name its environment."""
-    python = engine_python()
-    try:
-        version = version_of(python)
-    except (OSError, subprocess.SubprocessError) as error:
-        return f"${PYTHON_VARIABLE} names {python}, which cannot be run ({error})"
-    return f"{version} of {python}" if version else f"none; ${PYTHON_VARIABLE} may name its Python (docs/engines.md)"
-
-
 def doctor(as_json: bool) -> int:
     """Prints what this machine supports. Returns 0 if tier 2 works, no attack succeeded and no package is missing; otherwise 1."""
     report: dict[str, Any] = {
@@ -110,7 +99,7 @@ def doctor(as_json: bool) -> int:
         "devices": _devices(),
         "sandbox": _sandbox(),
         "wandb": _tracking(),
-        "vllm": _vllm(),
+        "vllm": installed(),
     }
     sandbox = report["sandbox"]
     missing = [name for name, version in report["versions"].items() if version == "missing"]

