@@ -119,7 +119,7 @@ def test_server_that_does_not_answer_in_time_is_ended_and_an_outage(tmp_path: Pa
     replica = replica_of(tmp_path, owned, acts={"no_health": True}, start_seconds=0.5)
     with pytest.raises(OutageError, match=r"did not answer within start_seconds = 0\.5; raise it"):
         replica.holding(BASE)
-    assert not replica.up
+    assert replica._process is not None and not replica._process.running
 
 
 def test_port_that_is_taken_is_refused_before_the_server_starts(tmp_path: Path, owned: Owned) -> None:
@@ -138,8 +138,9 @@ from pathlib import Path
 from selfplay.models.vllm.process import ServerProcess
 folder = Path(sys.argv[1])
 server = ServerProcess(sys.argv[2:], dict(os.environ), folder / "log", "x")
-if os.fork() == 0:  # a fork holds the other end of the keeper's pipe open, and must keep no server alive
-    import time; time.sleep(5)
+if (fork := os.fork()) == 0:  # it holds the other end of the keeper's pipe open, and must keep no server alive
+    import time; time.sleep(60)
+(folder / "fork").write_text(str(fork))
 while not (folder / "child").exists(): pass
 os.kill(os.getpid(), 9)
 """
@@ -154,7 +155,9 @@ def test_server_and_its_children_end_when_their_owner_is_killed(tmp_path: Path) 
     )
     assert owner.returncode == -signal.SIGKILL
     child = int((tmp_path / "child").read_text())
-    assert wait_for(lambda: not alive(child), 15)
+    ended = wait_for(lambda: not alive(child), 15)
+    os.kill(int((tmp_path / "fork").read_text()), signal.SIGKILL)
+    assert ended
 
 
 def test_stopping_ends_the_children_too(tmp_path: Path) -> None:

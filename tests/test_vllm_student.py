@@ -16,6 +16,7 @@ from selfplay.config.registry import ENGINES
 from selfplay.errors import ConfigError, OutageError
 from selfplay.models.base import Opening, Owned
 from selfplay.models.encode import row_of
+from selfplay.models.openai import HttpEngine
 from selfplay.models.vllm import OLDEST, PYTHON_VARIABLE, VllmEngine, VllmStudentEngine, installed
 from selfplay.models.vllm.weights import held, rank_limit
 from selfplay.records import Message, Request, Sampling
@@ -285,6 +286,14 @@ def test_adapters_that_vllm_does_not_load_are_refused_before_a_run_starts_and_wh
         held(tmp_path / "base", "1" * 16)
 
 
+def test_address_of_a_student_says_what_it_cannot_do() -> None:
+    served = HttpEngine(kind="http", url="http://127.0.0.1:1/v1", model="{student}")
+    [said] = served.limits()
+    assert "a server that does not load models by their path (vLLM, SGLang) answers round 0 alone" in said
+    assert "its replies are encoded again, since token_ids is false" in said and "left out" in said
+    assert not list(served.model_copy(update={"model": "a-teacher"}).limits())
+
+
 def test_adapter_ranks_are_rounded_up_to_those_that_vllm_accepts() -> None:
     assert [rank_limit(rank) for rank in (1, 2, 8, 9, 33, 200, 512)] == [1, 8, 8, 16, 64, 256, 512]
 
@@ -296,11 +305,19 @@ def test_run_samples_and_evaluates_through_one_server_and_gives_it_each_rounds_a
     tmp_path: Path, base: Path
 ) -> None:
     settings = double(tmp_path, acts={"die_at": [12]})
-    engine = {"kind": "vllm", "command": list(settings.command), "environment": settings.environment}
-    finished = run(load_config(written(tmp_path, base, engine), [f"runs_dir={tmp_path}/runs"]))
+    engine = {
+        "kind": "vllm",
+        "command": list(settings.command),
+        "environment": settings.environment,
+        "during_training": "stop",
+    }
+    notes = list[str]()
+    loaded = load_config(written(tmp_path, base, engine), [f"runs_dir={tmp_path}/runs"])
+    finished = run(loaded, listener=lambda event, figures: notes.append(str(figures.get("text"))))
+    assert any(note.startswith("student.engine is vllm: texts depend on the batch") for note in notes)
     assert [commit.round for commit in finished.commits] == [0, 1]
     calls = calls_of(tmp_path)
-    assert sum(call["path"] == "start" for call in calls) == 2, "one server, started again after its death"
+    assert sum(call["path"] == "start" for call in calls) == 3, "again after its death, and after training"
     weights = finished.commits[1].outputs["model"]
     loaded = [call["lora_name"] for call in calls if call["path"] == "/v1/load_lora_adapter"]
     assert loaded == [f"adapter-{weights[:16]}"]

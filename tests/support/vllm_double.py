@@ -6,7 +6,7 @@ It keeps every call in the file that DOUBLE_CALLS names, a line each, and misbeh
     die_at     numbers of completion requests, counted over all starts, at which the process ends
     refuse     paths that are answered with HTTP 400
     no_health  never answers /health
-    child      starts a child that sleeps, and writes its process id to this file
+    child      starts a child that sleeps and heeds no SIGTERM, and writes its process id to this file
 """
 
 import json
@@ -96,7 +96,12 @@ def main() -> None:
         print(text, flush=True)
         sys.exit(code)
     if "child" in ACTS:
-        child = subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({10**4})"])
+        deaf = (
+            "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(10000)"
+        )
+        child = subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE)
+        assert child.stdout is not None
+        child.stdout.readline()
         Path(ACTS["child"]).write_text(str(child.pid))
     print("the double serves", flush=True)
     server = ThreadingHTTPServer(("127.0.0.1", int(GIVEN["--port"])), Handler)
