@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from selfplay.errors import ConfigError
 from selfplay.models.base import Opening
@@ -135,18 +137,11 @@ class Trial:
 
 def random_adapter(base: Path, out: Path, rank: int) -> Path | None:
     """Writes a LoRA adapter with random weights for a model folder; None where the model has no layer that it knows."""
-    from safetensors import safe_open
-    from safetensors.numpy import save_file
-
     rng, tensors = np.random.default_rng(0), dict[str, Any]()
-    for file in sorted(base.glob("*.safetensors")):
-        with safe_open(file, "numpy") as weights:
-            for name in weights.keys():  # noqa: SIM118 (no mapping)
-                if name.endswith(ADAPTED):
-                    rows, columns = weights.get_slice(name).get_shape()
-                    place = f"base_model.model.{name.removesuffix('.weight')}"
-                    tensors[f"{place}.lora_A.weight"] = rng.normal(0, 0.1, (rank, columns)).astype(np.float32)
-                    tensors[f"{place}.lora_B.weight"] = rng.normal(0, 0.1, (rows, rank)).astype(np.float32)
+    for name, (rows, columns) in _shapes(base):
+        place = f"base_model.model.{name.removesuffix('.weight')}"
+        tensors[f"{place}.lora_A.weight"] = rng.normal(0, 0.1, (rank, columns)).astype(np.float32)
+        tensors[f"{place}.lora_B.weight"] = rng.normal(0, 0.1, (rows, rank)).astype(np.float32)
     if not tensors:
         return None
     out.mkdir(parents=True)
@@ -163,3 +158,11 @@ def random_adapter(base: Path, out: Path, rank: int) -> Path | None:
         json.dumps({**about, "bias": "none", "base_model_name_or_path": str(base)})
     )
     return out
+
+
+def _shapes(base: Path) -> Iterator[tuple[str, Sequence[int]]]:
+    """Name and shape of the layers that a random adapter changes."""
+    for file in sorted(base.glob("*.safetensors")):
+        with safe_open(file, "numpy") as weights:
+            names = [name for name in weights.keys() if name.endswith(ADAPTED)]  # noqa: SIM118 (no mapping)
+            yield from ((name, weights.get_slice(name).get_shape()) for name in names)
