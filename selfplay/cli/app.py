@@ -28,6 +28,9 @@ app = typer.Typer(
     "measured for collapse.\n\nStart with: selfplay init NAME",
 )
 
+engine = typer.Typer(no_args_is_help=True, help="Engines that a run starts and feeds.")
+app.add_typer(engine, name="engine")
+
 
 def start() -> None:
     """Runs the command line. An error of the package exits with its own code and without a traceback."""
@@ -348,10 +351,8 @@ def synthesize(
     backtranslate, instruct, traces]) and the teacher that they ask; procedural needs none. Every task is tested with
     its own verifier, and every refused reply is kept with its reason.
 
-    Writes data.parquet (train on rows whose decision is accepted), refused.jsonl, summary.json and README.md, the
-    data set's card. The same command resumes: paid replies are cached in replies.db.
-
-    Try: selfplay init data --from synthesize_data, then in it: selfplay synthesize config.yaml
+    Writes data.parquet (train on rows whose decision is accepted), refused.jsonl, summary.json and the card README.md. The
+    same command resumes: paid replies are cached in replies.db. Try: selfplay init data --from synthesize_data
 
     Exit codes: 0 done, 1 no row was accepted, 2 usage or config, 3 outage (run the same command again to resume).
     """
@@ -366,6 +367,14 @@ def doctor(as_json: Json = False, debug: Debug = False) -> None:
     from selfplay.cli.doctor import doctor as examine
 
     raise typer.Exit(examine(as_json))
+
+
+@engine.command("check")
+def engine_check(config: Config = CONFIG, overrides: Overrides = None, debug: Debug = False) -> None:
+    """Try the engines of a configuration in about a minute: start, samples, token ids, other weights and back, stop."""
+    from selfplay.cli.engine import engine_check_command
+
+    engine_check_command(*_given(config, overrides))
 
 
 def _given(config: str, overrides: list[str] | None) -> tuple[Path, list[str]]:

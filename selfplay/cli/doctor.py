@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from selfplay.cores import usable_cores
+from selfplay.models.vllm import installed
 from selfplay.sandbox import Executor, IOTests, Job, Limits
 from selfplay.sandbox.probe import Reach, try_tier
 
@@ -98,6 +99,7 @@ def doctor(as_json: bool) -> int:
         "devices": _devices(),
         "sandbox": _sandbox(),
         "wandb": _tracking(),
+        "vllm": installed(),
     }
     sandbox = report["sandbox"]
     missing = [name for name, version in report["versions"].items() if version == "missing"]
@@ -109,6 +111,7 @@ def doctor(as_json: bool) -> int:
     print("versions   " + ", ".join(f"{name} {version}" for name, version in report["versions"].items()))
     print("devices    " + ", ".join(f"{name} {value}" for name, value in report["devices"].items()))
     print(f"wandb      {report['wandb']}")
+    print(f"vllm       {report['vllm']}")
     for row in sandbox["probes"]:
         print(
             f"tier {row['tier']}     "

@@ -75,9 +75,12 @@ ENGINES = Registry(
         "student": "selfplay.models.student:StudentEngine",
         "pretrained": "selfplay.models.transformers:PretrainedEngine",
         "http": "selfplay.models.openai:HttpEngine",
+        "vllm": "selfplay.models.vllm:VllmEngine",
         "recorded": "selfplay.models.recorded:RecordedEngine",
     },
 )
+STUDENT_ENGINES = Registry("engine of the student", "kind", {"vllm": "selfplay.models.vllm:VllmStudentEngine"})
+"""Engines that are given each round's weights."""
 VERIFIERS = Registry(
     "verifier",
     "type",

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from selfplay.config.registry import ENGINES, STUDENTS, TASK_SOURCES, PartOf
+from selfplay.config.registry import ENGINES, STUDENT_ENGINES, STUDENTS, TASK_SOURCES, PartOf
 from selfplay.records import Task
 
 
@@ -82,6 +82,11 @@ class StudentSettings(Section):
         """Whether the model gets a prompt as chat messages or as plain text."""
         return "plain"
 
+    @property
+    def served_by(self) -> "EngineSettings | None":
+        """The engine that samples it; None: this process."""
+        return None
+
     def located(self, folder: Path) -> Self:
         """The same settings with relative paths made absolute; they count from `folder`, that of the configuration."""
         return self
@@ -145,6 +150,18 @@ class EngineSettings(Section):
         """Reasons why the engine cannot write this student's attempts, as `key is value, problem; remedy`; empty if it can."""
         return iter(())
 
+    def limits(self) -> Iterator[str]:
+        """What it cannot do as the engine of the student, a sentence each; shown when a run starts."""
+        return iter(())
+
+    def training_fault(self, train: Any) -> str:
+        """Why it cannot sample what the section `train` trains, as `key is value, problem; remedy`; "" if it can."""
+        return ""
+
+    def student_fault(self, model: Path) -> str:
+        """Why it cannot serve a student whose base model is this folder or hub name, as `problem; remedy`; "" if it can."""
+        return ""
+
     def files(self, folder: Path) -> dict[str, Path]:
         """Files that its completions depend on, by their names in the run's fingerprint."""
         return {}
@@ -170,6 +187,7 @@ class EngineSettings(Section):
 Tasks = Annotated[TaskSettings, PartOf(TASK_SOURCES)]
 
 Student = Annotated[StudentSettings, PartOf(STUDENTS)]
+StudentsEngine = Annotated[EngineSettings, PartOf(STUDENT_ENGINES)]
 Sampler = Annotated[EngineSettings, PartOf(ENGINES)]
 TeacherEngine = Annotated[EngineSettings, PartOf(ENGINES, but=("student", "recorded"))]
 """The engine of a teacher or a judge."""

@@ -351,5 +351,10 @@ def _misfits(config: Config) -> Iterator[str]:
 def _teacher_misfits(config: Config) -> Iterator[str]:
     """Faults of the writer of attempts and of the judge."""
     yield from config.generate.backend.misfits(config.student)
+    engine = config.student.served_by
+    if engine is not None and config.generate.backend.is_student and config.generate.backend.kind != "student":
+        yield "generate.backend serves the student, and so does student.engine; remove one of them"
+    if engine is not None and (fault := engine.training_fault(config.train)):
+        yield fault
     if config.judge is None and config.audit.judge is not None:
         yield "audit.judge is set, but there is no judge whose verdicts it could check; add judge or remove it"

@@ -146,6 +146,8 @@ def _opened(loaded: Loaded, session: Session) -> Iterator[tuple[RunFolder, RunRe
                 check_servers(resources)
             folder.rebuild_metrics()
             session.opened(folder)
+            for limit in resources.student_engine.limits():
+                progress.note(limit)
             if blind := sight(len(resources.source.fixed.dev)):
                 progress.note(blind)
             yield folder, resources
@@ -175,6 +177,8 @@ def surrounded(ctx: RoundContext, name: str) -> Iterator[Phase]:
     with timed(ctx.at(name), ctx.progress, write=ctx.ranks.is_main):
         if name not in KEEP_STUDENT_BEFORE:
             ctx.resources.release()
+        if name == "train":
+            ctx.resources.owned.make_room()
         yield next(phase for phase in PHASES if name_of(phase) == name)
     ctx.progress.check_stop()
 

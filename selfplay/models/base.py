@@ -6,10 +6,10 @@ torch: what is heavy is imported when the engine is opened.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, Self, cast
+from typing import Any, Protocol, Self, cast
 
 from selfplay.config.sections import StudentSettings
 from selfplay.errors import ConfigError
@@ -77,9 +77,9 @@ class Scorer(Protocol):
         """For each row: the log-probability, in nats, of each token that has a label, in order."""
         ...
 
-    def entropies(self, rows: Sequence[Row]) -> list[tuple[float, int, float]]:
+    def entropies(self, rows: Sequence[Row]) -> list[tuple[float, int, float | None]]:
         """For each row: the sum of what `likelihood` gives, the number of these tokens, and the sum over them of the entropy, in nats,
-        of the distribution before each."""
+        of the distribution before each; None from an engine that does not see whole distributions."""
         ...
 
 
@@ -109,6 +109,31 @@ class Weights:
     """Its model folder; see `models.student`."""
     identity: str
     """Hash of the weights."""
+    lora_rank: int | None = None
+    """Rank of the adapters that the run trains; None: full weights."""
+
+
+class Owned:
+    """What engines keep between two openings, such as the servers that a run starts; a run closes it at its end."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, Any] = {}
+
+    def get(self, key: str, make: Callable[[], Any]) -> Any:
+        """The part of this key, made at the first call. It has `make_room()`, which frees the GPU for training, and `close()`."""
+        if key not in self._parts:
+            self._parts[key] = make()
+        return self._parts[key]
+
+    def make_room(self) -> None:
+        """Lets every part free the GPU, before the student trains on it."""
+        for part in self._parts.values():
+            part.make_room()
+
+    def close(self) -> None:
+        """Closes all parts; may be called twice."""
+        while self._parts:
+            self._parts.popitem()[1].close()
 
 
 @dataclass(frozen=True)
@@ -125,6 +150,8 @@ class Opening:
     """CPU threads; None: torch's own choice."""
     student: Weights | None = None
     """The student's weights where it is the one that samples; None for a teacher or judge."""
+    owned: Owned = field(default_factory=Owned)
+    """Where an engine leaves what lives longer than one opening."""
 
     @property
     def weights(self) -> Weights:

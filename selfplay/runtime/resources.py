@@ -13,7 +13,7 @@ from selfplay.config.sections import EngineSettings, StudentSettings
 from selfplay.config.tree import Config
 from selfplay.cores import usable_cores
 from selfplay.curate.screening import Screen, screen_of
-from selfplay.models.base import Backend, Encoder, OnTokens, Opening, Weights
+from selfplay.models.base import Backend, Encoder, OnTokens, Opening, Owned, Weights
 from selfplay.records import Completion, Request, Sampling, Task, digest
 from selfplay.runtime.distributed import Ranks
 from selfplay.seeds import seed_of
@@ -49,6 +49,8 @@ class RunResources:
         self.note, self._on_tokens = note, on_tokens
         self._executor: Executor | None = None
         self._kept: tuple[str, Backend, ExitStack] | None = None
+        self.owned = Owned()
+        """Servers of engines, which live as long as the run."""
         self.fault_of: Callable[[Mapping[str, Any]], str] | None = None
         """What the rows of the task files are checked by when the source is opened; None: they are not checked."""
 
@@ -68,9 +70,9 @@ class RunResources:
 
     @property
     def student_engine(self) -> EngineSettings:
-        """The engine that samples the student: `generate.backend` if that is the student, otherwise this process."""
-        writer = self.config.generate.backend
-        engine: EngineSettings = writer if writer.is_student else ENGINES.default_settings("student")
+        """The engine that samples the student: `student.engine`, a `generate.backend` that serves the student, or else this process."""
+        writer, own = self.config.generate.backend, self.config.student.served_by
+        engine: EngineSettings = own or (writer if writer.is_student else ENGINES.default_settings("student"))
         return engine
 
     @property
@@ -104,7 +106,8 @@ class RunResources:
             if known is not None:
                 known[2].close()
             stack = ExitStack()
-            weights = Weights(self.student_section, model, identity)
+            lora = self.config.train.lora
+            weights = Weights(self.student_section, model, identity, None if lora is None else lora.rank)
             backend = stack.enter_context(self._open(self.student_engine, weights))
         with stack:
             yield backend
@@ -141,7 +144,8 @@ class RunResources:
 
     def opening(self, student: Weights | None = None) -> Opening:
         """What an engine is opened with; `student`: the weights to sample, None for a teacher or judge."""
-        return Opening(self.folder, self.run / "replies.db", self.config.launch.device, self.threads, student)
+        launch = self.config.launch
+        return Opening(self.folder, self.run / "replies.db", launch.device, self.threads, student, self.owned)
 
     def spent(self) -> dict[str, float]:
         """Tokens, money and requests that this run has spent on servers so far, as `cost/` keys; {} if it has used none."""
@@ -175,6 +179,8 @@ class RunResources:
     def engines(self) -> Iterator[tuple[tuple[str, ...], EngineSettings]]:
         """The engines that the configuration names, each with its key."""
         config, synthesis = self.config, self.config.propose.synthesize
+        if config.student.served_by is not None:
+            yield ("student", "engine"), config.student.served_by
         yield ("generate", "backend"), config.generate.backend
         if config.judge is not None:
             yield ("judge", "backend"), config.judge.backend
@@ -259,8 +265,9 @@ class RunResources:
         return nullcontext(self._executor)
 
     def close(self) -> None:
-        """Closes the sandbox, the process of the user's functions and the student; may be called twice."""
+        """Closes the sandbox, the process of the user's functions, the student and owned servers; may be called twice."""
         self.release()
+        self.owned.close()
         self.functions.close()
         executor, self._executor = self._executor, None
         if executor is not None:

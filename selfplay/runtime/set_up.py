@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 from selfplay.config.sections import EngineSettings, StudentSettings
 from selfplay.errors import ConfigError, DataError, OutageError
@@ -120,6 +121,9 @@ def model_faults(resources: RunResources, *, ask_hub: bool = False) -> Iterator[
             continue
         if fault:
             yield (*key, "model"), f"{'.'.join(key)}.model {fault}"
+    engine, model = student.served_by, getattr(student.located(resources.folder), "model", "")
+    if engine is not None and (fault := engine.student_fault(Path(model))):
+        yield ("student", "engine"), f"student.engine: {fault}"
     for key, engine in resources.engines():
         try:
             engine.check(resources.folder)

@@ -107,6 +107,17 @@ class HttpEngine(EngineSettings):
                 "remove them, or serve the student as model: '{student}'"
             )
 
+    def limits(self) -> Iterator[str]:
+        """See `EngineSettings.limits`."""
+        if not self.is_student:
+            return
+        lacks = ["a server that does not load models by their path (vLLM, SGLang) answers round 0 alone"]
+        lacks += [] if self.token_ids else ["its replies are encoded again, since token_ids is false"]
+        yield (
+            f"generate.backend: the student is sampled at {self.url}, which is given no weights: {', '.join(lacks)}; the likelihood of "
+            "human text and the drift from round 0 are left out; student.engine: {kind: vllm} does all of it"
+        )
+
     def check(self, folder: Path) -> None:
         """Raises ConfigError if the address is none, or if the variable of the key is not set."""
         from selfplay.models.openai.access import checked_url, key_from

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
-from selfplay.config.sections import Count, EngineSettings, StudentSettings
+from selfplay.config.sections import Count, EngineSettings, StudentsEngine, StudentSettings
 from selfplay.models.base import Backend, Encoder, Opening
 from selfplay.models.student import weights_of
 from selfplay.records import Task
@@ -21,7 +21,7 @@ Template = Literal["chat", "plain"]
 Dtype = Literal["auto", "float32", "bfloat16"]
 
 
-def _model_fault(model: str, revision: str | None, folder: Path, *, ask_hub: bool) -> str:
+def model_fault(model: str, revision: str | None, folder: Path, *, ask_hub: bool) -> str:
     """See `StudentSettings.model_fault`."""
     place = next((p for p in (folder / model, Path(model)) if p.is_dir()), None)
     if place is not None:
@@ -41,6 +41,13 @@ class _TransformersStudent(StudentSettings):
 
     template: Template
     """How a prompt becomes tokens, in sampling and in training alike."""
+    engine: StudentsEngine | None = None
+    """The engine that samples it, such as a vLLM server. None: this process."""
+
+    @property
+    def served_by(self) -> EngineSettings | None:
+        """See `StudentSettings.served_by`."""
+        return self.engine
 
     @property
     def prompt_form(self) -> Template:
@@ -130,7 +137,7 @@ class PretrainedStudent(_TransformersStudent):
 
     def model_fault(self, folder: Path, *, ask_hub: bool) -> str:
         """See `StudentSettings.model_fault`."""
-        return _model_fault(self.model, self.revision, folder, ask_hub=ask_hub)
+        return model_fault(self.model, self.revision, folder, ask_hub=ask_hub)
 
     def files(self, folder: Path) -> dict[str, Path]:
         """The model folder, where the model is one."""
@@ -167,7 +174,7 @@ class PretrainedEngine(EngineSettings):
 
     def model_fault(self, folder: Path, *, ask_hub: bool) -> str:
         """See `StudentSettings.model_fault`."""
-        return _model_fault(self.model, self.revision, folder, ask_hub=ask_hub)
+        return model_fault(self.model, self.revision, folder, ask_hub=ask_hub)
 
     def open(self, opening: Opening) -> Backend:
         """Loads the model."""

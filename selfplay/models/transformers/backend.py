@@ -163,7 +163,7 @@ class Embedded(Backend):
         """For each row: the log-probability (nats, at temperature 1) of each token that has a label, in order."""
         return [scored for scored, _ in self._scored(rows, entropy=False)]
 
-    def entropies(self, rows: Sequence[Row]) -> list[tuple[float, int, float]]:
+    def entropies(self, rows: Sequence[Row]) -> list[tuple[float, int, float | None]]:
         """For each row: the sum and the number of its log-probabilities, and the sum over the same tokens of the entropy (nats) of the
         distribution each was drawn from."""
         return [(math.fsum(scored), len(scored), spread) for scored, spread in self._scored(rows, entropy=True)]

@@ -49,7 +49,7 @@ def score(scorer: Scorer, frozen: Frozen, task_ids: Sequence[str]) -> list[Json]
             "task_id": task,
             "nats": -float(total),
             "tokens": int(count),
-            "entropy": float(entropy),
+            "entropy": entropy,
             "prompt_ids": one["prompt_ids"],
             "completion_ids": one["completion_ids"],
         }

@@ -69,7 +69,7 @@ class Drift(Metric):
         "collapse_drift/token_entropy_ref_prefix": Definition(
             "Token entropy on round 0's samples",
             "Entropy of the next token at every position of round 0's samples, which are the same positions in every round.",
-            f"From the whole distribution. {ONE_SAMPLE}",
+            f"From the whole distribution; left out where the engine does not show it. {ONE_SAMPLE}",
             NATS,
             TOKEN_ENTROPY,
         ),
@@ -132,8 +132,8 @@ def _against_first(view: RoundView, now: Mapping[str, Sequence[Json]]) -> Json:
     """Entropy on round 0's samples and, after round 0, its change and the forward KL."""
     if not now:
         return {}
-    key = "collapse_drift/token_entropy_ref_prefix"
-    out = interval(key, ratio_of_sums(_sums(now, "entropy"), _sums(now, "tokens"), least=0.0))
+    key, seen = "collapse_drift/token_entropy_ref_prefix", _has_entropy(now)
+    out = interval(key, ratio_of_sums(_sums(now, "entropy"), _sums(now, "tokens"), least=0.0)) if seen else {}
     before = {task: view.baseline.get(PART, {}).get(task, ()) for task in now} if view.baseline else {}
     both = {task: kept for task, kept in now.items() if before and len(kept) == len(before[task])}
     if not both:
@@ -142,8 +142,15 @@ def _against_first(view: RoundView, now: Mapping[str, Sequence[Json]]) -> Json:
     apart = [a - b for a, b in zip(_sums(both, "nats"), _sums(then, "nats"), strict=True)]
     out |= interval("collapse_drift/kl_fwd_seq", ratio_of_sums(apart, [len(k) for k in both.values()]))
     out |= interval("collapse_drift/kl_fwd_tok", ratio_of_sums(apart, _sums(both, "tokens")))
+    if not seen or not _has_entropy(then):
+        return out
     means = [[x / n for x, n in zip(_sums(k, "entropy"), _sums(k, "tokens"), strict=True)] for k in (both, then)]
     return out | interval(f"{key}_delta", paired_delta(*means))
+
+
+def _has_entropy(by_task: Mapping[str, Sequence[Json]]) -> bool:
+    """Whether the engine that scored these samples saw whole distributions."""
+    return all(row["entropy"] is not None for kept in by_task.values() for row in kept)
 
 
 def _lengths(samples: Sequence[Json]) -> Json:
