@@ -18,7 +18,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-FAMILIES = {"largest": ROOT / "configs" / "smollm2.yaml", "word_problems": ROOT / "configs" / "smollm2_word_problems.yaml"}
+FAMILIES = {
+    "largest": ROOT / "configs" / "smollm2.yaml",
+    "word_problems": ROOT / "configs" / "smollm2_word_problems.yaml",
+}
 ARMS = {
     "verified": [],
     "unverified": ["curate.verified_only=false", "curate.regime=replace", "gate.action=observe"],

@@ -1,34 +1,18 @@
-"""A gguf file as a student: transformers reads it once, and the run keeps a plain copy, which everything else opens.
-
-Only `write_plain` imports torch and transformers.
-"""
+"""A gguf file as a student: transformers reads it once, and everything else opens a plain copy. Imports torch."""
 
 import importlib.util
 import shutil
+from importlib import metadata
 from pathlib import Path
+from typing import Any, cast
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers.utils import logging
 
 from selfplay.errors import ConfigError
 
-MAGIC = b"GGUF"
-
-
-def file_fault(place: Path, gguf_file: str) -> str:
-    """Why `gguf_file` of a folder is no gguf file, as `is 'folder', ...; remedy`; "" if it is one. Reads four bytes."""
-    file = place / gguf_file
-    if not file.is_file():
-        there = ", ".join(sorted(path.name for path in place.glob("*.gguf"))) or "none"
-        return f"is {str(place)!r}, and that folder has no {gguf_file!r} (its gguf files: {there}); correct gguf_file"
-    with file.open("rb") as stream:
-        if stream.read(len(MAGIC)) != MAGIC:
-            return f"is {str(place)!r}, and its {gguf_file!r} is no gguf file, which begins with GGUF; get the file again"
-    return ""
-
-
-def package_fault() -> str:
-    """Why no gguf file can be read here, as a sentence with its remedy; "" if one can."""
-    if importlib.util.find_spec("gguf") is not None:
-        return ""
-    return "is to be read from a gguf file, for which transformers needs the package gguf; pip install 'selfplay[gguf]'"
+logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # the progress display is ours
 
 
 def write_plain(model: str, gguf_file: str, out: Path, revision: str | None = None) -> None:
@@ -39,13 +23,44 @@ def write_plain(model: str, gguf_file: str, out: Path, revision: str | None = No
     """
     if out.is_dir():
         return
-    if fault := package_fault():
-        raise ConfigError(f"student.model {fault}")
-    from selfplay.models.transformers.library import load_gguf
-
-    loaded, tokenizer = load_gguf(model, gguf_file, revision)
+    if importlib.util.find_spec("gguf") is None:
+        raise ConfigError(
+            f"{gguf_file}: transformers reads it with the package gguf, which is missing; pip install 'selfplay[gguf]'"
+        )
+    loaded, tokenizer = _read(model, gguf_file, revision)
     unfinished = out.with_name(f".{out.name}.tmp")
     shutil.rmtree(unfinished, ignore_errors=True)
     loaded.save_pretrained(unfinished)
     tokenizer.save_pretrained(unfinished)
     unfinished.rename(out)
+
+
+def _read(model: str, gguf_file: str, revision: str | None) -> tuple[Any, Any]:
+    """Model and tokenizer, with nothing left that says where they came from."""
+    given: dict[str, Any] = {"gguf_file": gguf_file, "revision": revision}
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # it recommends keeping the weights packed, which could not be trained
+    try:
+        tokenizer = cast(Any, AutoTokenizer.from_pretrained(model, **given))
+        whole = GgufConfig(dequantize=True)  # type: ignore[no-untyped-call]
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            model, **given, dtype=torch.float32, quantization_config=whole
+        )
+    except Exception as error:  # the boundary: a strange file fails in many ways, each of another library's class
+        why = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        raise ConfigError(
+            f"student.gguf_file is {gguf_file!r} of {model}, which transformers {metadata.version('transformers')} cannot read ({why}); "
+            "name a file of an architecture that it knows, or give the model in safetensors"
+        ) from error
+    finally:
+        logging.set_verbosity(verbosity)
+    # a copy made from the configuration is an ordinary model; the one that was read refuses to be saved
+    config = loaded.config
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    with torch.device("meta"):
+        plain = type(loaded)(config)
+    plain.load_state_dict(loaded.state_dict(), assign=True)
+    plain.tie_weights()
+    plain.generation_config = loaded.generation_config
+    return plain.to(torch.bfloat16), tokenizer
