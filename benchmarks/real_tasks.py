@@ -14,8 +14,25 @@ from typing import Any
 
 START = Path(__file__).resolve().parent.parent / "selfplay" / "starts" / "smollm2"
 SIZES = {"test": 200, "dev": 64, "train": 800}
-NAMES = "Ann Ben Carla Dan Ella Finn Gina Hugo Iris Jack Kate Liam Mona Nick Olga Paul".split()
-THINGS = "apples books cards coins eggs marbles pens shells stamps stickers".split()
+NAMES = [
+    "Ann",
+    "Ben",
+    "Carla",
+    "Dan",
+    "Ella",
+    "Finn",
+    "Gina",
+    "Hugo",
+    "Iris",
+    "Jack",
+    "Kate",
+    "Liam",
+    "Mona",
+    "Nick",
+    "Olga",
+    "Paul",
+]
+THINGS = ["apples", "books", "cards", "coins", "eggs", "marbles", "pens", "shells", "stamps", "stickers"]
 MORE = ("buys {n} more", "finds {n} more", "gets {n} from a friend", "wins {n} more")
 FEWER = ("gives {n} away", "loses {n}", "sells {n}", "breaks {n}")
 Made = tuple[str, str, str]

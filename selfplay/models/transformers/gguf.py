@@ -39,10 +39,10 @@ def _read(model: str, gguf_file: str, revision: str | None) -> tuple[Any, Any]:
     """Model and tokenizer, with nothing left that says where they came from."""
     given: dict[str, Any] = {"gguf_file": gguf_file, "revision": revision}
     verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # it recommends keeping the weights packed, which could not be trained
+    logging.set_verbosity(logging.ERROR)  # it recommends keeping the weights packed, which could not be trained
     try:
         tokenizer = cast(Any, AutoTokenizer.from_pretrained(model, **given))
-        whole = GgufConfig(dequantize=True)  # type: ignore[no-untyped-call]
+        whole = GgufConfig(dequantize=True)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             model, **given, dtype=torch.float32, quantization_config=whole
         )
