@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FAMILIES = {
     "largest": ROOT / "configs" / "smollm2.yaml",
     "word_problems": ROOT / "configs" / "smollm2_word_problems.yaml",
+    "functions": ROOT / "configs" / "smollm2_functions.yaml",
 }
 ARMS = {
     "verified": [],
@@ -66,7 +67,7 @@ def play(family: str, arm: str, seed: int, model: Path, runs: Path) -> int:
     """Plays or resumes one run and notes what it took. Returns its exit code."""
     name = f"{family}-{arm}-s{seed}"
     overrides = [f"student.model={model.resolve()}", f"seed={seed}", *ARMS[arm], *KEPT]
-    if arm == "format":
+    if arm == "format" and family in FORMS:
         overrides.append(f'verify.check={{type: "python:checks:{FORMS[family]}"}}')
     command = [sys.executable, "-m", "selfplay", "run", str(FAMILIES[family]), *overrides]
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
