@@ -1,7 +1,8 @@
-"""SmolLM2 on two cores: families of tasks, arms and seeds, one run after another; a stopped measurement goes on.
+r"""SmolLM2 on two cores: families of tasks, arms and seeds, one run after another; a stopped measurement goes on.
 
     python benchmarks/real_models.py --model smollm2-135m-instruct --families largest --arms verified unverified format --seeds 0 1 2
-    python benchmarks/real_models.py --collect --json benchmarks/results/real_models-DATE.json --picture docs/dev/pictures
+    python benchmarks/real_models.py --collect --json benchmarks/results/real_models-DATE.json --picture docs/dev/pictures \
+        --page docs/real-models.md
 
 Every run is `selfplay run` in a process of its own on one thread. Its wall and CPU seconds (those of its process tree) are added to
 NAME.times beside its folder each time that it is played or resumed, so `--collect` needs only --runs-dir and plays nothing. Runs that
@@ -67,7 +68,7 @@ def play(family: str, arm: str, seed: int, model: Path, runs: Path) -> int:
     """Plays or resumes one run and notes what it took. Returns its exit code."""
     name = f"{family}-{arm}-s{seed}"
     overrides = [f"student.model={model.resolve()}", f"seed={seed}", *ARMS[arm], *KEPT]
-    if arm == "format" and family in FORMS:
+    if arm == "format":
         overrides.append(f'verify.check={{type: "python:checks:{FORMS[family]}"}}')
     command = [sys.executable, "-m", "selfplay", "run", str(FAMILIES[family]), *overrides]
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
@@ -144,6 +145,15 @@ def table(found: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def write_table(page: Path, lines: str) -> None:
+    """Puts the table into a page, in place of what stands between its two marks."""
+    before, mark, rest = page.read_text(encoding="utf-8").partition("<!-- table: benchmarks/real_models.py -->\n")
+    _, end, after = rest.partition("<!-- end -->")
+    if not (mark and end):
+        sys.exit(f"{page}: has no marks for the table")
+    page.write_text(f"{before}{mark}{lines}\n{end}{after}", encoding="utf-8")
+
+
 def chart(found: list[dict[str, Any]], family: str) -> str:
     """Test accuracy by round: a line an arm, the mean over its seeds, with their range as band."""
     lines: dict[str, list[tuple[float, float, float | None, float | None]]] = {}
@@ -179,6 +189,8 @@ def collect(options: argparse.Namespace) -> None:
             "runs": found,
         }
         options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    if options.page:
+        write_table(options.page, table(found))
     if options.picture:
         for family in sorted({run["family"] for run in found}):
             (options.picture / f"smollm2-{family.replace('_', '-')}.svg").write_text(
@@ -196,16 +208,17 @@ def main() -> None:
     parser.add_argument("--runs-dir", type=Path, default=ROOT / "runs" / "real")
     parser.add_argument("--collect", action="store_true", help="play nothing, and gather what --runs-dir has")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--page", type=Path, help="Markdown page whose table is written anew")
     parser.add_argument("--picture", type=Path, help="folder for the SVGs")
     options = parser.parse_args()
     options.runs_dir.mkdir(parents=True, exist_ok=True)
-    if not options.collect:
+    if options.collect:
+        collect(options)
+    else:
         for family in options.families:
-            for arm in options.arms:
+            for arm in [arm for arm in options.arms if arm != "format" or family in FORMS]:
                 for seed in options.seeds:
                     play(family, arm, seed, options.model, options.runs_dir)
-    if options.collect or options.json or options.picture:
-        collect(options)
 
 
 if __name__ == "__main__":

