@@ -94,6 +94,7 @@ def test_copy_that_was_cut_off_is_written_again(folder: Path) -> None:
     assert not cut.exists() and not (plain / "left.bin").exists() and (plain / "config.json").is_file()
 
 
+@pytest.mark.prove
 def test_run_from_a_gguf_file_trains_exports_plain_models_without_the_file(folder: Path) -> None:
     from transformers import AutoModelForCausalLM
 
@@ -165,6 +166,7 @@ def test_file_that_transformers_cannot_read_stops_the_run_with_a_sentence(folder
 # ---- the start ----
 
 
+@pytest.mark.prove
 def test_start_gets_its_model_from_the_package_where_there_is_no_hub(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -54,13 +54,4 @@ def _read(model: str, gguf_file: str, revision: str | None) -> tuple[Any, Any]:
         ) from error
     finally:
         logging.set_verbosity(verbosity)
-    # a copy made from the configuration is an ordinary model; the one that was read refuses to be saved
-    config = loaded.config
-    if hasattr(config, "quantization_config"):
-        del config.quantization_config
-    with torch.device("meta"):
-        plain = type(loaded)(config)
-    plain.load_state_dict(loaded.state_dict(), assign=True)
-    plain.tie_weights()
-    plain.generation_config = loaded.generation_config
-    return plain.to(torch.bfloat16), tokenizer
+    return loaded.to(torch.bfloat16), tokenizer
