@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator
 from datetime import date
 from importlib import metadata
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -214,11 +215,10 @@ def main() -> None:
     options.runs_dir.mkdir(parents=True, exist_ok=True)
     if options.collect:
         collect(options)
-    else:
-        for family in options.families:
-            for arm in [arm for arm in options.arms if arm != "format" or family in FORMS]:
-                for seed in options.seeds:
-                    play(family, arm, seed, options.model, options.runs_dir)
+        return
+    for family, arm, seed in product(options.families, options.arms, options.seeds):
+        if arm != "format" or family in FORMS:
+            play(family, arm, seed, options.model, options.runs_dir)
 
 
 if __name__ == "__main__":
