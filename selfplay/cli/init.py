@@ -23,7 +23,7 @@ def init_command(folder: Path, start: str) -> None:
     for file, path in {**{shared: STARTS / shared for shared in SHARED}, **own}.items():
         write_whole(folder / file, _named(file, path.read_text(encoding="utf-8"), name))
     print(f"{folder}: {', '.join(sorted({*own, *SHARED}))}")
-    print(f"next: {'' if folder == Path() else f'cd {folder} && '}selfplay {_command(source)}")
+    print(f"next: {'' if folder == Path() else f'cd {folder} && '}{_command(source)}")
 
 
 def _source(start: str) -> Path:
@@ -61,6 +61,8 @@ def _named(file: str, text: str, name: str) -> str:
 
 
 def _command(source: Path) -> str:
-    """The command that a start is for."""
+    """The command that a start is for; it may have to get its model first."""
     text = (source / "config.yaml").read_text(encoding="utf-8")
-    return "run" if re.search("^student:", text, re.M) else "synthesize config.yaml"
+    if not re.search("^student:", text, re.M):
+        return "selfplay synthesize config.yaml"
+    return "python get_model.py && selfplay run" if (source / "get_model.py").is_file() else "selfplay run"

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from selfplay.config.training import Train
 from selfplay.models.scripted import ScriptedStudent, read_scripted, terms_of, write_scripted
 from selfplay.models.student import weights_of
 from selfplay.records import Attempt, Completion, Request, Row, Sampling, Task
@@ -56,7 +57,27 @@ def _weights_and_figures(ctx: RoundContext) -> tuple[dict[str, Any], list[str]]:
     student = ctx.config.student
     if isinstance(student, ScriptedStudent):
         return train_scripted(student, data, start=start, out=out, ranks=ranks), []
-    return _train_model(ctx, method, data, start), []
+    figures = _train_model(ctx, method, data, start)
+    remarks = (
+        [hasty] if ctx.number and (hasty := few_steps(ctx.config.train, len(data), int(figures["train/steps"]))) else []
+    )
+    for remark in remarks:
+        ctx.note(remark)
+    return figures, remarks
+
+
+FEW_STEPS = 8
+"""Optimizer steps below which a round trained by `epochs` says so: a model of 135 M learned half as much in two as in eight."""
+
+
+def few_steps(settings: Train, examples: int, steps: int) -> str:
+    """What a round says that took few optimizer steps because its epochs hold few batches; "" for others, or where `steps` is set."""
+    if settings.epochs is None or steps >= FEW_STEPS:
+        return ""
+    return (
+        f"training took only {steps} optimizer step{'s' * (steps != 1)}: {examples} examples, batch_size {settings.batch_size}, epochs "
+        f"{settings.epochs:g}; lower train.batch_size or raise train.epochs, unless so little is wanted"
+    )
 
 
 def start_weights(ctx: RoundContext) -> Path:

@@ -119,8 +119,8 @@ def _student(config: Config, folder: Path, source: Source) -> Iterator[tuple[Pat
     student = config.student.located(folder)
     with tempfile.TemporaryDirectory() as temporary:
         model = Path(temporary) / "initial"
-        student.make_initial(source.fixed.anchor, model, config.seed)
         try:
+            student.make_initial(source.fixed.anchor, model, config.seed)
             shape = None if student.kind == "scripted" else shape_of(model)
         except ConfigError:
             shape = None

@@ -21,19 +21,28 @@ Template = Literal["chat", "plain"]
 Dtype = Literal["auto", "float32", "bfloat16"]
 
 
-def model_fault(model: str, revision: str | None, folder: Path, *, ask_hub: bool) -> str:
+def model_fault(model: str, revision: str | None, folder: Path, *, ask_hub: bool, gguf_file: str | None = None) -> str:
     """See `StudentSettings.model_fault`."""
     place = next((p for p in (folder / model, Path(model)) if p.is_dir()), None)
-    if place is not None:
+    if gguf_file is not None:
+        from selfplay.models.transformers.hub import gguf_fault
+
+        if fault := gguf_fault(place, gguf_file):
+            return f"is {model!r}, whose gguf_file {fault}"
+    elif place is not None:
         there = any((place / name).is_file() for name in ("config.json", "adapter_config.json", "base.json"))
-        return "" if there else f"is {model!r}, and that folder has no config.json; give the folder of a model"
+        packed = next((path.name for path in sorted(place.glob("*.gguf"))), None)
+        remedy = f"set student.gguf_file, such as {packed}" if packed else "give the folder of a model"
+        return "" if there else f"is {model!r}, and that folder has no config.json; {remedy}"
+    if place is not None:
+        return ""
     if not _HUB_NAME.fullmatch(model) or model.startswith("."):
         return f"is {model!r}, and there is no such folder beside the configuration or in the working directory; correct the path"
     if not ask_hub:
         return ""
     from selfplay.models.transformers.hub import hub_fault
 
-    return hub_fault(model, revision)
+    return hub_fault(model, revision, gguf_file or "config.json")
 
 
 class _TransformersStudent(StudentSettings):
@@ -120,6 +129,9 @@ class PretrainedStudent(_TransformersStudent):
     """Hub name or path of the model."""
     revision: str | None = None
     """Revision of the model at the hub. None: its main branch."""
+    gguf_file: str | None = None
+    """Name of a gguf file in the model's folder or at the hub. Round 0 reads it once (extra `gguf`) and writes it as a plain
+    bfloat16 model into the run's folder; a quantized file is dequantized. None: the model is in safetensors."""
     template: Template = "chat"
     dtype: Dtype = "auto"
     """Data type of the weights for sampling and scoring; `auto` is bfloat16 where the hardware computes in it, else float32."""
@@ -137,17 +149,25 @@ class PretrainedStudent(_TransformersStudent):
 
     def model_fault(self, folder: Path, *, ask_hub: bool) -> str:
         """See `StudentSettings.model_fault`."""
-        return model_fault(self.model, self.revision, folder, ask_hub=ask_hub)
+        return model_fault(self.model, self.revision, folder, ask_hub=ask_hub, gguf_file=self.gguf_file)
 
     def files(self, folder: Path) -> dict[str, Path]:
-        """The model folder, where the model is one."""
+        """The model folder, where the model is one, or its gguf file."""
         model = Path(self.located(folder).model)
-        return {"student.model": model} if model.is_dir() else {}
+        return {"student.model": model / (self.gguf_file or "")} if model.is_dir() else {}
 
     def make_initial(self, anchor: Sequence[Task], out: Path, seed: int) -> None:
-        """Writes a pointer to the base model."""
+        """Writes a pointer to the base model, for a gguf file to the plain copy `base` beside it, which is written first."""
+        base = {"base": self.model, "revision": self.revision}
+        if self.gguf_file is not None:
+            from selfplay.models.transformers.gguf import write_plain
+
+            plain = out.resolve().parent / "base"
+            plain.parent.mkdir(parents=True, exist_ok=True)
+            write_plain(self.model, self.gguf_file, plain, self.revision)
+            base = {"base": str(plain), "revision": None}
         out.mkdir(parents=True, exist_ok=True)
-        (out / "base.json").write_text(json.dumps({"base": self.model, "revision": self.revision}) + "\n")
+        (out / "base.json").write_text(json.dumps(base) + "\n")
 
 
 class PretrainedEngine(EngineSettings):

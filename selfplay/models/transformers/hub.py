@@ -1,5 +1,7 @@
-"""Asks the local cache, then the hub, whether a pretrained model can be had. Imports neither torch nor transformers."""
+"""Asks the disk, the local cache, then the hub, whether a pretrained model can be had. Imports neither torch nor transformers."""
 
+import importlib.util
+from pathlib import Path
 from typing import Final
 
 from huggingface_hub import HfApi, constants, try_to_load_from_cache
@@ -11,9 +13,35 @@ SECONDS: Final = 3.0
 """How long the hub may take to answer."""
 
 
-def hub_fault(model: str, revision: str | None) -> str:
-    """Why neither the cache nor the hub has a model; "" if one does. Raises OSError if that is unknown: the hub does not answer."""
-    if isinstance(try_to_load_from_cache(model, "config.json", revision=revision), str):
+GGUF: Final = b"GGUF"
+"""The first bytes of a gguf file."""
+
+
+def gguf_fault(folder: Path | None, gguf_file: str) -> str:
+    """Why a student cannot be read from `gguf_file`, as `is ..., problem; remedy`; "" if nothing is known against it.
+
+    `folder`: that of the file; None for a model at the hub. Reads the first bytes of the file.
+    """
+    if importlib.util.find_spec("gguf") is None:
+        return f"is {gguf_file!r}, and transformers reads such a file with the package gguf, which is missing; pip install 'selfplay[gguf]'"
+    if folder is None:
+        return ""
+    file = folder / gguf_file
+    if not file.is_file():
+        there = ", ".join(sorted(path.name for path in folder.glob("*.gguf"))) or "none"
+        return f"is {gguf_file!r}, and {folder} has no such file (its gguf files: {there}); correct the name"
+    with file.open("rb") as stream:
+        if stream.read(len(GGUF)) != GGUF:
+            return f"is {gguf_file!r}, and the file does not begin with GGUF as a gguf file does; get it again"
+    return ""
+
+
+def hub_fault(model: str, revision: str | None, file: str = "config.json") -> str:
+    """Why neither the cache nor the hub has a model; "" if one does. Raises OSError if that is unknown: the hub does not answer.
+
+    `file`: the file of it that the cache must have.
+    """
+    if isinstance(try_to_load_from_cache(model, file, revision=revision), str):
         return ""
     if constants.HF_HUB_OFFLINE:
         return (
