@@ -82,6 +82,11 @@ class StudentSettings(Section):
         """Whether the model gets a prompt as chat messages or as plain text."""
         return "plain"
 
+    @property
+    def chat_arguments(self) -> dict[str, Any]:
+        """The arguments of its chat template; {} where it has none."""
+        return {}
+
     def located(self, folder: Path) -> Self:
         """The same settings with relative paths made absolute; they count from `folder`, that of the configuration."""
         return self
