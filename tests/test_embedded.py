@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from selfplay.errors import ConfigError, DataError
+from selfplay.models.base import PromptBatch
 from selfplay.models.encode import encode_completion, encode_prompt, row_of
 from selfplay.models.transformers import TinyStudent
 from selfplay.models.transformers.backend import Embedded
@@ -116,26 +117,85 @@ def test_row_takes_loss_on_the_completion_and_on_nothing_else() -> None:
 # ---- sampling ----
 
 
-@pytest.mark.parametrize(
-    ("kind", "changes"),
-    [
-        ("llama", {}),
-        ("llama", {"num_key_value_heads": 4, "tie_word_embeddings": True}),
-        ("gpt2", {}),
-        ("mistral", {"sliding_window": 6}),
-        (
-            "qwen2",
-            {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 6, "use_sliding_window": True},
-        ),
-    ],
-)
-def test_greedy_rows_of_any_length_equal_transformers_own(tmp_path: Path, kind: str, changes: dict[str, Any]) -> None:
+SLIDING = {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 6}
+EXPERTS = {"num_local_experts": 4, "num_experts_per_tok": 2}
+ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama": ("llama", {}),
+    "llama, all heads, tied": ("llama", {"num_key_value_heads": 4, "tie_word_embeddings": True}),
+    "gpt2": ("gpt2", {}),
+    "gpt_neox": ("gpt_neox", {}),
+    "mistral": ("mistral", {"sliding_window": 6}),
+    "mixtral": ("mixtral", {"sliding_window": None, **EXPERTS}),
+    "phi": ("phi", {}),
+    "phi3": ("phi3", {}),
+    "qwen2, mixed": ("qwen2", {**SLIDING, "use_sliding_window": True}),
+    "qwen3": ("qwen3", {"head_dim": 16}),
+    "gemma": ("gemma", {"head_dim": 16}),
+    "gemma2, caps": (
+        "gemma2",
+        {**SLIDING, "head_dim": 16, "attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0},
+    ),
+    "gemma3": ("gemma3_text", {**SLIDING, "head_dim": 16}),
+    "gpt_oss, sinks": ("gpt_oss", {**SLIDING, "head_dim": 16, **EXPERTS}),
+    "olmo2": ("olmo2", {}),
+    "granite": ("granite", {"attention_multiplier": 0.3, "logits_scaling": 2.0}),
+    "stablelm": ("stablelm", {}),
+    "starcoder2": ("starcoder2", {"sliding_window": 6}),
+    "smollm3": ("smollm3", {"no_rope_layers": [1, 0]}),
+    "cohere": ("cohere", {"logit_scale": 0.5}),
+}
+
+
+def made_to_count(folder: Path) -> None:
+    """Gives sinks and normalisations, which are fresh at 0 or 1, values that change what is written."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.dim() == 1:
+                weight.add_(torch.randn_like(weight) * 0.5)
+    model.save_pretrained(folder)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_greedy_rows_of_any_length_equal_transformers_own_and_scores_its_logits(tmp_path: Path, name: str) -> None:
+    kind, changes = ARCHITECTURES[name]
     folder = make_tiny(tmp_path, kind=kind, **changes)
-    with Embedded(folder, template="plain", device="cpu", dtype="fp32", batch_tokens=300) as opened:
-        made = opened.complete(REQUESTS[:8], n=1, sampling=GREEDY, seed=3)
-    for (completion,) in made:
-        assert completion.prompt_ids is not None
-        assert completion.completion_ids == reference(folder, completion.prompt_ids, 24)
+    made_to_count(folder)
+    with Embedded(folder, template="plain", device="cpu", dtype="fp32", batch_tokens=150) as opened:
+        made = opened.complete(REQUESTS[1:4], n=1, sampling=GREEDY.model_copy(update={"max_new_tokens": 12}), seed=3)
+        scores = opened.likelihood([row_of(c.prompt_ids or (), c.completion_ids or ()) for (c,) in made])
+    for (completion,), found in zip(made, scores, strict=True):
+        assert completion.prompt_ids is not None and completion.logprobs is not None
+        assert completion.completion_ids == reference(folder, completion.prompt_ids, 12)
+        assert found == pytest.approx(list(completion.logprobs), abs=1e-3)
+
+
+def test_attention_that_changes_scores_in_a_way_of_its_own_is_refused() -> None:
+    import torch
+
+    from selfplay.models.transformers.attention import one_token_attention
+
+    one = torch.ones(1, 2, 1, 4)
+    with pytest.raises(ConfigError, match=r"asks for s_aux, which is not computed in this process; serve the model"):
+        one_token_attention(torch.nn.Linear(1, 1), one, one, one, torch.zeros(1, 1, 1, 1), s_aux=torch.ones(2))
+
+
+def test_queries_that_share_keys_give_what_sdpa_gives_with_the_keys_repeated() -> None:
+    import torch
+
+    from selfplay.models.transformers.attention import _packed
+
+    torch.manual_seed(0)
+    query, key, value = torch.randn(3, 6, 1, 8), torch.randn(3, 2, 5, 8), torch.randn(3, 2, 5, 8)
+    mask = torch.zeros(3, 1, 1, 5).masked_fill_(torch.arange(5) > torch.tensor([4, 2, 0])[:, None, None, None], -1e9)
+    wanted = torch.nn.functional.scaled_dot_product_attention(
+        query, key.repeat_interleave(3, 1), value.repeat_interleave(3, 1), mask, scale=0.2
+    )
+    assert torch.allclose(_packed(query, key, value, mask, 0.2), wanted.transpose(1, 2), atol=1e-6)
 
 
 @pytest.mark.parametrize("batch_tokens", [500, 3000])
@@ -228,6 +288,146 @@ def test_rows_that_finish_are_replaced(student: Embedded, tiny: Path) -> None:
     with Embedded(tiny, template="plain", device="cpu", dtype="fp32", batch_tokens=1500) as narrow:
         narrow.complete(REQUESTS * 2, n=2, sampling=Sampling(max_new_tokens=100), seed=6)
         assert narrow.useful_row_steps / narrow.row_steps > 0.8
+
+
+# ---- batch after batch ----
+
+FEW_ROWS = {"template": "plain", "device": "cpu", "dtype": "fp32", "batch_tokens": 32 * 110}
+LONG_TAIL = Sampling(max_new_tokens=100)
+
+
+def batches_of(requests: list[Request], size: int, n: int) -> list[PromptBatch]:
+    return [PromptBatch(requests[i : i + size], n, seed=100 + i) for i in range(0, len(requests), size)]
+
+
+def test_rows_of_a_finished_batch_are_refilled_with_the_next_and_each_holds_what_it_holds_alone(tiny: Path) -> None:
+    batches = batches_of(REQUESTS, 4, 8)
+    with (
+        Embedded(tiny, refill_across=False, **FEW_ROWS) as alone,
+        Embedded(tiny, refill_across=True, **FEW_ROWS) as across,
+        Embedded(tiny, **FEW_ROWS) as endless,
+    ):
+        one_by_one = {id(b): ids_of(made) for b, made in alone.complete_each(batches, LONG_TAIL)}
+        together = {id(b): ids_of(made) for b, made in across.complete_each(batches, LONG_TAIL)}
+        endless.complete([r for b in batches for r in b.requests], n=8, sampling=LONG_TAIL, seed=0)
+    assert together == one_by_one and len(together) == 6
+    assert across.steps <= 1.15 * endless.steps < alone.steps
+
+
+def test_batches_are_taken_when_rows_are_free_and_given_when_they_are_done(tiny: Path) -> None:
+    taken: list[int] = []
+    batches = batches_of(REQUESTS, 4, 8)
+
+    def source() -> Iterator[PromptBatch]:
+        for number, batch in enumerate(batches):
+            taken.append(number)
+            yield batch
+
+    with Embedded(tiny, refill_across=True, **FEW_ROWS) as across:
+        given = [(batches.index(batch), len(taken)) for batch, _ in across.complete_each(source(), LONG_TAIL)]
+    assert sorted(number for number, _ in given) == list(range(6))
+    assert given[0][1] < 6, "no batch waits for all to be taken"
+    assert any(begun > number + 1 for number, begun in given), "the next was begun before the last was done"
+
+
+def test_batch_of_prompts_without_room_is_given_too(tiny: Path) -> None:
+    full = PromptBatch([Request(task_id="long", prompt="x" * 300)], 2, seed=0)
+    with Embedded(tiny, refill_across=True, **FEW_ROWS) as across:
+        for batches in ([full], [PromptBatch(REQUESTS[:2], 2, seed=1), full]):
+            made = [group for _, groups in across.complete_each(batches, FREE) for group in groups]
+            assert sum(c.completion_ids == () for group in made for c in group) == 2
+
+
+# ---- adapters ----
+
+
+def with_adapter(base: Path, folder: Path, targets: list[str]) -> Path:
+    """A folder with an adapter whose weights change what the base writes."""
+    import torch
+
+    from selfplay.models.transformers import library
+
+    model = library.load_model(base, device=torch.device("cpu"), dtype=torch.float32)
+    torch.manual_seed(3)
+    adapted = library.new_adapter(model, rank=4, alpha=8, dropout=0.0, targets=targets, rslora=False)
+    with torch.no_grad():
+        for name, weight in adapted.named_parameters():
+            if "lora_" in name:
+                weight.copy_(torch.randn_like(weight) * 0.2)
+    library.save_model(adapted, folder, base=base)
+    return folder
+
+
+def test_adapter_is_merged_for_sampling_and_says_what_it_says_beside_its_base(tiny: Path, tmp_path: Path) -> None:
+    import torch
+
+    from selfplay.models.transformers import library
+
+    folder = with_adapter(tiny, tmp_path / "adapter", ["q_proj", "v_proj", "down_proj"])
+    before = {f.name: f.read_bytes() for f in [*folder.iterdir(), *tiny.iterdir()] if f.is_file()}
+    beside: Any = library.load_model(folder, device=torch.device("cpu"), dtype=torch.float32)
+    with Embedded(folder, template="plain", device="cpu", dtype="fp32") as opened:
+        names = {name for name, _ in opened.model.named_modules()}
+        made = [c for (c,) in opened.complete(REQUESTS[:6], n=1, sampling=GREEDY, seed=0)]
+        base_size = sum(p.numel() for p in beside.get_base_model().parameters() if not p.requires_grad)
+        assert not any("lora" in name for name in names)
+        assert sum(p.numel() for p in opened.model.parameters()) < base_size
+    for one in made:
+        given = torch.tensor([[*(one.prompt_ids or ()), *(one.completion_ids or ())]])
+        with torch.no_grad():
+            logits = beside(given).logits[0, len(one.prompt_ids or ()) - 1 : -1]
+        assert logits.argmax(-1).tolist() == list(one.completion_ids or ())
+    assert before == {f.name: f.read_bytes() for f in [*folder.iterdir(), *tiny.iterdir()] if f.is_file()}
+
+
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings")
+def test_adapter_of_a_head_that_is_the_embedding_stays_beside_it(tmp_path: Path) -> None:
+    base = make_tiny(tmp_path / "base", tie_word_embeddings=True)
+    folder = with_adapter(base, tmp_path / "adapter", ["lm_head", "q_proj"])
+    with Embedded(folder, template="plain", device="cpu", dtype="fp32") as opened:
+        assert any("lora" in name for name, _ in opened.model.named_modules())
+        (made,) = opened.complete(REQUESTS[3:4], n=1, sampling=GREEDY, seed=0)
+        scores = opened.likelihood([row_of(made[0].prompt_ids or (), made[0].completion_ids or ())])
+    assert scores[0] == pytest.approx(list(made[0].logprobs or ()), abs=1e-3)
+
+
+# ---- scoring ----
+
+
+def test_head_reads_the_places_before_labels_alone(student: Embedded) -> None:
+    seen: list[int] = []
+    head = student.model.get_output_embeddings()
+    hook = head.register_forward_hook(lambda _, given, made: seen.append(made.shape[:-1].numel()))
+    rows = [row_of(range(3, 60), range(3, 10 + i)) for i in range(5)]
+    try:
+        scored = student.entropies(rows)
+    finally:
+        hook.remove()
+    assert seen == [sum(len(row.labels) - row.labels.count(-100) for row in rows)]
+    assert [n for _, n, _ in scored] == [7, 8, 9, 10, 11]
+
+
+def test_rows_are_scored_in_groups_that_fit_and_in_halves_where_memory_runs_out(
+    student: Embedded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [row_of(range(3, 20 + i), range(3, 30)) for i in range(9)]
+    wanted = student.entropies(rows)
+    whole, sizes = student._score, []
+
+    def starved(members: Any, *, entropy: bool) -> Any:
+        sizes.append(len(members))
+        if len(members) > 2:
+            raise MemoryError
+        return whole(members, entropy=entropy)
+
+    monkeypatch.setattr(student, "_score", starved)
+    halved = student.entropies(rows)
+    assert [one for found in halved for one in found] == pytest.approx(
+        [one for found in wanted for one in found], abs=1e-4
+    )
+    assert sizes[:3] == [9, 4, 2]
+    monkeypatch.setattr("selfplay.models.transformers.backend.SCORED_TOKENS", 100)
+    assert [len(group) for group in student._score_groups(rows)] == [1, 1, 2, 2, 2, 1]
 
 
 # ---- weights ----

@@ -6,12 +6,35 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfplay.errors import DataError
-from selfplay.models.encode import encode_completion, encode_prompt
+from selfplay.errors import ConfigError, DataError
+from selfplay.models.encode import TokenEncoder, _say_folded, encode_completion, encode_prompt
 from selfplay.records import Message, Request
-from tests.support.tiny_models import CHAT, CHATML, NO_SYSTEM, STRIPPING, THINKING, WITH_BOS, chat_tokenizer
+from tests.support.tiny_models import (
+    CHAT,
+    CHATML,
+    DEEPSEEK,
+    GEMMA,
+    NO_SYSTEM,
+    QWEN3,
+    QWEN3_THINKING,
+    SILENT,
+    SMOLLM2,
+    STRIPPING,
+    THINKING,
+    WITH_BOS,
+    chat_tokenizer,
+)
 
-TEMPLATES = {"plain words": CHAT, "chatml": CHATML, "thinking": THINKING, "bos": WITH_BOS, "stripping": STRIPPING}
+TEMPLATES = {
+    "plain words": CHAT,
+    "chatml": CHATML,
+    "thinking": THINKING,
+    "bos": WITH_BOS,
+    "stripping": STRIPPING,
+    "qwen3": QWEN3,
+    "gemma": GEMMA,
+    "smollm2": SMOLLM2,
+}
 TOKENIZERS = {
     f"{name}, {blanks}": chat_tokenizer(template, blanks=blanks, adds_bos=name == "bos")
     for name, template in TEMPLATES.items()
@@ -141,15 +164,93 @@ def test_template_that_writes_bos_gives_one_where_the_tokenizer_adds_it_too() ->
 
 
 @pytest.mark.parametrize("text", ["S", "S <|im_end|>"])
-def test_template_without_a_system_role_is_refused_with_the_task(text: str) -> None:
-    tokenizer = chat_tokenizer(NO_SYSTEM)
+@pytest.mark.parametrize("template", [NO_SYSTEM, GEMMA, SILENT])
+def test_template_without_a_system_role_gets_the_system_text_before_the_first_user_message(
+    text: str, template: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    _say_folded.cache_clear()
+    tokenizer = chat_tokenizer(template)
     asked = Request(
         task_id="sums/7", messages=(Message(role="system", content=text), Message(role="user", content="U"))
     )
+    ids = encode_prompt(tokenizer, asked, "chat")
+    assert f"user\n{text}\n\nU" in tokenizer.decode(ids)
+    assert control(tokenizer, ids) == control(tokenizer, by_template(tokenizer, request("U")))
+    encode_prompt(tokenizer, asked, "chat")
+    assert [r.message for r in caplog.records] == [
+        "the chat template of the tokenizer knows no system role: a system message is put before the first user message"
+    ]
+
+
+def test_system_message_stays_one_where_the_template_knows_it() -> None:
+    tokenizer = chat_tokenizer(CHATML)
+    asked = Request(task_id="t", messages=(Message(role="system", content="S"), Message(role="user", content="U")))
+    assert encode_prompt(tokenizer, asked, "chat") == by_template(tokenizer, asked)
+
+
+def test_messages_that_the_template_refuses_are_named_with_the_task() -> None:
+    tokenizer = chat_tokenizer(GEMMA)
+    asked = Request(task_id="sums/7", messages=tuple(Message(role="user", content=t) for t in ("a", "b")))
     with pytest.raises(
-        DataError, match=r"task sums/7: the chat template .* \(roles: system, user\): System role not supported; give"
+        DataError, match=r"task sums/7: the chat template .* \(roles: user, user\): .*alternate.*; give"
     ):
         encode_prompt(tokenizer, asked, "chat")
+
+
+# ---- arguments of the template ----
+
+
+def test_arguments_reach_the_template_in_prompts_and_in_completions() -> None:
+    tokenizer, off = chat_tokenizer(QWEN3), {"enable_thinking": False}
+    shown = [tokenizer.decode(encode_prompt(tokenizer, request("6*7?"), "chat", chat)) for chat in ({}, off)]
+    assert [s.partition("assistant\n")[2] for s in shown] == ["", "<think>\n\n</think>\n\n"]
+    hostile = encode_prompt(tokenizer, request("6*7? <|im_end|>"), "chat", off)
+    assert tokenizer.decode(hostile).endswith("assistant\n<think>\n\n</think>\n\n")
+    opened = chat_tokenizer(QWEN3_THINKING)
+    assert "</think>" in opened.decode(encode_completion(opened, "42"))
+    assert "</think>" not in opened.decode(encode_completion(opened, "42", "chat", off))
+
+
+def test_encoder_refuses_an_argument_that_the_template_does_not_read() -> None:
+    with pytest.raises(
+        ConfigError, match=r"does not read enable_thinkin, .* it reads enable_thinking; correct the name"
+    ):
+        TokenEncoder(chat_tokenizer(QWEN3), "chat", {"enable_thinkin": False})
+    with pytest.raises(ConfigError, match=r"does not read enable_thinking, .* it reads bos_token; correct"):
+        TokenEncoder(chat_tokenizer(WITH_BOS), "chat", {"enable_thinking": False})
+
+
+def test_encoder_refuses_a_tokenizer_without_a_template() -> None:
+    tokenizer = chat_tokenizer(CHAT)
+    tokenizer.chat_template = None
+    with pytest.raises(
+        ConfigError, match=r"no chat template; use student\.template: plain, or a model that was trained"
+    ):
+        TokenEncoder(tokenizer, "chat")
+    TokenEncoder(tokenizer, "plain")
+
+
+def test_tools_of_a_template_are_left_out() -> None:
+    ids = encode_prompt(chat_tokenizer(QWEN3), request("a"), "chat")
+    assert "tools" not in chat_tokenizer(QWEN3).decode(ids)
+
+
+def test_reply_of_a_deepseek_shaped_template_starts_in_an_open_block_and_earlier_thoughts_are_left_out() -> None:
+    tokenizer = chat_tokenizer(DEEPSEEK)
+    ids = encode_prompt(tokenizer, request("6*7?", "<think>so</think>42", "and 6*8?"), "chat")
+    shown = tokenizer.decode(ids)
+    assert "so" not in shown and shown.endswith("<think>\n")
+    assert ids.count(tokenizer.convert_tokens_to_ids("<think>")) == 1
+    assert "</think>" in tokenizer.decode(encode_completion(tokenizer, "48"))
+
+
+def test_smollms_template_adds_its_system_message_unless_one_is_given() -> None:
+    tokenizer = chat_tokenizer(SMOLLM2)
+    own = "system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>"
+    asked = Request(task_id="t", messages=(Message(role="system", content="S"), Message(role="user", content="U")))
+    assert own in tokenizer.decode(encode_prompt(tokenizer, request("U"), "chat"))
+    assert own not in tokenizer.decode(encode_prompt(tokenizer, asked, "chat"))
+    assert encode_prompt(tokenizer, asked, "chat") == by_template(tokenizer, asked)
 
 
 @settings(derandomize=True, deadline=None, max_examples=150)

@@ -87,6 +87,11 @@ class StudentSettings(Section):
         """The engine that samples it; None: this process."""
         return None
 
+    @property
+    def chat_arguments(self) -> dict[str, Any]:
+        """The arguments of its chat template; {} where it has none."""
+        return {}
+
     def located(self, folder: Path) -> Self:
         """The same settings with relative paths made absolute; they count from `folder`, that of the configuration."""
         return self

@@ -85,7 +85,8 @@ class Generate(Section):
     stop: tuple[str, ...] = ()
     """Texts at which an attempt ends; they are not part of it."""
     chunk_tasks: Count = 64
-    """Tasks per chunk. A chunk is the unit of work of a rank; a crash loses at most one per rank."""
+    """Tasks per chunk. A chunk is the unit of work of a rank; a crash loses those in hand: one per rank, and a few where an engine begins
+    a chunk before the last is done (`student.refill_across_chunks`)."""
 
 
 class Verify(Section):

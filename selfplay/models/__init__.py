@@ -5,3 +5,4 @@ answers by a function. `base` has what they share; `student` is the model that i
 """
 
 from selfplay.models.base import Backend as Backend
+from selfplay.models.base import PromptBatch as PromptBatch

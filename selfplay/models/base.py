@@ -6,7 +6,7 @@ torch: what is heavy is imported when the engine is opened.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self, cast
@@ -44,6 +44,16 @@ class _Nobody:
         pass
 
 
+@dataclass(frozen=True)
+class PromptBatch:
+    """What one call of `complete` is given, but for the sampling."""
+
+    requests: Sequence[Request]
+    n: int
+    """Completions of each request."""
+    seed: int
+
+
 class Backend(ABC):
     """Base of everything that completes prompts."""
 
@@ -59,6 +69,17 @@ class Backend(ABC):
 
         The same weights, requests, n, sampling and seed give the same texts.
         """
+
+    def complete_each(
+        self, batches: Iterable[PromptBatch], sampling: Sampling
+    ) -> Iterator[tuple[PromptBatch, list[list[Completion]]]]:
+        """Completes batches as `complete` does, and gives each as it is done, in any order.
+
+        An engine that can begin the next batch before the last is done overrides this, and draws each sample from the same noise as
+        `complete` would.
+        """
+        for batch in batches:
+            yield batch, self.complete(batch.requests, n=batch.n, sampling=sampling, seed=batch.seed)
 
     def close(self) -> None:  # noqa: B027 (most engines have nothing to free)
         """Frees memory and connections; safe to call twice."""

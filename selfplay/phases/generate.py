@@ -4,10 +4,12 @@ All ranks share its chunks of tasks. Reads the tasks of `propose` and `synthesiz
 `generate/chunk-NNNNN.jsonl`, and `generate/DONE`.
 """
 
-from selfplay.models import Backend
+from collections.abc import Iterable, Iterator
+
+from selfplay.models import Backend, PromptBatch
 from selfplay.records import Attempt, Completion, Request
-from selfplay.runtime.attempts import attempt_of, complete_all
-from selfplay.runtime.chunk_runner import plan, refuse_outage, run_chunks
+from selfplay.runtime.attempts import attempt_of, complete_each
+from selfplay.runtime.chunk_runner import plan, refuse_outage, stream_chunks
 from selfplay.runtime.context import RoundContext
 from selfplay.seeds import seed_of
 from selfplay.store import Chunk, ChunkFolder
@@ -15,26 +17,24 @@ from selfplay.store import Chunk, ChunkFolder
 
 def generate(ctx: RoundContext) -> None:
     """Writes chunks of attempts, sorted by task and attempt number."""
-    section, sampling, student = ctx.config.generate, ctx.sampling, ctx.identity("generate")
-    sampler, origin, counts = sampling.model_dump(mode="json"), ctx.resources.origin, samples_of(ctx)
+    section, student, counts = ctx.config.generate, ctx.identity("generate"), samples_of(ctx)
 
-    def work(backend: Backend, chunk: Chunk) -> list[Attempt]:
-        completions: dict[str, list[Completion]] = {}
-        with ctx.progress.timed("generate"):
-            for n in sorted({counts[name] for name in chunk.members}):  # tasks with equal numbers go in one batch
-                group = [name for name in chunk.members if counts[name] == n]
-                requests = [Request.of(ctx.tasks[name]) for name in group]
-                rows = complete_all(backend, requests, n, sampling, seed_of(chunk.seed, n), ctx.progress)
-                completions |= dict(zip(group, rows, strict=True))
-        sampled = [one for name in chunk.members for one in completions[name]]
-        failed = [one for one in sampled if one.finish_reason == "error"]
-        example = failed[0].error or "?" if failed else ""
-        refuse_outage("generate", chunk, len(failed), len(sampled), ctx.config.verify.max_error_share, example)
-        return [
-            attempt_of(name, number, completion, sampler, backend.identity, chunk.id, ctx.number, origin)
-            for name in chunk.members
-            for number, completion in enumerate(completions[name])
-        ]
+    def work(backend: Backend, chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, list[Attempt]]]:
+        begun: dict[str, tuple[Chunk, dict[str, list[Completion]]]] = {}
+
+        def batches() -> Iterator[PromptBatch]:
+            for chunk in chunks:
+                begun.update(dict.fromkeys(chunk.members, (chunk, {})))
+                yield from _batches(ctx, chunk, counts)
+
+        sampled = complete_each(backend, batches(), ctx.sampling, ctx.progress)
+        for batch, rows in ctx.progress.timed_each("generate", sampled):
+            chunk, completions = begun[batch.requests[0].task_id]
+            completions |= {request.task_id: row for request, row in zip(batch.requests, rows, strict=True)}
+            if len(completions) == len(chunk.members):
+                for name in chunk.members:
+                    del begun[name]
+                yield chunk, _attempts(ctx, backend, chunk, completions)
 
     chunks = plan(
         list(ctx.tasks),
@@ -42,7 +42,7 @@ def generate(ctx: RoundContext) -> None:
         seed=lambda n: seed_of(ctx.config.seed, ctx.number, "generate", n),
         inputs=lambda n: student,
     )
-    run_chunks(
+    stream_chunks(
         "generate",
         ChunkFolder(ctx.at("generate"), chunks),
         lambda: ctx.resources.sampler(ctx.student, student),
@@ -51,6 +51,30 @@ def generate(ctx: RoundContext) -> None:
         progress=ctx.progress,
         size=counts.__getitem__,
     )
+
+
+def _batches(ctx: RoundContext, chunk: Chunk, counts: dict[str, int]) -> list[PromptBatch]:
+    """The tasks of a chunk, those with equal numbers of samples in one batch."""
+    return [
+        PromptBatch([Request.of(ctx.tasks[m]) for m in chunk.members if counts[m] == n], n, seed_of(chunk.seed, n))
+        for n in sorted({counts[m] for m in chunk.members})
+    ]
+
+
+def _attempts(
+    ctx: RoundContext, backend: Backend, chunk: Chunk, completions: dict[str, list[Completion]]
+) -> list[Attempt]:
+    """The rows of a chunk. Raises OutageError if too many of its completions failed."""
+    sampled = [one for name in chunk.members for one in completions[name]]
+    failed = [one for one in sampled if one.finish_reason == "error"]
+    example = failed[0].error or "?" if failed else ""
+    refuse_outage("generate", chunk, len(failed), len(sampled), ctx.config.verify.max_error_share, example)
+    sampler, origin = ctx.sampling.model_dump(mode="json"), ctx.resources.origin
+    return [
+        attempt_of(name, number, completion, sampler, backend.identity, chunk.id, ctx.number, origin)
+        for name in chunk.members
+        for number, completion in enumerate(completions[name])
+    ]
 
 
 def samples_of(ctx: RoundContext) -> dict[str, int]:

@@ -124,7 +124,7 @@ def _student(config: Config, folder: Path, source: Source) -> Iterator[tuple[Pat
             shape = None if student.kind == "scripted" else shape_of(model)
         except ConfigError:
             shape = None
-        encoder = None if shape is None else encoder_of(model, student.prompt_form)
+        encoder = None if shape is None else encoder_of(model, student.prompt_form, student.chat_arguments)
         yield model, shape, encoder
 
 

@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from selfplay.errors import ConfigError
 from selfplay.models.base import Encoder
-from selfplay.models.encode import Template, TokenEncoder
+from selfplay.models.encode import Arguments, Template, TokenEncoder
 from selfplay.models.transformers.library import POINTER_FILE
 
 
@@ -50,11 +50,11 @@ def shape_of(folder: Path) -> Shape:
     )
 
 
-def encoder_of(folder: Path, template: Template) -> Encoder | None:
-    """The tokenizer of a model folder, or of the model that it points to; None where there is none."""
+def encoder_of(folder: Path, template: Template, chat: Arguments) -> Encoder | None:
+    """The tokenizer of a model folder, or of the model that it points to, with its template and the arguments of that; None where there is none."""
     name, revision = place_of(folder)
     try:
-        return TokenEncoder(AutoTokenizer.from_pretrained(name, revision=revision), template)
+        return TokenEncoder(AutoTokenizer.from_pretrained(name, revision=revision), template, chat)
     except (OSError, ValueError):
         return None
 

@@ -3,12 +3,12 @@
 Completions and verdicts that failed through an outage are requested once more before they count.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from selfplay.models import Backend
+from selfplay.models import Backend, PromptBatch
 from selfplay.records import Attempt, Completion, Outcome, Record, Request, Sampling, Task, Verdict
 from selfplay.runtime.chunk_runner import Json
 from selfplay.runtime.progress import Progress
@@ -39,11 +39,38 @@ def _with_retry(
     backend: Backend, requests: Sequence[Request], n: int, sampling: Sampling, seed: int
 ) -> list[list[Completion]]:
     completions = backend.complete(requests, n=n, sampling=sampling, seed=seed)
+    return _without_outages(backend, PromptBatch(requests, n, seed), sampling, completions)
+
+
+def complete_each(
+    backend: Backend, batches: Iterable[PromptBatch], sampling: Sampling, progress: Progress
+) -> Iterator[tuple[PromptBatch, list[list[Completion]]]]:
+    """As `complete_all` for each batch, in any order: an engine may begin a batch before the last is done.
+
+    `progress` hears how far the batch that was begun last has come.
+    """
+
+    def begun() -> Iterator[PromptBatch]:
+        for batch in batches:
+            progress.begin(len(batch.requests) * batch.n, sampling.max_new_tokens)
+            yield batch
+
+    for batch, completions in backend.complete_each(begun(), sampling):
+        made = _without_outages(backend, batch, sampling, completions)
+        progress.settle()
+        yield batch, made
+
+
+def _without_outages(
+    backend: Backend, batch: PromptBatch, sampling: Sampling, completions: list[list[Completion]]
+) -> list[list[Completion]]:
+    """The completions of a batch, those that failed requested once more."""
     for _ in range(RETRIES):
         failed = [i for i, row in enumerate(completions) if any(c.finish_reason == "error" for c in row)]
         if not failed:
             break
-        retried = backend.complete([requests[i] for i in failed], n=n, sampling=sampling, seed=seed)
+        requests = [batch.requests[i] for i in failed]
+        retried = backend.complete(requests, n=batch.n, sampling=sampling, seed=batch.seed)
         for i, row in zip(failed, retried, strict=True):
             completions[i] = [
                 new if old.finish_reason == "error" else old for old, new in zip(completions[i], row, strict=True)

@@ -5,8 +5,9 @@ computes the rows of one chunk without side effects, and `folder.write(chunk, ro
 files count; it does not matter which rank wrote them.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from itertools import chain
 from typing import Any, TypeVar
 
 from selfplay.errors import OutageError
@@ -38,9 +39,30 @@ def run_chunks(
     waits for the others. For the progress display, `accepted` says of a row whether it passed, None if it was not judged, and `size` how many
     rows (attempts or scored texts) a member makes.
     """
+
+    def each(tool: Tool, chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, list[RowType]]]:
+        return ((chunk, work(tool, chunk)) for chunk in chunks)
+
+    stream_chunks(name, folder, open_tool, each, ranks=ranks, progress=progress, accepted=accepted, size=size)
+
+
+def stream_chunks(
+    name: str,
+    folder: ChunkFolder,
+    open_tool: Callable[[], AbstractContextManager[Tool]],
+    work: Callable[[Tool, Iterable[Chunk]], Iterator[tuple[Chunk, list[RowType]]]],
+    *,
+    ranks: Ranks,
+    progress: Progress,
+    accepted: Callable[[RowType], bool | None] = lambda row: None,
+    size: Callable[[str], int] = lambda member: 1,
+) -> None:
+    """As `run_chunks`, but `work` is given this rank's chunks as they are assigned, and gives each with its rows as it is done.
+
+    So it may begin a chunk before the last is done. After a request to stop it is given no more, and what it has begun is written.
+    """
     if ranks.broadcast(f"{name}/done", folder.done() is not None):
         return
-    tickets = f"{folder.folder.parent.name}/{name}"  # each round has its own counter
     ids: list[int] = ranks.broadcast(
         f"{name}/pending", [chunk.id for chunk in folder.pending()] if ranks.is_main else None
     )
@@ -48,19 +70,22 @@ def run_chunks(
     sizes = {chunk.id: sum(map(size, chunk.members)) for chunk in folder.chunks}
     total, owed = sum(sizes.values()), [sizes[id] for id in ids]
     progress.phase(name, total, total - sum(owed))
-    with ExitStack() as stack:
-        tool: Tool | None = None
-        while (ticket := ranks.next_ticket(tickets)) < len(ids):
-            if tool is None:
-                tool = stack.enter_context(open_tool())
-            chunk = by_id[ids[ticket]]
+    tickets = f"{folder.folder.parent.name}/{name}"  # each round has its own counter
+
+    def assigned() -> Iterator[Chunk]:
+        while not progress.stop_requested and (ticket := ranks.next_ticket(tickets)) < len(ids):
             if ranks.world_size > 1:  # the chunks before this one are done, or in the hands of other ranks
                 progress.total(total, total - sum(owed[ticket:]))
-            rows = work(tool, chunk)
-            folder.write(chunk, rows)
-            verdicts = [passed for row in rows if (passed := accepted(row)) is not None]
-            progress.advance(sizes[chunk.id], sum(verdicts), len(verdicts))
-            progress.check_stop()
+            yield by_id[ids[ticket]]
+
+    mine = assigned()
+    if (first := next(mine, None)) is not None:
+        with open_tool() as tool:
+            for chunk, rows in work(tool, chain([first], mine)):
+                folder.write(chunk, rows)
+                verdicts = [passed for row in rows if (passed := accepted(row)) is not None]
+                progress.advance(sizes[chunk.id], sum(verdicts), len(verdicts))
+    progress.check_stop()
     ranks.barrier(name)
     if ranks.is_main:
         folder.finish({})

@@ -4,10 +4,11 @@ A phase knows neither terminal nor W&B: it reports to its `Progress`, and calls 
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from selfplay.errors import Interrupted
 from selfplay.runtime.pace import Pace
@@ -18,6 +19,9 @@ Listener = Callable[[str, dict[str, Any]], None]
 `advance` {items, accepted, judged}, `end` {name}, `note` {text}. From any thread."""
 WORKING_SECONDS = 0.2
 """Least seconds between two `working` events."""
+
+
+Item = TypeVar("Item")
 
 
 class Progress:
@@ -51,9 +55,17 @@ class Progress:
     @contextmanager
     def sampling(self, rows: int, limit: int) -> Iterator[None]:
         """While its body runs an engine completes `rows` completions of at most `limit` tokens; limit 0: it scores so many texts."""
+        self.begin(rows, limit)
+        yield
+        self.settle()
+
+    def begin(self, rows: int, limit: int) -> None:
+        """A call of an engine begins; see `sampling`."""
         self._pace.begin(rows, limit)
         self._working()
-        yield
+
+    def settle(self) -> None:
+        """The call has ended."""
         self._pace.settle()
 
     def written(self, tokens: int, rows: int) -> None:
@@ -87,6 +99,16 @@ class Progress:
             yield
         finally:
             self.count(name, time.perf_counter() - started)
+
+    def timed_each(self, name: str, items: Iterable[Item]) -> Iterator[Item]:
+        """Gives the items, and counts the time that each takes to be made."""
+        source = iter(items)
+        while True:
+            with self.timed(name):
+                made = list(islice(source, 1))
+            if not made:
+                return
+            yield made[0]
 
     def count(self, name: str, seconds: float) -> None:
         """Adds seconds of actual work, for a phase in which `timed` would count too much."""

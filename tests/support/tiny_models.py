@@ -20,6 +20,28 @@ WITH_BOS = "{{ bos_token }}" + CHATML
 NO_SYSTEM = (
     "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + CHATML
 )
+SILENT = CHATML.replace("{% for m in messages %}", "{% for m in messages if m.role != 'system' %}")
+GEMMA = (
+    "{{ bos_token }}{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('Conversation roles must alternate user/assistant/user') }}{% endif %}"
+    "<|im_start|>{{ 'model' if m.role == 'assistant' else m.role }}\n{{ m.content | trim }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>model\n{% endif %}"
+)
+QWEN3 = (
+    "{% if tools %}<|im_start|>system\n# tools {{ tools }}<|im_end|>\n{% endif %}"
+    + CHATML[: -len("{% endif %}")]
+    + "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
+)
+QWEN3_THINKING = QWEN3[: -len("{% endif %}{% endif %}")] + "{% else %}<think>\n{% endif %}{% endif %}"
+DEEPSEEK = "{{ bos_token }}" + THINKING
+SMOLLM2 = (
+    "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\n"
+    "You are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n' }}{% endif %}"
+    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+"""SmolLM2-Instruct's own (Hugging Face, Apache-2.0)."""
 STRIPPING = "{% for m in messages %}<|user|>\n{{ m.content | trim }}<|end|>\n{% endfor %}<|assistant|>\n"
 
 

@@ -101,6 +101,11 @@ class HttpEngine(EngineSettings):
                 f"generate.backend.mode is {self.mode}, but student.template is {student.prompt_form}, so it would be asked "
                 "in another form than it is trained in; use chat with chat, text with plain"
             )
+        if self.is_student and student.chat_arguments:
+            yield (
+                f"student.chat_template_kwargs is {student.chat_arguments}, which a server is not sent, so it would be asked in another form "
+                "than it is trained in; remove it, or sample in this process"
+            )
         if not self.is_student and (self.token_ids or self.logprobs != "off"):
             yield (
                 f"generate.backend asks {self.model} for token ids or log-probabilities, which mean nothing to the student; "

@@ -7,9 +7,9 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from selfplay.config.sections import Count, EngineSettings, StudentsEngine, StudentSettings
 from selfplay.models.base import Backend, Encoder, Opening
@@ -19,6 +19,37 @@ from selfplay.records import Task
 _HUB_NAME = re.compile(r"(?:[\w.-]+/)?[\w.-]+")
 Template = Literal["chat", "plain"]
 Dtype = Literal["auto", "float32", "bfloat16"]
+
+
+def _template_arguments(given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a chat template; refuses those that are set elsewhere."""
+    taken = {
+        "messages",
+        "conversation",
+        "tools",
+        "documents",
+        "chat_template",
+        "add_generation_prompt",
+        "continue_final_message",
+    }
+    taken |= {"tokenize", "padding", "truncation", "max_length", "return_tensors", "return_dict", "tokenizer_kwargs"}
+    wrong = sorted(taken & {*given})
+    if wrong:
+        raise ValueError(
+            f"sets {', '.join(wrong)}, which selfplay sets itself; give variables of the chat template alone, such as enable_thinking"
+        )
+    return given
+
+
+ChatArguments = Annotated[dict[str, bool | int | float | str], AfterValidator(_template_arguments)]
+
+
+def _check_effect(template: Template, arguments: dict[str, Any]) -> None:
+    """Refuses arguments of a chat template where none is used."""
+    if template == "plain" and arguments:
+        raise ValueError(
+            f"chat_template_kwargs is {arguments}, but template is plain, which reads no chat template; remove one of them"
+        )
 
 
 def model_fault(model: str, revision: str | None, folder: Path, *, ask_hub: bool, gguf_file: str | None = None) -> str:
@@ -67,6 +98,10 @@ class _TransformersStudent(StudentSettings):
     def _dtype(self) -> Dtype:
         return "auto"
 
+    @property
+    def _refills(self) -> bool | None:
+        return None
+
     def open(self, opening: Opening) -> Backend:
         """Loads the weights in this process, for sampling and scoring. Raises StoreError where they are gone."""
         from selfplay.models.transformers.backend import Embedded
@@ -77,6 +112,8 @@ class _TransformersStudent(StudentSettings):
             device=opening.device,
             dtype=self._dtype,
             threads=opening.threads,
+            refill_across=self._refills,
+            chat=self.chat_arguments,
         )
 
     def encoder(self, folder: Path) -> Encoder:
@@ -84,7 +121,7 @@ class _TransformersStudent(StudentSettings):
         from selfplay.models.encode import TokenEncoder
         from selfplay.models.transformers.library import load_tokenizer
 
-        return TokenEncoder(load_tokenizer(weights_of(folder)), self.template)
+        return TokenEncoder(load_tokenizer(weights_of(folder)), self.template, self.chat_arguments)
 
 
 class TinyStudent(_TransformersStudent):
@@ -133,14 +170,35 @@ class PretrainedStudent(_TransformersStudent):
     """Name of a gguf file in the model's folder or at the hub. Round 0 reads it once (extra `gguf`) and writes it as a plain
     bfloat16 model into the run's folder; a quantized file is dequantized. None: the model is in safetensors."""
     template: Template = "chat"
+    chat_template_kwargs: ChatArguments = Field(default_factory=dict)
+    """Variables of the chat template, such as `{enable_thinking: false}`, in sampling and in training alike; one that the template does
+    not read is refused."""
     dtype: Dtype = "auto"
     """Data type of the weights for sampling and scoring; `auto` is bfloat16 where the hardware computes in it, else float32."""
+    refill_across_chunks: bool | None = None
+    """Whether rows that finish are replaced by those of the next chunk, which keeps a GPU busy to the end of a chunk. The samples draw
+    the same numbers, but whoever shares their batch changes their rounding: a chunk that is made again after a crash may differ in a few
+    texts in fp32, in most in bf16. `false` makes it again to the byte. None: on a GPU alone."""
     model_family: tuple[str, ...] = ()
     """Words for the family of its base model, such as [qwen3]; needed where a judge grades it. Rounds inherit it."""
+
+    @model_validator(mode="after")
+    def _check_arguments(self) -> Self:
+        _check_effect(self.template, self.chat_template_kwargs)
+        return self
 
     @property
     def _dtype(self) -> Dtype:
         return self.dtype
+
+    @property
+    def _refills(self) -> bool | None:
+        return self.refill_across_chunks
+
+    @property
+    def chat_arguments(self) -> dict[str, Any]:
+        """The arguments of the chat template."""
+        return dict(self.chat_template_kwargs)
 
     def located(self, folder: Path) -> Self:
         """With the absolute path of a model folder that stands beside the configuration."""
@@ -180,8 +238,15 @@ class PretrainedEngine(EngineSettings):
     """Revision of the model at the hub. None: its main branch."""
     template: Template = "chat"
     """`chat`: the tokenizer's chat template. `plain`: the prompt as it stands."""
+    chat_template_kwargs: ChatArguments = Field(default_factory=dict)
+    """Variables of the chat template, such as `{enable_thinking: false}`; one that the template does not read is refused."""
     dtype: Dtype = "auto"
     """Type of the weights while sampling. `auto`: bfloat16 where the hardware multiplies in it, else float32."""
+
+    @model_validator(mode="after")
+    def _check_arguments(self) -> Self:
+        _check_effect(self.template, self.chat_template_kwargs)
+        return self
 
     @property
     def name(self) -> str:
@@ -207,4 +272,5 @@ class PretrainedEngine(EngineSettings):
             dtype=self.dtype,
             revision=self.revision,
             threads=opening.threads,
+            chat=self.chat_template_kwargs,
         )

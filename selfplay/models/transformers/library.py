@@ -1,15 +1,14 @@
-"""All that is taken from transformers and PEFT: loading, identity of weights, the decoder's cache and attention.
+"""What is taken from transformers and PEFT to find, load, adapt and save models. Cache and attention are in `attention.py`.
 
 A model folder is full weights, a PEFT adapter beside `adapter_base.json` (its base's name and hash), or a pointer. Importing this
 file costs seconds: callers import it when they open a model.
 """
 
 import hashlib
-import inspect
 import json
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -22,16 +21,11 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
-    DynamicCache,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 from transformers import PrinterCallback as PrinterCallback
 from transformers import TrainerCallback as TrainerCallback
-from transformers.cache_utils import Cache, DynamicLayer
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
-from transformers.modeling_utils import AttentionInterface
 from transformers.utils import logging
 
 from selfplay.errors import ConfigError, DataError
@@ -194,9 +188,27 @@ def load_model(
         with old_names_quiet():
             adapted = PeftModel.from_pretrained(base, folder, is_trainable=trainable, torch_device=str(device))
         return cast(PreTrainedModel, adapted)
-    kept = {} if attention is None else {"attn_implementation": attention}
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **kept)
-    return cast(PreTrainedModel, cast(torch.nn.Module, model).to(device))
+    kept: dict[str, Any] = {} if attention is None else {"attn_implementation": attention}
+    if device.type != "cpu":
+        kept["device_map"] = {"": device}  # each weight goes there as it is read
+    return cast(PreTrainedModel, AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **kept))
+
+
+def merged(model: Any) -> Any:
+    """The model with its adapter merged into the weights in memory; itself where it has none, or one that cannot be merged.
+
+    Each sum is rounded once to the data type of the weights, as in an export of that type: in bf16 what a merged model says differs from
+    the adapter beside its base by that rounding. An adapter of a head that shares its weight with the embedding stays unmerged, since
+    merging would change the embedding as well.
+    """
+    if not hasattr(model, "peft_config") or not hasattr(model, "merge_and_unload"):
+        return model
+    base = model.get_base_model()
+    ends = (base.get_input_embeddings(), base.get_output_embeddings())
+    if getattr(base.config, "tie_word_embeddings", False) and any(hasattr(end, "base_layer") for end in ends):
+        return model
+    with old_names_quiet():
+        return model.merge_and_unload()
 
 
 def new_adapter(
@@ -262,28 +274,6 @@ def _pointed(path: str | Path) -> tuple[str, str | None]:
     return pointer["base"], pointer.get("revision")
 
 
-def attention_for(path: str | Path, device: torch.device, revision: str | None = None) -> str | None:
-    """The name of our one-token attention where it serves: CPU, and a model that would run on SDPA. None: its own.
-
-    Raises ConfigError for layers that the decoder's cache cannot hold.
-    """
-    folder = resolve(path, revision)
-    config = AutoConfig.from_pretrained(resolve(*base_of(folder)) if is_adapter(folder) else folder)
-    text = config.get_text_config(decoder=True)
-    strange = layer_kinds(text) - {"full", "sliding"}
-    if strange:
-        raise ConfigError(
-            f"model {path}: its layers are of kind {', '.join(sorted(strange))}, which are not sampled "
-            "in this process; serve it with vLLM or transformers and use backend kind: http"
-        )
-    capped = any(getattr(text, name, None) for name in ("attn_logit_softcapping", "attention_sinks"))
-    if device.type != "cpu" or capped:
-        return None
-    AttentionInterface.register(ONE_TOKEN, one_token_attention)
-    AttentionMaskInterface.register(ONE_TOKEN, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
-    return ONE_TOKEN
-
-
 def out_of_memory(error: BaseException) -> bool:
     """Whether the error says that memory ran out, on a GPU or (torch's RuntimeError) on the CPU."""
     return (
@@ -291,103 +281,3 @@ def out_of_memory(error: BaseException) -> bool:
         or isinstance(error, MemoryError)
         or any(words in str(error) for words in ("can't allocate memory", "not enough memory", "out of memory"))
     )
-
-
-# ---- decoding: cache and attention ----
-
-ONE_TOKEN = "selfplay_one_token"
-
-
-def layer_kinds(config: Any) -> set[str]:
-    """Attention kinds of a decoder's layers: `full`, `sliding`, or another word that our cache does not serve."""
-    kinds = getattr(config, "layer_types", None)
-    if kinds:
-        return {kind.removesuffix("_attention") for kind in kinds}
-    return {"sliding"} if getattr(config, "sliding_window", None) else {"full"}
-
-
-class WindowLayer(DynamicLayer):  # type: ignore[no-untyped-call]  # transformers' hook has no types
-    """Keys and values of one layer as one block [row, head, column, dim]; a row's token stands in the column of its
-    position, so that rows of any length share the block and a finished row is overwritten in place."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.keys: torch.Tensor = torch.empty(0)
-        self.values: torch.Tensor = torch.empty(0)
-        self.at: torch.Tensor = torch.empty(0)
-        """Where this step's token of each (row, head) goes, in rows of the block seen as [row * head * column, dim]."""
-
-    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        """Writes one token a row in place and returns the whole block: columns a row has not reached are masked."""
-        for block, new in ((self.keys, key_states), (self.values, value_states)):
-            block.view(-1, block.shape[-1]).index_copy_(0, self.at, new.reshape(-1, new.shape[-1]))
-        return self.keys, self.values
-
-    def reshape_to(self, keep: torch.Tensor, rows: int, columns: int) -> None:
-        """The kept rows first, then new ones, in a block of this many columns; what is new is zero, never garbage."""
-        for name in ("keys", "values"):
-            old = getattr(self, name)
-            new = old.new_zeros(rows, old.shape[1], columns, old.shape[3])
-            width = min(columns, old.shape[2])
-            new[: len(keep), :, :width] = old[keep, :, :width]
-            setattr(self, name, new)
-
-    def put(self, rows: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> None:
-        """Writes prompts [row, head, token, dim] into the first columns of these rows."""
-        self.keys[rows, :, : keys.shape[2]] = keys
-        self.values[rows, :, : values.shape[2]] = values
-
-
-def window_cache(prompts: DynamicCache) -> Cache:
-    """A cache of `WindowLayer`s without rows, for the model that filled `prompts`."""
-    made = Cache(layers=[WindowLayer() for _ in prompts.layers])
-    for mine, theirs in zip(cast(list[WindowLayer], made.layers), prompts.layers, strict=True):
-        for name in ("keys", "values"):
-            given = getattr(theirs, name)
-            setattr(mine, name, given.new_zeros(0, given.shape[1], 0, given.shape[3]))
-        mine.is_initialized = True
-    return made
-
-
-def one_token_attention(
-    module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    scaling: float | None = None,
-    dropout: float = 0.0,
-    **kwargs: Any,
-) -> tuple[torch.Tensor, None]:
-    """Attention of one query a row as two batched products; anything longer goes to transformers' own SDPA.
-
-    torch's CPU flash kernel is 2 to 5 times slower at one query. `attention_mask` is additive, [row, 1, 1, column].
-    """
-    rows, heads, queries, dim = query.shape
-    if queries != 1 or attention_mask is None:
-        return sdpa_attention_forward(
-            module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **kwargs
-        )
-    kept, columns = key.shape[1], key.shape[2]
-    asked = (query * (dim**-0.5 if scaling is None else scaling)).view(rows * kept, heads // kept, dim)
-    scores = torch.bmm(asked, key.view(rows * kept, columns, dim).transpose(1, 2)).view(rows, heads, columns)
-    weights = (scores + attention_mask[:, 0]).softmax(-1).view(rows * kept, heads // kept, columns)
-    out = torch.bmm(weights, value.view(rows * kept, columns, -1))
-    return out.view(rows, 1, heads, -1), None
-
-
-def forward_of(model: PreTrainedModel) -> Callable[..., Any]:
-    """The model's forward as f(cache or None, **inputs), whatever name this transformers version has for the cache."""
-    base: Any = cast(Any, model).get_base_model() if hasattr(model, "get_base_model") else model
-    word = "cache" if "cache" in inspect.signature(base.forward).parameters else "past_key_values"
-
-    def call(kept: Cache | None, **inputs: Any) -> Any:
-        given = {} if kept is None else {word: kept}
-        return cast(Any, model)(**given, use_cache=kept is not None, **inputs)
-
-    return call
-
-
-def prompt_cache() -> DynamicCache:
-    """An empty cache that keeps every position, also in layers whose attention slides."""
-    return DynamicCache()
