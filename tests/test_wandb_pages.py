@@ -110,6 +110,7 @@ def test_report_says_what_compare_says_and_shows_these_runs_alone(runs: list[Pat
     for grid in grids:
         [chosen] = grid["metadata"]["runSets"][0]["filters"]["filters"]
         assert (chosen["key"]["name"], chosen["op"], chosen["value"]) == ("name", "IN", wanted)
+    assert written["name"].endswith(": both")
     assert len(grids) >= 5 and "ann@example.org" not in json.dumps(written)
 
 
