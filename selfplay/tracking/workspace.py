@@ -113,7 +113,8 @@ def spec_of(made: Any) -> dict[str, Any]:
 
 def write_spec(made: Any, file: Path) -> None:
     """Writes what `save` would send into a file; needs no key and no connection."""
-    about = {"entity": made.entity, "project": made.project, "spec": spec_of(made)}
+    name = made.title if isinstance(made, wr.Report) else made.name
+    about = {"entity": made.entity, "project": made.project, "name": name, "spec": spec_of(made)}
     replace(file, json.dumps(about, indent=1) + "\n")
 
 
