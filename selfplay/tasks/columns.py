@@ -1,11 +1,11 @@
 """Turns a row of a user's table into a task: which column holds which part, and what stands in for what the row leaves out."""
 
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from selfplay.config.near_words import nearest
 from selfplay.errors import DataError
 from selfplay.jsonlines import parsed
 from selfplay.records import Task
@@ -44,9 +44,9 @@ class Columns:
         for key in fields:
             if key in (*KEYS, ANSWER) or (key.startswith(OF_VERIFIER) and key != OF_VERIFIER):
                 continue
-            near = difflib.get_close_matches(key, (*KEYS, ANSWER), n=1, cutoff=0.6)
+            near = nearest(key, (*KEYS, ANSWER))
             known = f"known keys: {', '.join(KEYS)}, {ANSWER}, {OF_VERIFIER}KEY"
-            advice = f"did you mean {near[0]!r}?" if near else f"the left side names a key of a task ({known})"
+            advice = f"did you mean {near!r}?" if near else f"the left side names a key of a task ({known})"
             return f"has the key {key!r}, which no task has; {advice}"
         return ""
 
@@ -57,8 +57,8 @@ class Columns:
             if not table.rows or any(_at(row, column) is not None for _, row in table.rows):
                 continue
             has = list(dict.fromkeys(name for _, row in table.rows[:100] for name in row))
-            near = difflib.get_close_matches(column, has, n=1, cutoff=0.6)
-            advice = f"did you mean {near[0]!r}?" if near else f"its columns: {', '.join(has)[:300] or 'none'}"
+            near = nearest(column, has)
+            advice = f"did you mean {near!r}?" if near else f"its columns: {', '.join(has)[:300] or 'none'}"
             lines.append(f"{table.name}: tasks.fields.{key} is {column!r}, but no row has a value there; {advice}")
         return "\n".join(lines)
 

@@ -1,6 +1,5 @@
 """Rows of tables as tasks. The faults of all rows of all tables of a source are reported together, each with its line."""
 
-import difflib
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -10,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from selfplay.config.near_words import nearest
 from selfplay.errors import DataError
 from selfplay.jsonlines import read_json_objects
 from selfplay.records import Task
@@ -158,9 +158,9 @@ def _sentence(item: Mapping[str, Any], columns: Mapping[str, str]) -> str:
     if kind == "extra_forbidden":
         name = key.rpartition(".")[2]
         known = (*KEYS, "answer") if key == name else ("role", "content")
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+        near = nearest(name, known)
         more = "; for other names set tasks.fields" if key == name else ""
-        advice = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}{more}"
+        advice = f"did you mean {near}?" if near else f"known keys: {', '.join(known)}{more}"
         return f"{key} is {given}, but there is no such key; {advice}"
     message = item["msg"].removeprefix("Value error, ")
     if kind == "value_error":

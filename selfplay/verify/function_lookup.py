@@ -4,12 +4,13 @@ What only an import can decide is left to it: an extension module, `from x impor
 """
 
 import ast
-import difflib
 import importlib.util
 import sys
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+
+from selfplay.config.near_words import nearest
 
 
 def lookup_fault(kind: str, folder: Path | None) -> str:
@@ -20,8 +21,8 @@ def lookup_fault(kind: str, folder: Path | None) -> str:
     _, module, name = kind.split(":", 2)
     spec = _spec(module, folder)
     if spec is None:
-        near = difflib.get_close_matches(module, _modules(folder), n=1)
-        advice = f"did you mean {near[0]}?" if near else f"put {module.replace('.', '/')}.py there, or install it"
+        near = nearest(module, _modules(folder))
+        advice = f"did you mean {near}?" if near else f"put {module.replace('.', '/')}.py there, or install it"
         return f"there is no module {module} in {folder or 'the installed packages'}, nor is one installed; {advice}"
     if spec.origin is None or not spec.origin.endswith(".py"):
         return ""
@@ -40,9 +41,9 @@ def _fault_in(tree: ast.Module, name: str, file: str) -> str:
     if name not in names:
         if names & {"*", "__getattr__"}:
             return ""
-        near = difflib.get_close_matches(name, names, n=1)
+        near = nearest(name, names)
         known = ", ".join(sorted(one for one, node in bound if isinstance(node, ast.FunctionDef))) or "none"
-        return f"{file} has no function {name}; {f'did you mean {near[0]}?' if near else f'it has {known}'}"
+        return f"{file} has no function {name}; {f'did you mean {near}?' if near else f'it has {known}'}"
     node = [node for one, node in bound if one == name][-1]
     if not isinstance(node, ast.FunctionDef) or node.decorator_list:
         return ""
