@@ -9,9 +9,12 @@ from selfplay.config.near_words import nearest
 from selfplay.errors import DataError
 from selfplay.jsonlines import parsed
 from selfplay.records import Task
+from selfplay.tasks.chats import cut_reply, turns_of
 from selfplay.tasks.rows import KEYS, task_of
 from selfplay.tasks.table_files import Table
 
+CONVERSATIONS = "conversations"
+"""The column of chats in ShareGPT's layout, which stands for `messages`."""
 ANSWER, OF_VERIFIER = "answer", "verifier."
 """Keys of a row beside those of a task: what they give goes into the verifier, `verifier.KEY` under KEY."""
 _JSON = ("messages", "verifier", "tags", "parents", "difficulty")
@@ -74,7 +77,22 @@ class Columns:
             given = {key: value for key, value in given.items() if value is not None}
         if name is not None:
             given["id"] = name
+        given = self._chat(given, where)
         return task_of(self._checked(given, where), where, self._fields)
+
+    def _chat(self, given: dict[str, Any], where: str) -> dict[str, Any]:
+        """The row with its chat as turns. A key whose column is that of the chat gets the text of the last reply, and the turns before
+        it are the prompt; where `fields` names the column, a chat that ends with a reply is cut before it in any case."""
+        if not self._fields and CONVERSATIONS in given and "messages" not in given:
+            given["messages"] = given.pop(CONVERSATIONS)
+        if "messages" not in given:
+            return given
+        turns, column = turns_of(given["messages"]), self._fields.get("messages")
+        if column is None:
+            return {**given, "messages": turns}
+        same = [key for key, other in self._fields.items() if other == column and key != "messages"]
+        before, reply = cut_reply(turns, where, column, needed=bool(same))
+        return {**given, "messages": before, **dict.fromkeys(same, reply)}
 
     def _checked(self, given: dict[str, Any], where: str) -> dict[str, Any]:
         """The row with its verifier: its own, else that of the setting, else mathematics where it has an answer."""
