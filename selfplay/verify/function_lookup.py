@@ -35,6 +35,18 @@ def lookup_fault(kind: str, folder: Path | None) -> str:
     return _fault_in(tree, name, Path(spec.origin).name)
 
 
+def place_of(kind: str, folder: Path | None) -> str:
+    """The type of a check with the place of its function, as `python:checks:grade (checks.py, line 4)`; the bare type where it cannot be seen."""
+    _, module, name = kind.split(":", 2)
+    spec = _spec(module, folder)
+    try:
+        body = ast.parse(Path(str(spec.origin)).read_bytes()).body if spec is not None else []
+    except (OSError, ValueError, SyntaxError):
+        return kind
+    lines = [node.lineno for one, node in _bound(body) if one == name]
+    return f"{kind} ({Path(str(spec.origin)).name}, line {lines[-1]})" if spec is not None and lines else kind
+
+
 def _fault_in(tree: ast.Module, name: str, file: str) -> str:
     bound = list(_bound(tree.body))
     names = {one for one, _ in bound}
