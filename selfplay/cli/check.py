@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from selfplay.config import load_config
+from selfplay.config.faults import positioned
+from selfplay.errors import ConfigError
 
 if TYPE_CHECKING:
     from selfplay.records import Task
@@ -39,7 +41,10 @@ def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
     resources = RunResources(
         loaded.config, place, Ranks(), Path(loaded.config.runs_dir), note=lambda text: None
     )  # shown below
-    unread = check_tasks(resources)
+    try:
+        unread = check_tasks(resources)
+    except ConfigError as error:
+        raise ConfigError(positioned(str(error), loaded.origins, str(config))) from None
     fixed, source = resources.source.fixed, resources.source
     drawn = 100 if loaded.config.tasks.endless else None
     sample = source.propose(drawn, None, seed_of("check")).tasks

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from selfplay.config.faults import positioned
 from selfplay.config.load import Examined, examine
 from selfplay.errors import ConfigError
 from selfplay.runtime.distributed import Ranks
@@ -33,7 +34,7 @@ def validate_command(config: Path, overrides: Sequence[str], tasks: bool = True)
         ) as resources:
             faults += _model_faults(found, resources)
             faults += _task_faults(found, resources) if tasks else []
-    if lines := _in_order(faults, str(config)):
+    if lines := _in_order((positioned(fault, found.marks, str(config)) for fault in faults), str(config)):
         raise ConfigError("\n".join(lines))
     assert found.config is not None
     rounds = found.config.rounds

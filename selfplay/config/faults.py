@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from selfplay.config.near_words import likeliest, nearest
 from selfplay.config.registry import PartOf
+from selfplay.config.tree import Config
 
 _REMEDIES = {
     "missing": "add it",
@@ -195,6 +196,21 @@ def _tags(place: tuple[str, ...], tree: type[BaseModel]) -> str:
         for w in typing.get_args(s.model_fields[name].annotation)
     ]
     return ", ".join(repr(tag) for tag in tags)
+
+
+def positioned(text: str, marks: Mapping[tuple[str, ...], str], path: str) -> str:
+    """Each line that begins with a key, such as `judge.backend.url is ...`, behind the position of that key or of its block.
+
+    `marks`: the position of each value that was set. `path`: the configuration, of which the line is unknown where no block was set.
+    """
+    keys, lines = set(_paths(Config)), []
+    for line in text.splitlines():
+        key = line.partition(" ")[0]
+        name = key.rstrip(":")
+        place = tuple(name.split("."))
+        known = (marks[place[:length]] for length in range(len(place), 0, -1) if place[:length] in marks)
+        lines.append(f"{next(known, path)}: {line}" if name in keys and (key != name or "." in key) else line)
+    return "\n".join(lines)
 
 
 RENAMED: Final[Mapping[str, str]] = {
