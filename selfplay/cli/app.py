@@ -192,7 +192,7 @@ def compare(
     debug: Debug = False,
 ) -> None:
     """Compare runs, or the seeds of one setting, on one page and in a table on the terminal."""
-    from selfplay.cli.results import compare_command
+    from selfplay.cli.compare import compare_command
 
     compare_command(runs, out)
 
