@@ -26,6 +26,7 @@ def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
     Raises DataError for rows that are not tasks.
     """
     from selfplay.runtime.distributed import Ranks
+    from selfplay.runtime.prompt_lengths import length_notes
     from selfplay.runtime.resources import RunResources
     from selfplay.runtime.set_up import check_tasks
     from selfplay.seeds import seed_of
@@ -45,6 +46,8 @@ def check_command(config: Path, overrides: list[str], as_json: bool) -> int:
         unread = check_tasks(resources)
     except ConfigError as error:
         raise ConfigError(positioned(str(error), loaded.origins, str(config))) from None
+    for note in length_notes(resources):
+        print(note, file=sys.stderr)
     fixed, source = resources.source.fixed, resources.source
     drawn = 100 if loaded.config.tasks.endless else None
     sample = source.propose(drawn, None, seed_of("check")).tasks
