@@ -121,6 +121,11 @@ class Task(Record):
         """The prompt as plain text; the messages of a chat are joined by blank lines."""
         return self.prompt if self.prompt is not None else "\n\n".join(m.content for m in self.messages or ())
 
+    @property
+    def turns(self) -> tuple[Message, ...]:
+        """The prompt as chat messages; a plain prompt is one of the user."""
+        return self.messages or (Message(role="user", content=self.prompt or ""),)
+
     def tag(self, name: str) -> str | None:
         """The value of the first tag `name:value`; None if there is none."""
         start = f"{name}:"

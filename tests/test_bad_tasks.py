@@ -77,7 +77,12 @@ def without(check: dict[str, Any], key: str, **more: Any) -> dict[str, Any]:
         ({**MATH, "colour": 1}, "colour is 1, but there is no such key; known keys: answer, near_misses, precision, stronger"),
         ({**MATH, "answer": None}, "math: answer is None, must be text or a number; write it in quotes"),
         ({**MATH, "answer": True}, "answer is True, must be text or a number"),
-        ({**MATH, "answer": ["4"]}, "answer is ['4'], must be text or a number"),
+        (
+            {**MATH, "answer": ["4", "four"]},
+            "answer is ['4', 'four'], must be one text or number; for several right answers write verifier: {type: any, of: "
+            "[{type: math, answer: '4'}, ...]}, for one answer of several parts a text such as '3, 5', and to take a place of a list "
+            "set tasks.fields.answer to COLUMN.0",
+        ),
         ({**MATH, "answer": ""}, "answer: the reference is empty; give the answer"),
         ({**MATH, "answer": "  "}, "answer: the reference is empty"),
         ({**MATH, "answer": "nan"}, "answer: the reference 'nan' is no value but a missing one"),

@@ -271,3 +271,55 @@ def test_number_that_is_no_number_in_a_kernel_is_refused_and_in_a_row_not_judged
         c.vendi([[1.0, math.nan], [math.nan, 1.0]])
     rows = [{"round": t, **{f"eval/pass_at_1{e}": math.nan for e in ("", "_lo", "_hi")}} for t in range(3)]
     assert [alarm["level"] for alarm in c.alarms(rows)] == [0, 0, 0]
+
+
+# ---- what so few texts can show ----
+
+DIST2, RARE = "collapse_diversity/distinct_2_fixed", "collapse_tails/rare_item_coverage"
+
+
+def test_few_texts_without_an_alarm_say_what_they_could_have_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"round": n, "text": " ".join(text.split()[:12])} for n in range(2) for text in written(300, 10, n)]
+    file, page = lines(tmp_path / "t.jsonl", rows), tmp_path / "t.html"
+    told = report(file, capsys)["rounds"]
+    assert told[0]["smallest_changes"] == {} and told[1]["smallest_changes"][RARE] is None
+    bound = told[1]["smallest_changes"][DIST2]
+    assert 0.5 < bound / told[0][DIST2] < 0.8
+    assert collapse(file, html=page) == 0
+    said = capsys.readouterr().out
+    assert (
+        "no alarm in the last round\n10 texts in round 1 show a change (80 % power) only from here on: char4 at "
+        in said
+    )
+    assert f"dist2 at {bound:.3g}" in said and "; blind to any change of: rare" in said
+    assert f"dist2 at {bound:.3g}" in page.read_text()
+    many = [{"round": n, "text": text} for n in range(2) for text in written(300, 300, n)]
+    told = report(lines(tmp_path / "many.jsonl", many), capsys)["rounds"]
+    assert (
+        told[1]["smallest_changes"][DIST2] / told[0][DIST2] > 0.82 and told[1]["smallest_changes"][RARE]
+    )  # of smaller falls
+
+
+def test_one_round_alone_is_not_called_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert collapse(lines(tmp_path / "t.jsonl", [{"round": 0, "text": "a b c"}])) == 0
+    said = capsys.readouterr().out
+    assert "nothing was compared: the file has one round" in said and "no alarm" not in said
+
+
+def test_the_change_that_texts_are_said_to_show_is_one_that_the_alarm_sees() -> None:
+    """Texts of ever fewer words: the alarm on word pairs is certain below the bound, and seldom above it."""
+
+    def drawn(vocabulary: int, seed: int) -> list[str]:
+        rng = np.random.default_rng(seed)
+        return [" ".join(f"w{x}" for x in rng.choice(vocabulary, size=15)) for _ in range(20)]
+
+    seen: dict[int, list[tuple[bool, float]]] = {}
+    for vocabulary in (24, 11):
+        for seed in range(4):
+            row = profile({0: drawn(400, seed), 1: drawn(vocabulary, 100 + seed)})[1]
+            alarmed = any(reason.startswith(DIST2) for reason in row["reasons"])
+            seen.setdefault(vocabulary, []).append((alarmed, row[DIST2] - row["smallest_changes"][DIST2]))
+    assert all(alarmed and beyond < 0 for alarmed, beyond in seen[11])
+    assert all(beyond > 0 for _, beyond in seen[24]) and not any(alarmed for alarmed, _ in seen[24])

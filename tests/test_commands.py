@@ -17,12 +17,13 @@ from selfplay import fork, load_config, open_run
 from selfplay import run as start
 from selfplay.cli.app import app
 from selfplay.cli.check import check_command
+from selfplay.cli.compare import compare_command
 from selfplay.cli.export import Wanted, export_command
-from selfplay.cli.results import compare_command, report_command, status_command, traces_command
+from selfplay.cli.results import report_command, status_command, traces_command
 from selfplay.cli.validate import validate_command
 from selfplay.errors import ConfigError, DataError, StoreError
 from selfplay.publish import Names
-from selfplay.records import Attempt, Decision, Outcome, Task, Trace, Verdict
+from selfplay.records import Attempt, Decision, Message, Outcome, Task, Trace, Verdict
 from selfplay.store import Lease, RunFolder, sha256_of
 from selfplay.store.traces import write_traces
 from tests.support import ROOT
@@ -264,6 +265,39 @@ def test_traces_are_filtered_by_outcome_decision_reason_and_task(
     assert capsys.readouterr().out == "no trace of round 1 matches\n"
 
 
+def test_trace_shows_who_said_what_under_a_line_of_its_own_and_says_nothing_twice(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chat = (Message(role="system", content="Be brief."), Message(role="user", content="1 + 1"))
+    chat += (Message(role="assistant", content="2"), Message(role="user", content="2 + 2\nuser:"))
+    check = {"type": "math", "answer": "4"}
+    kinds = [("pass", "accepted", "accepted"), ("fail", "dropped", "failed"), ("pass", "dropped", "over_cap")]
+    traces = [
+        Trace(
+            task=Task(id="t", messages=chat, check=check) if n else Task(id="t", prompt="2 + 2", check=check),
+            attempt=Attempt(task_id="t", attempt=n, round=1, text="4\n\nreally" if n else ""),
+            verdicts=(
+                Verdict(verifier="math/1", outcome=Outcome(outcome), reason="passed" if n else "no answer found"),
+            ),
+            outcome=Outcome(outcome),
+            decision=Decision(decision=decision, reason=reason),  # type: ignore[arg-type]
+        )
+        for n, (outcome, decision, reason) in enumerate(kinds)
+    ]
+    write_traces(copied / "runs/a/rounds/001/traces.parquet", [traces])
+    traces_command(copied / "runs/a", 1, {}, None, 10, as_json=False)
+    first, second, third = capsys.readouterr().out.split("\n\n── ")
+    assert first.splitlines() == [
+        "── t attempt 0: pass, accepted ".ljust(80, "─"), "user:", "    2 + 2", "reply:", "    (nothing)", "math/1: pass: no answer found",
+    ]  # fmt: skip
+    assert second.splitlines()[0].startswith("t attempt 1: fail, dropped ──")
+    assert second.splitlines()[1:] == [
+        "system:", "    Be brief.", "user:", "    1 + 1", "assistant:", "    2", "user:", "    2 + 2", "    user:",
+        "reply:", "    4", "", "    really", "math/1: fail",
+    ]  # fmt: skip
+    assert third.startswith("t attempt 2: pass, dropped (over_cap) ──")
+
+
 def test_what_a_model_wrote_cannot_drive_the_terminal(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trace = Trace(
         task=Task(id="t\x1b[31m", prompt="p\x9b\n", check={"type": "math", "answer": "1"}),
@@ -275,7 +309,7 @@ def test_what_a_model_wrote_cannot_drive_the_terminal(copied: Path, capsys: pyte
     write_traces(copied / "runs/a/rounds/001/traces.parquet", [[trace]])
     traces_command(copied / "runs/a", 1, {}, None, 10, as_json=False)
     said = capsys.readouterr().out
-    assert "A: 1?[2J" in said and "t?[31m attempt 0: fail, dropped (failed)" in said
+    assert "A: 1?[2J" in said and "t?[31m attempt 0: fail, dropped ──" in said
     assert all(c == "\n" or c.isprintable() for c in said)
 
 

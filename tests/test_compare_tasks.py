@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from selfplay.cli.compare import chosen, compare_command
 from selfplay.report import write_compare
 from tests.support.run_folders import write_run
 
@@ -99,3 +100,43 @@ def test_the_same_ids_from_files_of_other_content_are_other_tasks(tmp_path: Path
         why == "The test sets of a and b were read from files named tasks.jsonl whose contents differ."
         or "of a and b" in why
     )
+
+
+# ---- the table in the terminal ----
+
+
+def table(made: list[Path], out: Path, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+    """The titles of the table, and what is said below it."""
+    compare_command(made, out)
+    said = capsys.readouterr().out
+    return next(line for line in said.splitlines() if "run" in line and "round" in line), said.rpartition("┘")[2]
+
+
+def test_the_table_leaves_out_what_was_measured_on_other_tasks_and_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    titles, below = table(runs(tmp_path / "same"), tmp_path / "c.html", capsys)
+    assert "dev" in titles and "test" in titles and "cannot be compared" not in below
+    titles, below = table(runs(tmp_path / "dev", renamed("dev", 2)), tmp_path / "c.html", capsys)
+    assert "test" in titles and "dev" not in titles and "pass@" not in titles and "alarm" in titles
+    assert (
+        "since the runs cannot be compared in it. The dev sets differ: a has " in below and "Left out: dev, " in below
+    )
+    page = (tmp_path / "c.html").read_text()
+    assert (
+        "Each run is drawn on dev tasks of its own, so compare the bars within a run only: The dev sets differ" in page
+    )
+    both = runs(tmp_path / "both", lambda frozen: renamed("dev", 2)(renamed("test", 3)(frozen)))
+    titles, below = table(both, tmp_path / "c.html", capsys)
+    assert "dev" not in titles and "test" not in titles
+    assert "Left out: test, since the runs cannot be compared in it. The test sets differ: " in below
+
+
+def test_figures_of_k_samples_are_compared_at_the_largest_k_that_all_runs_have(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = [{"round": 0, **{f"eval/pass_at_{k}": 0.5 for k in (1, 2, 4, 8)}}], [{"round": 0, "eval/pass_at_2": 0.5}]
+    shown, notes = chosen(rows, {})
+    assert [(one.title, one.key) for one in shown] == [("pass@2", "eval/pass_at_2")]
+    assert "Left out: unique@k, since the runs have no number of samples (eval.samples) in common." in notes
+    assert [one.title for one in chosen(rows[:1], {})[0]] == ["pass@8"]

@@ -51,6 +51,35 @@ def test_unknown_key_of_a_section_chosen_by_kind_is_told_by_the_users_own_path(t
     assert "student.skil is 0.2, but there is no such key; did you mean 'skill'?" in found[0]
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("generate.temp=1", "'temperature'"),  # a beginning
+        ("generate.temperture=1", "'temperature'"),  # a misspelling
+        ("train.lr=1", "'learning_rate'"),  # initials
+        ("train.bs=4", "'batch_size'"),
+        ("train.num_train_epochs=2", "'epochs'"),  # another library's name, with the same part
+        ("generate.max_tokens=3", "'max_new_tokens'"),
+        ("generate.learning_rate=1", "'train.learning_rate' or 'train.warmup.learning_rate'"),  # another section's key
+        ("batch_size=3", "'train.batch_size'"),
+        ("lr=3", "'train.learning_rate' or 'train.warmup.learning_rate'"),
+        ("eval.temperature=1", "'generate.temperature' or 'judge.temperature' or 'correct.temperature'"),
+        ("seeds=3", "'seed'"),
+        ("gen.temp=1", "'generate'"),
+    ],
+)
+def test_key_that_was_meant_is_suggested_in_its_section_and_in_all_others(
+    tmp_path: Path, given: str, meant: str
+) -> None:
+    (found,) = faults(tmp_path, SOUND, given)
+    assert found.endswith(f"but there is no such key; did you mean {meant}?")
+
+
+def test_key_that_is_like_no_other_gets_the_list_of_those_there_are(tmp_path: Path) -> None:
+    (found,) = faults(tmp_path, SOUND, "gate.enabled=true")
+    assert found.endswith("known keys here: action, kl_budget, plateau_rounds, roll_back")
+
+
 def test_wrong_kind_names_the_kinds_there_are(tmp_path: Path) -> None:
     found = faults(tmp_path, SOUND.replace("kind: scripted", "kind: tinny"))
     assert "student.kind is tinny, which is not a known value; use one of: 'tiny', 'pretrained', 'scripted'" in found[0]

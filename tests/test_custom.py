@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from selfplay.cli.check import check_command
 from selfplay.errors import ConfigError, OutageError
 from selfplay.records import Attempt, Outcome, Task, Verdict
 from selfplay.runtime.attempts import is_outage
@@ -480,7 +481,7 @@ def test_check_says_what_a_function_raised_and_where_and_is_content_where_it_jud
     ended = played(folder, "check")
     assert ended.code == 0, ended.said
     assert "python:my_checks:grade: no verdict in 4 of 8 tries: ValueError: invalid literal" in ended.said
-    assert "(my_checks.py, line 4, in grade; task t1)" in ended.said
+    assert "(my_checks.py, line 4, in grade; task t0)" in ended.said
 
 
 @pytest.mark.parametrize("referenced", [True, False])
@@ -497,6 +498,47 @@ def test_check_refuses_a_function_that_never_judges(tmp_path: Path, referenced: 
     assert "python:my_checks:grade is not sound: it gave no verdict in any try" in ended.said
     told = json.loads(played(folder, "check", "--json").said)
     assert told["functions"][0]["kind"] == "python:my_checks:grade"
+
+
+def wrong(folder: Path, returns: str, capsys: pytest.CaptureFixture[str], **check: Any) -> str:
+    """What `selfplay check` says of a function on line 2 that returns the same on every reply."""
+    rows = [{**row, "verifier": {**row["verifier"], **check}} for row in tasks_of(12)]
+    own = folder_of(
+        folder / "own", [{k: v for k, v in row.items() if k != "reference"} for row in rows[:-1]] + rows[-1:], {}
+    )
+    (own / "my_checks.py").write_text(f"import re\ndef grade(task, text):\n    return {returns}\n")
+    check_command(own / "config.yaml", [], as_json=False)
+    said = capsys.readouterr()
+    return said.err + said.out
+
+
+def test_check_names_task_line_function_and_near_miss_of_a_function_that_passes_what_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = wrong(tmp_path, "True", capsys, near_misses=["nine", "10"])
+    assert (
+        "tasks.jsonl:1: task 't0': near miss 0 is judged pass by python:my_checks:grade (my_checks.py, line 2): \"nine\"; "
+        "correct the function, or remove the near miss if it is right" in said
+    )
+    assert (
+        'python:my_checks:grade (my_checks.py, line 2) judged all 15 tries pass, "", "42", "I do not know." among them'
+        in said
+    )
+
+
+def test_check_shows_the_reference_that_a_function_fails_and_the_tasks_that_lack_near_misses(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = wrong(tmp_path, "'invalid'", capsys)
+    assert (
+        "tasks.jsonl:12: task 't11': the gold answer is judged invalid by python:my_checks:grade (my_checks.py, line 2): \""
+        in said
+    )
+    assert (
+        "12 tasks have no near miss, so it is not tested that a wrong reply fails; give near_misses: t0 (tasks.jsonl:1), "
+        in said
+    )
+    assert "11 tasks have no reference and no answer" in said and "t4 (tasks.jsonl:5), ...\n" in said
 
 
 def test_check_refuses_a_function_that_cannot_be_imported(tmp_path: Path) -> None:

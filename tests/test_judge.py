@@ -222,9 +222,9 @@ def test_judge_takes_its_place_among_other_verifiers() -> None:
 @pytest.mark.parametrize(
     ("ours", "theirs", "says"),
     [
-        (["Qwen3"], ["llama", " qwen3 "], "shares the model_family qwen3"),
-        ([], ["llama"], "the judge declares no model_family"),
-        (["qwen3"], [""], "the student declares no model_family"),
+        (["Qwen3"], ["llama", " qwen3 "], "judge.backend.model_family is qwen3, and so is the student"),
+        ([], ["llama"], "judge.backend.model_family is not given, so the judge"),
+        (["qwen3"], [""], "student.model_family is not given"),
     ],
 )
 def test_judge_of_the_students_lineage_is_refused(ours: list[str], theirs: list[str], says: str) -> None:

@@ -172,10 +172,111 @@ def test_parquet_gives_chats_numbers_and_columns_inside_objects(tmp_path: Path) 
         opened(tmp_path, "t.parquet", fields={"messages": "chat"})
 
 
-def test_chat_that_ends_with_the_answer_is_told(tmp_path: Path) -> None:
-    chat = [{"role": "user", "content": "2 + 2?"}, {"role": "assistant", "content": "4"}]
-    with pytest.raises(DataError, match=r"t\.jsonl:1: messages end with a turn of the assistant; give its text as ref"):
-        read(tmp_path, json.dumps({"messages": chat, "answer": "4"}), "t.jsonl", fields={})
+OPENAI = [
+    {"role": "developer", "content": "Be brief.", "name": "d"},
+    {"role": "user", "content": [{"type": "text", "text": "2 + "}, {"type": "text", "text": "2?"}]},
+    {"role": "assistant", "content": "4", "weight": 1, "tool_calls": None},
+]
+SHAREGPT = [
+    {"from": "system", "value": "Be brief."},
+    {"from": "human", "value": "2 + 2?"},
+    {"from": "gpt", "value": "4"},
+]
+ASKED = [("system", "Be brief."), ("user", "2 + 2?")]
+
+
+@pytest.mark.parametrize(("column", "chat"), [("messages", OPENAI), ("conversations", SHAREGPT)])
+@pytest.mark.parametrize("table", [False, True])
+def test_last_turn_of_the_assistant_is_the_reference_or_the_answer_where_fields_says_so(
+    tmp_path: Path, column: str, chat: list[dict[str, Any]], table: bool
+) -> None:
+    name, rows = ("t.parquet" if table else "t.jsonl"), [{column: chat, "other": n} for n in range(2)]
+    if table:  # a column of objects as text, as parquet files of chats often have it
+        pq.write_table(pa.Table.from_pylist([{**row, column: json.dumps(chat)} for row in rows]), tmp_path / name)
+    else:
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = tasks_of(opened(tmp_path, name, fields={"messages": column, "reference": column, "answer": column}))
+    assert [(m.role, m.content) for m in found[0].messages or ()] == ASKED
+    assert found[0].reference == "4" and found[0].check == {"type": "math", "answer": "4"}
+    # without a key that takes it, the reply is left out
+    found = tasks_of(opened(tmp_path, name, fields={"messages": column}, verifier={"type": "python:checks:f"}))
+    assert [(m.role, m.content) for m in found[0].messages or ()] == ASKED and found[0].reference is None
+
+
+def test_worked_turns_stay_in_the_prompt_and_what_follows_the_last_reply_is_left_out(tmp_path: Path) -> None:
+    chat = [*SHAREGPT[1:], {"from": "human", "value": "3 + 3?"}, {"from": "gpt", "value": "6"}]
+    fields, rows = {"messages": "conversations", "reference": "conversations", "answer": "n"}, []
+    rows = [{"conversations": [*chat, {"from": "human", "value": "thanks"}], "n": 6}, {"conversations": chat, "n": 6}]
+    found = read(tmp_path, "".join(json.dumps(row) + "\n" for row in rows), "t.jsonl", fields=fields)
+    for task in found:
+        assert [m.content for m in task.messages or ()] == ["2 + 2?", "4", "3 + 3?"] and task.reference == "6"
+    with pytest.raises(
+        DataError, match=r"t\.jsonl:1: column 'conversations' has no turn of the assistant, which tasks"
+    ):
+        read(tmp_path, json.dumps({"conversations": SHAREGPT[:2], "n": 6}), "t.jsonl", fields=fields)
+
+
+@pytest.mark.parametrize("row", [{"messages": OPENAI, "answer": "4"}, {"conversations": SHAREGPT, "answer": "4"}])
+def test_chat_that_ends_with_the_answer_is_told_how_it_becomes_the_reference(
+    tmp_path: Path, row: dict[str, Any]
+) -> None:
+    said = r"t\.jsonl:1: messages end with a turn of the assistant; give its text as reference, or set tasks\.fields"
+    with pytest.raises(DataError, match=said):
+        read(tmp_path, json.dumps(row), "t.jsonl", fields={})
+
+
+def test_turn_of_a_tool_is_refused_by_its_role(tmp_path: Path) -> None:
+    chat = [*SHAREGPT[:2], {"from": "observation", "value": "x"}, {"from": "human", "value": "?"}]
+    with pytest.raises(
+        DataError, match=r"messages\.2\.role is 'observation', should be 'system', 'user' or 'assistant'"
+    ):
+        read(tmp_path, json.dumps({"conversations": chat, "answer": "4"}), "t.jsonl", fields={})
+
+
+# ---- several files ----
+
+
+def lines_of(*prompts: str, **more: Any) -> str:
+    return "".join(json.dumps({"prompt": prompt, "answer": "1", **more}) + "\n" for prompt in prompts)
+
+
+def test_several_files_are_one_set_and_each_is_in_the_fingerprint(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "a.jsonl").write_text(lines_of("p", "q"))
+    (tmp_path / "x" / "a.jsonl").write_text(lines_of("r"))
+    (tmp_path / "b.csv").write_text("prompt,answer\ns,1\n")
+    source = opened(tmp_path, ["a.jsonl", "x/a.jsonl", "b.csv"])  # type: ignore[arg-type]
+    assert [task.id for task in tasks_of(source)] == sorted(
+        [f"{tmp_path.name}-a-1", f"{tmp_path.name}-a-2", "x-a-1", "b-1"]
+    )
+    assert source.fixed.files.keys() == {"a.jsonl", "x/a.jsonl", "b.csv"}
+    own = opened(tmp_path, "a.jsonl", dev=["b.csv", "x/a.jsonl"])
+    assert [task.id for task in own.fixed.dev] == ["b-dev-1", "a-dev-1"]
+
+
+def test_faults_of_several_files_come_together(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(lines_of("p", id="1"))
+    (tmp_path / "b.jsonl").write_text(lines_of("q", id="1") + lines_of("r", id="2", promt="x"))
+    with pytest.raises(DataError) as found:
+        opened(tmp_path, ["a.jsonl", "b.jsonl", "c.jsonl"])  # type: ignore[arg-type]
+    said = str(found.value).splitlines()
+    assert "c.jsonl: no such file" in said[0]
+    assert f"b.jsonl:1: the id '1' is used twice, first at {tmp_path}/a.jsonl:1; ids must be unique" in said[1]
+    assert "b.jsonl:2: promt is 'x', but there is no such key; did you mean prompt?" in said[2]
+    with pytest.raises(DataError, match=r"x: is a folder; name its files, as in \[x/a\.jsonl, x/b\.jsonl\]"):
+        (tmp_path / "x").mkdir()
+        opened(tmp_path, "x")
+
+
+@pytest.mark.parametrize("given", ["[]", "[1]", "{a: b}", "3"])
+def test_what_is_no_file_and_no_list_of_files_is_a_fault_of_the_configuration(tmp_path: Path, given: str) -> None:
+    text = f"train: {{epochs: 1}}\ntasks: {{source: jsonl, train: {given}}}\nstudent: {{kind: scripted}}\n"
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(
+        ConfigError, match=r"c\.yaml:2:\d+: tasks\.train.* is .*; write a file, or a list of files"
+    ) as found:
+        load_config(tmp_path / "c.yaml")
+    assert str(found.value).count("tasks.train") == 1
 
 
 def test_faults_name_the_column_that_the_value_came_from(tmp_path: Path) -> None:

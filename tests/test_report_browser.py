@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,27 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "rounds": write_compare(arms[:1], base / "rounds.html"),
         "one_round": write_report(write_run(base / "short", rounds=0), read_traces),
     }
+
+
+TILES = """[...document.querySelectorAll('.figures > div')].map(tile => {
+  const range = document.createRange();
+  range.selectNodeContents(tile.querySelector('dd'));
+  const lines = new Set([...range.getClientRects()].map(box => Math.round(box.top))).size;
+  const note = tile.querySelector('.note').textContent;
+  return [tile.querySelector('dd').textContent, lines, note];
+})"""
+
+
+@pytest.mark.parametrize("name", ["report", "collapsed", "compare", "rounds"])
+def test_tile_on_a_phone_has_its_figure_on_one_line_and_breaks_no_interval(
+    browser: Browser, pages: dict[str, Path], name: str
+) -> None:
+    browser.open(pages[name], 390)
+    tiles = browser.evaluate(TILES)
+    assert tiles and all(lines == 1 for _, lines, _ in tiles), tiles
+    assert not [
+        note for _, _, note in tiles if re.search(r"\[[^]]*[ ][^]]*\]", note)
+    ]  # a plain blank may become a line's end
 
 
 @pytest.mark.parametrize("width", [1200, 390])

@@ -50,7 +50,11 @@ ENDS = {
         code=3,
         said=r"judge\.backend: http://127\.0\.0\.1:9/v1 does not answer .*; start the server or correct its url",
     ),
-    "long_prompt": End(said="round 1: the weights do not change", last=KEPT),
+    "long_prompt": End(
+        said=r"round 1: 1 of 10 tasks are skipped, since their prompts leave no room in the 256 tokens of the student's context, such as "
+        r"task 't4' with \d+ tokens; shorten the prompts",
+        last={**KEPT, "data/tasks_filtered": 1, "data/sampled": 18},
+    ),
     "no_references": End(code=2, said="train.warmup trains round 0 on the anchor, but no training task has a reference; add reference"),
     "raising_verifier": End(
         said=r"ValueError: invalid literal for int\(\) .*\(checks\.py, line 3, in above; task t\d+\); the attempt is `error`",

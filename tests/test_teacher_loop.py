@@ -107,9 +107,11 @@ def test_used_up_budget_stops_and_a_raised_one_goes_on_from_the_cache(tmp_path: 
 
 def test_judge_of_the_students_lineage_is_refused_before_anything_starts(tmp_path: Path) -> None:
     path = judged_sums(tmp_path, "http://127.0.0.1:9/v1")
-    with pytest.raises(ConfigError, match="shares the model_family scripted"):
+    with pytest.raises(
+        ConfigError, match=r"command line: judge\.backend\.model_family is scripted, and so is the student"
+    ):
         play(path, tmp_path, "judge.backend.model_family=[scripted]")
-    with pytest.raises(ConfigError, match="no judge is configured"):
+    with pytest.raises(ConfigError, match=r"\.yaml: judge: a task is judged by a model, and no judge is configured"):
         play(written(tmp_path, SUMS + "verify: {check: {type: judge}}\n"), tmp_path)
 
 

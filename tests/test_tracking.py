@@ -14,6 +14,7 @@ import pytest
 
 from selfplay.config.metrics import definitions
 from selfplay.tracking import Tracker, choose_mode
+from selfplay.tracking.cells import cell_of
 from tests.support.wandb_files import of_kind, python, rows_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -262,6 +263,15 @@ def test_about_thirty_figures_of_a_round_are_headline_figures() -> None:
     chosen = [key for key, found in definitions().items() if found.headline]
     assert 25 <= sum(not key.startswith("train/") for key in chosen) <= 35
     assert not any("*" in key or key.endswith(("_lo", "_hi", "_delta")) for key in chosen)
+
+
+def test_a_chat_in_the_table_of_traces_keeps_its_roles() -> None:
+    task = {"id": "t", "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "2 + 2"}]}
+    for given in (task, json.dumps(task)):  # as a trace is read, and as it is skimmed
+        trace = {"task": given, "prompt": "Be brief.\n\n2 + 2", "text": "4"}
+        assert cell_of(trace, "prompt") == "system:\nBe brief.\n\nuser:\n2 + 2" and cell_of(trace, "text") == "4"
+    for plain in ({"prompt": "2 + 2"}, {"prompt": "2 + 2", "task": '{"prompt": "2 + 2", "messages": null}'}):
+        assert cell_of(plain, "prompt") == "2 + 2"
 
 
 def test_a_tracker_cannot_be_built_without_a_privacy_filter(tmp_path: Path) -> None:

@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 
+from selfplay.cli.check import check_command
 from selfplay.cli.validate import validate_command
+from selfplay.config import load_config
+from selfplay.config.faults import positioned
 from selfplay.errors import ConfigError
+from selfplay.loop import run
 from selfplay.models.transformers import hub
 from selfplay.prompts.correction import leaves
 from selfplay.verify.function_lookup import lookup_fault
@@ -137,6 +141,37 @@ def test_model_that_cannot_be_had_is_told_with_its_key(tmp_path: Path, model: st
         and lines[0].startswith(f"config.yaml:3:29: student.model is {model!r}")
         and says in lines[0]
     )
+
+
+def test_judge_whose_family_or_whose_students_is_not_given_is_told_with_its_line_and_again_by_run_and_check(
+    tmp_path: Path,
+) -> None:
+    rows = [{**task(f"t{n}"), "verifier": {"type": "judge"}} for n in range(12)]
+    judge = "judge:\n  rubric: x\n  backend: {kind: http, url: 'http://127.0.0.1:9/v1', model: m}\n"
+    student = "{kind: pretrained, model: base}"
+    text = CONFIG.replace("{kind: tiny}", student).replace(", warmup: {steps: 1}", "")
+    config = folder_of(tmp_path, *rows, config=text + judge)
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base/config.json").write_text("{}")
+    lines = faults_of(config)
+    wanted = "is not given, so the judge m and the student may be related; give the family of the base model, as in model_family: "
+    assert lines[0].startswith(f"config.yaml:3:1: student.model_family {wanted}")
+    assert lines[1].startswith(f"config.yaml:7:3: judge.backend.model_family {wanted}") and len(lines) == 3
+    for command in (
+        lambda: check_command(config, [], False),
+        lambda: run(load_config(config, [f"runs_dir={tmp_path}"])),
+    ):
+        with pytest.raises(ConfigError) as found:
+            command()
+        said = str(found.value)
+        assert f"{config}:3: student.model_family is" in said and f"{config}:7: judge.backend.model_family is" in said
+
+
+def test_line_that_begins_with_a_file_is_not_taken_for_a_key() -> None:
+    said = "tasks.jsonl: no such file; x\ntasks.train is 3\nverify.check: x\nname of the thing\njudge: none"
+    found = positioned(said, {("tasks",): "c.yaml:2"}, "c.yaml").splitlines()
+    prefixes = [line.removesuffix(old) for line, old in zip(found, said.splitlines(), strict=True)]
+    assert prefixes == ["", "c.yaml:2: ", "c.yaml: ", "", "c.yaml: "]
 
 
 def test_judge_without_its_key_and_with_no_address_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

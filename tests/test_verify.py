@@ -185,7 +185,7 @@ def test_outcome_is_no_yes_or_no(outcome: Outcome) -> None:
             {"type": f"{MINE}yes"},
             "A: 4",
             ["A: 5"],
-            'near miss 0 is judged pass, so it is no canary, and the tests cannot tell it from a right reply: "A: 5"; ',
+            f'near miss 0 is judged pass by {MINE}yes: "A: 5"; correct the function, or remove the near miss if it is right',
         ),
         ({"type": f"{MINE}breaks"}, "A: 4", ["A: 5"], "the verifier does not work"),
         ({"type": f"{MINE}nothing"}, "A: 4", [], "the gold answer is judged abstain"),

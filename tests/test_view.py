@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from selfplay.records import Message
 from selfplay.store.trace_index import TraceIndex
 from selfplay.view.browse import DIFF_CHARS, PAGE_ROWS, line_diff
 from tests.support.trace_pages import HOSTILE, served, trace, write_round
@@ -130,6 +133,62 @@ def test_a_new_round_appears_without_a_restart(tmp_path: Path) -> None:
 def test_texts_too_long_to_compare_are_not_compared() -> None:
     assert line_diff("a" * (DIFF_CHARS + 1), "b") is None
     assert line_diff("", "") == []
+
+
+def test_beginning_of_an_id_opens_its_task_or_lists_those_that_begin_with_it(address: str) -> None:
+    assert "<h1><bdi>odd/1 &amp; co?</bdi></h1>" in get(address + "task", id="od")
+    assert "<h1><bdi>t-5</bdi></h1>" in get(
+        address + "task", id="t-5"
+    )  # the whole id of one, though t-50 begins with it
+    page = get(address + "task", id="t-")
+    assert "60 tasks begin with “<bdi>t-</bdi>”; the first 50 of them" in page and page.count("<li>") == 50
+    assert "<h1><bdi>t-1</bdi></h1>" in behind(address, page, r'href="([^"]*id=t-1)"')
+    assert get(address + "task", id="").startswith("404: ")
+    assert set(tasks_in(get(address, task_id="t-5"))) == {"t-5", *(f"t-5{n}" for n in range(10))}
+    assert tasks_in(get(address, task_id="t-5", round=2)) == [] and tasks_in(get(address, task_id="t-0", round=2)) == [
+        "t-0"
+    ]
+
+
+def test_a_chat_is_shown_with_its_roles(tmp_path: Path) -> None:
+    chat = (Message(role="system", content="Be <b>brief</b>."), Message(role="user", content="Solve it."))
+    one = trace("t", 0, 1)
+    task = one.task.model_copy(update={"messages": chat, "prompt": None})
+    write_round(tmp_path / "run", 1, [one.model_copy(update={"task": task})])
+    page = get(served(tmp_path / "run") + "task", id="t")
+    told = re.findall(r'<p class="role">(\w+)</p><pre class="text">([^<]*)</pre>', page)
+    assert told == [("system", "Be &lt;b&gt;brief&lt;/b&gt;."), ("user", "Solve it."), ("reply", "t is 0")]
+
+
+def torn_by(kind: str, good: bytes) -> bytes:
+    """A parquet file that was cut, overwritten or replaced."""
+    return {"cut": good[: len(good) // 2], "empty": b"", "other": b"PAR1 it is not", "zeros": bytes(len(good))}[kind]
+
+
+@pytest.mark.parametrize("kind", ["cut", "empty", "other", "zeros", "columns", "text"])
+def test_file_that_cannot_be_read_is_a_sentence_and_the_other_rounds_are_shown(tmp_path: Path, kind: str) -> None:
+    run = tmp_path / "run"
+    write_round(run, 1, [trace(f"t-{n}", 0, 1) for n in range(3)])
+    write_round(run, 2, [trace("t-0", n, 2) for n in range(3)])
+    torn = run / "rounds/002/traces.parquet"
+    if kind == "columns":
+        pq.write_table(pa.table({"text": ["x"]}), torn)
+    elif kind == "text":  # the columns of the filters can be read, the texts cannot
+        group = pq.ParquetFile(torn).metadata.row_group(0)
+        column = next(group.column(n) for n in range(group.num_columns) if group.column(n).path_in_schema == "text")
+        raw = bytearray(torn.read_bytes())
+        start = column.dictionary_page_offset or column.data_page_offset
+        raw[start : start + 40] = b"\xff" * 40  # the header of its first page
+        torn.write_bytes(raw)
+    else:
+        torn.write_bytes(torn_by(kind, torn.read_bytes()))
+    address = served(run)
+    for page in (get(address), get(address + "task", id="t-0"), get(address, text="is 0")):
+        assert "rounds/002/traces.parquet cannot be read (" in page and "so traces of its round are left out." in page
+    assert tasks_in(get(address)) == ["t-0", "t-1", "t-2"] == tasks_in(get(address, text="is 0"))
+    assert "1 attempts in 1 rounds" in get(address + "task", id="t-0")
+    write_round(run, 2, [trace("t-9", 0, 2)])  # mended while the page is open
+    assert "cannot be read" not in get(address) and "t-9" in get(address)
 
 
 words = st.sampled_from(["pass", "fail", "error"])

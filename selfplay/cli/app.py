@@ -197,7 +197,7 @@ def compare(
     debug: Debug = False,
 ) -> None:
     """Compare runs, or the seeds of one setting, on one page. Prints a table of their rounds as well."""
-    from selfplay.cli.results import compare_command
+    from selfplay.cli.compare import compare_command
 
     compare_command(runs, out)
 

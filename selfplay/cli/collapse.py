@@ -201,11 +201,37 @@ def _print(rows: Sequence[Row]) -> None:
         if level > before:
             print(f"round {row['round']}: level {level}: {'; '.join(row['reasons'])}")
         before = level
-    if before == 0:
+    if before == 0 and rows[-1]["smallest_changes"]:
         print("no alarm in the last round")
+    print(_sight(rows))
     for row in rows:
         if why := row.get("collapse_alarm/blind"):
             print(f"round {row['round']} is not judged by its verdicts: {why}")
+
+
+NAMES = {
+    "eval/pass_at_1": "pass@1",
+    "collapse_diversity/char_distinct_4_fixed": "char4",
+    "collapse_diversity/char_distinct_5_fixed": "char5",
+    "collapse_diversity/distinct_2_fixed": "dist2",
+    "collapse_diversity/exact_dup_rate": "dup",
+    "collapse_drift/len_mean": "mean length",
+    "collapse_tails/rare_item_coverage": "rare",
+    "collapse_tails/ref_ngram_lost": "lost",
+}
+"""Names of the metrics that the alarm of texts looks at, as in the table."""
+
+
+def _sight(rows: Sequence[Row]) -> str:
+    """What the alarm could see in the last round, metric by metric, and to what it is blind."""
+    row = rows[-1]
+    found = row["smallest_changes"]
+    if not found:
+        return "nothing was compared: the file has one round, or the others have too little text"
+    seen = [f"{NAMES.get(key, key)} at {value:.3g}" for key, value in found.items() if value is not None]
+    blind = [NAMES.get(key, key) for key, value in found.items() if value is None]
+    told = f"{row['collapse_data/texts']} texts in round {row['round']} show a change (80 % power) only from here on: {', '.join(seen) or 'none'}"
+    return f"{told}; blind to any change of: {', '.join(blind)}" if blind else told
 
 
 def _cell(row: Mapping[str, Any], key: str) -> str:
@@ -292,6 +318,7 @@ def page(name: str, rows: Sequence[Row], octaves: Mapping[int, Sequence[float]])
         f"<style>{STYLE}{_PAGE_STYLE}</style></head><body><h1>Collapse profile: {title}</h1>"
         f"<p>Highest alarm level {level}; first metric to move: {escaping.escape(_named(first))}. {len(rows)} rounds, one draw of "
         f"{rows[-1].get('collapse_data/compared_tokens', 0)} tokens a round; bands are 95 % intervals.</p>"
+        f"<p>{escaping.escape(_sight(rows))}.</p>"
         f"<main>{''.join(f'<figure>{chart}</figure>' for chart in charts)}</main>"
         f"<h2>Alarms</h2>{reasons}</body></html>\n"
     )

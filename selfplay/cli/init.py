@@ -1,10 +1,10 @@
 """`selfplay init`: writes a folder that runs as it stands, from one of the starts that ship with the package."""
 
-import difflib
 import json
 import re
 from pathlib import Path
 
+from selfplay.config.near_words import nearest
 from selfplay.errors import ConfigError
 from selfplay.store import write_whole
 
@@ -31,9 +31,9 @@ def _source(start: str) -> Path:
     known = sorted(path.parent.name for path in STARTS.glob("*/config.yaml"))
     if start in known:
         return STARTS / start
-    near = difflib.get_close_matches(start, known, n=1)
+    near = nearest(start, known)
     raise ConfigError(
-        f"--from: is {start!r}, but there is no such start; {f'did you mean {near[0]}? ' if near else ''}known: {', '.join(known)}"
+        f"--from: is {start!r}, but there is no such start; {f'did you mean {near}? ' if near else ''}known: {', '.join(known)}"
     )
 
 

@@ -1,16 +1,17 @@
-"""The commands that read a run: `report`, `compare`, `status`, `traces`."""
+"""The commands that read a run: `report`, `status`, `traces`."""
 
 import json
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from selfplay.cli.terminal import print_table, round_line
+from selfplay.cli.terminal import round_line
 from selfplay.errors import ConfigError
 from selfplay.loop.run_view import open_run
-from selfplay.records import Outcome
+from selfplay.records import Outcome, Task
 from selfplay.store.traces import skim_traces
 
 
@@ -19,32 +20,6 @@ def report_command(run: Path) -> None:
     from selfplay.report import write_report
 
     print(write_report(open_run(run).path, skim_traces))
-
-
-def compare_command(runs: list[Path], out: Path) -> None:
-    """Writes the comparison page, and prints a table with the rounds of all runs, and what can be said of them together."""
-    from selfplay.report import write_compare
-
-    opened = [open_run(run) for run in runs]
-    rows = [[o.path.name, *_short(row)] for o in opened for row in o.metrics()]
-    print_table("Rounds", ["run", "round", "dev", "test", "pass@8", "unique@8", "rare items", "alarm"], rows)
-    page = write_compare([o.path for o in opened], out)
-    told = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))["headline"]
-    print(*filter(None, (told["sentence"], told["stopped"], str(page))), sep="\n")
-
-
-_COLUMNS = (
-    "eval/greedy_accuracy",
-    "test/greedy_accuracy",
-    "eval/pass_at_8",
-    "collapse_diversity/unique_correct_at_8",
-    "collapse_tails/rare_item_coverage",
-)
-
-
-def _short(row: Mapping[str, Any]) -> list[str]:
-    figures = (f"{row[key]:.3f}" if key in row else "-" for key in _COLUMNS)
-    return [str(row["round"]), *figures, str(row.get("collapse_alarm/level", "-"))]
 
 
 def status_command(run: Path, as_json: bool) -> None:
@@ -103,15 +78,35 @@ def _matches(row: Mapping[str, Any], wanted: Mapping[str, str | None], task: str
     return fits and (task is None or row["task_id"].startswith(task))
 
 
+SAID_ALREADY = ("accepted", "failed", "invalid", "passed")
+"""Reasons of a decision or a verdict that say no more than the outcome beside them."""
+RULE = 80
+"""Width of the line above a trace."""
+
+
 def _print_trace(row: Mapping[str, Any]) -> None:
-    decided = f"{row['decision']} ({row['reason']})" if row["decision"] else "not decided yet"
-    print(_safe(f"--- {row['task_id']} attempt {row['attempt']}: {row['outcome'] or 'not verified yet'}, {decided}"))
-    print(_safe(row["prompt"]).rstrip())
-    print(_safe(row["text"]).rstrip())
+    """The trace under a line of its own: the prompt by its roles, the reply, and what each verifier said; texts are set in."""
+    why = f" ({row['reason']})" if row["reason"] and row["reason"] not in SAID_ALREADY else ""
+    decided = f"{row['decision']}{why}" if row["decision"] else "not decided yet"
+    head = f"── {row['task_id']} attempt {row['attempt']}: {row['outcome'] or 'not verified yet'}, {decided} "
+    print(_safe(head).ljust(RULE, "─"))
+    for turn in Task.model_validate(row["task"]).turns:
+        _print_turn(turn.role, turn.content)
+    _print_turn("reply", row["text"])
     for verdict in row["verdicts"]:
+        reason = "" if verdict["reason"] in SAID_ALREADY else verdict["reason"]
+        said = "; ".join(filter(None, (_safe(reason), _safe(verdict["evidence"]).strip())))
         print(
-            f"    {verdict['verifier']}: {verdict['outcome']} {_safe(verdict['reason'])} {_safe(verdict['evidence'])}"
+            textwrap.indent(
+                f"{verdict['verifier']}: {verdict['outcome']}{f': {said}' if said else ''}", "    "
+            ).lstrip()
         )
+    print()
+
+
+def _print_turn(role: str, text: str) -> None:
+    print(f"{role}:")
+    print(textwrap.indent(_safe(text).strip("\n") or "(nothing)", "    "))
 
 
 def _safe(text: str) -> str:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from selfplay.cli.results import compare_command
+from selfplay.cli.compare import compare_command
 from selfplay.cli.run import RunDisplay
 from selfplay.config import Loaded, load_config
 from selfplay.errors import ConfigError, GateStopped

@@ -67,6 +67,7 @@ def open_tools(settings: DatasetSynthesis, folder: Path, out: Path) -> Iterator[
         judge=settings.judge,
         workers=settings.sandbox.workers or usable_cores(),
         student_family=settings.teacher.backend.model_family if settings.teacher else (),
+        student_key="teacher.backend",
         seed=seed_of(settings.seed, "judge"),
         open_backend=lambda backend: backend.open(opening),
         open_functions=lambda: PythonFunction(folder, say=_print_once()),

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from selfplay.config.faults import positioned
 from selfplay.config.load import Examined, examine
 from selfplay.errors import ConfigError
 from selfplay.runtime.distributed import Ranks
+from selfplay.runtime.prompt_lengths import length_notes
 from selfplay.runtime.resources import RunResources
 from selfplay.runtime.set_up import check_fault, model_faults, row_faults, source_faults, verifier_faults, warmup_fault
 from selfplay.training.methods.base import method_of
@@ -33,7 +35,7 @@ def validate_command(config: Path, overrides: Sequence[str], tasks: bool = True)
         ) as resources:
             faults += _model_faults(found, resources)
             faults += _task_faults(found, resources) if tasks else []
-    if lines := _in_order(faults, str(config)):
+    if lines := _in_order((positioned(fault, found.marks, str(config)) for fault in faults), str(config)):
         raise ConfigError("\n".join(lines))
     assert found.config is not None
     rounds = found.config.rounds
@@ -68,6 +70,8 @@ def _task_faults(found: Examined, resources: RunResources) -> list[str]:
         rows.append(f"{found.where('verify', 'check')}: {fault}")
     if rows or found.faults:
         return rows
+    for note in length_notes(resources):
+        print(note, file=sys.stderr)
     fault = warmup_fault(resources) if hasattr(resources.config, "train") else ""
     return [*([f"{found.where('train', 'warmup')}: {fault}"] if fault else []), *verifier_faults(resources)]
 

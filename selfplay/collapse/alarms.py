@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
+from statistics import NormalDist
 from typing import Any
 
 from selfplay.collapse.estimate import Z95, Estimate, holm
@@ -68,12 +69,12 @@ def load_rules(text: str | None = None, origin: str = "rules.json") -> Rules:
 
 
 def alarms(rows: Sequence[Row], *, rules: Rules | None = None, reference: int | None = None) -> list[Alarm]:
-    """One alarm a row: {"level", "n_active", "first_metric", "reasons"}; each looks only at rows up to its own.
+    """One alarm a row: {"level", "n_active", "first_metric", "reasons", "smallest"}; each looks only at rows up to its own.
 
     `rows`: oldest first, each with `round` (else its place counts). A metric is compared by its paired change to the
     reference (`KEY_delta`, `_delta_lo`, `_delta_hi`) where the row has one, else with the reference row's interval.
     `reference`: the round that values are compared with (default: the first row); rows before it have only the hard
-    rules that need no reference. `first_metric` is the key that was bad first, "" while none was.
+    rules that need no reference. `first_metric` is the key that was bad first, "" while none was. `smallest`: see `smallest_changes`.
     """
     rules = rules or load_rules()
     numbers = [int(row.get("round", i)) for i, row in enumerate(rows)]
@@ -87,6 +88,7 @@ def alarms(rows: Sequence[Row], *, rules: Rules | None = None, reference: int | 
         level, reasons = _level(bad, before, hard)
         first_metric = first_metric or next(iter(bad), "") or "".join(hard[:1]).partition(" ")[0]
         found = {"level": level, "n_active": len(bad) + len(hard), "first_metric": first_metric, "reasons": reasons}
+        found["smallest"] = smallest_changes(row, compared, rules) if compared is not None else {}
         before = list(bad)
         out.append(found)
     return out
@@ -117,6 +119,36 @@ def _bad_metrics(row: Row, compared: Row, rules: Rules) -> dict[str, str]:
     rejected = holm([p for _, p in judged], rules.alpha)
     order = sorted(zip(judged, rejected, strict=True), key=lambda entry: entry[0][1])
     return {key: f"{row[key]:.3g} against {compared.get(key, math.nan):.3g}" for (key, _), hit in order if hit}
+
+
+def smallest_changes(row: Row, compared: Row, rules: Rules) -> dict[str, float | None]:
+    """For each metric that is judged: the value beyond which the rules would call the row bad with POWER, at intervals as wide as these.
+
+    By the normal law: the value of the compared row, its margin, and the quantiles of POWER and of `alpha`, shared by all metrics, times
+    the standard error of the change. None: the metric can take no such value, or there is too little text for it, so the rule is blind
+    to any change.
+    """
+    judged, found = [], dict[str, float | None]()
+    for rule in rules.metrics:
+        key = None if rule.get("texts_only") and _has_verdicts(row) else _resolve(rule["key"], row, compared)
+        if key and not key.startswith("eval/"):  # without verdicts there is nothing to be blind to
+            found[key] = None
+        change = _change(key, row, compared) if key else None
+        then = _number(compared, key) if key else None
+        if key and change is not None and then is not None:
+            judged.append((key, rule, change, then))
+    z = NormalDist().inv_cdf(POWER) + (NormalDist().inv_cdf(1 - rules.alpha / len(judged)) if judged else 0.0)
+    for key, rule, change, then in judged:
+        sign = -1 if rule["bad"] == "down" else 1
+        half = change.hi - change.value if sign < 0 else change.value - change.lo
+        margin = float(rule.get("margin", 0.0)) * (abs(then) if rule.get("relative") else 1.0)
+        value = then + sign * (margin + z * half / Z95)
+        found[key] = value if half > 0 and value > 0 and (value < 1 or sign < 0) else None
+    return found
+
+
+POWER = 0.8
+"""Chance with which a change is seen that counts as one that can be shown."""
 
 
 def _has_verdicts(row: Row) -> bool:

@@ -72,7 +72,7 @@ def profile(
 
     `reference`: a round's number, or texts to hold all rounds against; None: `default_reference`. Alarm keys:
     collapse_alarm/level (0..2 here), n_active, first_metric, blind (why the pass rate of a round with verdicts is not
-    judged), and `reasons`. An empty round gets its row with
+    judged), `reasons`, and `smallest_changes` (see `alarms.smallest_changes`). An empty round gets its row with
     `collapse_data/texts` 0 and is judged by nothing. `judged_only`: see `measure`. Raises DataError for no round, ConfigError for an unknown one.
     """
     data = {number: _as_round(texts) for number, texts in sorted(rounds.items())}
@@ -171,6 +171,7 @@ def _with_alarms(
         row["collapse_alarm/first_metric"] = first
         said = [f"{key} {reason}" for key, reason in zip(moved, tasks.reasons, strict=True)]
         row["reasons"] = said + alarm["reasons"]
+        row["smallest_changes"] = alarm["smallest"]
         if why := tasks.blind.get("task_rate"):
             row["collapse_alarm/blind"] = f"{NAMES['task_rate']}: {why}"
     return rows

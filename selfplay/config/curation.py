@@ -1,10 +1,10 @@
 """Settings of the section `curate` with a class of their own: shares by tag, and what counts as evaluation text."""
 
-import difflib
 from typing import Annotated, Any, Final
 
 from pydantic import Field, field_validator, model_validator
 
+from selfplay.config.near_words import nearest
 from selfplay.config.sections import Section, Share
 
 
@@ -64,8 +64,8 @@ class Decontaminate(Section):
         known = (*RULES, BOTH_CODE)
         for rule in rules:
             if rule not in known:
-                near = difflib.get_close_matches(rule, known, n=1)
-                advice = f"did you mean {near[0]!r}?" if near else f"use some of {', '.join(known)}"
+                near = nearest(rule, known)
+                advice = f"did you mean {near!r}?" if near else f"use some of {', '.join(known)}"
                 raise ValueError(f"has {rule!r}, which is not a rule; {advice}")
         return rules
 

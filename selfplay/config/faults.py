@@ -1,6 +1,5 @@
 """Turns the errors of pydantic into messages `file:line:col: key is value, what is wrong; what to do`."""
 
-import difflib
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -9,7 +8,9 @@ from typing import Any, Final, NamedTuple
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from selfplay.config.near_words import likeliest, nearest
 from selfplay.config.registry import PartOf
+from selfplay.config.tree import Config
 
 _REMEDIES = {
     "missing": "add it",
@@ -76,15 +77,12 @@ def _one(item: dict[str, Any], tree: type[BaseModel], marks: Mapping[tuple[str, 
     place, sections = _walk(tuple(item["loc"]), tree)
     where, key = _where(place, marks, path), ".".join(place)
     kind, given, context = item["type"], _shown(item["input"]), item.get("ctx") or {}
-    if kind == "extra_forbidden" and (new := new_name(key)) is not None:
+    if kind == "extra_forbidden" and (new := new_name(key)) is not None and ("." in key or new in tree.model_fields):
         return Fault(where, key, f"is {given}, which is named {new} since 0.2", "rename it")
     if kind == "extra_forbidden":
         if homes := _parts_with(place, tree):
             return Fault(where, key, f"is {given}, but {item['loc'][-2]} has no such key", f"it goes with {homes}")
-        names = sorted({name for section in sections for name in section.model_fields})
-        near = difflib.get_close_matches(place[-1], names, n=1, cutoff=0.6)
-        advice = f"did you mean {near[0]!r}?" if near else f"known keys here: {', '.join(names)}"
-        return Fault(where, key, f"is {given}, but there is no such key", advice)
+        return Fault(where, key, f"is {given}, but there is no such key", _advice(place[-1], sections, tree))
     if kind == "missing":
         return Fault(where, key, "is missing", "add it")
     if kind in ("union_tag_invalid", "union_tag_not_found", "literal_error"):
@@ -146,6 +144,32 @@ def _parts_with(place: tuple[str, ...], tree: type[BaseModel]) -> str:
     return " and ".join(dict.fromkeys(names))
 
 
+MOST_PATHS = 3
+"""Keys of other sections that a suggestion names."""
+
+
+def _advice(word: str, sections: list[type[BaseModel]], tree: type[BaseModel]) -> str:
+    """The key that was meant: of the sections here, or of another section if it has one of that very name or none here is like it."""
+    names = sorted({name for section in sections for name in section.model_fields})
+    if near := likeliest(word, names):
+        return f"did you mean {near[0]!r}?"
+    paths = sorted(dict.fromkeys(_paths(tree)), key=lambda path: path.count("."))
+    last = {path.rpartition(".")[2] for path in paths}
+    if word.lower() not in last and (alike := nearest(word, names)):
+        return f"did you mean {alike!r}?"
+    meant = {word.lower()} & last or likeliest(word, last)
+    there = [path for path in paths if path.rpartition(".")[2] in meant][:MOST_PATHS]
+    return f"did you mean {' or '.join(map(repr, there))}?" if there else f"known keys here: {', '.join(names)}"
+
+
+def _paths(tree: type[BaseModel], above: str = "") -> Iterator[str]:
+    """The path of each key of a tree, with those of all parts that a section may be."""
+    for name, key in tree.model_fields.items():
+        yield f"{above}{name}"
+        for section in _sections(key):
+            yield from _paths(section, f"{above}{name}.")
+
+
 def _sections(field: FieldInfo) -> list[type[BaseModel]]:
     """The section classes that a field may contain."""
     parts = [mark for mark in field.metadata if isinstance(mark, PartOf)]
@@ -172,6 +196,21 @@ def _tags(place: tuple[str, ...], tree: type[BaseModel]) -> str:
         for w in typing.get_args(s.model_fields[name].annotation)
     ]
     return ", ".join(repr(tag) for tag in tags)
+
+
+def positioned(text: str, marks: Mapping[tuple[str, ...], str], path: str) -> str:
+    """Each line that begins with a key, such as `judge.backend.url is ...`, behind the position of that key or of its block.
+
+    `marks`: the position of each value that was set. `path`: the configuration, of which the line is unknown where no block was set.
+    """
+    keys, lines = set(_paths(Config)), []
+    for line in text.splitlines():
+        key = line.partition(" ")[0]
+        name = key.rstrip(":")
+        place = tuple(name.split("."))
+        known = (marks[place[:length]] for length in range(len(place), 0, -1) if place[:length] in marks)
+        lines.append(f"{next(known, path)}: {line}" if name in keys and (key != name or "." in key) else line)
+    return "\n".join(lines)
 
 
 RENAMED: Final[Mapping[str, str]] = {

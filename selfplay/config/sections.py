@@ -107,6 +107,17 @@ class StudentSettings(Section):
         """
         return ""
 
+    def context(self, folder: Path | None = None) -> int | None:
+        """How many tokens the model holds, prompt and reply together; None: not known, or without a limit. Loads nothing.
+
+        `folder`: a round's model; None: that of the settings.
+        """
+        return None
+
+    def least_tokens(self, texts: Sequence[str]) -> list[int]:
+        """The tokens of each text, without those of a template; [] where the tokenizer is not at hand. Loads no model."""
+        return []
+
     def make_initial(self, anchor: Sequence[Task], out: Path, seed: int) -> None:
         """Writes the model folder that round 0 starts from. `anchor`: the tasks on whose texts a tokenizer may be trained."""
         raise NotImplementedError

@@ -50,8 +50,8 @@ def commit_round(ctx: RoundContext, phases: Sequence[str]) -> Commit:
 
 
 def _remarks(ctx: RoundContext) -> tuple[str, ...]:
-    """What curate and train remarked; in round 0, what the run lacks."""
-    done = [ctx.at(name) / "DONE" for name in ("curate", "train")]
+    """What the phases remarked; in round 0, what the run lacks."""
+    done = [*(ctx.at(name) / "DONE" for name in ("propose", "curate", "train")), ctx.at("evaluate") / "remarks.json"]
     found = [text for file in done if file.is_file() for text in read_json(file).get("remarks", ())]
     return tuple(found) if ctx.number else (*found, *set_up_remarks(ctx.resources.source.fixed))
 

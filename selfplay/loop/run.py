@@ -27,6 +27,7 @@ from typing import Any
 
 from selfplay.collapse import sight
 from selfplay.config import Config, Loaded
+from selfplay.config.faults import positioned
 from selfplay.config.load import resolved_text, science_of
 from selfplay.config.metrics import best_round
 from selfplay.errors import ConfigError, GateStopped
@@ -138,7 +139,10 @@ def _opened(loaded: Loaded, session: Session) -> Iterator[tuple[RunFolder, RunRe
             yield folder, resources
             return
         with Lease(folder.path):
-            check_set_up(resources)
+            try:
+                check_set_up(resources)
+            except ConfigError as error:
+                raise ConfigError(positioned(str(error), loaded.origins, str(loaded.path))) from None
             start = {"config": str(loaded.path.resolve()), "overrides": list(loaded.overrides)}
             if anew := folder.open(science_of(config), resources.fingerprint_files(), resolved_text(loaded), start):
                 progress.note(anew)

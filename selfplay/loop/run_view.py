@@ -76,7 +76,14 @@ class OpenRun:
             for row in rows_in(file):
                 task, found = tasks[row["task_id"]], verdicts.get((row["task_id"], row["attempt"]), {})
                 known: dict[str, Any] = {key: found[key] for key in ("outcome", "verdicts") if key in found}
-                yield {**row, "prompt": task.text, "tags": list(task.tags), **unknown, **known}
+                yield {
+                    **row,
+                    "task": task.model_dump(mode="json", by_alias=True),
+                    "prompt": task.text,
+                    "tags": list(task.tags),
+                    **unknown,
+                    **known,
+                }
 
     def round_named(self, which: str) -> int:
         """The round number for `best`, `last` or a number. Raises DataError if there is no such round."""

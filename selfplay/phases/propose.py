@@ -6,8 +6,10 @@ Writes `propose/tasks.jsonl`, and `propose/DONE` with counts and the shares by d
 
 from collections import defaultdict
 
+from selfplay.errors import DataError
 from selfplay.records import Outcome
 from selfplay.runtime.context import RoundContext, write_tasks
+from selfplay.runtime.prompt_lengths import fitting, limits_of
 from selfplay.store import write_json
 from selfplay.store.traces import read_parquet
 from selfplay.tasks import Proposal, draw
@@ -24,9 +26,21 @@ def propose(ctx: RoundContext) -> None:
 
 def _propose(ctx: RoundContext) -> None:
     proposal, shares = _draw(ctx)
+    limit = limits_of(ctx.resources.student_section.context(ctx.student), ctx.config.train.max_length)
+    fits = fitting(proposal.tasks, limit, lambda: ctx.resources.encoder(ctx.student))
+    if fits.skipped and not fits.tasks:
+        raise DataError(f"round {ctx.number}: {fits.note}")
+    if fits.note:
+        ctx.note(fits.note)
+    proposal = Proposal(fits.tasks, proposal.filtered)
     write_tasks(ctx.at("propose"), proposal.tasks)
     by_difficulty = {str(difficulty): share for difficulty, share in shares.items()}
-    summary = {"tasks": len(proposal.tasks), "filtered": proposal.filtered, "shares": by_difficulty}
+    summary = {
+        "remarks": [fits.note] * bool(fits.note),
+        "tasks": len(proposal.tasks),
+        "filtered": proposal.filtered + fits.skipped,
+        "shares": by_difficulty,
+    }
     write_json(ctx.at("propose") / "DONE", summary)
     if warning := too_many_filtered(len(proposal.tasks), proposal.filtered):
         ctx.note(warning)

@@ -76,14 +76,17 @@ def write_compare(runs: Sequence[Path], out: Path) -> Path:
         sections, told = [rounds_of(read[0])], headline(read[0])
     else:
         on = ground(settings)
+        found = {part: common(read, part).why for part in PARTS}
+        unlike = {part: why for part, why in found.items() if why}
         sections = [
             claim(settings, on),
             outcome(settings, on),
-            _copied(settings),
+            _copied(settings, unlike.get("dev", "")),
             curves(settings, on),
             differing(settings),
         ]
         told = {"sentence": _sentence(settings, on), "stopped": on.shared.why, "alarm": _alarms(settings)}
+        told |= {"unlike": unlike}
         told |= {
             "figures": [] if on.shared.why else _figures(settings, on.key),
             "story": _story(sections, told["alarm"]),
@@ -298,13 +301,19 @@ def _difference(a: RunData, b: RunData, on: Ground, last: int) -> tuple[list[str
     }
 
 
-def _copied(settings: Sequence[Setting]) -> Section:
-    return photocopy.side_by_side({s.name: s.runs for s in settings})
+def _copied(settings: Sequence[Setting], unlike: str) -> Section:
+    warning = (
+        f"Each run is drawn on dev tasks of its own, so compare the bars within a run only: {unlike} " if unlike else ""
+    )
+    return photocopy.side_by_side({s.name: s.runs for s in settings}, warning)
 
 
-def _or_all(settings: Sequence[Setting], key: str) -> str:
-    """The key for 8 samples, or the one for all n if the runs do not sample 8."""
-    return key if any(s.points(key) for s in settings) or not key.endswith("_8") else f"{key.removesuffix('8')}n"
+def _or_fewer(settings: Sequence[Setting], key: str) -> str:
+    """A key for 8 samples, or for 4 or 2 if some runs sample fewer: figures of unequal numbers are not compared."""
+    if not key.endswith("_8"):
+        return key
+    keys = [f"{key.removesuffix('8')}{k}" for k in (8, 4, 2)]
+    return next((one for one in keys if all(s.points(one) for s in settings)), key)
 
 
 def curves(settings: Sequence[Setting], on: Ground) -> Section:
@@ -312,7 +321,7 @@ def curves(settings: Sequence[Setting], on: Ground) -> Section:
     runs = [run for s in settings for run in s.runs]
     why = common(runs, "dev").why
     held_out = [key for key in (*_SIDE_BY_SIDE, *_MORE) if key != TEST or not common(runs, "test").why]
-    wanted = [_or_all(settings, key) for key in (*([] if why else held_out), *_DATA)]
+    wanted = [_or_fewer(settings, key) for key in (*([] if why else held_out), *_DATA)]
     keys = [key for key in dict.fromkeys(wanted) if key != on.key and any(s.points(key) for s in settings)]
     lead = f"Measures on the dev set are left out. {why}" if why else ""
     if not keys:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from selfplay.report.glance import alarm_in_words, quiet_note
-from selfplay.report.page_model import DEV, TEST, counted, interval, signed
+from selfplay.report.page_model import DEV, TEST, counted, signed
 from selfplay.report.run_data import RunData, number, setting, triple
 from selfplay.report.svg_primitives import say
 from selfplay.report.times import clock, round_seconds
@@ -71,7 +71,9 @@ def _figures(
         (f"Accuracy, {where}", value, told),
     ]
     if change[0] is not None:
-        between = f"[{change[1]:+.3f}, {change[2]:+.3f}], " if change[1] is not None and change[2] is not None else ""
+        between = (
+            f"[{change[1]:+.3f},{GLUE}{change[2]:+.3f}], " if change[1] is not None and change[2] is not None else ""
+        )
         made.append((f"Change to round {first['round']}", signed(change[0]), f"{between}paired over tasks"))
     if last["round"] != run.rows[-1]["round"]:
         final, (at_last, between) = run.rows[-1], _apart(run.rows[-1], key)
@@ -89,16 +91,22 @@ def _figures(
         made.append(("Highest alarm", say(top), f"of 3{when}"))
     unbiased = triple(run.rows[-1], "eval/best_unbiased")
     if unbiased[0] is not None:
-        made.insert(2, ("Best round, without selection", interval(*unbiased), "dev accuracy by cross-fitting"))
+        value, ends = _apart(run.rows[-1], "eval/best_unbiased")
+        said = ", ".join(filter(None, (ends, "dev accuracy by cross-fitting")))
+        made.insert(2, ("Best round, without selection", value, said))
     if any(map(round_seconds, run.rows)):
         made.append(("Time", clock(sum(map(round_seconds, run.rows))), "all rounds"))
     return [dict(zip(("label", "value", "note"), item, strict=True)) for item in made]
 
 
+GLUE = "\u00a0"
+"""Between the ends of an interval, so that a narrow tile does not break it."""
+
+
 def _apart(row: Mapping[str, Any], key: str) -> tuple[str, str]:
     """A figure and its interval as two texts; the second is empty if there is none."""
     value, lo, hi = triple(row, key)
-    return say(value), "" if lo is None or hi is None else f"[{say(lo)}, {say(hi)}]"
+    return say(value), "" if lo is None or hi is None else f"[{say(lo)},{GLUE}{say(hi)}]"
 
 
 def _planned(run: RunData) -> Any:

@@ -60,15 +60,16 @@ def _file_that_differs(a: RunData, b: RunData, part: str) -> str:
 
 
 def _files(run: RunData, part: str) -> dict[str, str]:
-    """Name -> sha256 of the file that holds the part; without one of its own, of the file with all tasks."""
+    """Name -> sha256 of the files that hold the part; without files of its own, of those with all tasks."""
     given = setting(run.config, f"tasks.{part}") or setting(run.config, "tasks.train")
     try:
         files = json.loads((run.path / "fingerprint.json").read_bytes()).get("files")
     except (OSError, ValueError, AttributeError):
         return {}
-    wanted = Path(str(given)).name if given else ""
+    names = given if isinstance(given, list) else [given] if given else []
+    wanted = {Path(str(name)).name for name in names}
     found = files.items() if isinstance(files, dict) else ()
-    return {Path(str(name)).name: str(sha) for name, sha in found if Path(str(name)).name == wanted}
+    return {Path(str(name)).name: str(sha) for name, sha in found if Path(str(name)).name in wanted}
 
 
 def solved(run: RunData, number: int, part: str) -> Mapping[str, float]:

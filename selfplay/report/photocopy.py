@@ -73,8 +73,11 @@ def _lines(copies: Copies) -> str:
     return line_chart(lines, title, "round", "share of what round 0 shows", y_range=(0.0, top))
 
 
-def side_by_side(arms: Mapping[str, Sequence[RunData]]) -> Section:
-    """The photocopies of several settings over the same rounds; of several seeds the mean of those that have the same rounds."""
+def side_by_side(arms: Mapping[str, Sequence[RunData]], warning: str = "") -> Section:
+    """The photocopies of several settings over the same rounds; of several seeds the mean of those that have the same rounds.
+
+    `warning`: a sentence on what cannot be compared.
+    """
     shared = set.intersection(*(set(run.rounds) for runs in arms.values() for run in runs))
     only = pick(sorted(shared), 3)
     found = {name: _mean([read_copies(run, len(only), only) for run in runs]) for name, runs in arms.items()}
@@ -84,7 +87,7 @@ def side_by_side(arms: Mapping[str, Sequence[RunData]]) -> Section:
     charts = [Chart(_bars(copies, name)) for name, copies in read.items()]
     gone = [f"{name}: {copies}" for name, copies in found.items() if isinstance(copies, str)]
     last = max(copies.rounds[-1] for copies in read.values())
-    lead = f"{LEAD} By round {say(last)}, {_ends(read)}.{' ' if gone else ''}{' '.join(gone)}"
+    lead = f"{LEAD} {warning}By round {say(last)}, {_ends(read)}.{' ' if gone else ''}{' '.join(gone)}"
     return Section(
         ID, TITLE, lead, charts, data={name: {"columns": c.rounds, "rows": c.kept} for name, c in read.items()}
     )

@@ -1,17 +1,20 @@
 """Turns a row of a user's table into a task: which column holds which part, and what stands in for what the row leaves out."""
 
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from selfplay.config.near_words import nearest
 from selfplay.errors import DataError
 from selfplay.jsonlines import parsed
 from selfplay.records import Task
+from selfplay.tasks.chats import cut_reply, turns_of
 from selfplay.tasks.rows import KEYS, task_of
 from selfplay.tasks.table_files import Table
 
+CONVERSATIONS = "conversations"
+"""The column of chats in ShareGPT's layout, which stands for `messages`."""
 ANSWER, OF_VERIFIER = "answer", "verifier."
 """Keys of a row beside those of a task: what they give goes into the verifier, `verifier.KEY` under KEY."""
 _JSON = ("messages", "verifier", "tags", "parents", "difficulty")
@@ -44,9 +47,9 @@ class Columns:
         for key in fields:
             if key in (*KEYS, ANSWER) or (key.startswith(OF_VERIFIER) and key != OF_VERIFIER):
                 continue
-            near = difflib.get_close_matches(key, (*KEYS, ANSWER), n=1, cutoff=0.6)
+            near = nearest(key, (*KEYS, ANSWER))
             known = f"known keys: {', '.join(KEYS)}, {ANSWER}, {OF_VERIFIER}KEY"
-            advice = f"did you mean {near[0]!r}?" if near else f"the left side names a key of a task ({known})"
+            advice = f"did you mean {near!r}?" if near else f"the left side names a key of a task ({known})"
             return f"has the key {key!r}, which no task has; {advice}"
         return ""
 
@@ -57,8 +60,8 @@ class Columns:
             if not table.rows or any(_at(row, column) is not None for _, row in table.rows):
                 continue
             has = list(dict.fromkeys(name for _, row in table.rows[:100] for name in row))
-            near = difflib.get_close_matches(column, has, n=1, cutoff=0.6)
-            advice = f"did you mean {near[0]!r}?" if near else f"its columns: {', '.join(has)[:300] or 'none'}"
+            near = nearest(column, has)
+            advice = f"did you mean {near!r}?" if near else f"its columns: {', '.join(has)[:300] or 'none'}"
             lines.append(f"{table.name}: tasks.fields.{key} is {column!r}, but no row has a value there; {advice}")
         return "\n".join(lines)
 
@@ -74,7 +77,22 @@ class Columns:
             given = {key: value for key, value in given.items() if value is not None}
         if name is not None:
             given["id"] = name
+        given = self._chat(given, where)
         return task_of(self._checked(given, where), where, self._fields)
+
+    def _chat(self, given: dict[str, Any], where: str) -> dict[str, Any]:
+        """The row with its chat as turns. A key whose column is that of the chat gets the text of the last reply, and the turns before
+        it are the prompt; where `fields` names the column, a chat that ends with a reply is cut before it in any case."""
+        if not self._fields and CONVERSATIONS in given and "messages" not in given:
+            given["messages"] = given.pop(CONVERSATIONS)
+        if "messages" not in given:
+            return given
+        turns, column = turns_of(given["messages"]), self._fields.get("messages")
+        if column is None:
+            return {**given, "messages": turns}
+        same = [key for key, other in self._fields.items() if other == column and key != "messages"]
+        before, reply = cut_reply(turns, where, column, needed=bool(same))
+        return {**given, "messages": before, **dict.fromkeys(same, reply)}
 
     def _checked(self, given: dict[str, Any], where: str) -> dict[str, Any]:
         """The row with its verifier: its own, else that of the setting, else mathematics where it has an answer."""

@@ -1,10 +1,10 @@
 """Your own tasks: a file of JSON Lines, JSON, CSV or parquet, or a data set of the hub."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import field_validator
+from pydantic import BeforeValidator, field_validator
 
 from selfplay.config.sections import TaskSettings
 from selfplay.errors import DataError
@@ -20,18 +20,31 @@ DEV_EVERY = 10
 _HUB_SPLITS = {"train": "train", "anchor": "train", "dev": "validation", "test": "test"}
 
 
+def _files(value: Any) -> Any:
+    names = [value] if isinstance(value, str) else value
+    if isinstance(names, list | tuple) and names and all(isinstance(name, str) and name.strip() for name in names):
+        return value
+    raise ValueError(
+        f"is {value!r:.60}, which names no file; write a file, or a list of files as in [a.jsonl, b.jsonl]"
+    )
+
+
+Files = Annotated[str | tuple[str, ...], BeforeValidator(_files)]
+
+
 class JsonlTasks(TaskSettings):
     """Your own tasks, one a row: id, prompt or messages, verifier or answer, reference, tags, difficulty, split."""
 
     source: Literal["jsonl"]
-    train: str
+    train: Files
     """A file, by its ending JSON Lines, `.json`, `.csv`, `.tsv` or `.parquet`, also as `.gz`; or a hub data set such as `openai/gsm8k`,
-    or `openai/gsm8k:train[:2000]` with its split. A row's own `split` wins. A relative path counts from the config file."""
-    dev: str | None = None
+    or `openai/gsm8k:train[:2000]` with its split; or a list of these, which are one set. A row's own `split` wins. A relative path
+    counts from the config file."""
+    dev: Files | None = None
     """The same for the dev tasks. None takes the rows of `train` with `split: dev`, or every 10th row."""
-    test: str | None = None
+    test: Files | None = None
     """The same for the test tasks. None takes the rows of `train` with `split: test`."""
-    anchor: str | None = None
+    anchor: Files | None = None
     """The same for tasks with a reference. None takes the training tasks that have one."""
     fields: Mapping[str, str] = {}
     """Key of a task -> column that holds it, such as `{prompt: question, answer: result}`; other columns are then ignored. `answer` and
@@ -52,9 +65,17 @@ class JsonlTasks(TaskSettings):
         """See `TaskSettings.open`."""
         rows, columns = TaskRows(folder, fault_of), Columns(self.fields, self.verifier)
 
-        def tasks_of(path: str, split: str) -> tuple[str, list[Task]]:
-            table = rows.table(path, (self.hub_config, _HUB_SPLITS[split]), columns.wanted)
-            return table.name, _tasks(table, split, rows, columns)
+        def tasks_of(files: Files, split: str) -> tuple[str, list[Task]]:
+            hub = (self.hub_config, _HUB_SPLITS[split])
+            paths = [files] if isinstance(files, str) else files
+            tables = [rows.table(path, hub, columns.wanted) for path in paths]
+            stems = [_stem(table.name) for table in tables]
+            found: dict[str, Task] = {}
+            for table, stem in zip(tables, stems, strict=True):
+                name = stem if stems.count(stem) == 1 else f"{Path(table.name).parent.name}-{stem}"
+                name += f"-{split}" if split != "train" else ""
+                found |= {task.id: task for task in _tasks(table, name, rows, columns, found)}
+            return tables[0].name, list(found.values())
 
         name, train = tasks_of(self.train, "train")
         parts: dict[str, list[Task]] = {"train": [], "anchor": [], "dev": [], "test": []}
@@ -68,25 +89,29 @@ class JsonlTasks(TaskSettings):
         return _source(parts, rows, name)
 
 
-def _tasks(table: Table, split: str, rows: TaskRows, columns: Columns) -> list[Task]:
-    """The tasks of one table; what is wrong with its columns or rows is noted in `rows`."""
+def _stem(name: str) -> str:
+    """What tasks without an id are named after: the file's name without its endings."""
+    return Path(name).name.partition(".")[0]
+
+
+def _tasks(table: Table, stem: str, rows: TaskRows, columns: Columns, taken: Collection[str]) -> list[Task]:
+    """The tasks of one table, named after `stem`; what is wrong with its columns or rows is noted in `rows`."""
     if is_synthesized(table):
         try:
             table = accepted_once(table)
         except DataError as error:
             rows.fault(str(error))
             return []
-        return rows.tasks(table, lambda row, where, number: synthesized_task(row, where))
+        return rows.tasks(table, lambda row, where, number: synthesized_task(row, where), taken)
     if fault := columns.missing(table):
         rows.fault(fault)
         return []
-    stem = Path(table.name).name.partition(".")[0] + (f"-{split}" if split != "train" else "")
     named = columns.has_ids(table)
 
     def make(row: Mapping[str, Any], where: str, number: int) -> Task:
         return columns.task(row, where, cells=table.cells, name=None if named else f"{stem}-{number + 1}")
 
-    return rows.tasks(table, make)
+    return rows.tasks(table, make, taken)
 
 
 def _source(parts: dict[str, list[Task]], rows: TaskRows, name: str) -> PoolSource:

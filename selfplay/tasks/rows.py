@@ -1,6 +1,5 @@
 """Rows of tables as tasks. The faults of all rows of all tables of a source are reported together, each with its line."""
 
-import difflib
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -10,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from selfplay.config.near_words import nearest
 from selfplay.errors import DataError
 from selfplay.jsonlines import read_json_objects
 from selfplay.records import Task
@@ -44,7 +44,8 @@ class TaskRows:
             table = read_table(path, self._folder, hub, columns)
         except DataError as error:
             return self._partly(path, str(error))
-        self.files |= table.files
+        for name, sha in table.files.items():
+            self.files[name if self.files.get(name, sha) == sha else path] = sha  # files of one name in two folders
         return table
 
     def _partly(self, path: str, fault: str) -> Table:
@@ -62,8 +63,13 @@ class TaskRows:
             self.fault(fault)
         return Table(str(place), rows, {})
 
-    def tasks(self, table: Table, make: Callable[[Mapping[str, Any], str, int], Task]) -> list[Task]:
-        """The tasks that `make` makes of row, place and number (from 0); a row it raises DataError on is a fault."""
+    def tasks(
+        self, table: Table, make: Callable[[Mapping[str, Any], str, int], Task], taken: Collection[str] = ()
+    ) -> list[Task]:
+        """The tasks that `make` makes of row, place and number (from 0); a row it raises DataError on is a fault.
+
+        `taken`: ids of the other tables of the same set, which no row may use again.
+        """
         found: dict[str, Task] = {}
         for number, (where, row) in enumerate(table.rows):
             try:
@@ -71,7 +77,7 @@ class TaskRows:
             except DataError as error:
                 self.fault(str(error))
                 continue
-            if task.id in found:
+            if task.id in found or task.id in taken:
                 first = self.places[task.id]
                 self.fault(f"{where}: the id {task.id[:80]!r} is used twice, first at {first}; ids must be unique")
                 continue
@@ -109,7 +115,10 @@ def task_of(row: Mapping[str, Any], where: str, columns: Mapping[str, str] | Non
         key = "prompt" if task.prompt is not None else "messages"
         raise DataError(f"{where}: {key} is empty; write what the student is asked")
     if task.messages is not None and task.messages[-1].role == "assistant":
-        raise DataError(f"{where}: messages end with a turn of the assistant; give its text as reference, or remove it")
+        raise DataError(
+            f"{where}: messages end with a turn of the assistant; give its text as reference, or set tasks.fields: "
+            "{messages: messages, reference: messages, ...}, which takes the last turn as the reference"
+        )
     if not task.id.strip():
         raise DataError(f"{where}: id is blank; give each task a name of its own")
     return _with_difficulty(task, row.get("difficulty"), where)
@@ -158,9 +167,9 @@ def _sentence(item: Mapping[str, Any], columns: Mapping[str, str]) -> str:
     if kind == "extra_forbidden":
         name = key.rpartition(".")[2]
         known = (*KEYS, "answer") if key == name else ("role", "content")
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+        near = nearest(name, known)
         more = "; for other names set tasks.fields" if key == name else ""
-        advice = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}{more}"
+        advice = f"did you mean {near}?" if near else f"known keys: {', '.join(known)}{more}"
         return f"{key} is {given}, but there is no such key; {advice}"
     message = item["msg"].removeprefix("Value error, ")
     if kind == "value_error":

@@ -58,6 +58,8 @@ def read_table(
         return Table(str(place), rows, {Path(path).name: _sha256(place)}, cells=_format(place) in ("csv", "parquet"))
     if hub is not None and (found := _HUB_NAME.fullmatch(path)) and not path.endswith(_FILE_ENDINGS):
         return _from_hub(found[1], hub[0], found[2] or hub[1], columns)
+    if (folder / path).is_dir():
+        raise DataError(f"{path}: is a folder; name its files, as in [{path}/a.jsonl, {path}/b.jsonl]")
     raise DataError(
         f"{path}: no such file (looked in {folder} and the working directory); correct the path, or give a hub name"
     )

@@ -16,6 +16,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from selfplay.config.headline import headline_first
 from selfplay.config.metrics import BEST, is_headline
+from selfplay.tracking.cells import cell_of
 from selfplay.tracking.follower import Follower
 from selfplay.tracking.lineage import Artifacts, Product, alias, aliases_of, fill, products, read_commit
 from selfplay.tracking.mode import choose_mode
@@ -237,7 +238,7 @@ class Tracker:
             return None
         import wandb
 
-        rows = [[self._cell(trace.get(column)) for column in COLUMNS] for trace in picked]
+        rows = [[self._cell(cell_of(trace, column)) for column in COLUMNS] for trace in picked]
         return wandb.Table(columns=list(COLUMNS), data=rows, allow_mixed_types=True)
 
     def _cell(self, value: Any) -> Any:

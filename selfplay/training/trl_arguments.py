@@ -1,11 +1,12 @@
 """Which arguments of TRL's trainers `train.args` may set. Their names are read from TRL's source: importing it would load torch."""
 
 import ast
-import difflib
 import importlib.util
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from selfplay.config.near_words import nearest
 
 RESERVED_TRL_ARGS = {
     "output_dir": "remove it: checkpoints are in the run folder",
@@ -72,8 +73,8 @@ def argument_faults(args: Mapping[str, Any], trl_config: str, reserved: Mapping[
         if key in reserved:
             yield key, f"train.args.{key} is {value!r}, but selfplay sets this argument; {reserved[key]}"
         elif known and key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            advice = f"did you mean {near[0]!r}?" if near else "remove it"
+            near = nearest(key, known)
+            advice = f"did you mean {near!r}?" if near else "remove it"
             yield key, f"train.args.{key} is {value!r}, but TRL's {trl_config} has no such argument; {advice}"
 
 

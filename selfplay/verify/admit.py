@@ -5,11 +5,11 @@ Used by `selfplay check` before a run, and by the synthesis of new tasks during 
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from selfplay.records import Attempt, Outcome, Task
-from selfplay.verify.base import Judged, Verifier, registered_name, verifier_class
+from selfplay.verify.base import PYTHON, Judged, Verifier, registered_name, verifier_class
 from selfplay.verify.python_function import RAISED
 from selfplay.verify.routing import leaves, verify
 
@@ -30,11 +30,15 @@ class Admission:
 
 
 def admit(
-    tasks: Sequence[Task], near_misses: Sequence[Sequence[str]], verifiers: Mapping[str, Verifier]
+    tasks: Sequence[Task],
+    near_misses: Sequence[Sequence[str]],
+    verifiers: Mapping[str, Verifier],
+    place_of: Callable[[str], str] = str,
 ) -> list[Admission]:
     """Verifies each task's `reference` (where it has one) and its near misses; one result per task, in order.
 
-    An `error` verdict counts as a problem of the set-up, or of tests that cannot run at all, not of the task.
+    An `error` verdict counts as a problem of the set-up, or of tests that cannot run at all, not of the task. `place_of`: names the
+    function of a `python:` check and where it stands, for messages.
     """
     asked: list[tuple[int, str]] = []
     for place, (task, misses) in enumerate(zip(tasks, near_misses, strict=True)):
@@ -55,7 +59,7 @@ def admit(
         if why := _raised(judged):
             raised.setdefault(place, why)
     return [
-        _admission(task, outcomes, texts, broken.get(place, ""), raised.get(place, ""))
+        _admission(task, outcomes, texts, broken.get(place, ""), raised.get(place, ""), place_of)
         for place, (task, outcomes, texts) in enumerate(zip(tasks, found, near_misses, strict=True))
     ]
 
@@ -106,17 +110,38 @@ def _seen(judged: Judged) -> Outcome:
     return Outcome.PASS if inside and judged.outcome is Outcome.ABSTAIN else judged.outcome
 
 
-def _admission(task: Task, outcomes: list[Outcome], texts: Sequence[str], broken: str, raised: str) -> Admission:
+def _admission(
+    task: Task,
+    outcomes: list[Outcome],
+    texts: Sequence[str],
+    broken: str,
+    raised: str,
+    place_of: Callable[[str], str],
+) -> Admission:
     has_gold = task.reference is not None
     gold, misses = (outcomes[0] if has_gold else None), outcomes[1 if has_gold else 0 :]
     let_by = next((n for n, word in enumerate(misses) if word in (Outcome.PASS, Outcome.ABSTAIN)), None)
+    functions = sorted({str(leaf["type"]) for leaf in leaves(task.check) if str(leaf["type"]).startswith(f"{PYTHON}:")})
+    by = " and ".join(map(place_of, functions))
     problem = ""
     if broken:
         problem = f"it cannot be judged, whatever the reply; {broken}"
     elif Outcome.ERROR in outcomes:
         problem = f"the verifier does not work{f': {raised}' if raised else ' (error verdict); run selfplay doctor'}"
     elif gold is not None and gold is not Outcome.PASS:
-        problem = f"the gold answer is judged {gold.value}; correct the reference or the tests"
+        shown = json.dumps(_clipped(task.reference or ""), ensure_ascii=False)
+        problem = f"the gold answer is judged {gold.value}"
+        problem += (
+            f" by {by}: {shown}; correct the function, or the reference"
+            if by
+            else "; correct the reference or the tests"
+        )
+    elif let_by is not None and by:
+        shown = json.dumps(_clipped(texts[let_by]), ensure_ascii=False)
+        problem = (
+            f"near miss {let_by} is judged {misses[let_by].value} by {by}: {shown}; correct the function, or remove the near miss if "
+            "it is right"
+        )
     elif let_by is not None:
         shown = json.dumps(_clipped(texts[let_by]), ensure_ascii=False)
         problem = (

@@ -82,6 +82,8 @@ class VerifierOptions:
     """Gives the process in which `python:` functions run; None: a new one, which imports installed modules alone."""
     audit: Audit | None = None
     """The section of the audit; None: the verifiers for the audit are the primary ones."""
+    student_key: str = "student"
+    """The block of the configuration that `student_family` is of, for messages."""
 
 
 class VerifierResources:

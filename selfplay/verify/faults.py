@@ -4,13 +4,13 @@ Asked by `selfplay check`, `selfplay validate` and the start of a run alike. Wha
 class of its verifier (`keys`, `fault`); what all types have in common stands here.
 """
 
-import difflib
 import re
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from selfplay.config.near_words import nearest
 from selfplay.verify.base import COMBINERS, PYTHON, Check, known_types, shown, verifier_class
 from selfplay.verify.function_lookup import lookup_fault
 from selfplay.verify.math.equality import needs_symbols, unparsed
@@ -49,8 +49,8 @@ def _type_fault(kind: str) -> str:
     known = known_types()
     if kind in known:
         return ""
-    near = difflib.get_close_matches(kind.lower(), known, n=1, cutoff=0.6)
-    advice = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+    near = nearest(kind, known)
+    advice = f"did you mean {near}?" if near else f"known: {', '.join(known)}"
     return f"there is no such type of verifier; {advice}"
 
 
@@ -61,8 +61,8 @@ def _unknown_key(kind: str, check: Check) -> str:
     known = own | _EVERYWHERE
     for key in check:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-            advice = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(known - {'type'}))}"
+            near = nearest(key, known)
+            advice = f"did you mean {near}?" if near else f"known keys: {', '.join(sorted(known - {'type'}))}"
             return f"{key} is {shown(check[key])}, but there is no such key; {advice}"
     return ""
 

@@ -4,12 +4,13 @@ What only an import can decide is left to it: an extension module, `from x impor
 """
 
 import ast
-import difflib
 import importlib.util
 import sys
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+
+from selfplay.config.near_words import nearest
 
 
 def lookup_fault(kind: str, folder: Path | None) -> str:
@@ -20,8 +21,8 @@ def lookup_fault(kind: str, folder: Path | None) -> str:
     _, module, name = kind.split(":", 2)
     spec = _spec(module, folder)
     if spec is None:
-        near = difflib.get_close_matches(module, _modules(folder), n=1)
-        advice = f"did you mean {near[0]}?" if near else f"put {module.replace('.', '/')}.py there, or install it"
+        near = nearest(module, _modules(folder))
+        advice = f"did you mean {near}?" if near else f"put {module.replace('.', '/')}.py there, or install it"
         return f"there is no module {module} in {folder or 'the installed packages'}, nor is one installed; {advice}"
     if spec.origin is None or not spec.origin.endswith(".py"):
         return ""
@@ -34,15 +35,27 @@ def lookup_fault(kind: str, folder: Path | None) -> str:
     return _fault_in(tree, name, Path(spec.origin).name)
 
 
+def place_of(kind: str, folder: Path | None) -> str:
+    """The type of a check with the place of its function, as `python:checks:grade (checks.py, line 4)`; the bare type where it cannot be seen."""
+    _, module, name = kind.split(":", 2)
+    spec = _spec(module, folder)
+    try:
+        body = ast.parse(Path(str(spec.origin)).read_bytes()).body if spec is not None else []
+    except (OSError, ValueError, SyntaxError):
+        return kind
+    lines = [node.lineno for one, node in _bound(body) if one == name]
+    return f"{kind} ({Path(str(spec.origin)).name}, line {lines[-1]})" if spec is not None and lines else kind
+
+
 def _fault_in(tree: ast.Module, name: str, file: str) -> str:
     bound = list(_bound(tree.body))
     names = {one for one, _ in bound}
     if name not in names:
         if names & {"*", "__getattr__"}:
             return ""
-        near = difflib.get_close_matches(name, names, n=1)
+        near = nearest(name, names)
         known = ", ".join(sorted(one for one, node in bound if isinstance(node, ast.FunctionDef))) or "none"
-        return f"{file} has no function {name}; {f'did you mean {near[0]}?' if near else f'it has {known}'}"
+        return f"{file} has no function {name}; {f'did you mean {near}?' if near else f'it has {known}'}"
     node = [node for one, node in bound if one == name][-1]
     if not isinstance(node, ast.FunctionDef) or node.decorator_list:
         return ""

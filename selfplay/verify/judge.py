@@ -125,9 +125,15 @@ class Judge(RegisteredVerifier):
             raise ConfigError(
                 "judge: a task is judged by a model, and no judge is configured; add judge: {backend: ..., rubric: ...}"
             )
-        for section in (options.judge, options.audit.judge if options.audit else None):
+        sections = {
+            "judge.backend": options.judge,
+            "audit.judge.backend": options.audit.judge if options.audit else None,
+        }
+        for key, section in sections.items():
             if section is not None:
-                require_unrelated_judge(section.backend.name, section.backend.model_family, options.student_family)
+                require_unrelated_judge(
+                    section.backend.name, section.backend.model_family, options.student_family, key, options.student_key
+                )
 
     @classmethod
     def open(cls, resources: VerifierResources) -> Self:
@@ -317,19 +323,31 @@ class Judge(RegisteredVerifier):
         return Verdict(verifier=NAME, outcome=outcome, reason=text, evidence=evidence, score=score, details=details)
 
 
-def require_unrelated_judge(judge: str, model_family: Sequence[str], student_family: Sequence[str]) -> None:
-    """Raises ConfigError where judge and student share a model_family word (case aside), or either has none."""
+def require_unrelated_judge(
+    judge: str,
+    model_family: Sequence[str],
+    student_family: Sequence[str],
+    key: str = "judge.backend",
+    student_key: str = "student",
+) -> None:
+    """Raises ConfigError where judge and student share a model_family word (case aside), or either has none.
+
+    `key` and `student_key`: the blocks of the configuration that the message names.
+    """
     ours, theirs = ({word.strip().casefold() for word in words} - {""} for words in (model_family, student_family))
     if not ours or not theirs:
-        missing = "judge" if not ours else "student"
+        missing = [f"{block}.model_family" for block, words in ((key, ours), (student_key, theirs)) if not words]
         raise ConfigError(
-            f"judge {judge}: the {missing} declares no model_family, so judge and student may be related; "
-            "give the family of its base model, such as [qwen3]"
+            "\n".join(
+                f"{place} is not given, so the judge {judge} and the student may be related; give the family of the base model, as in "
+                "model_family: [qwen3]"
+                for place in missing
+            )
         )
     if shared := sorted(ours & theirs):
         raise ConfigError(
-            f"judge {judge}: it shares the model_family {', '.join(shared)} with the student, and models favour their own "
-            "kind; name a judge of another family"
+            f"{key}.model_family is {', '.join(shared)}, and so is the student's; models favour their own kind: name a judge of "
+            "another family"
         )
 
 

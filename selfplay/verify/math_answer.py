@@ -57,6 +57,13 @@ def answer_fault(check: Check) -> str:
     """What is wrong with the `answer` of a check, which is text or a number; "" where nothing is, or it is absent."""
     answer = check.get("answer", "")
     number = isinstance(answer, int | float) and not isinstance(answer, bool) and math.isfinite(answer)
+    if isinstance(answer, list):
+        first = shown(answer[0]) if answer else "..."
+        return (
+            f"answer is {shown(answer)}, must be one text or number; for several right answers write verifier: {{type: any, of: "
+            f"[{{type: math, answer: {first}}}, ...]}}, for one answer of several parts a text such as '3, 5', and to take a place of a "
+            "list set tasks.fields.answer to COLUMN.0"
+        )
     if not number and not isinstance(answer, str):
         return f"answer is {shown(answer)}, must be text or a number; write it in quotes"
     return f"answer: {fault}" if "answer" in check and (fault := unreadable(str(answer))) else ""

@@ -183,6 +183,8 @@ class Tried:
     tries: int
     failures: Mapping[str, int]
     """Message of the first exception of each kind -> how often that kind left it without a verdict."""
+    same: str = ""
+    """The outcome of all tries where it is one and the same, such as `pass`; else ""."""
 
     @property
     def broken(self) -> bool:
@@ -214,4 +216,6 @@ def _tried(kind: str, items: Sequence[tuple[Task, Mapping[str, object], Sequence
         if verdict.outcome is Outcome.ERROR:
             key = str(verdict.details.get(RAISED)), str(verdict.details.get(AT))
             failures[first.setdefault(key, verdict.reason or "it returned `error`")] += 1
-    return Tried(kind, len(asked), failures)
+    outcomes = {verdict.outcome for verdict in verdicts}
+    same = outcomes.pop().value if len(outcomes) == 1 and not failures else ""
+    return Tried(kind, len(asked), failures, same)

@@ -29,6 +29,8 @@ class Query:
     """What a reader asks for: values of columns, the start of a task's id or a text to find, and from which match on."""
 
     wanted: Mapping[str, str]
+    task: str = ""
+    """Only tasks whose id begins with it."""
     text: str = ""
     start: int = 0
     """Without a text, how many matches to skip; with a text, the first row number to search."""
@@ -57,14 +59,14 @@ class Browser:
         found: dict[str, dict[str, int]] = {}
         for name in FILTERS:
             others = {key: value for key, value in query.wanted.items() if key != name}
-            counts = index.counts(index.select(others), name)
+            counts = index.counts(index.select(others, query.task), name)
             found[name] = dict(sorted(counts.items(), key=_as_number)) if name == "round" else counts
         return found
 
     def page(self, query: Query) -> tuple[int, list[Json], int | None]:
         """(number of matches, the rows of the page, where the next page starts or None), for a query without a text."""
         index = self.index()
-        matches = index.select(query.wanted)
+        matches = index.select(query.wanted, query.task)
         end = query.start + PAGE_ROWS
         rows = index.rows(matches[query.start : end].tolist(), _LIST)
         return len(matches), rows, end if end < len(matches) else None
@@ -72,9 +74,19 @@ class Browser:
     def search(self, query: Query) -> Iterator[Json]:
         """The rows that contain the text, as they are found, PAGE_ROWS at most; `row` of the last one tells where to go on."""
         index = self.index()
-        matches = index.select(query.wanted)
+        matches = index.select(query.wanted, query.task)
         for number in islice(index.search(matches[matches >= query.start], query.text), PAGE_ROWS):
             yield from index.rows([number], _LIST)
+
+    def torn(self) -> list[str]:
+        """A sentence on each file of traces that cannot be read, as far as it was tried."""
+        names = {path.relative_to(self.run).as_posix(): why for path, why in sorted(self.index().torn.items())}
+        return [f"{name} cannot be read ({why}), so traces of its round are left out." for name, why in names.items()]
+
+    def tasks(self, start: str) -> list[str]:
+        """The ids that begin with a text: that id alone where it is one."""
+        found = self.index().tasks(start)
+        return [start] if start in found else found
 
     def attempts(self, task_id: str) -> list[Json]:
         """All attempts at a task over all rounds, MAX_TASK_ATTEMPTS at most, with parsed verdicts; empty for an unknown task."""

@@ -18,10 +18,13 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from selfplay.errors import ConfigError
+from selfplay.records import Task
 from selfplay.report.html import written
 from selfplay.view.browse import FILTERS, MAX_TASK_ATTEMPTS, PAGE_ROWS, Browser, Json, Query, line_diff
 
 HOST = "127.0.0.1"
+MOST_TASKS = 50
+"""Tasks that the page for the beginning of an id lists."""
 
 
 def serve(run: Path, port: int, announce: Callable[[str], None]) -> None:
@@ -57,13 +60,17 @@ def application(run: Path) -> Starlette:
 
 def _traces(browser: Browser, request: Request) -> Response:
     asked = request.query_params
-    wanted = {name: asked[name] for name in (*FILTERS, "task_id") if asked.get(name)}
+    wanted = {name: asked[name] for name in FILTERS if asked.get(name)}
     start = asked.get("start", "")
-    query = Query(
-        wanted, asked.get("text", ""), int(start) if start.isascii() and start.isdigit() and len(start) < 16 else 0
-    )
-    values: Json = {"menus": browser.menus(query), "wanted": wanted, "text": query.text, "page_rows": PAGE_ROWS}
-    values |= {"earlier": None, "later": None, "link": lambda at: _address("/", {**asked, "start": at})}
+    first = int(start) if start.isascii() and start.isdigit() and len(start) < 16 else 0
+    query = Query(wanted, asked.get("task_id", ""), asked.get("text", ""), first)
+    values: Json = {"menus": browser.menus(query), "wanted": wanted, "task": query.task, "text": query.text}
+    values |= {
+        "page_rows": PAGE_ROWS,
+        "earlier": None,
+        "later": None,
+        "link": lambda at: _address("/", {**asked, "start": at}),
+    }
     if query.text:
         values |= {"rows": browser.search(query), "sentence": f"Traces that contain “{query.text}”, as they are found:"}
     else:
@@ -71,23 +78,28 @@ def _traces(browser: Browser, request: Request) -> Response:
         earlier = max(0, query.start - PAGE_ROWS) if query.start else None
         shown = f"{query.start + 1:,} to {query.start + len(rows):,} of {total:,} traces" if rows else "0 traces"
         values |= {"rows": rows, "sentence": shown, "earlier": earlier, "later": later}
-    pieces = written("traces", run=browser.run.name, title="Traces", **values)
+    pieces = written("traces", run=browser.run.name, title="Traces", torn=browser.torn, **values)
     return StreamingResponse(pieces, media_type="text/html; charset=utf-8")
 
 
 def _task(browser: Browser, request: Request) -> Response:
     asked = request.query_params
-    task_id = asked.get("id", "")
+    start = asked.get("id", "")
+    found = browser.tasks(start) if start else []
+    task_id = found[0] if len(found) == 1 else start
     rows = [{**row, "name": f"round {row['round']} attempt {row['attempt']}"} for row in browser.attempts(task_id)]
     if not rows:
-        page = written("missing", run=browser.run.name, title="No such task", task_id=task_id)
-        return HTMLResponse("".join(page), status_code=404)
+        title = "Which task?" if found else "No such task"
+        shown = {"found": found[:MOST_TASKS], "count": len(found), "link": lambda one: _address("/task", {"id": one})}
+        page = written("missing", run=browser.run.name, title=title, task_id=start, torn=browser.torn, **shown)
+        return HTMLResponse("".join(page), status_code=200 if found else 404)
     by_name = {row["name"]: row for row in rows}
     pair = [name for name in (asked.get("a"), asked.get("b")) if name in by_name]
     values: Json = {"pair": pair, "other": pair[0] if len(pair) == 1 else None, "diff": None}
     if len(pair) == 2:
         values |= {"diff": line_diff(by_name[pair[0]]["text"], by_name[pair[1]]["text"])}
-    page = written("task", run=browser.run.name, title=task_id, link=_pair_link(task_id), **_shown(rows), **values)
+    values |= {"torn": browser.torn, "link": _pair_link(task_id)}
+    page = written("task", run=browser.run.name, title=task_id, **_shown(rows), **values)
     return HTMLResponse("".join(page))
 
 
@@ -111,7 +123,8 @@ def _shown(rows: list[Json]) -> Json:
     if len(rows) == MAX_TASK_ATTEMPTS:
         sentence = f"The first {sentence} The page shows no more."
     check = json.dumps(task["verifier"], indent=1, ensure_ascii=False)
-    return {"rounds": rounds, "sentence": sentence, "check": check, "tags": task["tags"], "prompt": rows[-1]["prompt"]}
+    turns = [{"role": turn.role, "content": turn.content} for turn in Task.model_validate(task).turns]
+    return {"rounds": rounds, "sentence": sentence, "check": check, "tags": task["tags"], "turns": turns}
 
 
 def _address(path: str, query: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 from selfplay.config.sections import Count, EngineSettings, StudentsEngine, StudentSettings
 from selfplay.models.base import Backend, Encoder, Opening
 from selfplay.models.student import weights_of
+from selfplay.models.transformers.lengths import context_of, least_tokens
 from selfplay.records import Task
 
 _HUB_NAME = re.compile(r"(?:[\w.-]+/)?[\w.-]+")
@@ -146,6 +147,10 @@ class TinyStudent(_TransformersStudent):
     """Base of the rotary positions. A very large one (1e12) keeps near order and blurs far positions, and generalises better
     in length on the quick start's tasks (docs/dev/quickstart-recipe.md)."""
 
+    def context(self, folder: Path | None = None) -> int | None:
+        """See `StudentSettings.context`."""
+        return self.max_positions
+
     def make_initial(self, anchor: Sequence[Task], out: Path, seed: int) -> None:
         """Writes random weights and a tokenizer that is trained on the anchor's prompts and references."""
         from selfplay.models.transformers.build import build_student
@@ -213,6 +218,14 @@ class PretrainedStudent(_TransformersStudent):
         """The model folder, where the model is one, or its gguf file."""
         model = Path(self.located(folder).model)
         return {"student.model": model / (self.gguf_file or "")} if model.is_dir() else {}
+
+    def context(self, folder: Path | None = None) -> int | None:
+        """See `StudentSettings.context`."""
+        return context_of(self.model, self.revision) if folder is None else context_of(folder)
+
+    def least_tokens(self, texts: Sequence[str]) -> list[int]:
+        """See `StudentSettings.least_tokens`."""
+        return least_tokens(self.model, self.revision, texts)
 
     def make_initial(self, anchor: Sequence[Task], out: Path, seed: int) -> None:
         """Writes a pointer to the base model, for a gguf file to the plain copy `base` beside it, which is written first."""

@@ -11,7 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -36,12 +36,16 @@ from selfplay.runtime.context import RoundContext
 from selfplay.runtime.metrics import RoundView, measure
 from selfplay.runtime.metrics.drift import DATA
 from selfplay.runtime.metrics.drift import PART as DRIFT
+from selfplay.runtime.prompt_lengths import fitting, limits_of
 from selfplay.store import Chunk, ChunkFolder, read_json, write_json
 from selfplay.store.traces import read_parquet
+from selfplay.tasks import Fixed
 
 FROZEN = "dev.json"
 """What a round keeps for comparison with later rounds, which read the file of round 0."""
 
+REMARKS = "remarks.json"
+"""What round 0 says of the fixed tasks, for its line in the terminal and in the report."""
 TOKEN_DIGITS = 4
 """Decimals of the nats of a single token of human text in the phase's rows."""
 
@@ -63,11 +67,24 @@ def evaluate(ctx: RoundContext) -> None:
         size=work.size,
     )
     if ctx.ranks.is_main:
-        _measure(ctx, work.parts)
+        _measure(ctx, work.parts, work.fixed)
     ctx.ranks.barrier("measured")
 
 
-def _measure(ctx: RoundContext, parts: Sequence[Part]) -> None:
+def _fixed(ctx: RoundContext) -> Fixed:
+    """The fixed tasks whose prompts leave room for a reply, the same in every round; the others are named in round 0."""
+    fixed, model = ctx.resources.source.fixed, ctx.run.model(ctx.number)
+    limit = limits_of(ctx.resources.student_section.context(model))
+    found = [fitting(tasks, limit, lambda: ctx.resources.encoder(model)) for tasks in (fixed.dev, fixed.test)]
+    notes = [f"{part}: {fits.note}" for part, fits in zip(("dev set", "test set"), found, strict=True) if fits.note]
+    if notes and ctx.ranks.is_main and not ctx.number:
+        write_json(ctx.at("evaluate") / REMARKS, {"remarks": notes})
+        for note in notes:
+            ctx.note(note)
+    return replace(fixed, dev=found[0].tasks, test=found[1].tasks)
+
+
+def _measure(ctx: RoundContext, parts: Sequence[Part], fixed: Fixed) -> None:
     """Computes the round's metrics from its rows, and notes which are missing."""
     rows: dict[str, list[Json]] = defaultdict(list)
     for row in chain.from_iterable(ctx.finished("evaluate").iter_json()):
@@ -78,7 +95,7 @@ def _measure(ctx: RoundContext, parts: Sequence[Part]) -> None:
         number=ctx.number,
         config=ctx.config,
         folder=ctx.run.round(ctx.number),
-        fixed=ctx.resources.source.fixed,
+        fixed=fixed,
         tasks=len(ctx.tasks) if ctx.number else 0,
         evaluated=rows,
         baseline=_round_0(ctx),
@@ -144,7 +161,8 @@ class _Work:
         section, generate = ctx.config.eval, ctx.config.generate
         self._ctx = ctx
         self.identity = ctx.identity("evaluate")
-        self.parts = parts_of(section, ctx.resources.source.fixed, _trained(ctx) if section.seen_tasks else ())
+        self.fixed = _fixed(ctx)
+        self.parts = parts_of(section, self.fixed, _trained(ctx) if section.seen_tasks else ())
         self._tasks = {f"{part.name}/{task.id}": (part, task) for part in self.parts for task in part.tasks}
         self._limits: dict[str, Any] = {
             "max_new_tokens": section.max_new_tokens or generate.max_new_tokens,
