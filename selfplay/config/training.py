@@ -24,6 +24,9 @@ class Lora(Section):
     """Names of the layers that get an adapter; all-linear: all linear layers but the output layer."""
     rslora: bool = True
     """Whether alpha is divided by the square root of the rank instead of the rank (Kalajdzievski 2023)."""
+    load_in_4bit: bool = False
+    """Holds the frozen base in 4 bits while training (QLoRA: Dettmers et al. 2023); needs `selfplay[qlora]`. Attempts are sampled from the
+    base in its own precision with the adapter."""
 
 
 class Warmup(Section):

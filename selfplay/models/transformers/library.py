@@ -9,7 +9,7 @@ import inspect
 import json
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -182,21 +182,25 @@ def load_model(
     revision: str | None = None,
     trainable: bool = False,
     attention: str | None = None,
+    how: Mapping[str, Any] | None = None,
 ) -> PreTrainedModel:
-    """Weights in memory on `device`: a full model, or base plus adapter as a PeftModel, frozen unless `trainable`."""
+    """Weights in memory on `device`: a full model, or base plus adapter as a PeftModel, frozen unless `trainable`.
+
+    `how`: further arguments of `from_pretrained` for full weights, by which they are sharded or quantized as they are read.
+    """
     folder = resolve(path, revision)
     if is_adapter(folder):
         from peft import PeftModel
 
         name, base_revision = base_of(folder)
         _check_base(folder, name, base_revision)
-        base = load_model(name, device=device, dtype=dtype, revision=base_revision, attention=attention)
+        base = load_model(name, device=device, dtype=dtype, revision=base_revision, attention=attention, how=how)
         with old_names_quiet():
             adapted = PeftModel.from_pretrained(base, folder, is_trainable=trainable, torch_device=str(device))
         return cast(PreTrainedModel, adapted)
     kept = {} if attention is None else {"attn_implementation": attention}
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **kept)
-    return cast(PreTrainedModel, cast(torch.nn.Module, model).to(device))
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **kept, **(how or {}))
+    return cast(PreTrainedModel, model if how else cast(torch.nn.Module, model).to(device))
 
 
 def new_adapter(
@@ -225,11 +229,14 @@ def old_names_quiet() -> Iterator[None]:
         yield
 
 
-def save_model(model: Any, folder: Path, *, base: str | Path) -> None:
-    """Writes the weights; for an adapter also `adapter_base.json`. `base`: what the model was opened from."""
+def save_model(model: Any, folder: Path, *, base: str | Path, state: Mapping[str, torch.Tensor] | None = None) -> None:
+    """Writes the weights; for an adapter also `adapter_base.json`. `base`: what the model was opened from.
+
+    `state`: the whole weights, of a model that holds a shard of them. None: those of the model.
+    """
     if not hasattr(model, "peft_config"):
         model.config.use_cache = True  # checkpointed training turns it off
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, state_dict=state)
         return
     if is_adapter(resolve(base)):
         name, revision = base_of(resolve(base))

@@ -13,6 +13,7 @@ from selfplay.records import Row
 from selfplay.training.logger import TrainLogger
 from selfplay.training.methods.base import TrainRun
 from selfplay.training.methods.sft import RowSchedule, Sft
+from selfplay.training.trl.sharding import Sharded
 from selfplay.training.trl.trainer import Dataset, SFTConfig, SFTTrainer, run_trainer, trainer_arguments
 from selfplay.training.trl.weights import load_trainable, train_device, uses_bf16
 
@@ -47,7 +48,7 @@ class RowCollator:
         return torch.nn.utils.rnn.pad_sequence(parts, batch_first=True, padding_value=padding)
 
 
-class RowTrainer(SFTTrainer):
+class RowTrainer(Sharded, SFTTrainer):
     """TRL's SFT on the schedule's rows."""
 
     loss_is_scaled_for_ga: Any = True
@@ -94,7 +95,9 @@ def train(method: Sft, schedule: RowSchedule, run: TrainRun) -> tuple[Any, float
     """Trains to the last step: the model (in memory, to be saved and dropped) and the seconds inside `trainer.train`."""
     device = train_device(run.device)
     bf16 = uses_bf16(method, device)
-    model = load_trainable(run.start, method.lora, device=device, bf16=bf16, seed=run.seed)
+    sharded_full = run.ranks.sharded and method.lora is None
+    start = run.resume if sharded_full and run.resume is not None else run.start
+    model = load_trainable(start, method.lora, device=device, bf16=bf16, seed=run.seed, ranks=run.ranks)
     tokenizer = library.load_tokenizer(run.start)
     ours = {"dataset_kwargs": {"skip_prepare_dataset": True}}
     trainer = RowTrainer(
