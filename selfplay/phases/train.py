@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from selfplay.config.training import Train
+from selfplay.errors import ConfigError
 from selfplay.models.scripted import ScriptedStudent, read_scripted, terms_of, write_scripted
 from selfplay.models.student import weights_of
 from selfplay.records import Attempt, Completion, Request, Row, Sampling, Task
@@ -45,7 +46,11 @@ def train(ctx: RoundContext) -> None:
 def _weights_and_figures(ctx: RoundContext) -> tuple[dict[str, Any], list[str]]:
     """Writes the weights; returns the round's `train/` metrics, and why the weights were kept if they were."""
     out, ranks, start = ctx.at("train"), ctx.ranks, start_weights(ctx)
-    method = method_of(ctx.config.train) if ctx.number else warmup_of(method_of(ctx.config.train))
+    if ranks.sharded and ctx.config.train.lora is None and ctx.config.student.kind != "scripted":
+        _check_shards(start, ranks)
+    method: TrainingMethod | None = method_of(ctx.config.train)
+    if ctx.number == 0:
+        method = warmup_of(method_of(ctx.config.train), full=ctx.config.student.kind == "tiny")
     if method is None:
         return copy_parent_weights(start, out, ranks), []
     data = method.read(ctx.run.round(ctx.number))
@@ -78,6 +83,14 @@ def few_steps(settings: Train, examples: int, steps: int) -> str:
         f"training took only {steps} optimizer step{'s' * (steps != 1)}: {examples} examples, batch_size {settings.batch_size}, epochs "
         f"{settings.epochs:g}; lower train.batch_size or raise train.epochs, unless so little is wanted"
     )
+
+
+def _check_shards(start: Path, ranks: Ranks) -> None:
+    """Raises ConfigError where FSDP2 cannot train these weights; in round 0 too, before anything is sampled."""
+    from selfplay.training.trl.sharding import sharding_fault  # torch and transformers are loaded here
+
+    if fault := sharding_fault(start, ranks):
+        raise ConfigError(f"launch: {fault}")
 
 
 def start_weights(ctx: RoundContext) -> Path:

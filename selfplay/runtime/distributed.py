@@ -76,7 +76,9 @@ class LaunchedRanks(Ranks):
             os.environ["ACCELERATE_USE_CPU"] = "true"
         state = PartialState(cpu=cpu, timeout=timedelta(hours=GROUP_HOURS))
         self.rank, self.world_size, self.sharded = state.process_index, state.num_processes, sharded
-        os.environ["ACCELERATE_USE_FSDP"] = "false"  # transformers shards the model as it is read; accelerate must not again
+        os.environ["ACCELERATE_USE_FSDP"] = (
+            "false"  # transformers shards the model as it is read; accelerate must not again
+        )
         self.local_world_size = int(os.environ.get("LOCAL_WORLD_SIZE", self.world_size))
         wanted = int(os.environ["WORLD_SIZE"])
         if self.world_size != wanted:

@@ -123,7 +123,10 @@ def _look(run: TrainRun) -> dict[str, Any]:
     checkpoints.sweep(folder)
     path, step = checkpoints.good_checkpoint(folder) or (None, 0)
     if path is not None and run.ranks.sharded and _is_unsharded(path):
-        LOG.warning("%s: was written by ranks that were not sharded; under FSDP2 training starts again from its first step", path)
+        LOG.warning(
+            "%s: was written by ranks that were not sharded; under FSDP2 training starts again from its first step",
+            path,
+        )
         path, step = None, 0
     checkpoints.truncate_curve(out / "curve.jsonl", run.step_offset + step)
     backoff = out / "backoff.json"

@@ -246,7 +246,7 @@ def save_model(model: Any, folder: Path, *, base: str | Path, state: Mapping[str
         config.base_model_name_or_path = name
         if isinstance(config.target_modules, set):  # saved in hash order: two identical runs would differ
             config.target_modules = sorted(config.target_modules)
-    model.save_pretrained(folder, save_embedding_layers=False)
+    model.save_pretrained(folder, save_embedding_layers=False, state_dict=state)
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's template of a card, which says nothing of this model
     about = {"base": name, "revision": revision, "identity": identity_of(name, revision)}
     (folder / BASE_FILE).write_text(json.dumps(about) + "\n", encoding="utf-8")

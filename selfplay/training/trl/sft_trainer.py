@@ -14,7 +14,14 @@ from selfplay.training.logger import TrainLogger
 from selfplay.training.methods.base import TrainRun
 from selfplay.training.methods.sft import RowSchedule, Sft
 from selfplay.training.trl.sharding import Sharded
-from selfplay.training.trl.trainer import Dataset, SFTConfig, SFTTrainer, run_trainer, trainer_arguments
+from selfplay.training.trl.trainer import (
+    Dataset,
+    SFTConfig,
+    SFTTrainer,
+    adapter_in_fp32,
+    run_trainer,
+    trainer_arguments,
+)
 from selfplay.training.trl.weights import load_trainable, train_device, uses_bf16
 
 
@@ -100,14 +107,16 @@ def train(method: Sft, schedule: RowSchedule, run: TrainRun) -> tuple[Any, float
     model = load_trainable(start, method.lora, device=device, bf16=bf16, seed=run.seed, ranks=run.ranks)
     tokenizer = library.load_tokenizer(run.start)
     ours = {"dataset_kwargs": {"skip_prepare_dataset": True}}
-    trainer = RowTrainer(
-        schedule,
-        world_size=run.ranks.world_size,
-        model=model,
-        args=trainer_arguments(SFTConfig, method, schedule, run, model=model, device=device, bf16=bf16, ours=ours),
-        processing_class=tokenizer,
-        train_dataset=Dataset.from_dict({"row": [row for step in schedule.order for row in step]}),
-        data_collator=RowCollator(schedule.rows, pad=tokenizer.pad_token_id or 0, join=method.packing),
-        callbacks=[TrainLogger(run)],
-    )
+    args = trainer_arguments(SFTConfig, method, schedule, run, model=model, device=device, bf16=bf16, ours=ours)
+    with adapter_in_fp32(model):
+        trainer = RowTrainer(
+            schedule,
+            world_size=run.ranks.world_size,
+            model=model,
+            args=args,
+            processing_class=tokenizer,
+            train_dataset=Dataset.from_dict({"row": [row for step in schedule.order for row in step]}),
+            data_collator=RowCollator(schedule.rows, pad=tokenizer.pad_token_id or 0, join=method.packing),
+            callbacks=[TrainLogger(run)],
+        )
     return model, run_trainer(trainer, run)
