@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
+from selfplay import open_run
+from selfplay.config.registry import TRAINING_METHODS
 from selfplay.errors import ConfigError
 from selfplay.runtime.distributed import Ranks, join
 from selfplay.training.checkpoints import good_checkpoint, read_curve
 from selfplay.training.methods.base import TrainRun
 from selfplay.training.methods.sft import Sft
 from selfplay.training.run import train
+from tests.support import ROOT
 from tests.support.runs import launch
 from tests.support.tiny_models import make_tiny, random_rows
 
@@ -68,11 +71,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.prove
 @pytest.mark.parametrize(
-    ("name", "one"), [("full", "one full"), ("in micro-batches", "one full"), ("adapter", "one adapter")]
-)
-def test_two_sharded_ranks_train_as_one(trained: Path, name: str, one: str) -> None:
+    ("name", "one", "apart"),
+    [("full", "one full", 1e-5), ("in micro-batches", "one full", 1e-4), ("adapter", "one adapter", 1e-5)],
+)  # micro-batches add the same gradients in another order
+def test_two_sharded_ranks_train_as_one(trained: Path, name: str, one: str, apart: float) -> None:
     assert losses(trained / name) == pytest.approx(losses(trained / one), abs=1e-5)
-    assert max(furthest(trained / name / "model", trained / one / "model").values()) < 1e-5
+    assert max(furthest(trained / name / "model", trained / one / "model").values()) < apart
 
 
 @pytest.mark.prove
@@ -110,6 +114,51 @@ def test_each_rank_writes_its_share_of_the_optimizer_and_one_rank_goes_on_from_i
     assert "goes on with 1 ranks from a checkpoint of 2" in caplog.text
     assert losses(trained / "stopped, for one rank") == pytest.approx(losses(trained / "one full"), abs=1e-5)
     assert max(furthest(trained / "stopped, for one rank" / "model", trained / "one full" / "model").values()) < 1e-5
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("more", [(), ("train.lora={rank: 4, alpha: 8, rslora: false}",)])
+def test_a_round_under_fsdp2_samples_trains_and_evaluates(tmp_path: Path, more: tuple[str, ...]) -> None:
+    script, config = [str(ROOT / "scripts" / "run.py")], str(ROOT / "configs" / "quickstart.yaml")
+    small = ["launch.threads=1", "tasks.per_length=2", "propose.tasks_per_round=24", "eval.samples=2"]
+    small += ["train.warmup.steps=6", "train.steps=4", "train.min_accepted=0", "tracking.mode=disabled", "rounds=1"]
+    done = launch(tmp_path, 2, script, config, *small, *more, "--runs-dir", "runs", file="accelerate_fsdp2.yaml")
+    assert done.returncode == 0, done.stderr[-3000:]
+    rounds = open_run(tmp_path / "runs" / "quickstart").metrics()
+    assert [row["train/steps"] for row in rounds] == [6, 4]
+    assert rounds[1]["train/loss_last"] < rounds[0]["train/loss_first"]
+
+
+def test_tied_weights_that_two_ranks_cannot_share_are_refused_with_what_fits(tmp_path: Path) -> None:
+    from selfplay.training.trl.sharding import sharding_fault
+
+    ranks = Ranks()
+    ranks.world_size = 6
+    tied = make_tiny(tmp_path / "tied", tie_word_embeddings=True)  # a vocabulary of 259, which is 7 x 37
+    fault = sharding_fault(tied, ranks)
+    assert "its vocabulary of 259 does not divide by 6 ranks" in fault and "use accelerate_config.yaml" in fault
+    ranks.world_size = 8
+    assert "launch 7 ranks" in sharding_fault(tied, ranks)
+    ranks.world_size = 7
+    assert sharding_fault(tied, ranks) == ""
+    ranks.world_size = 6
+    assert sharding_fault(make_tiny(tmp_path / "untied"), ranks) == ""
+
+
+@pytest.mark.parametrize(
+    ("method", "lora", "said"),
+    [
+        ("dpo", None, "train.method is dpo under FSDP2, under which only sft trains"),
+        ("kto", None, "train.method is kto under FSDP2"),
+        ("sft", {"load_in_4bit": True}, "train.lora.load_in_4bit is true under FSDP2"),
+    ],
+)
+def test_what_fsdp2_does_not_train_is_refused_before_sampling(
+    method: str, lora: dict[str, Any] | None, said: str
+) -> None:
+    settings = TRAINING_METHODS.settings(method)(steps=1, lora=lora)
+    assert any(said in fault for fault in settings.launch_faults(sharded=True))
+    assert list(TRAINING_METHODS.settings(method)(steps=1).launch_faults(sharded=False)) == []
 
 
 FSDP2 = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "RANK": "0"}

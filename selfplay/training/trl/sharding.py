@@ -7,7 +7,7 @@ another number of ranks goes on from them.
 
 import os
 import warnings
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,9 @@ def placement(ranks: Ranks, *, bf16: bool) -> dict[str, Any]:
     """
     if not ranks.sharded:
         return {}
-    from transformers.distributed import DistributedConfig  # here, since fsdp_size exists from transformers 5.20 on
+    from transformers.distributed.configuration_utils import (
+        DistributedConfig,
+    )  # here, since fsdp_size exists from transformers 5.20 on
 
     config = DistributedConfig(fsdp_size=ranks.world_size, fsdp_mixed_precision=bf16, fsdp_cpu_offload=_offloads())
     return {"distributed_config": config}
@@ -73,7 +75,9 @@ def gathered(model: Any) -> dict[str, torch.Tensor] | None:
     Of a full model they are on the CPU, and {} on the other ranks; an adapter is whole on every rank.
     """
     if is_sharded(model):
-        found = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+        found: dict[str, Any] = get_model_state_dict(
+            model, options=StateDictOptions(full_state_dict=True, cpu_offload=True)
+        )
         del model.config.distributed_config  # what is saved is a plain model
         tied = getattr(model, "all_tied_weights_keys", None) or {}
         return {name: tensor for name, tensor in found.items() if name not in tied}
@@ -99,7 +103,8 @@ class Sharded:
 
     def __init__(self, *, args: Any, **given: Any) -> None:
         kept, args.save_only_model = args.save_only_model, True  # or transformers refuses; what it lacks is below
-        super().__init__(args=args, **given)
+        of_trainer: Any = super()
+        of_trainer.__init__(args=args, **given)
         self.args.save_only_model = kept
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
@@ -139,7 +144,7 @@ class Sharded:
         if not is_sharded(self.model):
             of_trainer._load_from_checkpoint(resume_from_checkpoint, model)
 
-    def _defer_fsdp_gradient_reduction(self) -> AbstractContextManager[None]:
+    def _defer_fsdp_gradient_reduction(self) -> Any:
         """Gradients are summed over the ranks after each micro-batch: kept whole until the last one, they would take 4 bytes a parameter
         on every rank."""
         return nullcontext()
