@@ -116,17 +116,33 @@ def test_each_rank_writes_its_share_of_the_optimizer_and_one_rank_goes_on_from_i
     assert max(furthest(trained / "stopped, for one rank" / "model", trained / "one full" / "model").values()) < 1e-5
 
 
+CONFIG = """\
+name: sharded
+rounds: 1
+tasks: {{source: arithmetic, anchor: 12, held_out: 4}}
+student: {{kind: pretrained, model: {base}, template: plain}}
+propose: {{tasks_per_round: 6}}
+generate: {{samples_per_task: 2, max_new_tokens: 8}}
+train: {{min_accepted: 0, steps: 4, batch_size: 8, learning_rate: 0.01, warmup: {{steps: 6, learning_rate: 0.01}}}}
+eval: {{samples: 2, sample_tasks: 2}}
+tracking: {{mode: disabled}}
+launch: {{threads: 1}}
+"""
+
+
 @pytest.mark.prove
-@pytest.mark.parametrize("more", [(), ("train.lora={rank: 4, alpha: 8, rslora: false}",)])
-def test_a_round_under_fsdp2_samples_trains_and_evaluates(tmp_path: Path, more: tuple[str, ...]) -> None:
-    script, config = [str(ROOT / "scripts" / "run.py")], str(ROOT / "configs" / "quickstart.yaml")
-    small = ["launch.threads=1", "tasks.per_length=2", "propose.tasks_per_round=24", "eval.samples=2"]
-    small += ["train.warmup.steps=6", "train.steps=4", "train.min_accepted=0", "tracking.mode=disabled", "rounds=1"]
-    done = launch(tmp_path, 2, script, config, *small, *more, "--runs-dir", "runs", file="accelerate_fsdp2.yaml")
+@pytest.mark.parametrize("more", [(), ("train.lora={rank: 4, alpha: 8, rslora: false}",)], ids=["full", "lora"])
+def test_a_run_under_fsdp2_warms_up_samples_trains_and_evaluates(tmp_path: Path, more: tuple[str, ...]) -> None:
+    (tmp_path / "c.yaml").write_text(CONFIG.format(base=make_tiny(tmp_path / "base")))
+    script = [str(ROOT / "scripts" / "run.py")]
+    done = launch(tmp_path, 2, script, "c.yaml", *more, "--runs-dir", "runs", file="accelerate_fsdp2.yaml")
     assert done.returncode == 0, done.stderr[-3000:]
-    rounds = open_run(tmp_path / "runs" / "quickstart").metrics()
+    folder = open_run(tmp_path / "runs" / "sharded").folder
+    rounds = open_run(tmp_path / "runs" / "sharded").metrics()
     assert [row["train/steps"] for row in rounds] == [6, 4]
     assert rounds[1]["train/loss_last"] < rounds[0]["train/loss_first"]
+    for number in (0, 1):
+        assert (folder.model(number) / "adapter_config.json").is_file() == bool(more)
 
 
 def test_tied_weights_that_two_ranks_cannot_share_are_refused_with_what_fits(tmp_path: Path) -> None:

@@ -139,6 +139,16 @@ def pick_device(device: str = "auto") -> torch.device:
     return torch.device(device, int(os.environ.get("LOCAL_RANK", "0"))) if device == "cuda" else torch.device(device)
 
 
+def unused_gpus(device: str, world_size: int) -> str:
+    """A note where one process leaves GPUs of this machine idle; "" where it does not."""
+    if world_size > 1 or pick_device(device).type != "cuda" or (count := torch.cuda.device_count()) < 2:
+        return ""
+    return (
+        f"1 of {count} GPUs is used; `accelerate launch --config_file accelerate_config.yaml --num_processes {count} "
+        "scripts/run.py CONFIG` uses all"
+    )
+
+
 def has_fast_bf16(device: torch.device) -> bool:
     """Whether bf16 products are native there: a GPU since Ampere, a CPU with avx512_bf16 or AMX."""
     if device.type == "cuda":

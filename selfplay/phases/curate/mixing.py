@@ -50,8 +50,9 @@ def mix(
 
     Regimes (Gerstgrasser et al. 2024; Kazdan et al. 2024): `accumulate` trains on the rows of all rounds, `replace` on the newest
     only, `accumulate_subsample` on a fixed number of rows drawn from all. Except under `replace`, anchor rows are added as
-    `anchor_share` of the result, each at most `anchor_repeats` times, at least ANCHOR_FLOOR of them (or all, if the anchor has fewer);
-    if no row was accepted, the result is the whole anchor. With `above_level_share` the result has exactly `at.rows` rows, and the shares go by difficulty.
+    `anchor_share` of the result, each at most `anchor_repeats` times, at least ANCHOR_FLOOR of them (or all, if the anchor has
+    fewer); if no row was accepted, the result is the whole anchor. With `above_level_share` the result has exactly `at.rows` rows,
+    and the shares go by difficulty.
     """
     rng = random.Random(seed)
     if section.regime == "replace":
