@@ -3,7 +3,8 @@
 Optimizer, learning rates, accumulation, checkpoints and ranks are TRL's own. What is overridden, and why, stands at each method.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -55,6 +56,17 @@ class RowCollator:
         return torch.nn.utils.rnn.pad_sequence(parts, batch_first=True, padding_value=padding)
 
 
+@contextmanager
+def head_on(model: Any, wanted: torch.Tensor) -> Iterator[None]:
+    """The output layer sees the positions alone whose next token is `wanted` [row, place - 1]; logits are [position, vocabulary]."""
+    head = (model.get_base_model() if hasattr(model, "peft_config") else model).get_output_embeddings()
+    hook = head.register_forward_pre_hook(lambda _, given: (given[0][:, :-1][wanted], *given[1:]))
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
 class RowTrainer(Sharded, SFTTrainer):
     """TRL's SFT on the schedule's rows."""
 
@@ -74,10 +86,11 @@ class RowTrainer(Sharded, SFTTrainer):
         """
         weight = inputs.pop("weight", None)
         labels = inputs["labels"][:, 1:]
-        if labels.device.type == "cpu":  # TRL's tiled head would score the prompt as well, and in a slower product
+        if labels.device.type == "cpu":  # TRL's tiled head has a slower product
             wanted = labels != -100
-            logits = model(**{k: v for k, v in inputs.items() if k != "labels"}, use_cache=False).logits[:, :-1]
-            losses = torch.nn.functional.cross_entropy(logits[wanted].float(), labels[wanted], reduction="none")
+            with head_on(self.model, wanted):
+                logits = model(**{k: v for k, v in inputs.items() if k != "labels"}, use_cache=False).logits
+            losses = torch.nn.functional.cross_entropy(logits.float(), labels[wanted], reduction="none")
             scale = None if weight is None else weight[:, 1:][wanted]
         else:
             losses = -model(**inputs, use_cache=False, fused_lm_head=True).log_probs
