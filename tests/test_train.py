@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from selfplay.config.registry import TRAINING_METHODS
 from selfplay.config.training import Lora, Train
 from selfplay.errors import ConfigError, DataError, Interrupted, StoreError
-from selfplay.phases.train import few_steps
 from selfplay.records import Row
 from selfplay.runtime.distributed import Ranks
 from selfplay.training.checkpoints import good_checkpoint, read_curve, truncate_curve
@@ -292,13 +291,6 @@ def test_a_warm_up_trains_an_adapter_where_later_rounds_do_unless_the_weights_ar
     assert adapted is not None and full is not None
     assert (adapted.lora, full.lora) == (method.lora, None)
     assert (adapted.steps, adapted.warmup) == (3, None)
-
-
-@pytest.mark.parametrize(("rows", "batch", "epochs", "steps"), [(37, 64, 2, 2), (5, 8, 1, 1), (300, 64, 1, 5)])
-def test_epochs_that_are_few_steps_are_said(rows: int, batch: int, epochs: float, steps: int) -> None:
-    said = few_steps(Sft(epochs=epochs, batch_size=batch), rows)
-    assert f"{rows} examples in batches of {batch} are {steps} optimizer steps" in said
-    assert few_steps(Sft(steps=steps, batch_size=batch), rows) == few_steps(Sft(epochs=epochs, batch_size=4), 100) == ""
 
 
 @pytest.mark.parametrize(

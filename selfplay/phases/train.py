@@ -8,7 +8,6 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,6 @@ from selfplay.store import read_json, sha256_of, write_json
 from selfplay.training.methods.base import Rollouts, TrainingMethod, TrainRun, Verify, method_of
 from selfplay.training.methods.sft import warmup_of
 from selfplay.verify import Judged
-
-FEW_STEPS = 6
-"""Optimizer steps below which a round by epochs says so: in 2 steps SmolLM2 came half as far as in 8 (docs/training.md)."""
 
 
 def train(ctx: RoundContext) -> None:
@@ -132,10 +128,8 @@ def _train_model(ctx: RoundContext, method: TrainingMethod, data: Sequence[Any],
     from selfplay.models.transformers.library import unused_gpus
     from selfplay.training.run import train as run_training  # torch, transformers and TRL are loaded here
 
-    for said in filter(
-        None, (few_steps(method, len(data)), unused_gpus(ctx.config.launch.device, ctx.ranks.world_size))
-    ):
-        ctx.note(said)
+    if idle := unused_gpus(ctx.config.launch.device, ctx.ranks.world_size):
+        ctx.note(idle)
     progress = ctx.progress
 
     def stepped(step: int, steps: int) -> None:
@@ -161,17 +155,6 @@ def _train_model(ctx: RoundContext, method: TrainingMethod, data: Sequence[Any],
         report = run_training(method, data, run)
     progress.count("train", min(report.seconds_in_train, time.perf_counter() - began))  # not loading, not saving
     return report.metrics()
-
-
-def few_steps(method: TrainingMethod, examples: int) -> str:
-    """Why a training by epochs will teach little; "" where it has steps enough."""
-    steps = ceil((method.epochs or 0) * examples / method.batch_size)
-    if method.epochs is None or steps >= FEW_STEPS:
-        return ""
-    return (
-        f"{method.epochs:g} epochs of {examples} examples in batches of {method.batch_size} are {steps} optimizer steps, which teach little; "
-        "lower train.batch_size, or set train.steps in place of train.epochs"
-    )
 
 
 @contextmanager
