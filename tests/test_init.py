@@ -37,7 +37,9 @@ def test_every_start_gives_a_folder_with_a_sound_configuration_of_its_name(tmp_p
         load_tree(path, [], DatasetSynthesis)
     else:
         assert load_config(path).config.name == "mine"
-    assert {"config.yaml", "README.md", "accelerate_config.yaml"} <= {one.name for one in folder.iterdir()}
+    assert {"config.yaml", "README.md", "accelerate_config.yaml", "accelerate_fsdp2.yaml"} <= {
+        one.name for one in folder.iterdir()
+    }
     page = (folder / "README.md").read_text()
     assert page.startswith("# mine\n") and "NAME" not in page
     assert "configs/" not in path.read_text(), "who installed the wheel has no checkout"
@@ -46,7 +48,8 @@ def test_every_start_gives_a_folder_with_a_sound_configuration_of_its_name(tmp_p
 def test_configurations_of_the_repository_are_links_to_the_starts() -> None:
     links = {path.resolve() for path in ROOT.glob("configs/*.yaml")}
     assert links == set(STARTS.glob("*/*.yaml")) and {STARTS / name / "config.yaml" for name in NAMES} <= links
-    assert (ROOT / "accelerate_config.yaml").resolve() == STARTS / "accelerate_config.yaml"
+    for name in ("accelerate_config.yaml", "accelerate_fsdp2.yaml"):
+        assert (ROOT / name).resolve() == STARTS / name
 
 
 def test_own_start_has_tasks_of_three_kinds_that_hold_to_their_verifiers(

@@ -8,7 +8,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from selfplay.config.tree import Curate
-from selfplay.phases.curate.mixing import ANCHOR_FLOOR, ROWS_FOR_FULL_SHARE, LevelMix, mix
+from selfplay.phases.curate.mixing import ANCHOR_FLOOR, ROWS_FOR_FULL_SHARE, LevelMix, anchor_cut, mix
 from selfplay.phases.curate.select import rules_of
 from selfplay.records import Row
 
@@ -34,7 +34,8 @@ PLAIN = settings(derandomize=True, deadline=None)
 def test_anchor_share_is_met_or_the_whole_anchor_is_there_and_every_accepted_row_too(
     new: int, older: int, anchor: int, share: float, seed: int
 ) -> None:
-    found = mix(Curate(anchor_share=share), rows("new", new), rows("older", older), rows("anchor", anchor), seed)
+    section = Curate(anchor_share=share, anchor_repeats=None)
+    found = mix(section, rows("new", new), rows("older", older), rows("anchor", anchor), seed)
     kinds = counted(found)
     if new + older:
         assert kinds["anchor"] == anchor or abs(kinds["anchor"] - share * len(found)) <= 1
@@ -146,3 +147,31 @@ def test_a_large_anchor_is_held_by_its_floor_alone() -> None:
 
 def test_an_anchor_share_of_zero_takes_no_anchor() -> None:
     assert counted(mix(Curate(anchor_share=0.0), rows("new", 3), [], rows("anchor", 9), 0)) == {"new": 3}
+
+
+@given(SIZES, SIZES, st.integers(1, 40), SHARES, st.integers(1, 6), st.integers(0, 99))
+@PLAIN
+def test_no_anchor_row_stands_there_more_often_than_it_may_and_a_cut_is_said(
+    new: int, older: int, anchor: int, share: float, most: int, seed: int
+) -> None:
+    section = Curate(anchor_share=share, anchor_repeats=most)
+    found = mix(section, rows("new", new), rows("older", older), rows("anchor", anchor), seed)
+    often = Counter(row.source for row in found if row.kind == "anchor")
+    assert max(often.values()) <= most
+    said = anchor_cut(section, new + older, anchor)
+    short = counted(found)["anchor"] < round((new + older) * share / (1 - share))
+    assert bool(said) == bool(short and new + older)
+
+
+def test_an_anchor_that_is_cut_says_its_share_and_what_to_do() -> None:
+    assert anchor_cut(Curate(anchor_share=0.2), 64_000, 200) == (
+        "the anchor is 1% of the training rows and not 20%: it has 200 rows, each of which stands there 4 times at most "
+        "(curate.anchor_repeats); give more tasks with a reference, or raise it"
+    )
+    for section in (
+        Curate(anchor_share=None),
+        Curate(anchor_share=0.2, anchor_repeats=None),
+        Curate(anchor_share=0.2, regime="replace"),
+        Curate(anchor_share=0.2, above_level_share=0.5),
+    ):
+        assert anchor_cut(section, 64_000, 200) == ""

@@ -12,6 +12,9 @@ from selfplay.errors import ConfigError
 from selfplay.loop import run
 from selfplay.loop.run_view import open_run
 from selfplay.plan.estimate import Plan, plan_run
+from selfplay.plan.shape import Shape
+from selfplay.plan.space import Memory, memory_of
+from selfplay.plan.work import Lengths
 from tests.support import ROOT
 
 ARITHMETIC = """
@@ -127,6 +130,35 @@ def test_rounds_are_counted_in_english(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], rounds: int, told: str
 ) -> None:
     (tmp_path / "c.yaml").write_text(ARITHMETIC)
-    given = {"device": "cpu", "ranks": 1, "hourly": 0.0, "measure": False, "as_json": False}
+    given = {"device": "cpu", "ranks": 1, "hourly": 0.0, "measure": False, "fsdp2": False, "as_json": False}
     plan_command(tmp_path / "c.yaml", [f"rounds={rounds}"], **given)  # type: ignore[arg-type]
     assert f"The run, round 0 and {told}" in capsys.readouterr().out
+
+
+def test_memory_is_that_of_full_weights_adapters_4_bits_and_shards() -> None:
+    """A model of 7 B parameters on GPUs, by what each way of training keeps."""
+    config = load_config(ROOT / "configs/gsm8k.yaml", []).config
+    shape = Shape(parameters=7_000_000_000, layers=28, hidden=3584, vocabulary=152_064, cache_values=28_672)
+    lengths = Lengths(prompt=100, completion=200, measured=False, from_references=False)
+
+    def memory(lora: dict[str, Any] | None, shards: int = 1) -> Memory:
+        train = type(config.train)(steps=1, lora=lora, micro_batch_size=1)
+        return memory_of(config.model_copy(update={"train": train}), shape, lengths, [], "h100", shards)
+
+    full, sharded = memory(None), memory(None, 8)
+    assert full.weights + full.gradients + full.optimizer == 16 * shape.parameters
+    assert sharded.weights + sharded.gradients + sharded.optimizer == 2 * shape.parameters
+    adapter, quantized, both = memory({}), memory({"load_in_4bit": True}), memory({}, 8)
+    assert 0 < adapter.optimizer < 0.02 * full.optimizer
+    assert adapter.weights == pytest.approx(2 * shape.parameters, rel=0.05)
+    assert 0.25 < quantized.weights / adapter.weights < 0.4
+    assert both.weights < adapter.weights / 4 and both.optimizer == adapter.optimizer
+    for one in (full, sharded, adapter, quantized):
+        assert one.peak >= one.process + max(one.sampling, one.weights)
+
+
+def test_training_recomputes_activations_from_the_size_that_the_plan_assumes() -> None:
+    from selfplay.plan import space
+    from selfplay.training.trl import trainer
+
+    assert space.CHECKPOINTING_PARAMETERS == trainer.CHECKPOINTING_PARAMETERS

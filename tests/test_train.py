@@ -21,7 +21,7 @@ from selfplay.records import Row
 from selfplay.runtime.distributed import Ranks
 from selfplay.training.checkpoints import good_checkpoint, read_curve, truncate_curve
 from selfplay.training.methods.base import TrainRun, method_of
-from selfplay.training.methods.sft import RowSchedule, Sft
+from selfplay.training.methods.sft import RowSchedule, Sft, warmup_of
 from selfplay.training.run import TrainReport, train
 from selfplay.training.schedule import halved, micro_batch_size
 from selfplay.training.trl_arguments import argument_names
@@ -257,6 +257,40 @@ def test_arguments_of_trl_pass_through_and_have_an_effect(tiny: Path, tmp_path: 
     go(tiny, tmp_path / "b", args={"adam_beta2": 0.5, "max_grad_norm": 0.1, "gradient_checkpointing": True})
     assert losses(tmp_path / "a")[0] == pytest.approx(losses(tmp_path / "b")[0], abs=1e-5)
     assert losses(tmp_path / "a")[-1] != pytest.approx(losses(tmp_path / "b")[-1], abs=1e-3)
+
+
+def test_one_process_trains_on_one_of_several_gpus_and_says_so(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from selfplay.models.transformers import library
+    from selfplay.training.trl.trainer import SFTConfig, trainer_arguments
+
+    class SeveralGPUs(SFTConfig):  # type: ignore[misc]
+        """What transformers makes of a machine with 4 GPUs."""
+
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            self._n_gpu = 4
+
+    SeveralGPUs.__name__ = "SFTConfig"
+    run = TrainRun(start=tiny, out=tiny / "out", seed=7, ranks=Ranks(), device="cpu")
+    method, cpu = Sft(**BASIC), torch.device("cpu")
+    made = method.schedule(random_rows(8), seed=1)
+    model = torch.nn.Linear(1, 1)
+    found = trainer_arguments(SeveralGPUs, method, made, run, model=model, device=cpu, bf16=False, ours={})
+    assert found.n_gpu == 1, "more would be nn.DataParallel"
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(library, "pick_device", lambda device: torch.device(device))
+    assert library.unused_gpus("cuda", 1).startswith("1 of 4 GPUs is used; `accelerate launch ")
+    assert library.unused_gpus("cuda", 4) == library.unused_gpus("cpu", 1) == ""
+
+
+def test_a_warm_up_trains_an_adapter_where_later_rounds_do_unless_the_weights_are_random() -> None:
+    method = Sft(epochs=1, warmup={"steps": 3}, lora={"rank": 4})
+    adapted, full = warmup_of(method, full=False), warmup_of(method, full=True)
+    assert adapted is not None and full is not None
+    assert (adapted.lora, full.lora) == (method.lora, None)
+    assert (adapted.steps, adapted.warmup) == (3, None)
 
 
 @pytest.mark.parametrize(

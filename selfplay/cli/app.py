@@ -167,6 +167,9 @@ def plan(
     device: Annotated[str, typer.Option(help="cpu, or the name of a GPU such as h100.")] = "cpu",
     ranks: Annotated[int, typer.Option(min=1, help="Processes, one per GPU.")] = 1,
     hourly: Annotated[float, typer.Option(min=0, help="Price of an hour of all ranks.")] = 0.0,
+    fsdp2: Annotated[
+        bool, typer.Option("--fsdp2", help="Ranks that share the weights in training (accelerate_fsdp2.yaml).")
+    ] = False,
     measure: Annotated[
         bool, typer.Option("--measure", help="Try this machine with the student, for a minute.")
     ] = False,
@@ -177,7 +180,7 @@ def plan(
     from selfplay.cli.plan import plan_command
 
     path, given = _given(config, overrides)
-    plan_command(path, given, device=device, ranks=ranks, hourly=hourly, measure=measure, as_json=as_json)
+    plan_command(path, given, device=device, ranks=ranks, hourly=hourly, measure=measure, fsdp2=fsdp2, as_json=as_json)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from selfplay.store import write_whole
 
 STARTS = Path(__file__).parent.parent / "starts"
 """A folder for each start, with config.yaml and what it reads. `configs/` of the repository links to them."""
-SHARED = ("README.md", "accelerate_config.yaml")
+SHARED = ("README.md", "accelerate_config.yaml", "accelerate_fsdp2.yaml")
 """Files that every start gets, where it has none of its own."""
 
 

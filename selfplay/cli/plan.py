@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 
 from selfplay.cli.terminal import print_table, rough_time
@@ -10,11 +11,20 @@ from selfplay.plan.estimate import PhasePlan, Plan, plan_run
 
 
 def plan_command(
-    config: Path, overrides: list[str], *, device: str, ranks: int, hourly: float, measure: bool, as_json: bool
+    config: Path,
+    overrides: list[str],
+    *,
+    device: str,
+    ranks: int,
+    hourly: float,
+    measure: bool,
+    fsdp2: bool,
+    as_json: bool,
 ) -> None:
     """Prints the plan of a run as tables, or as one JSON object. `hourly`: the price of an hour of all ranks."""
     loaded = load_config(config, overrides)
-    plan = plan_run(loaded.config, loaded.path.resolve().parent, device=device, ranks=ranks, measure=measure)
+    folder = loaded.path.resolve().parent
+    plan = plan_run(loaded.config, folder, device=device, ranks=ranks, measure=measure, fsdp2=fsdp2)
     if as_json:
         print(json.dumps(plan.to_dict()))
         return
@@ -42,6 +52,8 @@ def _summary(plan: Plan, hourly: float) -> Iterable[str]:
     yield f"The run, round 0 and {later}: {_time(plan.seconds) or 'unknown time'}"
     memory, disk = (_size(value) for value in (plan.memory_bytes, plan.disk_bytes))
     yield f"Memory at the peak, per rank: {memory}; disk: {disk}"
+    if plan.memory is not None:
+        yield "Of it: " + ", ".join(f"{name} {_size(value)}" for name, value in asdict(plan.memory).items())
     money = plan.money
     paid = "unknown, set prompt_price and completion_price" if money is None else f"{money:.2f}"
     if hourly and plan.seconds is not None:

@@ -1,7 +1,8 @@
 """The section `train`: the keys that every training method has. Each method adds its own keys in its file."""
 
+import importlib.util
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -24,10 +25,15 @@ class Lora(Section):
     """Names of the layers that get an adapter; all-linear: all linear layers but the output layer."""
     rslora: bool = True
     """Whether alpha is divided by the square root of the rank instead of the rank (Kalajdzievski 2023)."""
+    load_in_4bit: bool = False
+    """Holds the frozen base in 4 bits while training (QLoRA: Dettmers et al. 2023); needs `selfplay[qlora]`. Attempts are sampled from the
+    base in its own precision with the adapter."""
 
 
 class Warmup(Section):
-    """Round 0: supervised training on the anchor, for a student that starts from random weights."""
+    """Round 0: supervised training on the anchor, for a student that starts from random weights or does not know the form of answers.
+
+    With `lora` a pretrained student warms up as an adapter, with which later rounds go on; a tiny student warms up in full."""
 
     steps: Count = 150
     """Optimizer steps on the anchor."""
@@ -37,6 +43,9 @@ class Warmup(Section):
 
 class Train(Section):
     """Fine-tuning with TRL on the exact token ids that were sampled."""
+
+    shards: ClassVar[bool] = False
+    """Whether the method trains a model that is sharded over the ranks (FSDP2)."""
 
     method: str = "sft"
     """sft trains on accepted attempts; dpo and kto train on pairs of an accepted and a wrong attempt. The warm-up is always sft."""
@@ -77,6 +86,19 @@ class Train(Section):
         if (self.steps is None) == (self.epochs is None):
             raise ValueError(f"steps is {self.steps} and epochs is {self.epochs}; give exactly one of them")
         return self
+
+    def launch_faults(self, *, sharded: bool) -> Iterator[str]:
+        """What this machine or this launch lacks for the training: `key is value, problem; remedy`. `sharded`: it is one of FSDP2."""
+        four_bit = self.lora is not None and self.lora.load_in_4bit
+        if four_bit and importlib.util.find_spec("bitsandbytes") is None:
+            yield "train.lora.load_in_4bit is true, but bitsandbytes is not installed; pip install 'selfplay[qlora]', or set it to false"
+        if sharded and four_bit:
+            yield (
+                "train.lora.load_in_4bit is true under FSDP2, which shards no 4-bit weights here; "
+                "launch with accelerate_config.yaml, or set it to false"
+            )
+        if sharded and not self.shards:
+            yield f"train.method is {self.method} under FSDP2, under which only sft trains; launch with accelerate_config.yaml"
 
     def faults(self, config: "Config") -> Iterator[str]:
         """Faults of this method with the rest of the configuration, each as `problem; remedy`."""

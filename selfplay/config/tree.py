@@ -146,6 +146,10 @@ class Curate(Section):
     """Whether attempts that duplicate an accepted attempt of an earlier round are dropped too."""
     anchor_share: Annotated[float, Field(ge=0, lt=1)] | None = 0.2
     """Share of the training rows that come from the anchor. None: the whole anchor, once. No effect under regime `replace`."""
+    anchor_repeats: Count | None = 4
+    """Times that a row of the anchor may stand among a round's rows; where the anchor is too small for its share, the share is smaller, and
+    the round says so. Four repeats teach nearly as well as new rows (Muennighoff et al. 2023). No effect with above_level_share, whose
+    number of rows is fixed. None: no limit."""
     newest_share: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share of this round's rows among new and older ones, reached by repeating rows. None: each row once."""
     above_level_share: Annotated[float, Field(gt=0, lt=1)] | None = None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from selfplay.config.training import Train
+from selfplay.errors import ConfigError
 from selfplay.models.scripted import ScriptedStudent, read_scripted, terms_of, write_scripted
 from selfplay.models.student import weights_of
 from selfplay.records import Attempt, Completion, Request, Row, Sampling, Task
@@ -45,7 +46,12 @@ def train(ctx: RoundContext) -> None:
 def _weights_and_figures(ctx: RoundContext) -> tuple[dict[str, Any], list[str]]:
     """Writes the weights; returns the round's `train/` metrics, and why the weights were kept if they were."""
     out, ranks, start = ctx.at("train"), ctx.ranks, start_weights(ctx)
-    method = method_of(ctx.config.train) if ctx.number else warmup_of(method_of(ctx.config.train))
+    method: TrainingMethod | None = method_of(ctx.config.train)
+    if ctx.number == 0:
+        method = warmup_of(method_of(ctx.config.train), full=ctx.config.student.kind == "tiny")
+    full = (method or ctx.config.train).lora is None
+    if ranks.sharded and full and ctx.config.student.kind != "scripted":
+        _check_shards(start, ranks)
     if method is None:
         return copy_parent_weights(start, out, ranks), []
     data = method.read(ctx.run.round(ctx.number))
@@ -80,6 +86,14 @@ def few_steps(settings: Train, examples: int, steps: int) -> str:
     )
 
 
+def _check_shards(start: Path, ranks: Ranks) -> None:
+    """Raises ConfigError where FSDP2 cannot train these weights; in round 0 too, before anything is sampled."""
+    from selfplay.training.trl.sharding import sharding_fault  # torch and transformers are loaded here
+
+    if fault := sharding_fault(start, ranks):
+        raise ConfigError(f"launch: {fault}")
+
+
 def start_weights(ctx: RoundContext) -> Path:
     """The model folder that training starts from: that of the parent, or with `from_base` that of the base model.
 
@@ -111,8 +125,11 @@ def _accepted(ctx: RoundContext) -> int:
 
 
 def _train_model(ctx: RoundContext, method: TrainingMethod, data: Sequence[Any], start: Path) -> dict[str, Any]:
+    from selfplay.models.transformers.library import unused_gpus
     from selfplay.training.run import train as run_training  # torch, transformers and TRL are loaded here
 
+    if idle := unused_gpus(ctx.config.launch.device, ctx.ranks.world_size):
+        ctx.note(idle)
     progress = ctx.progress
 
     def stepped(step: int, steps: int) -> None:

@@ -16,7 +16,7 @@ from selfplay.models.base import Encoder
 from selfplay.models.openai import HttpEngine
 from selfplay.plan.rates import Rates, measured, rates_of
 from selfplay.plan.shape import Shape, encoder_of, shape_of
-from selfplay.plan.space import disk_space, peak_memory
+from selfplay.plan.space import Memory, disk_space, memory_of
 from selfplay.plan.work import (
     CHARS_PER_TOKEN,
     JUDGE,
@@ -58,6 +58,8 @@ class Plan:
     rates: Rates
     memory_bytes: int | None
     """Peak of one rank: of the process on a CPU, of the device on a GPU."""
+    memory: Memory | None
+    """The same by what it holds."""
     disk_bytes: int | None
     money: float | None
     """What servers are paid by the prices in the configuration; None where an engine has no prices."""
@@ -85,10 +87,19 @@ class Plan:
         return {**asdict(self), "seconds": self.seconds}
 
 
-def plan_run(config: Config, folder: Path, *, device: str = "cpu", ranks: int = 1, measure: bool = False) -> Plan:
+def plan_run(
+    config: Config,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    ranks: int = 1,
+    measure: bool = False,
+    fsdp2: bool = False,
+) -> Plan:
     """The plan of a run. Relative paths count from `folder`; no weights are loaded unless `measure` is set.
 
     `device`: `cpu`, or the name of a GPU such as h100. `measure`: tries this machine with the student for up to a minute.
+    `fsdp2`: the ranks share the weights in training, as under accelerate_fsdp2.yaml.
     Raises DataError for faulty tasks, ConfigError for an unknown device, or where `measure` finds no weights.
     """
     source: Source = config.tasks.open(seed=config.seed, eval_seed=config.eval.seed, folder=folder)
@@ -105,11 +116,22 @@ def plan_run(config: Config, folder: Path, *, device: str = "cpu", ranks: int = 
             rates = rates_of(device)
     phases = [tuple(_planned(config, round_work(config, source, lengths, n), shape, rates, ranks)) for n in (0, 1)]
     works = [phase.work for phase in phases[1]]
-    memory = None if shape is None else peak_memory(config, shape, lengths, works, device)
+    shards = ranks if fsdp2 else 1
+    memory = None if shape is None else memory_of(config, shape, lengths, works, device, shards)
     disk = None if shape is None else disk_space(config, shape, works)
     notes = [*_notes(config, lengths, shape, rates, works), *filter(None, [sight(len(source.fixed.dev))])]
     return Plan(
-        config.rounds, phases[0], phases[1], shape, lengths, rates, memory, disk, _money(config, phases), tuple(notes)
+        config.rounds,
+        phases[0],
+        phases[1],
+        shape,
+        lengths,
+        rates,
+        None if memory is None else memory.peak,
+        memory,
+        disk,
+        _money(config, phases),
+        tuple(notes),
     )
 
 

@@ -27,6 +27,8 @@ class Ranks:
     rank = 0
     world_size = 1
     local_world_size = 1
+    sharded = False
+    """Whether training shards the model over the ranks (FSDP2) instead of copying it to each (DDP)."""
 
     def __init__(self) -> None:
         self._counters: dict[str, int] = {}
@@ -62,7 +64,7 @@ class Ranks:
 class LaunchedRanks(Ranks):
     """One of several processes that a launcher started; they join through accelerate."""
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, *, sharded: bool = False) -> None:
         from datetime import timedelta
 
         import torch
@@ -73,7 +75,10 @@ class LaunchedRanks(Ranks):
         if cpu:  # code that reads the environment later, such as TRL's arguments, must also choose the CPU
             os.environ["ACCELERATE_USE_CPU"] = "true"
         state = PartialState(cpu=cpu, timeout=timedelta(hours=GROUP_HOURS))
-        self.rank, self.world_size = state.process_index, state.num_processes
+        self.rank, self.world_size, self.sharded = state.process_index, state.num_processes, sharded
+        os.environ["ACCELERATE_USE_FSDP"] = (
+            "false"  # transformers shards the model as it is read; accelerate must not again
+        )
         self.local_world_size = int(os.environ.get("LOCAL_WORLD_SIZE", self.world_size))
         wanted = int(os.environ["WORLD_SIZE"])
         if self.world_size != wanted:
@@ -148,17 +153,42 @@ def join(ranks: int | None = None, device: str = "auto", environment: Mapping[st
     """Joins the launch that this process belongs to; without a launcher, returns a single process.
 
     `ranks`: the number of processes that the configuration requires; None accepts any. Raises ConfigError if another number was
-    started, if a rank did not join, or under an FSDP or DeepSpeed launch, under which the loop cannot train.
+    started, if a rank did not join, under DeepSpeed, and under FSDP of version 1 or of a single process.
     """
-    for flag, name in (("ACCELERATE_USE_FSDP", "FSDP"), ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed")):
-        if environment.get(flag, "").lower() in ("1", "true"):
-            raise ConfigError(
-                f"launch: {name} is on, and the loop cannot train under it; use the shipped accelerate_config.yaml"
-            )
     started = int(environment.get("WORLD_SIZE", "1"))
+    if fault := _launch_fault(environment, started):
+        raise ConfigError(f"launch: {fault}")
     if ranks is not None and ranks != started:
         raise ConfigError(
             f"launch: launch.ranks is {ranks}, but {started} process{'es were' if started > 1 else ' was'} started; launch with "
             f"`accelerate launch --config_file accelerate_config.yaml --num_processes {ranks} scripts/run.py CONFIG` or change launch.ranks"
         )
-    return LaunchedRanks(device) if "RANK" in environment and "WORLD_SIZE" in environment and started > 1 else Ranks()
+    if "RANK" in environment and "WORLD_SIZE" in environment and started > 1:
+        return LaunchedRanks(device, sharded=_is_on(environment, "FSDP"))
+    return Ranks()
+
+
+def _launch_fault(environment: Mapping[str, str], started: int) -> str:
+    """Why the loop cannot train under this launch; "" where it can."""
+    if _is_on(environment, "DEEPSPEED"):
+        return (
+            "DeepSpeed is on, and the loop cannot train under it; use the shipped accelerate_fsdp2.yaml, which shards "
+            "the model over the GPUs as ZeRO 3 does, or accelerate_config.yaml"
+        )
+    if not _is_on(environment, "FSDP"):
+        return ""
+    if environment.get("FSDP_VERSION", "1") != "2":
+        return (
+            f"FSDP is on with fsdp_version {environment.get('FSDP_VERSION', '1')}, and the loop trains under version 2; "
+            "use the shipped accelerate_fsdp2.yaml"
+        )
+    if started == 1:
+        return (
+            "FSDP2 is on with 1 process, and there is nothing to shard the model over; "
+            "give --num_processes 2 or more, or use plain `selfplay run`"
+        )
+    return ""
+
+
+def _is_on(environment: Mapping[str, str], name: str) -> bool:
+    return environment.get(f"ACCELERATE_USE_{name}", "").lower() in ("1", "true")

@@ -78,7 +78,8 @@ def check_set_up(resources: RunResources) -> None:
     """Checks the set-up before any model is loaded. Raises if a task is faulty or needs a verifier that is not available."""
     if untried := check_tasks(resources):
         LOG.warning("%d answers of the tasks were not checked by the symbolic worker, which took too long", untried)
-    if faults := [*source_faults(resources), *(fault for _, fault in model_faults(resources))]:
+    launch_faults = resources.config.train.launch_faults(sharded=resources.ranks.sharded)
+    if faults := [*source_faults(resources), *(fault for _, fault in model_faults(resources)), *launch_faults]:
         raise ConfigError("\n".join(faults))
     if fault := warmup_fault(resources):
         raise ConfigError(fault)

@@ -16,13 +16,14 @@ from typing import Any
 from pydantic import Field
 
 from selfplay.errors import ConfigError, OutageError
-from selfplay.models.transformers.library import out_of_memory, quiet_cpu
+from selfplay.models.transformers.library import is_adapter, out_of_memory, quiet_cpu
 from selfplay.records import Record
 from selfplay.runtime.distributed import Ranks
 from selfplay.store.files import write_whole
 from selfplay.training import checkpoints
 from selfplay.training.methods.base import TrainingMethod, TrainRun
 from selfplay.training.schedule import TrainSchedule, halved, micro_batch_size
+from selfplay.training.trl.sharding import OPTIMIZER, gathered
 from selfplay.training.trl.weights import free_memory, load_trainable, save, train_device
 
 LOG = logging.getLogger("selfplay")
@@ -98,12 +99,13 @@ def train(method: TrainingMethod, data: Sequence[Any], run: TrainRun) -> TrainRe
         _back_off(out, backoffs, micro, said, ranks)
         free_memory()
         found = ranks.broadcast("train: what is left", _look(run) if ranks.is_main else None)
+    state = gathered(model)
     if ranks.is_main:
         report = _report(method, schedule, run, micro=micro, backoffs=backoffs, seconds=seconds)
         write_whole(out / "report.json", report.model_dump_json() + "\n")
-        checkpoints.export(out, partial(save, model, run.start))
+        checkpoints.export(out, partial(save, model, run.start, state=state))
         shutil.rmtree(out / "checkpoints", ignore_errors=True)  # the weights are safe: the optimizer is of no more use
-    del model
+    del model, state
     free_memory()
     ranks.barrier("train: exported")
     done = json.loads((out / "report.json").read_text(encoding="utf-8")) if ranks.is_main else None
@@ -120,10 +122,21 @@ def _look(run: TrainRun) -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
     checkpoints.sweep(folder)
     path, step = checkpoints.good_checkpoint(folder) or (None, 0)
+    if path is not None and run.ranks.sharded and _is_unsharded(path):
+        LOG.warning(
+            "%s: was written by ranks that were not sharded; under FSDP2 training starts again from its first step",
+            path,
+        )
+        path, step = None, 0
     checkpoints.truncate_curve(out / "curve.jsonl", run.step_offset + step)
     backoff = out / "backoff.json"
     times = json.loads(backoff.read_text(encoding="utf-8"))["times"] if backoff.is_file() else 0
     return {"done": None, "checkpoint": None if path is None else str(path), "step": step, "backoffs": times}
+
+
+def _is_unsharded(checkpoint: Path) -> bool:
+    """Whether the optimizer of full weights was written whole. That of an adapter always is, and is read by any launch."""
+    return not is_adapter(checkpoint) and not (checkpoint / OPTIMIZER).is_dir()
 
 
 def _resume(found: dict[str, Any], ranks: Ranks) -> Path | None:
@@ -143,7 +156,8 @@ def _resume(found: dict[str, Any], ranks: Ranks) -> Path | None:
 def _to_the_end(method: TrainingMethod, schedule: TrainSchedule, run: TrainRun, done: int) -> tuple[Any, float]:
     """The trained model. A run whose last step is in a checkpoint already is not trained for one step more."""
     if run.resume is not None and done >= schedule.steps:
-        return load_trainable(run.resume, method.lora, device=train_device(run.device), bf16=False, seed=run.seed), 0.0
+        device = train_device(run.device)
+        return load_trainable(run.resume, method.lora, device=device, bf16=False, seed=run.seed, ranks=run.ranks), 0.0
     return method.train(schedule, run)
 
 

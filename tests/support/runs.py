@@ -67,14 +67,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def launch(folder: Path, ranks: int, script: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`accelerate launch` of a script with the shipped file on CPU ranks."""
+def launch(
+    folder: Path, ranks: int, script: list[str], *arguments: str, file: str = "accelerate_config.yaml"
+) -> subprocess.CompletedProcess[str]:
+    """`accelerate launch` of a script with a shipped file on CPU ranks."""
     command = [
         sys.executable,
         "-m",
         "accelerate.commands.launch",
         "--config_file",
-        str(ROOT / "accelerate_config.yaml"),
+        str(ROOT / file),
     ]
     command += ["--num_processes", str(ranks), "--main_process_port", str(free_port()), *script, *arguments]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
@@ -88,8 +90,9 @@ def play_on_ranks(folder: Path, ranks: int, kill: str, *overrides: str) -> subpr
 
 
 def train_on_ranks(
-    start: Path, out: Path, ranks: int, harm: dict[str, Any], **settings: Any
+    start: Path, out: Path, ranks: int, harm: dict[str, Any], *, fsdp2: bool = False, **settings: Any
 ) -> subprocess.CompletedProcess[str]:
     """The training run of `train_worker.py` under the launcher; `harm` is what is done to it."""
     told = [str(start), str(out), json.dumps(settings), json.dumps(harm)]
-    return launch(start, ranks, [str(WORKER)], *told)
+    file = "accelerate_fsdp2.yaml" if fsdp2 else "accelerate_config.yaml"
+    return launch(start, ranks, [str(WORKER)], *told, file=file)

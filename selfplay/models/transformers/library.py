@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -133,6 +133,16 @@ def pick_device(device: str = "auto") -> torch.device:
     return torch.device(device, int(os.environ.get("LOCAL_RANK", "0"))) if device == "cuda" else torch.device(device)
 
 
+def unused_gpus(device: str, world_size: int) -> str:
+    """A note where one process leaves GPUs of this machine idle; "" where it does not."""
+    if world_size > 1 or pick_device(device).type != "cuda" or (count := torch.cuda.device_count()) < 2:
+        return ""
+    return (
+        f"1 of {count} GPUs is used; `accelerate launch --config_file accelerate_config.yaml --num_processes {count} "
+        "scripts/run.py CONFIG` uses all"
+    )
+
+
 def has_fast_bf16(device: torch.device) -> bool:
     """Whether bf16 products are native there: a GPU since Ampere, a CPU with avx512_bf16 or AMX."""
     if device.type == "cuda":
@@ -176,22 +186,26 @@ def load_model(
     revision: str | None = None,
     trainable: bool = False,
     attention: str | None = None,
+    how: Mapping[str, Any] | None = None,
 ) -> PreTrainedModel:
-    """Weights in memory on `device`: a full model, or base plus adapter as a PeftModel, frozen unless `trainable`."""
+    """Weights in memory on `device`: a full model, or base plus adapter as a PeftModel, frozen unless `trainable`.
+
+    `how`: further arguments of `from_pretrained` for full weights, by which they are sharded or quantized as they are read.
+    """
     folder = resolve(path, revision)
     if is_adapter(folder):
         from peft import PeftModel
 
         name, base_revision = base_of(folder)
         _check_base(folder, name, base_revision)
-        base = load_model(name, device=device, dtype=dtype, revision=base_revision, attention=attention)
+        base = load_model(name, device=device, dtype=dtype, revision=base_revision, attention=attention, how=how)
         with old_names_quiet():
             adapted = PeftModel.from_pretrained(base, folder, is_trainable=trainable, torch_device=str(device))
         return cast(PreTrainedModel, adapted)
     kept: dict[str, Any] = {} if attention is None else {"attn_implementation": attention}
-    if device.type != "cpu":
+    if device.type != "cpu" and not how:
         kept["device_map"] = {"": device}  # each weight goes there as it is read
-    return cast(PreTrainedModel, AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **kept))
+    return cast(PreTrainedModel, AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, **kept, **(how or {})))
 
 
 def merged(model: Any) -> Any:
@@ -237,11 +251,14 @@ def old_names_quiet() -> Iterator[None]:
         yield
 
 
-def save_model(model: Any, folder: Path, *, base: str | Path) -> None:
-    """Writes the weights; for an adapter also `adapter_base.json`. `base`: what the model was opened from."""
+def save_model(model: Any, folder: Path, *, base: str | Path, state: Mapping[str, torch.Tensor] | None = None) -> None:
+    """Writes the weights; for an adapter also `adapter_base.json`. `base`: what the model was opened from.
+
+    `state`: the whole weights, of a model that holds a shard of them. None: those of the model.
+    """
     if not hasattr(model, "peft_config"):
         model.config.use_cache = True  # checkpointed training turns it off
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, state_dict=state)
         return
     if is_adapter(resolve(base)):
         name, revision = base_of(resolve(base))
@@ -251,7 +268,7 @@ def save_model(model: Any, folder: Path, *, base: str | Path) -> None:
         config.base_model_name_or_path = name
         if isinstance(config.target_modules, set):  # saved in hash order: two identical runs would differ
             config.target_modules = sorted(config.target_modules)
-    model.save_pretrained(folder, save_embedding_layers=False)
+    model.save_pretrained(folder, save_embedding_layers=False, state_dict=state)
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's template of a card, which says nothing of this model
     about = {"base": name, "revision": revision, "identity": identity_of(name, revision)}
     (folder / BASE_FILE).write_text(json.dumps(about) + "\n", encoding="utf-8")

@@ -50,8 +50,9 @@ def mix(
 
     Regimes (Gerstgrasser et al. 2024; Kazdan et al. 2024): `accumulate` trains on the rows of all rounds, `replace` on the newest
     only, `accumulate_subsample` on a fixed number of rows drawn from all. Except under `replace`, anchor rows are added as
-    `anchor_share` of the result, at least ANCHOR_FLOOR of them (or all, if the anchor has fewer); if no row was accepted, the
-    result is the whole anchor. With `above_level_share` the result has exactly `at.rows` rows, and the shares go by difficulty.
+    `anchor_share` of the result, each at most `anchor_repeats` times, at least ANCHOR_FLOOR of them (or all, if the anchor has
+    fewer); if no row was accepted, the result is the whole anchor. With `above_level_share` the result has exactly `at.rows` rows,
+    and the shares go by difficulty.
     """
     rng = random.Random(seed)
     if section.regime == "replace":
@@ -59,7 +60,7 @@ def mix(
     if section.above_level_share is not None and at is not None:
         return _by_level(section, [*new, *older], anchor, at, rng, difficulty)
     kept = by_regime(section, new, older, rng)
-    return [*kept, *_anchor_part(section.anchor_share, len(kept), anchor, rng)]
+    return [*kept, *_anchor_part(section, len(kept), anchor, rng)]
 
 
 def by_regime(section: Curate, new: Sequence[T], older: Sequence[T], rng: random.Random) -> list[T]:
@@ -120,10 +121,34 @@ def _shares(new: Sequence[T], older: Sequence[T], newest: float, rng: random.Ran
     return [*new, *_resized(older, max(len(older), round(len(new) * (1 - newest) / newest)), rng)]
 
 
-def _anchor_part(share: float | None, others: int, anchor: Sequence[T], rng: random.Random) -> list[T]:
+def anchor_cut(section: Curate, others: int, anchor: int) -> str:
+    """What `anchor_repeats` takes from the share of the anchor beside so many other rows; "" where it takes nothing."""
+    share, most = section.anchor_share, section.anchor_repeats
+    if (
+        not share
+        or not others
+        or not anchor
+        or most is None
+        or section.regime == "replace"
+        or section.above_level_share is not None
+    ):
+        return ""
+    wanted, given = round(others * share / (1 - share)), most * anchor
+    if wanted <= given:
+        return ""
+    return (
+        f"the anchor is {given / (given + others):.0%} of the training rows and not {share:.0%}: it has {anchor} rows, each of which stands "
+        f"there {most} times at most (curate.anchor_repeats); give more tasks with a reference, or raise it"
+    )
+
+
+def _anchor_part(section: Curate, others: int, anchor: Sequence[T], rng: random.Random) -> list[T]:
+    share = section.anchor_share
     if share is None or not others:
         return list(anchor)
     wanted = round(others * share / (1 - share))
+    if section.anchor_repeats is not None:
+        wanted = min(wanted, section.anchor_repeats * len(anchor))
     return _resized(anchor, max(wanted, min(len(anchor), ANCHOR_FLOOR)) if share else 0, rng)
 
 

@@ -14,7 +14,7 @@ from selfplay.curate.quotas import Shares, apply_quotas
 from selfplay.curate.screening import Screen, Screening
 from selfplay.models.base import Encoder
 from selfplay.models.encode import anchor_row, row_of_trace
-from selfplay.phases.curate.mixing import LevelMix, mix
+from selfplay.phases.curate.mixing import LevelMix, anchor_cut, mix
 from selfplay.phases.curate.pairs import PairWriter, mix_pairs
 from selfplay.phases.curate.tally import Tally, figures_of, notices, tally_up
 from selfplay.records import Attempt, Decision, Request, Row, Task, Trace
@@ -166,8 +166,9 @@ class Curation:
             self._in_round(PAIRS_FILE),
             self.seed,
         )
-        figures = {**figures_of(self.tally, self._mixed(), self.filtered), **pairs.figures(trained)}
-        notes = notices(self.tally)
+        mixed, cut = self._mixed()
+        figures = {**figures_of(self.tally, mixed, self.filtered), **pairs.figures(trained)}
+        notes = [*notices(self.tally), *filter(None, [cut])]
         if shares is not None:
             write_json(self.out / "quotas.json", shares.report())
             figures |= shares.figures()
@@ -219,8 +220,11 @@ class Curation:
             pairs.add(done)
             yield sorted(done, key=lambda trace: (trace.task.id, trace.attempt.attempt))
 
-    def _mixed(self) -> Counter[str]:
-        """Mixes this round's rows, older rows and the anchor into train.parquet; returns the number of each kind."""
+    def _mixed(self) -> tuple[Counter[str], str]:
+        """Mixes this round's rows, older rows and the anchor into train.parquet.
+
+        Returns the number of each kind, and what was cut from the anchor's share.
+        """
         with Stacked([self.out / "new.parquet", *self.older, self.anchor], ROWS) as stack:
             older = 1 + len(self.older)
             new, past, human = stack.rows_of(0, 1), stack.rows_of(1, older), stack.rows_of(older, older + 1)
@@ -231,7 +235,8 @@ class Curation:
                 return "new" if row in new else "older" if row in past else "anchor"
 
             stack.write(self._in_round(ROWS_FILE), rows, kind)
-            return Counter(map(kind, rows))
+            counts = Counter(map(kind, rows))
+        return counts, anchor_cut(self.section, counts["new"] + counts["older"], len(human))
 
 
 def rules_of(section: Curate) -> SelectRules:

@@ -37,6 +37,7 @@ class Sft(TrainingMethod):
 
     needs: ClassVar[Needs] = "rows"
     trl_config: ClassVar[str] = "SFTConfig"
+    shards: ClassVar[bool] = True
 
     def read(self, folder: Path) -> list[Row]:
         """The rows that curation mixed for the round."""
@@ -92,10 +93,11 @@ def loss_tokens(row: Row) -> int:
     return carried - (row.labels[:1] not in ((), (-100,)))
 
 
-def warmup_of(method: TrainingMethod) -> Sft | None:
-    """The settings of round 0: SFT on full weights, whatever the method of later rounds. None: it keeps the base model.
+def warmup_of(method: TrainingMethod, *, full: bool = True) -> Sft | None:
+    """The settings of round 0: SFT, whatever the method of later rounds. None: it keeps the base model.
 
-    `args` that mean nothing to SFT are left out.
+    `full`: trains all weights even where later rounds train an adapter, since random weights (a tiny student's) need it. `args` that
+    mean nothing to SFT are left out.
     """
     if method.warmup is None:
         return None
@@ -109,7 +111,7 @@ def warmup_of(method: TrainingMethod) -> Sft | None:
         "steps": method.warmup.steps,
         "epochs": None,
         "learning_rate": method.warmup.learning_rate,
-        "lora": None,
+        "lora": None if full else method.lora,
         "warmup": None,
         "args": {key: value for key, value in method.args.items() if key not in foreign},
     }

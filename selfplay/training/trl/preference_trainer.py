@@ -19,7 +19,7 @@ from selfplay.store.files import write_whole
 from selfplay.training.logger import TrainLogger
 from selfplay.training.methods.base import TrainRun
 from selfplay.training.pairs import PairMethod, PairSchedule
-from selfplay.training.trl.trainer import Dataset, run_trainer, trainer_arguments
+from selfplay.training.trl.trainer import Dataset, adapter_in_fp32, run_trainer, trainer_arguments
 from selfplay.training.trl.weights import load_trainable, train_device, uses_bf16
 
 Example = dict[str, Any]
@@ -126,14 +126,16 @@ def train_on_stream(
     collator = PlaceCollator(stream, collator_class(tokenizer.pad_token_id or 0))
     adapted = hasattr(model, "peft_config")
     ours = {"beta": method.beta, "precompute_ref_log_probs": not adapted, **ours}
-    trainer = trainer_class(
-        model=model,
-        args=trainer_arguments(config_class, method, schedule, run, model=model, device=device, bf16=bf16, ours=ours),
-        processing_class=tokenizer,
-        train_dataset=Dataset.from_dict({"place": list(range(len(stream.numbers)))}),
-        data_collator=collator,
-        callbacks=[TrainLogger(run)],
-    )
+    args = trainer_arguments(config_class, method, schedule, run, model=model, device=device, bf16=bf16, ours=ours)
+    with adapter_in_fp32(model):
+        trainer = trainer_class(
+            model=model,
+            args=args,
+            processing_class=tokenizer,
+            train_dataset=Dataset.from_dict({"place": list(range(len(stream.numbers)))}),
+            data_collator=collator,
+            callbacks=[TrainLogger(run)],
+        )
     trainer.stream, trainer.collator = stream, collator
     stream.reference = _reference(trainer, run)
     trainer.precompute_ref_logps = True

@@ -3,7 +3,8 @@
 Optimizer, learning rates, accumulation, checkpoints and ranks are TRL's own. What is overridden, and why, stands at each method.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,7 +14,15 @@ from selfplay.records import Row
 from selfplay.training.logger import TrainLogger
 from selfplay.training.methods.base import TrainRun
 from selfplay.training.methods.sft import RowSchedule, Sft
-from selfplay.training.trl.trainer import Dataset, SFTConfig, SFTTrainer, run_trainer, trainer_arguments
+from selfplay.training.trl.sharding import Sharded
+from selfplay.training.trl.trainer import (
+    Dataset,
+    SFTConfig,
+    SFTTrainer,
+    adapter_in_fp32,
+    run_trainer,
+    trainer_arguments,
+)
 from selfplay.training.trl.weights import load_trainable, train_device, uses_bf16
 
 
@@ -47,7 +56,18 @@ class RowCollator:
         return torch.nn.utils.rnn.pad_sequence(parts, batch_first=True, padding_value=padding)
 
 
-class RowTrainer(SFTTrainer):
+@contextmanager
+def head_on(model: Any, wanted: torch.Tensor) -> Iterator[None]:
+    """The output layer sees the positions alone whose next token is `wanted` [row, place - 1]; logits are [position, vocabulary]."""
+    head = (model.get_base_model() if hasattr(model, "peft_config") else model).get_output_embeddings()
+    hook = head.register_forward_pre_hook(lambda _, given: (given[0][:, :-1][wanted], *given[1:]))
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+class RowTrainer(Sharded, SFTTrainer):
     """TRL's SFT on the schedule's rows."""
 
     loss_is_scaled_for_ga: Any = True
@@ -66,10 +86,11 @@ class RowTrainer(SFTTrainer):
         """
         weight = inputs.pop("weight", None)
         labels = inputs["labels"][:, 1:]
-        if labels.device.type == "cpu":  # TRL's tiled head would score the prompt as well, and in a slower product
+        if labels.device.type == "cpu":  # TRL's tiled head has a slower product
             wanted = labels != -100
-            logits = model(**{k: v for k, v in inputs.items() if k != "labels"}, use_cache=False).logits[:, :-1]
-            losses = torch.nn.functional.cross_entropy(logits[wanted].float(), labels[wanted], reduction="none")
+            with head_on(self.model, wanted):
+                logits = model(**{k: v for k, v in inputs.items() if k != "labels"}, use_cache=False).logits
+            losses = torch.nn.functional.cross_entropy(logits.float(), labels[wanted], reduction="none")
             scale = None if weight is None else weight[:, 1:][wanted]
         else:
             losses = -model(**inputs, use_cache=False, fused_lm_head=True).log_probs
@@ -94,17 +115,21 @@ def train(method: Sft, schedule: RowSchedule, run: TrainRun) -> tuple[Any, float
     """Trains to the last step: the model (in memory, to be saved and dropped) and the seconds inside `trainer.train`."""
     device = train_device(run.device)
     bf16 = uses_bf16(method, device)
-    model = load_trainable(run.start, method.lora, device=device, bf16=bf16, seed=run.seed)
+    sharded_full = run.ranks.sharded and method.lora is None
+    start = run.resume if sharded_full and run.resume is not None else run.start
+    model = load_trainable(start, method.lora, device=device, bf16=bf16, seed=run.seed, ranks=run.ranks)
     tokenizer = library.load_tokenizer(run.start)
     ours = {"dataset_kwargs": {"skip_prepare_dataset": True}}
-    trainer = RowTrainer(
-        schedule,
-        world_size=run.ranks.world_size,
-        model=model,
-        args=trainer_arguments(SFTConfig, method, schedule, run, model=model, device=device, bf16=bf16, ours=ours),
-        processing_class=tokenizer,
-        train_dataset=Dataset.from_dict({"row": [row for step in schedule.order for row in step]}),
-        data_collator=RowCollator(schedule.rows, pad=tokenizer.pad_token_id or 0, join=method.packing),
-        callbacks=[TrainLogger(run)],
-    )
+    args = trainer_arguments(SFTConfig, method, schedule, run, model=model, device=device, bf16=bf16, ours=ours)
+    with adapter_in_fp32(model):
+        trainer = RowTrainer(
+            schedule,
+            world_size=run.ranks.world_size,
+            model=model,
+            args=args,
+            processing_class=tokenizer,
+            train_dataset=Dataset.from_dict({"row": [row for step in schedule.order for row in step]}),
+            data_collator=RowCollator(schedule.rows, pad=tokenizer.pad_token_id or 0, join=method.packing),
+            callbacks=[TrainLogger(run)],
+        )
     return model, run_trainer(trainer, run)

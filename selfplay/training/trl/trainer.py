@@ -2,6 +2,8 @@
 
 import dataclasses
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -49,11 +51,24 @@ def trainer_arguments(
     shared = _shared(method, schedule, run, on_cpu=device.type == "cpu")
     shared |= {"bf16": bf16, f"{'activation' if new else 'gradient'}_checkpointing": large}
     try:
-        return kind(**(shared | given | ours))
+        made = kind(**(shared | given | ours))
     except (TypeError, ValueError) as error:
         raise ConfigError(
             f"train: TRL refuses its arguments ({error}); correct train.args, scheduler or precision"
         ) from error
+    made._n_gpu = min(
+        made.n_gpu, 1
+    )  # or transformers would put the model under nn.DataParallel on a machine with several GPUs
+    return made
+
+
+@contextmanager
+def adapter_in_fp32(model: Any) -> Iterator[None]:
+    """Keeps an adapter in its precision while a trainer is made: on a 4-bit base TRL would cast it to bf16, and small steps are lost there."""
+    kept = [(parameter, parameter.data) for parameter in model.parameters() if parameter.requires_grad]
+    yield
+    for parameter, data in kept:
+        parameter.data = data
 
 
 def _shared(method: TrainingMethod, schedule: TrainSchedule, run: TrainRun, *, on_cpu: bool) -> dict[str, Any]:
