@@ -1,6 +1,7 @@
 """The gate's rules on runs that exist: alarm levels by round, and a confusion table over runs that were labelled beforehand.
 
     python -m benchmarks.gate_runs runs/verified-0=healthy runs/unverified-0=collapsing --json out.json
+    python -m benchmarks.gate_runs --draw out.json --picture docs/dev/pictures     dev accuracy by arm: mean and range of its seeds
 
 Reads `rounds/NNN/COMMIT` (the parent) and `rounds/NNN/evaluate/dev.json` of each run folder, and judges each round by the
 rules over dev tasks alone: neither canaries nor the verifier's J. A run without a label is shown, and not counted.
@@ -15,6 +16,7 @@ import yaml
 
 from selfplay.collapse import DevRound, alarm_of
 from selfplay.collapse.dev_rules import rules_hash
+from selfplay.report import svg
 
 LABELS = ("healthy", "collapsing")
 
@@ -57,13 +59,33 @@ def confusion(rows: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
     return out
 
 
+def draw(rows: list[dict[str, Any]], picture: Path) -> None:
+    """Dev accuracy by round of each arm that has several seeds (`arm-0`, `arm-1`, ...): their mean, with their range as band."""
+    arms: dict[str, list[list[float]]] = {}
+    for row in rows:
+        arm = Path(row["run"]).name.removeprefix("quickstart-").rpartition("-")[0]
+        arms.setdefault(arm, []).append(row["dev_accuracy"])
+    lines = {
+        arm: [(n, sum(at) / len(at), min(at), max(at)) for n, at in enumerate(zip(*seeds, strict=False))]
+        for arm, seeds in arms.items()
+        if len(seeds) > 1
+    }
+    chart = svg.line_chart(lines, "Dev accuracy by arm, mean and range of three seeds", "round", "greedy accuracy")
+    (picture / "gate-runs.svg").write_text(svg.standalone(chart))
+
+
 def main() -> None:
-    """Judges the runs and prints both tables."""
+    """Judges the runs and prints both tables; or draws what an earlier call wrote."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("runs", nargs="+", help="RUN_FOLDER or RUN_FOLDER=healthy, RUN_FOLDER=collapsing")
+    parser.add_argument("--draw", type=Path, help="draw the runs of this JSON file instead")
+    parser.add_argument("--picture", type=Path, default=Path("docs/dev/pictures"), help="folder for the SVG")
+    parser.add_argument("runs", nargs="*", help="RUN_FOLDER or RUN_FOLDER=healthy, RUN_FOLDER=collapsing")
     parser.add_argument("--rounds", type=int, help="judge only so many rounds after round 0")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    if args.draw:
+        draw(json.loads(args.draw.read_text())["runs"], args.picture)
+        return
     rows = []
     for given in args.runs:
         folder, _, label = given.partition("=")
