@@ -269,6 +269,7 @@ def traces(
     task: Annotated[
         str | None, typer.Option(help="Only tasks whose id begins with this text.", show_default=False)
     ] = None,
+    origin: Annotated[str | None, typer.Option(help="Only student, teacher or rollout.", show_default=False)] = None,
     limit: Annotated[int, typer.Option(help="Number of traces to show.")] = 10,
     as_json: Json = False,
     debug: Debug = False,
@@ -276,7 +277,8 @@ def traces(
     """Show the traces of a round that match all filters. Prompt, reply, verdicts and decision of each."""
     from selfplay.cli.results import traces_command
 
-    traces_command(run, round, {"outcome": outcome, "decision": decision, "reason": reason}, task, limit, as_json)
+    wanted = {"outcome": outcome, "decision": decision, "reason": reason, "origin": origin}
+    traces_command(run, round, wanted, task, limit, as_json)
 
 
 @app.command()

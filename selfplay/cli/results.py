@@ -36,7 +36,8 @@ def status_command(run: Path, as_json: bool) -> None:
         print(f"round {status['round']} in progress: {', '.join(status['phases_done'])} done; {status['chunks']}")
 
 
-WORDS = {"outcome": tuple(word.value for word in Outcome), "decision": ("accepted", "dropped")}
+ORIGINS = ("student", "teacher", "rollout")
+WORDS = {"outcome": tuple(word.value for word in Outcome), "decision": ("accepted", "dropped"), "origin": ORIGINS}
 """The words that the filters of `traces` take."""
 
 
@@ -87,7 +88,8 @@ RULE = 80
 def _print_trace(row: Mapping[str, Any]) -> None:
     """The trace under a line of its own: the prompt by its roles, the reply, and what each verifier said; texts are set in."""
     why = f" ({row['reason']})" if row["reason"] and row["reason"] not in SAID_ALREADY else ""
-    decided = f"{row['decision']}{why}" if row["decision"] else "not decided yet"
+    undecided = "a roll-out of the training" if row["origin"] == "rollout" else "not decided yet"
+    decided = f"{row['decision']}{why}" if row["decision"] else undecided
     head = f"── {row['task_id']} attempt {row['attempt']}: {row['outcome'] or 'not verified yet'}, {decided} "
     print(_safe(head).ljust(RULE, "─"))
     for turn in Task.model_validate(row["task"]).turns:

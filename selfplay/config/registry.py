@@ -102,6 +102,7 @@ TRAINING_METHODS = Registry(
         "sft": "selfplay.training.methods.sft:Sft",
         "dpo": "selfplay.training.methods.dpo:Dpo",
         "kto": "selfplay.training.methods.kto:Kto",
+        "grpo": "selfplay.training.methods.grpo:Grpo",
     },
     default="sft",
 )
@@ -118,6 +119,7 @@ METRICS = Registry(
         "human_texts": "selfplay.runtime.metrics.human_texts:HumanTexts",
         "drift": "selfplay.runtime.metrics.drift:Drift",
         "seen": "selfplay.runtime.metrics.seen:Seen",
+        "rollouts": "selfplay.runtime.metrics.rollouts:Rollouts",
         "provenance": "selfplay.runtime.metrics.provenance:Provenance",
         "audit": "selfplay.runtime.metrics.audit:Audit",
         "alarms": "selfplay.runtime.metrics.alarms:Alarms",

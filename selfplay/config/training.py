@@ -48,7 +48,8 @@ class Train(Section):
     """Whether the method trains a model that is sharded over the ranks (FSDP2)."""
 
     method: str = "sft"
-    """sft trains on accepted attempts; dpo and kto train on pairs of an accepted and a wrong attempt. The warm-up is always sft."""
+    """sft trains on accepted attempts; dpo and kto train on pairs of an accepted and a wrong attempt; grpo samples while it trains,
+    and its reward is the verifiers' verdict. The warm-up is always sft."""
     start: Literal["from_base", "continue"] = "from_base"
     """Weights from which each round trains. from_base: the base model (with LoRA a new adapter). continue: the parent round's."""
     warmup: Warmup | None = None
@@ -59,7 +60,7 @@ class Train(Section):
     """Passes over the round's data. Exactly one of steps and epochs must be set."""
     batch_size: Count = 64
     """Examples per optimizer step, over all ranks; gradient accumulation follows from it. An example is a row under sft, a pair under
-    dpo, and one side of a pair under kto."""
+    dpo, one side of a pair under kto, and a roll-out under grpo."""
     micro_batch_size: Count | None = operation(None)
     """Examples per forward pass on one rank. None: the rank's whole share of a batch on a GPU, about 2,048 tokens on a CPU."""
     learning_rate: float = Field(1e-4, gt=0)
@@ -71,7 +72,8 @@ class Train(Section):
     weight_decay: float = Field(0.0, ge=0)
     """Weight decay of AdamW."""
     max_length: Count | None = None
-    """Limit in tokens. Longer rows, and pairs with a longer side, are left out and counted. None: no limit."""
+    """Limit in tokens. Longer rows, and pairs with a longer side, are left out and counted; under grpo longer prompts, and roll-outs end
+    there. None: no limit."""
     lora: Lora | None = None
     """Trains a low-rank adapter. None: full fine-tuning."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -79,7 +81,7 @@ class Train(Section):
     save_steps: Count | None = operation(None)
     """Steps between two checkpoints within a round's training. None: no checkpoints."""
     args: dict[str, Any] = Field(default_factory=dict)
-    """Further arguments of the method's TRL config (SFTConfig, DPOConfig, KTOConfig), by their names in TRL."""
+    """Further arguments of the method's TRL config (SFTConfig, DPOConfig, KTOConfig, GRPOConfig), by their names in TRL."""
 
     @model_validator(mode="after")
     def _one_length(self) -> "Train":

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from selfplay.collapse import DevAlarm, DevRound, alarm_of, best_round_of, best_unbiased
 from selfplay.collapse.dev_rules import KEYS, METRIC_OF
+from selfplay.collapse.estimate import Estimate
+from selfplay.collapse.reward_rules import dev_change, precision_fell, reward_without_dev
 from selfplay.config import Config
 from selfplay.config.metrics import BEST, SCORE
 from selfplay.config.tree import Gate
@@ -20,6 +22,7 @@ from selfplay.phases.evaluate import FROZEN
 from selfplay.phases.synthesize import synthesis_metrics
 from selfplay.runtime.context import RoundContext
 from selfplay.runtime.metrics.base import interval, rounded
+from selfplay.runtime.metrics.rollouts import PRECISION, RISE
 from selfplay.store import Commit, RoundState, read_json, write_json
 from selfplay.store.run import chain
 from selfplay.tasks.levels import next_level
@@ -27,6 +30,7 @@ from selfplay.tasks.levels import next_level
 KL = "collapse_drift/kl_fwd_seq"
 YOUDEN = "collapse_quality/verifier_youden_j"
 CANARY = "collapse_quality/canary_false_accepts"
+AUDITED = "collapse_quality/verifier_precision"
 BACK = "collapse_alarm/incumbent"
 """Metric: the round to which a roll-back of the next round returns; its weights are kept."""
 
@@ -105,7 +109,8 @@ def decide(
     """
     section, number = config.gate, rounds[-1].number
     alarm = alarm_of(rounds, planned=config.rounds)
-    level, reasons, keys = _with_hard_rules(config, alarm, row)
+    parent_round = next((one for one in rounds if one.number == parent), None)
+    level, reasons, keys = _with_hard_rules(config, alarm, row, _reward_rules(parent_round, rounds[-1], row))
     if level == 2 and any(commit.action == "roll_back" for commit in commits):
         level, reasons = 3, [*reasons, "level 2 again after a roll-back"]
     abandoned = level >= 2 and section.action != "observe"
@@ -132,9 +137,20 @@ def decide(
     return GateDecision("roll_back", why, alarm.back, figures, state.model_copy(update=changed))
 
 
-def _with_hard_rules(config: Config, alarm: DevAlarm, row: Mapping[str, Any]) -> tuple[int, list[str], list[str]]:
-    """Level, reasons and bad metrics of the dev tasks, the verifier, the KL budget and the canaries together."""
+def _reward_rules(parent: DevRound | None, now: DevRound, row: Mapping[str, Any]) -> list[tuple[int, str, str]]:
+    """Level, metric and reason of what speaks against the reward of the round's training."""
+    rise, precision, audited = (_estimate(row, key) for key in (RISE, PRECISION, AUDITED))
+    change = None if parent is None else dev_change(parent, now)
+    said = ((RISE, reward_without_dev(rise, change)), (PRECISION, precision_fell(audited, precision)))
+    return [(1, key, why) for key, why in said if why]
+
+
+def _with_hard_rules(
+    config: Config, alarm: DevAlarm, row: Mapping[str, Any], more: Sequence[tuple[int, str, str]]
+) -> tuple[int, list[str], list[str]]:
+    """Level, reasons and bad metrics of the dev tasks, the verifier, the KL budget, the canaries and `more` together."""
     found = [(alarm.level, METRIC_OF[key], why) for key, why in zip(alarm.keys, alarm.reasons, strict=True)]
+    found += more
     j, low, high = (_number(row, YOUDEN + end) for end in ("", "_lo", "_hi"))
     if config.curate.verified_only and j is not None and low is not None and high is not None and low <= 0:
         said = f"the verifier's J is {j:.2f} [{low:.2f}, {high:.2f}]"
@@ -149,6 +165,12 @@ def _with_hard_rules(config: Config, alarm: DevAlarm, row: Mapping[str, Any]) ->
         found.append((3, CANARY, f"the verifiers accepted a canary that is known to be wrong ({accepted:.0f} in all)"))
     found.sort(key=lambda one: -one[0])
     return max((one[0] for one in found), default=0), [one[2] for one in found], [one[1] for one in found]
+
+
+def _estimate(row: Mapping[str, Any], key: str) -> Estimate | None:
+    """A metric with its interval; None where one of the three is missing."""
+    value, low, high = (_number(row, key + end) for end in ("", "_lo", "_hi"))
+    return None if value is None or low is None or high is None else Estimate(value, low, high)
 
 
 def _number(row: Mapping[str, Any], key: str) -> float | None:

@@ -66,11 +66,11 @@ def _draw(ctx: RoundContext) -> tuple[Proposal, dict[int, float]]:
 
 
 def _tallies(ctx: RoundContext) -> dict[str, Tally]:
-    """(right attempts, attempts) by task id over the round's ancestors, without corrections."""
+    """(right attempts, attempts) by task id over the round's ancestors, without corrections and roll-outs."""
     right, attempts = defaultdict[str, int](int), defaultdict[str, int](int)
     files = [ctx.run.round(commit.round) / "traces.parquet" for commit in ctx.chain if commit.round]
-    for row in (row for file in files for row in read_parquet(file, ("task_id", "turn", "outcome"))):
-        if row["turn"] == 0 and row["outcome"] in JUDGED:
+    for row in (row for file in files for row in read_parquet(file, ("task_id", "turn", "origin", "outcome"))):
+        if row["turn"] == 0 and row["origin"] != "rollout" and row["outcome"] in JUDGED:
             attempts[row["task_id"]] += 1
             right[row["task_id"]] += row["outcome"] == Outcome.PASS.value
     return {name: (right[name], count) for name, count in attempts.items()}

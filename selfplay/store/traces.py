@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from selfplay.errors import DataError
@@ -89,6 +90,20 @@ def write_traces(path: Path, groups: Iterable[Sequence[Trace]]) -> int:
     """Writes traces group by group, in the given order and with one group in memory at a time; returns the number of rows."""
     count = 0
     with _writing(path, TRACES) as add:
+        for group in groups:
+            add(_columns_of(group))
+            count += len(group)
+    return count
+
+
+def replace_origin(path: Path, origin: str, groups: Iterable[Sequence[Trace]]) -> int:
+    """Rewrites a round's traces: those of an origin are replaced by the given ones, which come last; returns their number."""
+    count = 0
+    with pq.ParquetFile(path) as old, _writing(path, TRACES) as add:
+        for number in range(old.num_row_groups):
+            table = old.read_row_group(number)
+            kept = table.filter(pc.not_equal(table["origin"], origin))
+            add({name: kept[name].to_pylist() for name in TRACES.names})
         for group in groups:
             add(_columns_of(group))
             count += len(group)

@@ -15,12 +15,15 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from selfplay.config.registry import TRAINING_METHODS
+from selfplay.records import Sampling
 from selfplay.runtime.distributed import Ranks, join
 from selfplay.training.methods.base import TrainRun
 from selfplay.training.methods.sft import Sft
 from selfplay.training.run import train
+from tests.support.rollouts import even, prompts
 from tests.support.tiny_models import random_pairs, random_rows
 
 
@@ -70,9 +73,11 @@ def main() -> None:
         ranks=ranks,
         device="cpu",
         on_step=lambda step, steps: told.append(step),
+        verify=even if method == "grpo" else None,
+        sampling=Sampling(max_new_tokens=20),
         stop=lambda: ranks.rank == 1 and harm.get("stop_at") in told,
     )
-    data = rows if method == "sft" else random_pairs(20)
+    data: Any = {"sft": rows, "grpo": prompts()}.get(method) or random_pairs(20)
     report = train(TRAINING_METHODS.settings(method)(**settings), data, run)
     if ranks.is_main:
         print(report.model_dump_json())

@@ -42,7 +42,8 @@ class Embedded(Backend):
     An adapter is merged into the weights in memory (see `library.merged`); its files stay as they are. `dtype` auto: bf16 where products
     in it are native, else fp32. `batch_tokens` bounds rows x (prompt + new tokens) of one batch; None derives it from the device.
     `threads` sets torch's CPU threads. `refill_across`: whether `complete_each` refills the rows of a batch with those of the next;
-    None: on a GPU only. `chat`: arguments of the chat template. Close it to free the memory.
+    None: on a GPU only. `chat`: arguments of the chat template. `model`: weights that are in memory already, such as those in training,
+    which are sampled as they are; the path then gives the tokenizer alone. Close it to free the memory.
 
     Who shares a batch changes a text through rounding alone: in fp32 hardly ever, in bf16 often. So `batch_tokens` and an out-of-memory
     back-off are no science in fp32; and with `refill_across` a text is the same again only if the batches before it are.
@@ -62,22 +63,25 @@ class Embedded(Backend):
         threads: int | None = None,
         refill_across: bool | None = None,
         chat: Arguments = NO_ARGUMENTS,
+        model: Any = None,
     ) -> None:
         library.quiet_cpu(threads)
-        self.identity = library.identity_of(path, revision)
-        self._device = library.pick_device(device)
+        self.identity = library.identity_of(path, revision) if model is None else ""
+        self._device = library.pick_device(device) if model is None else model.device
         self._batch_tokens = batch_tokens
         self._refills = self._device.type == "cuda" if refill_across is None else refill_across
         self.tokenizer = library.load_tokenizer(path, revision)
         self._encoder = TokenEncoder(self.tokenizer, template, chat)
-        model: Any = library.load_model(
-            path,
-            device=self._device,
-            dtype=library.pick_dtype(dtype, self._device),
-            revision=revision,
-            attention=attention_for(path, revision),
-        )
-        self.model: Any = library.merged(model).eval()
+        if model is None:
+            model = library.load_model(
+                path,
+                device=self._device,
+                dtype=library.pick_dtype(dtype, self._device),
+                revision=revision,
+                attention=attention_for(path, revision),
+            )
+            model = library.merged(model).eval()
+        self.model: Any = model
         self._ends = _end_tokens(self.model, self.tokenizer)
         self._halvings = 0
         self.useful_row_steps = self.row_steps = self.steps = 0
@@ -111,8 +115,18 @@ class Embedded(Backend):
     def _sample(
         self, batches: Iterator[PromptBatch], sampling: Sampling
     ) -> Iterator[tuple[PromptBatch, list[list[Completion]]]]:
+        return self._written(Feed(batches, lambda batch: self._opened(batch, sampling)), sampling)
+
+    def sample(self, draws: Sequence[Draw], sampling: Sampling) -> list[Completion]:
+        """One completion for each draw, on the token ids of its prompt."""
+        longest = max((len(draw.prompt) + draw.limit for draw in draws), default=1)
+        batch = PromptBatch((), 1, 0)
+        opened = OpenBatch(batch, [list(draw.prompt) for draw in draws], [[draw] for draw in draws], longest)
+        ((_, made),) = self._written(Feed(iter([batch]), lambda _: opened), sampling)
+        return [row[0] for row in made]
+
+    def _written(self, feed: Feed, sampling: Sampling) -> Iterator[tuple[PromptBatch, list[list[Completion]]]]:
         """Gives each batch when its last sample is done; begins again with fewer rows where memory runs out."""
-        feed = Feed(batches, lambda batch: self._opened(batch, sampling))
         stops = _stop_test(self.tokenizer, sampling.stop)
         while True:
             decoder = Decoder(
@@ -145,7 +159,7 @@ class Embedded(Backend):
     def _opened(self, batch: PromptBatch, sampling: Sampling) -> OpenBatch:
         """A batch's prompts as ids, and its draws."""
         prompts = [self._encoder.prompt(request) for request in batch.requests]
-        limits = [min(sampling.max_new_tokens, self._positions() - len(ids)) for ids in prompts]
+        limits = [min(sampling.max_new_tokens, self.positions() - len(ids)) for ids in prompts]
         samples = 1 if sampling.temperature == 0 else batch.n
         draws = [
             [Draw(ids, limit, (batch.seed, r, s)) for s in range(samples)] if limit > 0 else []
@@ -176,7 +190,7 @@ class Embedded(Backend):
             usage={"prompt_tokens": len(prompt), "completion_tokens": len(draw.ids)},
         )
 
-    def _positions(self) -> int:
+    def positions(self) -> int:
         """How many tokens the model can hold."""
         limit = getattr(self.model.config.get_text_config(decoder=True), "max_position_embeddings", None)
         return int(limit) if limit else 2**31

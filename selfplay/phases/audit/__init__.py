@@ -13,15 +13,14 @@ from selfplay.phases.audit.canaries import Canary, canaries_of, canary_figures, 
 from selfplay.phases.audit.rechecks import (
     ONLY_NESTED,
     UNVERIFIED,
-    Recheck,
     draw_rechecks,
     notes_of,
     recheck_figures,
-    second_verdicts,
 )
 from selfplay.runtime.attempts import row_of, verify_with_retry
 from selfplay.runtime.chunk_runner import Json
 from selfplay.runtime.context import RoundContext
+from selfplay.runtime.second_checks import Recheck, second_verdicts
 from selfplay.store import write_json, write_whole
 from selfplay.verify import Judged
 

@@ -1,17 +1,20 @@
 """The phase `curate`: accepts or drops every attempt, and builds the training rows and preference pairs.
 
 Runs on rank 0 alone and is deterministic. Reads the chunks of `generate`, `verify` and `correct`, and the rows of earlier rounds
-and the anchor. Writes `traces.parquet`, `train.parquet` and `pairs.parquet` into the round's folder. Its own folder keeps what
+and the anchor. Writes `traces.parquet`, `train.parquet` and `pairs.parquet` into the round's folder, and for a method that samples
+while it trains `prompts.jsonl`. Its own folder keeps what
 later rounds read: `new.parquet`, `pairs.parquet`, `archive.jsonl`, `anchor.parquet` (round 0), `quotas.json`, and DONE.
 """
 
 from selfplay.config.tree import Curate
 from selfplay.curate import Archive
 from selfplay.phases.curate.mixing import LevelMix
+from selfplay.phases.curate.prompts import PromptChoice
 from selfplay.phases.curate.select import Curation, curate_anchor, groups_of
 from selfplay.runtime.context import RoundContext
 from selfplay.seeds import seed_of
 from selfplay.store import read_json
+from selfplay.training.methods.base import method_of
 
 MAX_ANCHOR_SHARE = 0.95
 """Largest share of the training rows that is anchor, however often the gate has rolled back."""
@@ -42,6 +45,7 @@ def _curate(ctx: RoundContext) -> None:
         out=ctx.at("curate"),
         corrections=ctx.config.correct.format,
         level=_level(ctx),
+        prompts=PromptChoice(ctx.proposed) if method_of(ctx.config.train).needs == "prompts" else None,
     )
     for notice in curation.run(groups_of(ctx)):
         ctx.note(notice)

@@ -16,6 +16,7 @@ from selfplay.models.base import Encoder
 from selfplay.models.encode import anchor_row, row_of_trace
 from selfplay.phases.curate.mixing import LevelMix, anchor_cut, mix
 from selfplay.phases.curate.pairs import PairWriter, mix_pairs
+from selfplay.phases.curate.prompts import PromptChoice
 from selfplay.phases.curate.tally import Tally, figures_of, notices, tally_up
 from selfplay.records import Attempt, Decision, Request, Row, Task, Trace
 from selfplay.runtime.attempts import Corrected, VerifiedAttempt, read_corrections
@@ -32,6 +33,7 @@ from selfplay.store.traces import (
     writing_pairs,
     writing_rows,
 )
+from selfplay.training.prompts import PROMPTS_FILE
 from selfplay.verify import Judged
 
 
@@ -142,6 +144,8 @@ class Curation:
     """The curriculum's level and the rows of a round; None without a curriculum or without `train.steps`."""
     filtered: int = 0
     """Number of drawn tasks that `propose` left out."""
+    prompts: PromptChoice | None = None
+    """Chooses the prompts of a method that samples while it trains, for prompts.jsonl; None for other methods."""
     tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
@@ -169,6 +173,10 @@ class Curation:
         mixed, cut = self._mixed()
         figures = {**figures_of(self.tally, mixed, self.filtered), **pairs.figures(trained)}
         notes = [*notices(self.tally), *filter(None, [cut])]
+        if self.prompts is not None:
+            self.prompts.write(self._in_round(PROMPTS_FILE))
+            figures |= self.prompts.figures()
+            notes = [self.prompts.note(), *notes]
         if shares is not None:
             write_json(self.out / "quotas.json", shares.report())
             figures |= shares.figures()
@@ -218,6 +226,8 @@ class Curation:
                 lines = Archive(tuple(archive_entries(traces, decisions))).to_lines()
                 archived.writelines(f"{line}\n" for line in lines)
             pairs.add(done)
+            if self.prompts is not None:
+                self.prompts.add(done)
             yield sorted(done, key=lambda trace: (trace.task.id, trace.attempt.attempt))
 
     def _mixed(self) -> tuple[Counter[str], str]:

@@ -40,6 +40,7 @@ from selfplay.runtime.prompt_lengths import fitting, limits_of
 from selfplay.store import Chunk, ChunkFolder, read_json, write_json
 from selfplay.store.traces import read_parquet
 from selfplay.tasks import Fixed
+from selfplay.training.prompts import PROMPTS_FILE, read_prompts
 
 FROZEN = "dev.json"
 """What a round keeps for comparison with later rounds, which read the file of round 0."""
@@ -132,11 +133,17 @@ def _round_0(ctx: RoundContext) -> Json | None:
 
 
 def _trained(ctx: RoundContext) -> list[Task]:
-    """The drawn tasks of which an attempt was accepted in this round; none in round 0. Synthesized ones are like no dev task."""
-    path = ctx.run.round(ctx.number) / "traces.parquet"
+    """The drawn tasks that this round trained on: those of its prompts, or of which an attempt was accepted; none in round 0.
+
+    Synthesized ones are like no dev task.
+    """
+    folder = ctx.run.round(ctx.number)
+    path = folder / "traces.parquet"
     if not ctx.number or not path.is_file():
         return []
-    accepted = {row["task_id"] for row in read_parquet(path, ["task_id", "decision"]) if row["decision"] == "accepted"}
+    accepted = {prompt.task.id for prompt in read_prompts(folder / PROMPTS_FILE)} or {
+        row["task_id"] for row in read_parquet(path, ["task_id", "decision"]) if row["decision"] == "accepted"
+    }
     return [task for name, task in ctx.tasks.items() if name in accepted and task.synthesized_by is None]
 
 

@@ -75,6 +75,19 @@ ROWS = {
     "data/train_pairs": Definition("Pairs for training", "Pairs that the round offered to training.", EXACT, COUNT),
 }
 SYNTHESIZED = {
+    "data/prompts_chosen": Definition(
+        "Prompts",
+        "Tasks that a method which samples while it trains may train on: some of their attempts are right, and not all.",
+        EXACT,
+        COUNT,
+    ),
+    "data/prompts_*": Definition(
+        "Tasks that are no prompts",
+        "Tasks that were solved by every attempt (always) or by none (never), that repeat evaluation text or hold personal data (flagged), or "
+        "that had fewer than two verdicts (unjudged).",
+        EXACT,
+        COUNT,
+    ),
     "data/synthesized": Definition(
         "Tasks synthesized",
         "Tasks that the round synthesized and whose own verifier works, in addition to the drawn ones.",

@@ -101,7 +101,8 @@ class Provenance(Metric):
         )
         if view.number:
             human = [task.reference or "" for task in view.fixed.anchor]
-            rows = view.traces("task_id", "text", "decision", "reason", "origin", "sampler")
+            traces = view.traces("task_id", "text", "decision", "reason", "origin", "sampler")
+            rows = [row for row in traces if row["origin"] != "rollout"]
             found |= _of_traces(rows, view.tasks, view.config.curate.max_per_task, human)
         return Measured(found)
 

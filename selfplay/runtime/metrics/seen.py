@@ -80,8 +80,8 @@ def _trained(view: RoundView, seen: Mapping[str, bool]) -> tuple[dict[str, str],
     """The difficulty of each task trained on, "" for none, and the mean number of first attempts at them."""
     levels: dict[str, str] = {}
     attempts = 0
-    for row in view.traces("task_id", "turn", "tags"):
-        if row["task_id"] in seen:
+    for row in view.traces("task_id", "turn", "origin", "tags"):
+        if row["task_id"] in seen and row["origin"] != "rollout":
             marks = [tag.partition(":")[2] for tag in row["tags"] or () if tag.startswith("difficulty:")]
             levels[row["task_id"]] = marks[0] if marks else ""
             attempts += not row["turn"]

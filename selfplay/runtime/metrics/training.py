@@ -5,10 +5,32 @@ from typing import ClassVar
 from selfplay.config.metrics import Definition
 from selfplay.runtime.metrics.base import COUNT, EXACT, SHARE, Metric
 
-LOSS = "Nats per token of completion; with dpo and kto the loss of the method."
+LOSS = "Nats per token of completion; with dpo, kto and grpo the loss of the method."
 LOGGED = "Mean since the last logged step."
 ANY = "any number"
 TENTH = "Over the training pairs of the first or last tenth of the round's steps."
+BATCH = "All roll-outs of a batch, over all ranks."
+ENDS = "Mean over the first or last tenth of the round's steps."
+OF_ROLLOUTS = {
+    "reward": (
+        "Reward",
+        "Mean reward of roll-outs; train/reward_TYPE is the same by type of verifier, unweighted.",
+        ANY,
+    ),
+    "entropy": ("Entropy", "Mean entropy of the policy at the tokens that it drew, in nats.", "0 or more"),
+    "rollout_length": ("Length of roll-outs", "Mean number of tokens of a roll-out.", "1 or more"),
+    "dead_group_share": (
+        "Dead groups",
+        "Share of the groups whose rewards are equal, or fewer than two: they teach nothing. Their tokens count in the divisor of the loss.",
+        SHARE,
+    ),
+    "kl": (
+        "KL to the starting weights",
+        "Mean KL of a token, as the loss with beta > 0 estimates it, in nats.",
+        "0 or more",
+    ),
+}
+"""What the curve and the round say of roll-outs: title, meaning, range."""
 
 ROUND = {
     "train/loss_first": Definition(
@@ -35,6 +57,11 @@ ROUND = {
         "0 or 1",
     ),
     "train/rows_left_out": Definition("Rows left out", "Rows that training could not use.", EXACT, COUNT),
+    "train/prompts": Definition("Prompts trained on", "Different tasks whose roll-outs were trained on.", EXACT, COUNT),
+    **{
+        f"train/{name}_*": Definition(title, f"{meaning} At either end of the round's training.", ENDS, range_)
+        for name, (title, meaning, range_) in OF_ROLLOUTS.items()
+    },
     "train/pairs": Definition("Pairs trained on", "Different pairs of a right and a wrong attempt.", EXACT, COUNT),
     "train/rewards_margin_last": Definition(
         "Reward margin, last",
@@ -59,6 +86,36 @@ ROUND = {
     ),
 }
 CURVE = {
+    **{
+        f"train/{name}": Definition(title, meaning, BATCH, range_, headline=True)
+        for name, (title, meaning, range_) in OF_ROLLOUTS.items()
+    },
+    "train/reward_std": Definition(
+        "Spread of the reward", "Standard deviation of the rewards of a batch.", BATCH, "0 or more"
+    ),
+    "train/clip_share": Definition(
+        "Clipped tokens",
+        "Share of the tokens whose importance ratio was clipped; 0 while each batch is used once (num_iterations).",
+        BATCH,
+        SHARE,
+        headline=True,
+    ),
+    "train/rollout_truncated_share": Definition(
+        "Roll-outs cut off",
+        "Share of the roll-outs that reached the limit of tokens; each is wrong.",
+        BATCH,
+        SHARE,
+        headline=True,
+    ),
+    "train/rollout_without_reward": Definition(
+        "Roll-outs without a reward",
+        "Left out of the loss: an outage of ours, or no verifier had an opinion.",
+        BATCH,
+        COUNT,
+    ),
+    "train/rollout_tokens": Definition(
+        "Tokens of the batch", "Prompts and completions of a batch of roll-outs.", EXACT, COUNT
+    ),
     "train/step": Definition("Step", "Optimizer step, counted on over all rounds.", EXACT, COUNT, headline=True),
     "train/loss": Definition("Training loss", LOSS, LOGGED, ANY, headline=True),
     "train/learning_rate": Definition(

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -15,6 +15,7 @@ from selfplay.verify import Judged
 
 if TYPE_CHECKING:
     from selfplay.config.tree import Config
+    from selfplay.training.rollouts import Rollout
 
 Curve = Sequence[Mapping[str, Any]]
 """One mapping of figures (`train/loss`, ...) for each optimizer step."""
@@ -54,6 +55,12 @@ class TrainRun:
     """Samples during training. None unless the method's `needs` is `prompts`."""
     verify: Verify | None = None
     """Judges these samples. None unless the method's `needs` is `prompts`."""
+    sampling: Sampling = field(default_factory=Sampling)
+    """How the round's attempts are sampled."""
+    max_error_share: float = 0.0
+    """Largest share of samples without an outcome because of an outage, beyond which training stops."""
+    verifiers: frozenset[str] = frozenset()
+    """Types of verifiers that the run's tasks name; empty unless the method's `needs` is `prompts`."""
     micro_batch_size: int = 1
     """Examples of one forward pass on one rank. `selfplay.training.run.train` sets it."""
     resume: Path | None = None
@@ -104,6 +111,10 @@ class TrainingMethod(Train):
 
     def untrained_figures(self, data: Sequence[Any]) -> dict[str, float]:
         """The same of a round that had too little to train on."""
+        return {}
+
+    def rollout_figures(self, batches: Sequence[Sequence["Rollout"]]) -> dict[str, float]:
+        """Figures of what a training sampled, by their whole keys. `batches`: in the order of the steps, without token ids."""
         return {}
 
     def faults(self, config: "Config") -> Iterator[str]:

@@ -11,6 +11,8 @@ from datasets import Dataset as Dataset
 from trl.trainer.dpo_config import DPOConfig as DPOConfig
 from trl.trainer.dpo_trainer import DataCollatorForPreference as DataCollatorForPreference
 from trl.trainer.dpo_trainer import DPOTrainer as DPOTrainer
+from trl.trainer.grpo_config import GRPOConfig as GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer as GRPOTrainer
 from trl.trainer.kto_config import KTOConfig as KTOConfig
 from trl.trainer.kto_trainer import DataCollatorForUnpairedPreference as DataCollatorForUnpairedPreference
 from trl.trainer.kto_trainer import KTOTrainer as KTOTrainer
@@ -51,7 +53,7 @@ def trainer_arguments(
     shared = _shared(method, schedule, run, on_cpu=device.type == "cpu")
     shared |= {"bf16": bf16, f"{'activation' if new else 'gradient'}_checkpointing": large}
     try:
-        made = kind(**(shared | given | ours))
+        made = kind(**({key: value for key, value in shared.items() if key in known} | given | ours))
     except (TypeError, ValueError) as error:
         raise ConfigError(
             f"train: TRL refuses its arguments ({error}); correct train.args, scheduler or precision"

@@ -1,7 +1,8 @@
 """The phase `train`: trains the student on the round's training data.
 
-All ranks train together. Reads `train.parquet` or `pairs.parquet` in the round's folder and the starting weights (those of the
-parent, or with `train.start: from_base` the base model). Writes `train/model`, `train/curve.jsonl` and `train/DONE`.
+All ranks train together. Reads `train.parquet`, `pairs.parquet` or `prompts.jsonl` in the round's folder and the starting weights
+(those of the parent, or with `train.start: from_base` the base model). Writes `train/model`, `train/curve.jsonl` and `train/DONE`; what
+a method samples while it trains is added to the round's `traces.parquet`.
 """
 
 import shutil
@@ -15,6 +16,7 @@ from selfplay.config.training import Train
 from selfplay.errors import ConfigError
 from selfplay.models.scripted import ScriptedStudent, read_scripted, terms_of, write_scripted
 from selfplay.models.student import weights_of
+from selfplay.phases.train.rollouts import keep_rollouts
 from selfplay.records import Attempt, Completion, Request, Row, Sampling, Task
 from selfplay.runtime.attempts import complete_all, verify_with_retry
 from selfplay.runtime.context import RoundContext
@@ -22,6 +24,7 @@ from selfplay.runtime.distributed import Ranks
 from selfplay.store import read_json, sha256_of, write_json
 from selfplay.training.methods.base import Rollouts, TrainingMethod, TrainRun, Verify, method_of
 from selfplay.training.methods.sft import warmup_of
+from selfplay.training.rollouts import FOLDER
 from selfplay.verify import Judged
 
 
@@ -39,6 +42,7 @@ def train(ctx: RoundContext) -> None:
     if ctx.ranks.is_main:
         weights = sha256_of(ctx.at("train") / "model")
         write_json(done, {"metrics": figures, "weights": weights, "remarks": remarks})
+        shutil.rmtree(ctx.at("train") / FOLDER, ignore_errors=True)  # they are in traces.parquet now
     ctx.ranks.barrier("train")
     ctx.progress.end("train")
 
@@ -151,10 +155,13 @@ def _train_model(ctx: RoundContext, method: TrainingMethod, data: Sequence[Any],
             stop=lambda: progress.stop_requested,
             rollouts=rollouts,
             verify=verify,
+            sampling=ctx.sampling,
+            max_error_share=ctx.config.verify.max_error_share,
+            verifiers=frozenset(ctx.resources.kinds) if method.needs == "prompts" else frozenset(),
         )
         report = run_training(method, data, run)
     progress.count("train", min(report.seconds_in_train, time.perf_counter() - began))  # not loading, not saving
-    return report.metrics()
+    return report.metrics() | (keep_rollouts(ctx, method) if ctx.ranks.is_main else {})
 
 
 @contextmanager
