@@ -39,9 +39,9 @@ def export(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Write the model of a round as a folder with a card, or publish it.
+    """Write the model of a round, or publish it.
 
-    from_pretrained loads the folder with nothing else; an adapter is merged into its base. The card says what the run
+    It is a folder with a card. from_pretrained loads it with nothing else; an adapter is merged into its base. The card says what the run
     knows: base and licence, the rounds and what the gate said of each, error rates of the verifiers, decontamination,
     test accuracy with its interval, how to reproduce it. What the run does not know, the card says is unknown.
 

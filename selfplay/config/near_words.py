@@ -5,13 +5,18 @@ from collections.abc import Iterable
 
 
 def likeliest(word: str, known: Iterable[str]) -> list[str]:
-    """The known words that `word` surely stands for, the shortest first, case aside; empty if there are none.
+    """The known words that `word` surely stands for, misspellings by likeness and others the shortest first, case aside; empty if there
+    are none.
 
     A misspelling (`acton` for `action`), or else a beginning (`temp` for `temperature`), or else initials (`lr` for `learning_rate`).
     """
     names, asked = sorted(known, key=lambda name: (len(name), name)), word.lower()
-    ways = ([name for name in names if way(asked, name.lower())] for way in (_misspells, _begins, _initials))
-    return next((found for found in ways if found), [])
+    misspelt = sorted(
+        (name for name in names if _likeness(asked, name.lower()) > 0.8),
+        key=lambda name: -_likeness(asked, name.lower()),
+    )
+    ways = ([name for name in names if way(asked, name.lower())] for way in (_begins, _initials))
+    return next((found for found in (misspelt, *ways) if found), [])
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
@@ -27,8 +32,8 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return next((name for lower, name in names.items() if _share_parts(word.lower(), lower)), None)
 
 
-def _misspells(asked: str, name: str) -> bool:
-    return difflib.SequenceMatcher(None, asked, name).ratio() > 0.8
+def _likeness(asked: str, name: str) -> float:
+    return difflib.SequenceMatcher(None, asked, name).ratio()
 
 
 def _begins(asked: str, name: str) -> bool:

@@ -10,6 +10,7 @@ import ast
 import copy
 import random
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -196,7 +197,10 @@ def _items(items: list[Any], rng: random.Random, other: Any) -> list[Any]:
         items.insert(at, items[at])
     else:
         items[at] = other
-    return sorted(items) if ordered and not _sorted(items) else items
+    if ordered and not _sorted(items):
+        with suppress(TypeError):  # what was put in cannot be compared with the others
+            return sorted(items)
+    return items
 
 
 def _sorted(items: list[Any]) -> bool:

@@ -15,12 +15,13 @@ import subprocess
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 ACTS: dict[str, Any] = json.loads(os.environ.get("DOUBLE_ACTS", "{}"))
 CALLS = Path(os.environ.get("DOUBLE_CALLS", os.devnull))
-GIVEN = dict(zip(sys.argv[1:], [*sys.argv[2:], ""], strict=True))
+GIVEN = dict(pairwise([*sys.argv[1:], ""]))
 COMPLETIONS = "/v1/completions"
 REPLY = (70, 71, 1)
 """Token ids of every completion; 1 ends it."""

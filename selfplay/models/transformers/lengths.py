@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import try_to_load_from_cache
-
 _KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
 """Names of the longest sequence in the config.json of models."""
 
@@ -20,7 +18,17 @@ def folder_of(model: str | Path, revision: str | None = None) -> Path | None:
             return folder_of(pointer["base"], pointer.get("revision")) if "base" in pointer else None
     if folder.is_dir():
         return folder
-    found = try_to_load_from_cache(str(model), "config.json", revision=revision) if not folder.is_absolute() else None
+    return None if folder.is_absolute() else _cached(str(model), revision)
+
+
+def _cached(name: str, revision: str | None) -> Path | None:
+    """The folder of a model in the hub's cache; None if it is not there, or if the hub has no such names (`./model`)."""
+    from huggingface_hub import try_to_load_from_cache  # heavy, and not needed to read a configuration
+
+    try:
+        found = try_to_load_from_cache(name, "config.json", revision=revision)
+    except ValueError:
+        return None
     return Path(found).parent if isinstance(found, str) else None
 
 
