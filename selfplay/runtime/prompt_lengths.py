@@ -1,11 +1,13 @@
 """Tasks whose prompts leave the student no room to reply. They are skipped and named: no prompt is cut, and none counts as a wrong answer."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from selfplay.models.base import Encoder
 from selfplay.records import Request, Task
-from selfplay.runtime.resources import RunResources
+
+if TYPE_CHECKING:
+    from selfplay.runtime.resources import RunResources
 
 TEMPLATE_TOKENS = 1000
 """Most tokens that a chat template is taken to add; a text of fewer bytes than the limit less these has room."""
@@ -61,7 +63,7 @@ def _may_be_long(task: Task, limit: Limit) -> bool:
     return len(task.text.encode("utf-8", "replace")) + TEMPLATE_TOKENS >= limit.tokens
 
 
-def length_notes(resources: RunResources) -> list[str]:
+def length_notes(resources: "RunResources") -> list[str]:
     """What `validate` and `check` say of the tasks' prompts before any is sampled, with the place of an example; [] where nothing is known.
 
     The counts are without the template's tokens, so that a prompt at the very limit is found when the run starts.
