@@ -6,7 +6,7 @@
     python benchmarks/quickstart.py --config configs/frontier.yaml
 
 Every run is `selfplay run` in a process of its own, one after another; CPU seconds are those of its whole process tree.
-Runs that are in --runs-dir already are resumed, so a stopped measurement goes on.
+Runs that are in --runs-dir already are resumed, so a stopped measurement goes on; their times are left out.
 """
 
 import argparse
@@ -64,15 +64,19 @@ def played(config: Path, runs: Path, name: str, overrides: list[str]) -> tuple[i
 
 
 def run_once(config: Path, runs: Path, name: str, overrides: list[str]) -> dict[str, Any]:
-    """One run and what it came to. Its overhead is all wall time, start and report included, outside the work proper."""
+    """One run and what it came to. Its overhead is all wall time, start and report included, outside the work proper.
+
+    A run that was there already has no times: they would be those of its resumption.
+    """
+    whole = not (runs / name).exists()
     code, wall, cpu = played(config, runs, name, overrides)
     rows = open_run(runs / name).metrics()
     return {
         "name": name,
         "exit_code": code,
-        "wall_seconds": round(wall, 1),
-        "cpu_seconds": round(cpu, 1),
-        "overhead_share": round(1 - sum(row["time/work_seconds"] for row in rows) / wall, 4),
+        "wall_seconds": round(wall, 1) if whole else None,
+        "cpu_seconds": round(cpu, 1) if whole else None,
+        "overhead_share": round(1 - sum(row["time/work_seconds"] for row in rows) / wall, 4) if whole else None,
         "rounds": [short(row) for row in rows],
     }
 
@@ -132,7 +136,7 @@ def table(runs: list[dict[str, Any]]) -> str:
         first, last = run["rounds"][0], run["rounds"][-1]
         cells = [run["name"], *(f"{r['test/greedy_accuracy']:.3f}" for r in (first, last)), change(last)]
         cells += [" ".join(f"{last.get(f'test_difficulty/{count}', float('nan')):.2f}" for count in COUNTS)]
-        cells += [str(run["wall_seconds"]), str(run["cpu_seconds"])]
+        cells += [str(run[key] or "-") for key in ("wall_seconds", "cpu_seconds")]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

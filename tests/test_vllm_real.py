@@ -3,13 +3,11 @@
 Skipped where there is no vLLM: `python scripts/vllm_cpu_env.py` makes an environment.
 """
 
-import contextlib
 import json
 import math
 import os
 import signal
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,6 @@ from selfplay import load_config, open_run, run
 from selfplay.cli.engine import engine_check_command
 from selfplay.models.encode import row_of
 from selfplay.models.transformers.backend import Embedded
-from selfplay.models.vllm import calls
 from tests.support import ROOT
 from tests.support.runs import launch, play
 from tests.support.servers import wait_for
@@ -74,15 +71,6 @@ def servers_of(folder: Path) -> list[int]:
 def kill(server: int) -> None:
     """Ends a server without a word."""
     os.kill(server, signal.SIGKILL)
-
-
-def poison(server: int) -> None:
-    """Two requests with a seed in one batch, over which the engine of vLLM 0.32 dies on a CPU."""
-    words = Path(f"/proc/{server}/cmdline").read_text().split("\0")
-    url = f"http://127.0.0.1:{words[words.index('--port') + 1]}"
-    body = {"model": "base", "prompt": [5, 6], "max_tokens": 60, "seed": 1, "n": 4, "ignore_eos": True}
-    with contextlib.suppress(calls.Refused), ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda _: calls.post(url, "/v1/completions", body), range(2)))
 
 
 def at_first(wanted: str, folder: Path, harm: Callable[[int], None]) -> Callable[[str, dict[str, Any]], None]:
@@ -153,16 +141,6 @@ def test_run_with_full_weights_killed_anywhere_goes_on(tmp_path: Path, kill: str
     assert done.returncode == 0, done.stderr
     assert_sound(tmp_path / "runs" / "a", 1)
     assert all(file.read_bytes() == before for file, before in kept.items()), "what was sampled is kept"
-
-
-@pytest.mark.engines
-def test_engine_that_dies_of_another_clients_request_is_started_again(tmp_path: Path) -> None:
-    (tmp_path / "c.yaml").write_text(config_of(tmp_path, LORA, 1))
-    listener = at_first("phase:generate", tmp_path, poison)
-    finished = run(load_config(tmp_path / "c.yaml", [f"runs_dir={tmp_path}/runs"]), listener=listener)
-    assert_sound(finished.path, 1)
-    log = (finished.path / "logs" / "student.engine-0.log").read_text()
-    assert "EngineDeadError" in log and log.count("Starting vLLM server") == 2
 
 
 @pytest.mark.engines
