@@ -12,6 +12,7 @@ import pytest
 
 from selfplay import open_run
 from selfplay.config.metrics import definition, is_headline
+from selfplay.runtime.metrics.training import OF_ROLLOUTS
 from selfplay.tracking import history
 from selfplay.tracking.panels import sections
 from tests.support import ROOT
@@ -76,6 +77,8 @@ NOT_MEASURED = {
         "collapse_quality/verifier_tpr",
     ),  # no second check can overturn a rejection
     *("train/rewards_margin", "train/rewards_margin_last"),  # training on pairs
+    *(f"train/{name}" for name in OF_ROLLOUTS),  # training on roll-outs
+    *("train/reward_rise", "train/clip_share", "train/rollout_truncated_share"),
     "cost/money",  # servers
     *("collapse_tails/support_retention", "collapse_diversity/unique_correct_per_solved"),  # tasks that were solved
     *("collapse_tails/solve_seldom_pass_at_n", "collapse_quality/memorisation_gap"),

@@ -249,7 +249,7 @@ def test_a_round_sends_its_headline_figures_or_all_of_them(tmp_path: Path, metri
         "collapse_alarm/first_metric": "eval/pass_at_1",
         "data/dropped_over_cap": 3,
     }
-    curve = {"round": 2, "train/step": 7, "train/loss": 0.25, "train/entropy": 1.5}
+    curve = {"round": 2, "train/step": 7, "train/loss": 0.25, "train/reward_std": 1.5}
     with Tracker(tmp_path, {}, privacy="none", metrics=metrics, system_metrics=False) as tracker:
         tracker.log_train([curve])
         tracker.log_round(row)

@@ -32,7 +32,6 @@ class Rollouts(Metric):
             "of the same verifiers is clearly higher, the training has found what they let through: alarm level 1.",
             "Second checks as in the audit, on at most one roll-out of a task; 95 % Wilson interval.",
             SHARE,
-            headline=True,
         ),
         "data/rollouts": Definition("Roll-outs", "Samples that the round's training drew and rewarded.", EXACT, COUNT),
         "data/rollouts_passed": Definition("Passed roll-outs", "Roll-outs that the verifiers passed.", EXACT, COUNT),
@@ -47,7 +46,6 @@ class Rollouts(Metric):
             "The same in the last quarter: where it falls, the policy has narrowed.",
             f"{QUARTER} Mean over groups of a task in a batch; 95 % interval of a bounded mean.",
             SHARE,
-            headline=True,
         ),
         "collapse_quality/rollout_pass_rate_first": Definition(
             "Passed roll-outs, first quarter",
@@ -60,7 +58,6 @@ class Rollouts(Metric):
             "Share of the roll-outs that passed.",
             f"{QUARTER} 95 % Wilson interval.",
             SHARE,
-            headline=True,
         ),
     }
 
