@@ -1,6 +1,7 @@
 """Defines the commands. Each parses its arguments, calls one function and exits with its code.
 
-The commands import what they need, so that `selfplay --help` does not load torch. Only this file and `publish_commands.py` import typer.
+The commands import what they need, so that `selfplay --help` does not load torch. typer is imported here, in
+`arguments.py`, and in the files of further commands, `publish_commands.py` and `wandb_commands.py`.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, and the list of commands. Only `app` and the files of commands import typer beside it."""
+"""Arguments and options that several commands share, and the list of commands."""
 
 from pathlib import Path
 from typing import Annotated, Any

@@ -3,7 +3,6 @@
 Only settings stand here. vLLM is never imported by this process: it has an environment of its own, whose Python the settings name.
 """
 
-import json
 import os
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ from selfplay.config.sections import Count, EngineSettings, StudentSettings, ope
 from selfplay.config.training import Train
 from selfplay.errors import ConfigError
 from selfplay.models.base import Backend, Opening
+from selfplay.models.transformers.lengths import context_of
 from selfplay.models.vllm.weights import adapter_fault, rank_limit, target_fault
 
 PYTHON_VARIABLE = "SELFPLAY_VLLM_PYTHON"
@@ -205,9 +205,8 @@ class VllmStudentEngine(VllmSettings):
             return adapter_fault(model)
         if self.max_model_len is None or not (model / "config.json").is_file():
             return ""
-        config = json.loads((model / "config.json").read_text(encoding="utf-8"))
-        longest = (config.get("text_config") or config).get("max_position_embeddings")
-        if longest is None or self.max_model_len <= int(longest):
+        longest = context_of(model)
+        if longest is None or self.max_model_len <= longest:
             return ""
         return f"max_model_len is {self.max_model_len}, above the {longest} positions of {model}; lower it"
 

@@ -3,13 +3,13 @@
 Optimizer, learning rates, accumulation, checkpoints and ranks are TRL's own. What is overridden, and why, stands at each method.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from selfplay.models.transformers import library
+from selfplay.models.transformers.attention import head_on
 from selfplay.records import Row
 from selfplay.training.logger import TrainLogger
 from selfplay.training.methods.base import TrainRun
@@ -56,17 +56,6 @@ class RowCollator:
         return torch.nn.utils.rnn.pad_sequence(parts, batch_first=True, padding_value=padding)
 
 
-@contextmanager
-def head_on(model: Any, wanted: torch.Tensor) -> Iterator[None]:
-    """The output layer sees the positions alone whose next token is `wanted` [row, place - 1]; logits are [position, vocabulary]."""
-    head = (model.get_base_model() if hasattr(model, "peft_config") else model).get_output_embeddings()
-    hook = head.register_forward_pre_hook(lambda _, given: (given[0][:, :-1][wanted], *given[1:]))
-    try:
-        yield
-    finally:
-        hook.remove()
-
-
 class RowTrainer(Sharded, SFTTrainer):
     """TRL's SFT on the schedule's rows."""
 
@@ -88,8 +77,8 @@ class RowTrainer(Sharded, SFTTrainer):
         labels = inputs["labels"][:, 1:]
         if labels.device.type == "cpu":  # TRL's tiled head has a slower product
             wanted = labels != -100
-            with head_on(self.model, wanted):
-                logits = model(**{k: v for k, v in inputs.items() if k != "labels"}, use_cache=False).logits
+            with head_on(self.model, torch.nn.functional.pad(wanted, (0, 1))):  # nothing is predicted at the last place
+                logits = model(**{k: v for k, v in inputs.items() if k != "labels"}, use_cache=False).logits[0]
             losses = torch.nn.functional.cross_entropy(logits.float(), labels[wanted], reduction="none")
             scale = None if weight is None else weight[:, 1:][wanted]
         else:
